@@ -1,0 +1,1 @@
+"""Wiring: the daemons, the supervisor, configuration."""

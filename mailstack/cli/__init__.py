@@ -1,0 +1,1 @@
+"""The mailstack command, one file per group, no logic."""

@@ -1,0 +1,1 @@
+"""Carrying actions out: local delivery, spool, queue, schedule, remote, DSN.  Blocking."""

@@ -1,0 +1,1 @@
+"""Domains, accounts, persons, credentials, aliases: repositories with plain SQL.  Blocking."""

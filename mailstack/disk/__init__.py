@@ -1,0 +1,1 @@
+"""Crash-proof files, SQLite, migrations, fault points.  Blocking."""

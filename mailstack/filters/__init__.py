@@ -1,0 +1,1 @@
+"""What a message is and what its owner wants: pipeline, authentication, spam, classes.  Pure."""

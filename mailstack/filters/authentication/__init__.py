@@ -1,0 +1,1 @@
+"""SPF, DKIM, DMARC, ARC and Authentication-Results."""

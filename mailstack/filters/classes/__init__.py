@@ -1,0 +1,1 @@
+"""Promotions and social: what good mail is about."""

@@ -1,0 +1,1 @@
+"""The spam classifier: features, model, training."""

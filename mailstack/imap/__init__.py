@@ -1,0 +1,1 @@
+"""IMAP4rev1, pure: parser, session, one file per command, response."""

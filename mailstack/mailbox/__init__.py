@@ -1,0 +1,1 @@
+"""Maildir++, account.db (durable facts), cache.db (ready-made texts), store.  Blocking."""

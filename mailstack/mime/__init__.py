@@ -1,0 +1,1 @@
+"""Reading messages: header, one-pass scanner, structure, encodings, dates.  Pure."""

@@ -1,0 +1,118 @@
+"""Domains, accounts and aliases as the rest of mailstack sees them: frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from mailstack.model.address import Address
+
+Inbound = Literal["local", "remote", "follow-mx"]
+Kind = Literal["mailbox", "device", "noreply", "catchall", "spamtrap"]
+Plan = Literal["normal", "free"]
+Posters = Literal["members", "domain", "listed", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A domain we know.
+
+    Attributes:
+        name: A-labels, lower case.
+        inbound: "local": ours; "remote": relay elsewhere; "follow-mx": by its MX.
+        alias_of: name of the domain whose addresses this one mirrors; "" for none.
+        unknown: what happens to unknown local parts: "refuse" or "relay".
+    """
+
+    name: str
+    inbound: Inbound = "local"
+    alias_of: str = ""
+    unknown: Literal["refuse", "relay"] = "refuse"
+
+
+@dataclass(frozen=True, slots=True)
+class FilterSettings:
+    """Per-address switches; folders are IMAP names with "/"."""
+
+    spam: bool = True
+    ads: bool = True
+    spam_folder: str = "Spam"
+    promotions_folder: str = "Promotions"
+    social_folder: str = "SocialNetworks"
+
+
+@dataclass(frozen=True, slots=True)
+class Redirection:
+    """Where a mailbox forwards to; `keep` leaves a copy at home."""
+
+    targets: tuple[str, ...]
+    keep: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An address that can log in or receive.
+
+    Attributes:
+        id: row id, stable for ever, never reused.
+        quota_octets: None: no limit of its own.
+        enabled: False while suspended.
+        catch_all: the address that was asked for did not exist; this account took it.
+    """
+
+    id: int
+    address: Address
+    kind: Kind = "mailbox"
+    plan: Plan = "normal"
+    name: str = ""
+    quota_octets: int | None = None
+    enabled: bool = True
+    filters: FilterSettings = field(default_factory=FilterSettings)
+    redirection: Redirection | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """Another name for one or more addresses; with several targets, a group.
+
+    Attributes:
+        targets: addresses, inside or outside.
+        expires_at: Unix seconds; None: until removed.
+        posters: who may post to it, for groups.
+    """
+
+    address: Address
+    targets: tuple[str, ...]
+    expires_at: float | None = None
+    posters: Posters = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """A name that once existed and was deleted: nobody else receives its mail."""
+
+    address: Address
+
+
+class DirectoryReader(Protocol):
+    """The look-ups routing and policy need; `mailstack.directory` gives them."""
+
+    def domain(self, name: str) -> Domain | None:
+        """The domain with this A-label name, also alias domains; None when unknown."""
+        ...
+
+    def find(self, address: Address) -> Account | Alias | Gone | None:
+        """Exactly this address (canonical key), not its plus forms, not the catch-all."""
+        ...
+
+    def catch_all(self, domain: str) -> Account | None:
+        """The domain's catch-all account."""
+        ...
+
+    def may_send_as(self, account: Account, address: Address) -> bool:
+        """Own address, plus form, alias that points at it, granted identity or domain."""
+        ...
+
+    def account_by_id(self, account_id: int) -> Account | None:
+        """The account, also while suspended; None once deleted."""
+        ...

@@ -1,0 +1,312 @@
+"""The mailbox as IMAP and delivery see it: values, errors and the store's interface.
+
+`mailstack.mailbox` implements `AccountStore`; `mailstack.imap` talks to it through
+the shell; neither imports the other.
+
+Standards: RFC 3501, RFC 9051, RFC 7162 (MODSEQ), RFC 8474 (object ids), RFC 8514 (SAVEDATE).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntFlag
+from typing import Literal, Protocol, TypeAlias
+
+
+class Flags(IntFlag):
+    """System flags as a bit mask."""
+
+    NONE = 0
+    SEEN = 1
+    ANSWERED = 2
+    FLAGGED = 4
+    DELETED = 8
+    DRAFT = 16
+
+
+#: RFC 9051 section 2.3.2, in the order of the bits.
+FLAG_NAMES: tuple[tuple[Flags, str], ...] = (
+    (Flags.SEEN, "\\Seen"),
+    (Flags.ANSWERED, "\\Answered"),
+    (Flags.FLAGGED, "\\Flagged"),
+    (Flags.DELETED, "\\Deleted"),
+    (Flags.DRAFT, "\\Draft"),
+)
+
+#: Folders every account has from the first login, with their RFC 6154 attribute.
+DEFAULT_FOLDERS: tuple[tuple[str, str], ...] = (
+    ("INBOX", ""),
+    ("Drafts", "\\Drafts"),
+    ("Sent", "\\Sent"),
+    ("Spam", "\\Junk"),
+    ("Trash", "\\Trash"),
+    ("Archive", "\\Archive"),
+    ("Promotions", ""),
+    ("SocialNetworks", ""),
+)
+
+FlagOperation: TypeAlias = Literal["+", "-", "="]
+
+
+class MailboxError(Exception):
+    """The mailbox refuses; `code` is an RFC 5530 response code for IMAP's NO.
+
+    Codes: NONEXISTENT, ALREADYEXISTS, CANNOT, OVERQUOTA, LIMIT, TRYCREATE, INUSE,
+    UNAVAILABLE, EXPUNGEISSUED, TOOBIG, HASCHILDREN.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+@dataclass(frozen=True, slots=True)
+class FolderEntry:
+    """One line of LIST.
+
+    Attributes:
+        name: IMAP name in Unicode with "/" (not modified UTF-7); "INBOX" in upper case.
+        exists: False for a missing parent of an existing folder (\\NonExistent).
+        special_use: RFC 6154 attribute such as "\\Junk"; "" for none.
+    """
+
+    name: str
+    exists: bool
+    has_children: bool
+    subscribed: bool
+    special_use: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderStatus:
+    """Counters of one folder.  `object_id` is the RFC 8474 MAILBOXID."""
+
+    id: int
+    name: str
+    uid_validity: int
+    uid_next: int
+    messages: int
+    unseen: int
+    recent: int
+    deleted: int
+    size_octets: int
+    highest_modseq: int
+    object_id: str
+    keywords: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """One message as the index knows it.
+
+    Attributes:
+        size_octets: RFC822.SIZE: of the file; files always hold CRLF.
+        internal_at, saved_at: Unix seconds.
+        email_id: RFC 8474 EMAILID.
+    """
+
+    uid: int
+    flags: Flags
+    keywords: tuple[str, ...]
+    modseq: int
+    size_octets: int
+    internal_at: int
+    saved_at: int
+    email_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageTexts:
+    """Ready-made FETCH texts, kept in cache.db.
+
+    Attributes:
+        envelope: the parenthesised ENVELOPE value.
+        body, bodystructure: BODY and BODYSTRUCTURE values.
+        header_octets: length of the header block with its empty line.
+        preview: RFC 8970 text.
+    """
+
+    envelope: bytes
+    body: bytes
+    bodystructure: bytes
+    header_octets: int
+    preview: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message to append.
+
+    Attributes:
+        data: octets; None when `path` is given.
+        path: a file on the mail file system that may be linked or read; "" otherwise.
+        internal_at: Unix seconds; None: now.
+    """
+
+    data: bytes | None
+    path: str = ""
+    flags: Flags = Flags.NONE
+    keywords: tuple[str, ...] = ()
+    internal_at: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """APPENDUID (RFC 4315)."""
+
+    uid_validity: int
+    uids: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """COPYUID (RFC 4315): pairs by position."""
+
+    uid_validity: int
+    source_uids: tuple[int, ...]
+    target_uids: tuple[int, ...]
+
+
+class MessageFile(Protocol):
+    """An open message; reading by offset never crosses into another message."""
+
+    @property
+    def size_octets(self) -> int:
+        """Octets in the file when it was opened."""
+        ...
+
+    def read(self, offset: int = 0, count: int | None = None) -> bytes:
+        """Octets from `offset`; raises MailboxError UNAVAILABLE on a read error."""
+        ...
+
+    def close(self) -> None:
+        """Releases the descriptor."""
+        ...
+
+
+class AccountStore(Protocol):
+    """One account's folders and messages.  Blocking; safe to call from any thread.
+
+    Every change bumps the folder's highest MODSEQ; writes that IMAP answers OK to are
+    durable (synchronous=FULL) when the call returns.  Raises MailboxError, or
+    TemporaryFailure for a disk or database in trouble.
+    """
+
+    def folders(self) -> list[FolderEntry]:
+        """All folders, sorted, with missing parents as exists=False."""
+        ...
+
+    def status(self, name: str) -> FolderStatus:
+        """Counters; NONEXISTENT when it is not there."""
+        ...
+
+    def create(self, name: str, *, special_use: str = "") -> FolderStatus:
+        """Makes a folder; ALREADYEXISTS, CANNOT (bad name), LIMIT."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Removes a folder; its messages stay restorable; CANNOT for INBOX."""
+        ...
+
+    def rename(self, old: str, new: str) -> None:
+        """Renames with children; INBOX: moves its messages to a new folder (RFC 3501 6.3.5)."""
+        ...
+
+    def subscribe(self, name: str, *, subscribed: bool) -> None:
+        """Remembers a subscription, also of a name that does not exist."""
+        ...
+
+    def refresh(self, folder_id: int) -> bool:
+        """Looks for files changed by other programs; True when something changed."""
+        ...
+
+    def highest_modseq(self, folder_id: int) -> int:
+        """Cheap: has anything changed?  NONEXISTENT when the folder was deleted."""
+        ...
+
+    def rows(self, folder_id: int, *, since_modseq: int = 0) -> list[MessageRow]:
+        """Messages by ascending UID; with since_modseq only those changed after it."""
+        ...
+
+    def expunged(self, folder_id: int, *, since_modseq: int) -> list[int]:
+        """UIDs expunged after that MODSEQ."""
+        ...
+
+    def claim_recent(self, folder_id: int) -> int:
+        """First UID nobody has been told of as \\Recent; marks all as told."""
+        ...
+
+    def texts(self, folder_id: int, uids: Sequence[int]) -> dict[int, MessageTexts]:
+        """Ready-made texts; made now for those that are missing."""
+        ...
+
+    def open(self, folder_id: int, uid: int) -> MessageFile:
+        """The message; UNAVAILABLE when its file cannot be read, EXPUNGEISSUED when gone."""
+        ...
+
+    def change_flags(
+        self,
+        folder_id: int,
+        uids: Sequence[int],
+        operation: FlagOperation,
+        *,
+        flags: Flags,
+        keywords: Iterable[str] = (),
+    ) -> list[MessageRow]:
+        """Adds, removes or replaces; gives the rows that changed; LIMIT for keywords."""
+        ...
+
+    def expunge(self, folder_id: int, uids: Sequence[int]) -> list[int]:
+        """Removes these messages whatever their flags; gives the UIDs removed."""
+        ...
+
+    def copy(self, folder_id: int, uids: Sequence[int], target: str) -> Copied:
+        """All or nothing; TRYCREATE, OVERQUOTA."""
+        ...
+
+    def move(self, folder_id: int, uids: Sequence[int], target: str) -> Copied:
+        """As copy, and the originals are expunged in the same breath (RFC 6851)."""
+        ...
+
+    def append(self, name: str, messages: Sequence[NewMessage]) -> Appended:
+        """All or nothing; TRYCREATE, OVERQUOTA."""
+        ...
+
+    def deliver(
+        self,
+        name: str,
+        message: NewMessage,
+        *,
+        base_name: str,
+        prefix: bytes = b"",
+        cuts: Sequence[tuple[int, int]] = (),
+        create: bool = False,
+    ) -> Delivery:
+        """Stores a message under a deterministic name, durably, once.
+
+        Args:
+            name: target folder; when it does not exist and `create` is False: INBOX.
+            message: what to store; `prefix` goes in front, the ranges `cuts` are left out.
+            base_name: file name without flags suffix; if a file of that name (in any
+                folder sub-directory of the target) or its row exists, nothing is written again.
+
+        Returns:
+            Where it is.  On return: tmp -> fsync -> rename -> fsync folder -> row done.
+        """
+        ...
+
+    def quota(self) -> tuple[int, int | None]:
+        """Octets used, and the limit (None: no limit)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where a delivered message is; `again` when it had been there already."""
+
+    folder: str
+    uid: int
+    base_name: str
+    again: bool = False

@@ -1,0 +1,206 @@
+"""What the filter says about a message: one message verdict, one per account.
+
+These values cross the filter socket (msgspec), so they are Structs.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias
+
+import msgspec
+
+Class: TypeAlias = Literal["ham", "spam", "promotions", "social"]
+MessageAction: TypeAlias = Literal["accept", "junk", "reject", "tempfail"]
+
+
+class Reason(msgspec.Struct, frozen=True, array_like=True):
+    """One reason of a verdict: a fixed name, its weight (log-odds), a sentence."""
+
+    name: str
+    weight: float
+    why: str = ""
+
+
+class SpfResult(msgspec.Struct, frozen=True):
+    """`result` is an RFC 8601 word; `domain` the checked identity's domain."""
+
+    result: str = "none"
+    domain: str = ""
+    why: str = ""
+
+
+class DkimResult(msgspec.Struct, frozen=True):
+    """One signature."""
+
+    result: str
+    domain: str = ""
+    selector: str = ""
+    why: str = ""
+
+
+class DmarcResult(msgspec.Struct, frozen=True):
+    """`policy` none, quarantine, reject or None; `disposition` what was applied."""
+
+    result: str = "none"
+    domain: str = ""
+    policy: str | None = None
+    disposition: str = "none"
+    why: str = ""
+
+
+class ArcResult(msgspec.Struct, frozen=True):
+    """Chain validation: none, pass or fail (RFC 8617)."""
+
+    result: str = "none"
+
+
+class Authentication(msgspec.Struct, frozen=True):
+    """Who sent it, as far as DNS and signatures tell."""
+
+    spf: SpfResult = SpfResult()
+    helo_spf: SpfResult = SpfResult()
+    dkim: tuple[DkimResult, ...] = ()
+    dmarc: DmarcResult = DmarcResult()
+    arc: ArcResult = ArcResult()
+
+    @property
+    def is_sender_authenticated(self) -> bool:
+        """SPF or an aligned DKIM signature passed: a DSN to this sender is no backscatter."""
+        return self.dmarc.result == "pass" or self.spf.result == "pass"
+
+
+class Keep(msgspec.Struct, frozen=True, tag="keep"):
+    """Into the inbox, or where the implicit keep goes: the mailbox is filled in."""
+
+    mailbox: str = "INBOX"
+    flags: tuple[str, ...] = ()
+    implicit: bool = False
+
+
+class FileInto(msgspec.Struct, frozen=True, tag="fileinto"):
+    """Into a named mailbox."""
+
+    mailbox: str
+    flags: tuple[str, ...] = ()
+    create: bool = False
+
+
+class Redirect(msgspec.Struct, frozen=True, tag="redirect"):
+    """On to another address."""
+
+    address: str
+    notify: str | None = None
+    ret: str | None = None
+
+
+class RejectMail(msgspec.Struct, frozen=True, tag="reject"):
+    """Refuse for this recipient, with the owner's words."""
+
+    text: str
+    ereject: bool = False
+
+
+class SendMail(msgspec.Struct, frozen=True, tag="send"):
+    """A composed message (vacation reply, notification) for the queue."""
+
+    envelope_from: str
+    recipients: tuple[str, ...]
+    message: bytes
+    why: str = "vacation"
+
+
+class DiscardMail(msgspec.Struct, frozen=True, tag="discard"):
+    """The owner wants it gone; logged, never silent."""
+
+
+AccountAction: TypeAlias = Keep | FileInto | Redirect | RejectMail | SendMail | DiscardMail
+
+
+class MessageVerdict(msgspec.Struct, frozen=True):
+    """About the message as a whole.
+
+    Attributes:
+        score: calibrated probability of spam, 0 to 1.
+        action: what SMTP should do.
+        reply_text: for "reject" and "tempfail": code, status and words.
+        unfiltered: "" or why no filter ran ("timeout", "filter down", ...).
+    """
+
+    klass: Class = "ham"
+    score: float = 0.0
+    action: MessageAction = "accept"
+    reasons: tuple[Reason, ...] = ()
+    authentication: Authentication = Authentication()
+    reply_code: int = 0
+    reply_status: str = ""
+    reply_text: str = ""
+    unfiltered: str = ""
+
+
+class AccountVerdict(msgspec.Struct, frozen=True):
+    """About one local account's copy.
+
+    Attributes:
+        recipient: number of the recipient in the request.
+        klass: class for this account (lists and deltas may differ from the message's).
+        actions: in order; empty never means loss: it then means an implicit keep.
+        reasons: what this account's lists and rules added.
+        script_error: a Sieve run-time error in words; "" when fine.
+    """
+
+    recipient: int
+    klass: Class
+    score: float
+    actions: tuple[AccountAction, ...]
+    reasons: tuple[Reason, ...] = ()
+    script_error: str = ""
+
+
+class FilterRecipient(msgspec.Struct, frozen=True):
+    """One local account the message is for.
+
+    Attributes:
+        number: deterministic: position in the expanded list, 1-based.
+        account_id: directory id.
+        address: the account's own address.
+        original: the address written to (alias, plus form, catch-all hit).
+        catch_all: the written address does not exist.
+    """
+
+    number: int
+    account_id: int
+    address: str
+    original: str
+    catch_all: bool = False
+
+
+class FilterRequest(msgspec.Struct, frozen=True):
+    """What smtp asks.  The message travels in memory or as a file path."""
+
+    accept_id: str
+    ip: str
+    helo: str
+    sender: str
+    recipients: tuple[FilterRecipient, ...]
+    received_at: float
+    message: bytes | None = None
+    path: str = ""
+    size_octets: int = 0
+    tls: str = ""
+    login: str = ""
+    smtputf8: bool = False
+
+
+class FilterAnswer(msgspec.Struct, frozen=True):
+    """What filter says.
+
+    Attributes:
+        cuts: byte ranges [start, end) of header fields to leave out of stored copies
+            (forged Authentication-Results, X-Spam-*, X-Mailstack-*); ascending.
+        results_header: value of our Authentication-Results field, without name, folded with CRLF.
+    """
+
+    verdict: MessageVerdict
+    accounts: tuple[AccountVerdict, ...] = ()
+    cuts: tuple[tuple[int, int], ...] = ()
+    results_header: str = ""

@@ -1,0 +1,1 @@
+"""Sockets: listener, servers, clients, resolver, TLS, bus, systemd."""

@@ -1,0 +1,1 @@
+"""SASL exchanges for every protocol.  Pure."""

@@ -1,0 +1,1 @@
+"""One file per Sieve command or extension."""

@@ -1,0 +1,1 @@
+"""SMTP, pure: session, command, data, reply texts, extensions, policy, client."""

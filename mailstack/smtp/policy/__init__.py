@@ -1,0 +1,1 @@
+"""Policy: functions from facts to a verdict."""

@@ -1,0 +1,1 @@
+"""Sender Rewriting Scheme: SRS0/SRS1 tokens and rewriting.  Pure."""

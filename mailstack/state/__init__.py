@@ -1,0 +1,1 @@
+"""Small tables that outlive a restart: mail log, throttle, reputation.  Blocking."""

@@ -1,0 +1,493 @@
+"""The mail log: one event, one line, one row; one method per event.
+
+Every event goes to the log stream as `event id=... key=value` in a fixed order and to
+`maillog.db`, from which `mailstack log` reads it back per address.  Whatever a peer
+can choose is quoted unless it is plain, so nobody outside can forge a field or a line
+(T92).  No passwords, no subjects, no message text.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from mailstack.disk import migrations
+from mailstack.disk.sqlite import open_database, transaction
+from mailstack.model.errors import TemporaryFailure
+
+#: One field's value is cut here, in characters (T92).
+MAX_FIELD = 256
+#: Owner's rule: nothing is older than this.
+RETENTION_DAYS = 20
+#: Rows are written at most this much later than the line.
+BATCH_S = 0.05
+
+SCHEMA: tuple[str, ...] = (
+    """
+    CREATE TABLE event (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        at REAL NOT NULL,
+        daemon TEXT NOT NULL,
+        name TEXT NOT NULL,
+        id TEXT NOT NULL,
+        message_id TEXT NOT NULL DEFAULT '',
+        accept_id TEXT NOT NULL DEFAULT '',
+        fields TEXT NOT NULL
+    );
+    CREATE INDEX event_id ON event (id);
+    CREATE INDEX event_message_id ON event (message_id) WHERE message_id != '';
+    CREATE INDEX event_accept_id ON event (accept_id) WHERE accept_id != '';
+    CREATE INDEX event_at ON event (at);
+    CREATE TABLE owner (
+        address TEXT NOT NULL,
+        direction TEXT NOT NULL,
+        number INTEGER NOT NULL REFERENCES event (number) ON DELETE CASCADE,
+        PRIMARY KEY (address, direction, number)
+    ) WITHOUT ROWID;
+    CREATE INDEX owner_number ON owner (number);
+    """,
+)
+
+Value = str | int | float
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One row read back.  `at` is Unix seconds; `fields` in the order they were written."""
+
+    at: float
+    daemon: str
+    name: str
+    id: str
+    fields: dict[str, Value]
+
+
+def quote(value: Value) -> str:
+    """A field's value as it stands in a log line: bare when plain, else a JSON string.
+
+    Control characters, separators, bidi marks and everything outside printable ASCII are escaped.
+    """
+    text = str(value)
+    if len(text) > MAX_FIELD:
+        text = text[:MAX_FIELD] + "..."
+    if text and text.isascii() and not any(c <= " " or c in '"=\\\x7f' for c in text):
+        return text
+    return json.dumps(text).replace("\x7f", "\\u007f")
+
+
+def line(name: str, id_: str, fields: dict[str, Value]) -> str:
+    """`name id=... key=value ...`, always exactly one line."""
+    parts = [name, f"id={quote(id_)}"] if id_ else [name]
+    parts.extend(f"{key}={quote(value)}" for key, value in fields.items() if value != "")
+    return " ".join(parts)
+
+
+class MailLog:
+    """Writes events; thread-safe; the row is written by a thread of its own.
+
+    A log that cannot be written never stops mail: rows that fail are counted in `dropped`.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        daemon: str,
+        now: Callable[[], float],
+        stream: TextIO | None = None,
+        stamped: bool = True,
+    ) -> None:
+        """Opens the log.
+
+        Args:
+            path: `maillog.db`, already migrated; None: lines only.
+            stamped: put UTC time stamps on the lines (False under the journal).
+        """
+        self._now = now
+        self._daemon = daemon
+        self._stream = stream if stream is not None else sys.stderr
+        self._stamped = stamped
+        self._path = path
+        self.dropped = 0
+        self._queue: queue.SimpleQueue[tuple[Event, str, Sequence[tuple[str, str]]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    def write(
+        self,
+        name: str,
+        id_: str = "",
+        *,
+        sent_by: Iterable[str] = (),
+        received_by: Iterable[str] = (),
+        message_id: str = "",
+        **fields: Value,
+    ) -> None:
+        """One event.  `sent_by`/`received_by`: local addresses whose log shows it."""
+        at = self._now()
+        text = line(name, id_, fields)
+        if self._stamped:
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
+            text = f"{stamp}.{int(at % 1 * 1000):03d}Z {self._daemon} {text}"
+        try:
+            self._stream.write(text + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            self.dropped += 1
+        if self._path is None:
+            return
+        owners = [(a.lower(), "sent") for a in sent_by if a] + [
+            (a.lower(), "received") for a in received_by if a
+        ]
+        self._queue.put((Event(at, self._daemon, name, id_, fields), message_id, owners))
+        if self._thread is None:
+            self._start()
+
+    def close(self) -> None:
+        """Writes what is queued."""
+        if self._thread is not None:
+            self._queue.put(None)
+            self._thread.join(5)
+            self._thread = None
+
+    # -- events, in the order of a message's life ---------------------------------
+
+    def accepted(
+        self,
+        id_: str,
+        *,
+        peer: str,
+        sender: str,
+        recipients: Sequence[str],
+        size_octets: int,
+        login: str = "",
+        message_id: str = "",
+        tls: str = "",
+        why: str = "",
+    ) -> None:
+        """The message is on disk for everybody; 250 follows."""
+        self.write(
+            "accepted",
+            id_,
+            sent_by=[login],
+            received_by=() if login else recipients,
+            message_id=message_id,
+            peer=peer,
+            login=login,
+            sender=sender or "<>",
+            recipients=len(recipients),
+            to=",".join(recipients[:5]) + (",..." if len(recipients) > 5 else ""),
+            size_octets=size_octets,
+            tls=tls,
+            msgid=message_id,
+            note=why,
+        )
+
+    def refused(
+        self,
+        id_: str,
+        *,
+        peer: str,
+        at: str,
+        check: str,
+        code: int,
+        status: str,
+        why: str = "",
+        sender: str = "",
+        to: str = "",
+        login: str = "",
+        received_by: Iterable[str] = (),
+    ) -> None:
+        """We said 4xx or 5xx.  `at`: connect, helo, auth, mail, rcpt, data, end."""
+        self.write(
+            "refused",
+            id_,
+            sent_by=[login],
+            received_by=received_by,
+            peer=peer,
+            at=at,
+            check=check,
+            code=code,
+            status=status,
+            login=login,
+            sender=sender,
+            to=to,
+            why=why,
+        )
+
+    def filtered(
+        self,
+        id_: str,
+        *,
+        klass: str,
+        score: float,
+        action: str,
+        spf: str,
+        dkim: str,
+        dmarc: str,
+        reasons: str,
+    ) -> None:
+        """The filter's verdict; reasons as `name:weight,...`."""
+        self.write(
+            "filtered",
+            id_,
+            klass=klass,
+            score=round(score, 4),
+            action=action,
+            spf=spf,
+            dkim=dkim,
+            dmarc=dmarc,
+            reasons=reasons,
+        )
+
+    def unfiltered(self, id_: str, *, why: str) -> None:
+        """Delivered without the filter's word."""
+        self.write("unfiltered", id_, why=why)
+
+    def filed(
+        self,
+        id_: str,
+        *,
+        to: str,
+        original: str,
+        mailbox: str,
+        uid: int,
+        klass: str,
+        sieve: str,
+        why: str = "",
+    ) -> None:
+        """In a local mailbox, durable."""
+        self.write(
+            "filed",
+            id_,
+            received_by=dict.fromkeys((to, original)),
+            to=to,
+            original="" if original == to else original,
+            mailbox=mailbox,
+            uid=uid,
+            klass=klass,
+            sieve=sieve,
+            why=why,
+        )
+
+    def discarded(self, id_: str, *, to: str, why: str) -> None:
+        """The owner's rule threw it away."""
+        self.write("discarded", id_, received_by=[to], to=to, why=why)
+
+    def queued(self, id_: str, *, queue_id: str, sender: str, to: str, kind: str, owner: str = "") -> None:
+        """In the queue, durable.  `kind`: submission, forward, dsn, vacation, local, srs-bounce."""
+        self.write(
+            "queued", queue_id, sent_by=[owner], accept_id=id_, sender=sender or "<>", to=to, kind=kind
+        )
+
+    def forwarded(self, id_: str, *, owner: str, to: str, sender: str, queue_id: str) -> None:
+        """A redirection took it on, with this SRS sender."""
+        self.write(
+            "forwarded", id_, received_by=[owner], owner=owner, to=to, sender=sender, queue_id=queue_id
+        )
+
+    def delivered(
+        self, queue_id: str, *, to: str, host: str, answer: str, tries: int, tls: str = "", owner: str = ""
+    ) -> None:
+        """The next host took it."""
+        self.write(
+            "delivered", queue_id, sent_by=[owner], to=to, host=host, answer=answer, tries=tries, tls=tls
+        )
+
+    def deferred(
+        self,
+        queue_id: str,
+        *,
+        to: str,
+        host: str,
+        code: int,
+        why: str,
+        next_s: int,
+        tries: int,
+        owner: str = "",
+    ) -> None:
+        """Not now; next attempt in `next_s` seconds."""
+        self.write(
+            "deferred",
+            queue_id,
+            sent_by=[owner],
+            to=to,
+            host=host,
+            code=code,
+            next_s=next_s,
+            tries=tries,
+            why=why,
+        )
+
+    def bounced(
+        self, queue_id: str, *, to: str, host: str, code: int, why: str, dsn: str, owner: str = ""
+    ) -> None:
+        """Given up; `dsn` is the queue id of the report, or why there is none."""
+        self.write("bounced", queue_id, sent_by=[owner], to=to, host=host, code=code, why=why, dsn=dsn)
+
+    def login(
+        self, *, protocol: str, peer: str, account: str, ok: bool, mechanism: str, why: str = ""
+    ) -> None:
+        """Somebody logged in, or failed to."""
+        self.write(
+            "login" if ok else "login_failed",
+            received_by=[account] if ok else (),
+            protocol=protocol,
+            peer=peer,
+            account=account,
+            mechanism=mechanism,
+            why=why,
+        )
+
+    # -- the writing thread ---------------------------------------------------------
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="maillog", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        assert self._path is not None
+        try:
+            connection = open_database(self._path, synchronous="NORMAL")
+            migrations.check(connection, SCHEMA)
+        except TemporaryFailure as error:
+            print(f"mail log: {error.why}", file=sys.stderr)  # noqa: T201
+            connection = None
+        closing = False
+        while not closing:
+            batch = [self._queue.get()]
+            time.sleep(BATCH_S)
+            while not self._queue.empty():
+                batch.append(self._queue.get())
+            closing = None in batch
+            rows = [entry for entry in batch if entry is not None]
+            if rows:
+                self._insert(connection, rows)
+        if connection is not None:
+            connection.close()
+
+    def _insert(
+        self, connection: sqlite3.Connection | None, rows: list[tuple[Event, str, Sequence[tuple[str, str]]]]
+    ) -> None:
+        if connection is None:
+            self.dropped += len(rows)
+            return
+        try:
+            with transaction(connection, "writing the mail log"):
+                for event, message_id, owners in rows:
+                    cursor = connection.execute(
+                        "INSERT INTO event (at, daemon, name, id, message_id, accept_id, fields)"
+                        " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                        (
+                            event.at,
+                            event.daemon,
+                            event.name,
+                            event.id,
+                            message_id,
+                            str(event.fields.get("accept_id", "")),
+                            json.dumps(event.fields),
+                        ),
+                    )
+                    connection.executemany(
+                        "INSERT OR IGNORE INTO owner (address, direction, number) VALUES (?, ?, ?)",
+                        [(address, direction, cursor.lastrowid) for address, direction in owners],
+                    )
+        except TemporaryFailure:
+            self.dropped += len(rows)
+
+
+class MailLogReader:
+    """Reads the log back for `mailstack log`."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens read-only; TemporaryFailure when there is no log yet."""
+        self._connection = open_database(path, read_only=True)
+
+    def of_address(
+        self,
+        address: str,
+        *,
+        direction: str = "",
+        since: float = 0.0,
+        until: float = 1e18,
+        limit: int = 10_000,
+    ) -> list[Event]:
+        """Events of an address, oldest first.  `direction`: "sent", "received" or "" for both."""
+        rows = self._connection.execute(
+            "SELECT DISTINCT e.at, e.daemon, e.name, e.id, e.fields, e.number FROM owner o JOIN event e"
+            " ON e.number = o.number WHERE o.address = ? AND (? = '' OR o.direction = ?)"
+            " AND e.at >= ? AND e.at <= ? ORDER BY e.number DESC LIMIT ?",
+            (address.lower(), direction, direction, since, until, limit),
+        ).fetchall()
+        return [_event(row) for row in reversed(rows)]
+
+    def explain(self, id_: str) -> list[Event]:
+        """Every event of one message: by accept id, queue id or `<Message-ID>`, oldest first.
+
+        Queue ids and accept ids that belong together are followed in both directions.
+        """
+        ids = {id_}
+        if id_.startswith("<"):
+            found = self._connection.execute(
+                "SELECT DISTINCT id FROM event WHERE message_id = ?", (id_,)
+            ).fetchall()
+            ids = {row[0] for row in found}
+        rows: dict[int, tuple[object, ...]] = {}
+        todo = set(ids)
+        while todo:
+            wanted = todo.pop()
+            for row in self._connection.execute(
+                "SELECT at, daemon, name, id, fields, number FROM event WHERE id = ?"
+                " UNION SELECT at, daemon, name, id, fields, number FROM event"
+                " WHERE accept_id != '' AND accept_id = ?",
+                (wanted, wanted),
+            ):
+                rows[row[5]] = row
+                fields = json.loads(row[4])
+                for other in (row[3], fields.get("accept_id"), fields.get("queue_id")):
+                    if other and other not in ids:
+                        ids.add(other)
+                        todo.add(other)
+        return [_event(rows[number]) for number in sorted(rows)]
+
+    def close(self) -> None:
+        """Releases the database."""
+        self._connection.close()
+
+
+def purge(path: Path, *, now: float) -> int:
+    """Deletes rows older than the retention; gives how many."""
+    connection = open_database(path, synchronous="NORMAL")
+    try:
+        with transaction(connection, "purging the mail log"):
+            return connection.execute(
+                "DELETE FROM event WHERE at < ?", (now - RETENTION_DAYS * 86_400,)
+            ).rowcount
+    finally:
+        connection.close()
+
+
+def migrate(path: Path) -> bool:
+    """Creates or upgrades `maillog.db`."""
+    connection = open_database(path)
+    try:
+        return migrations.migrate(connection, SCHEMA)
+    finally:
+        connection.close()
+
+
+def _event(row: Sequence[object]) -> Event:
+    at, daemon, name, id_, fields = row[:5]
+    return Event(float(str(at)), str(daemon), str(name), str(id_), json.loads(str(fields)))
