@@ -1,0 +1,53 @@
+"""Section `[filter]` of the configuration.
+
+Numbers: sections 2 to 4 of the limits.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from mailstack.model.errors import ConfigError
+
+
+class FilterOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `[filter]`."""
+
+    #: Name in Authentication-Results fields; empty: the server's host name.
+    authserv_id: str = ""
+    #: Probability of spam, 0 to 1, from which mail is filed as spam.
+    spam_score: float = 0.9
+    #: DMARC policy reject: "with-evidence" refuses only with a second reason, "always", "never".
+    dmarc_on_reject: Literal["with-evidence", "always", "never"] = "with-evidence"
+    #: What to answer when no filter ran: "accept" marks and delivers, "tempfail" answers 451.
+    on_unfiltered: Literal["accept", "tempfail"] = "accept"
+    #: Seconds from the final dot to the verdict; after that the message is accepted unfiltered.
+    budget_s: float = 10.0
+    #: Worker processes.
+    workers: int = 2
+    #: CPU and wall seconds one step of one message may take before its worker is replaced.
+    step_s: float = 8.0
+    #: Address space of a worker, in octets.
+    worker_memory_octets: int = 536_870_912
+    #: Messages after which a worker is replaced by a fresh one.
+    worker_messages: int = 1_000
+    #: Resident memory after which a worker is replaced, in octets.
+    worker_resident_octets: int = 314_572_800
+    #: Messages that may wait for a worker or for DNS at one time; more are answered unfiltered.
+    jobs: int = 1_000
+    #: File with the trained weights; empty: the prior that comes with mailstack.
+    model_file: str = ""
+
+    def __post_init__(self) -> None:
+        if not 0.5 <= self.spam_score <= 1:
+            raise ConfigError("filter.spam_score", "want 0.5 <= spam_score <= 1")
+        if not 0 < self.step_s <= self.budget_s <= 60:
+            raise ConfigError("filter.budget_s", "want 0 < step_s <= budget_s <= 60")
+        if not 1 <= self.workers <= 64:
+            raise ConfigError("filter.workers", "want 1 <= workers <= 64")
+        if self.worker_memory_octets < 134_217_728:
+            raise ConfigError("filter.worker_memory_octets", "a worker needs at least 134217728")
+        if self.worker_messages < 1 or self.worker_resident_octets < 1 or self.jobs < 1:
+            raise ConfigError("filter", "worker_messages, worker_resident_octets and jobs must be positive")
