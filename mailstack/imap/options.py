@@ -1,0 +1,59 @@
+"""Section `[imap]` of the configuration: limits and switches of the IMAP server.
+
+Numbers: limits, sections 1, 6 and 7.
+
+Standards: RFC 9051 section 5.4 (autologout), RFC 7889 (APPENDLIMIT).
+Imports: model.  No I/O.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from mailstack.model.errors import ConfigError
+
+
+class ImapOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `[imap]` of conf/mailstack.toml."""
+
+    #: Allow login without TLS from loopback addresses; for trying out with tools that have no TLS.
+    allow_plaintext_loopback: bool = False
+    #: Connections of one account from one address.
+    max_per_account_and_address: int = 60
+    #: Connections of one account.
+    max_per_account: int = 200
+    #: Connections in all that have not logged in.
+    max_before_login: int = 200
+    #: Connections in all; 0 takes none.
+    max_connections: int = 5_000
+    #: Time from the greeting to the login.
+    login_time_s: float = 60.0
+    #: Silence after login until the connection is closed (RFC 9051 section 5.4: at least 30 minutes).
+    idle_time_s: float = 1800.0
+    #: Wait for a client that has stopped reading.
+    stalled_time_s: float = 300.0
+    #: Largest message APPEND takes.
+    append_octets: int = 52_428_800
+    #: Longest SEARCH; then NO [LIMIT].
+    search_time_s: float = 10.0
+    #: "* OK still here" in IDLE, so that phone networks keep the connection open.
+    idle_keepalive_s: float = 600.0
+    #: Shortest wait between two updates in IDLE (5 a second).
+    idle_update_s: float = 0.2
+    #: How often selected folders of idling clients are looked at for changes by other programs.
+    poll_s: float = 1.0
+    #: Login failures on one connection until it is closed.
+    max_login_failures: int = 3
+    #: Lines that are no command, before and after login, until the connection is closed.
+    max_bad_before_login: int = 3
+    max_bad_after_login: int = 20
+    #: Keywords a client may set in one command.
+    max_keywords: int = 100
+
+    def __post_init__(self) -> None:
+        if self.idle_time_s < 1 or self.login_time_s <= 0:
+            raise ConfigError("imap.idle_time_s", "want idle_time_s >= 1 and login_time_s > 0")
+        if self.append_octets < 0:
+            raise ConfigError("imap.append_octets", "want 0 or more")
+        if self.poll_s < 0.05 or self.idle_update_s < 0:
+            raise ConfigError("imap.poll_s", "want poll_s >= 0.05 and idle_update_s >= 0")
