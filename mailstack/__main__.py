@@ -1,0 +1,5 @@
+"""`python -m mailstack`."""
+
+from mailstack.cli.main import main
+
+main()

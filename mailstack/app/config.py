@@ -1,0 +1,269 @@
+"""The one configuration file: read, checked as a whole, and explained.
+
+Every section is a frozen struct that lives in the package that uses it and knows
+nothing of TOML.  Whatever is wrong is reported at once, each with its key, its line and
+the nearest key that exists; nothing unknown is ever ignored.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import os
+import socket
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from mailstack.app.options import ListenOptions, ServerOptions
+from mailstack.app.paths import Paths
+from mailstack.app.toml_lines import find_lines, line_of
+from mailstack.delivery.options import QueueOptions
+from mailstack.directory.options import AuthOptions
+from mailstack.filters.options import FilterOptions
+from mailstack.imap.options import ImapOptions
+from mailstack.mailbox.options import MailboxOptions
+from mailstack.model.errors import ConfigError
+from mailstack.net.dns_options import DnsOptions
+from mailstack.net.tls_options import TlsOptions
+from mailstack.routing.options import RoutingOptions
+from mailstack.smtp.options import SmtpOptions
+from mailstack.srs.options import SrsOptions
+
+DEFAULT_FILE = Path("/etc/mailstack/mailstack.toml")
+ENVIRONMENT = "MAILSTACK_CONFIG"
+#: A configuration file is written by a person; more is a mistake.
+MAX_FILE_OCTETS = 1_048_576
+_MAX_SHOWN = 60
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The whole configuration; every key has a default."""
+
+    server: ServerOptions = ServerOptions()
+    listen: ListenOptions = ListenOptions()
+    smtp: SmtpOptions = SmtpOptions()
+    imap: ImapOptions = ImapOptions()
+    mailbox: MailboxOptions = MailboxOptions()
+    filter: FilterOptions = FilterOptions()
+    routing: RoutingOptions = RoutingOptions()
+    queue: QueueOptions = QueueOptions()
+    dns: DnsOptions = DnsOptions()
+    tls: TlsOptions = TlsOptions()
+    srs: SrsOptions = SrsOptions()
+    auth: AuthOptions = AuthOptions()
+
+    @property
+    def paths(self) -> Paths:
+        """Where everything lies."""
+        state = Path(self.server.state_dir)
+        return Paths(state=state, run=Path(self.server.run_dir) if self.server.run_dir else state / "run")
+
+    @property
+    def hostname(self) -> str:
+        """Full name of this host, lower case; the system's when none is configured."""
+        return self.server.hostname.lower() or _system_name()
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that is wrong.  `line` counts from 1; 0 when it stands on no line."""
+
+    key: str
+    message: str
+    line: int = 0
+
+
+class ConfigProblems(ConfigError):
+    """Everything that is wrong with a file.
+
+    Attributes:
+        file: the file as it was named.
+        problems: in the order of their lines.
+    """
+
+    def __init__(self, file: Path, problems: tuple[Problem, ...]) -> None:
+        super().__init__(problems[0].key, problems[0].message)
+        self.file = file
+        self.problems = problems
+
+    def __str__(self) -> str:
+        return "\n".join(self._one(problem) for problem in self.problems)
+
+    def _one(self, problem: Problem) -> str:
+        where = f"{self.file}:{problem.line}" if problem.line else f"{self.file}"
+        return f"{where}: {problem.key}: {problem.message}" if problem.key else f"{where}: {problem.message}"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration and where it came from.
+
+    Attributes:
+        file: None when no file was read.
+        lines: dotted key -> line, for the keys the file sets.
+    """
+
+    config: Config
+    file: Path | None
+    lines: Mapping[str, int]
+
+
+def load_config(path: Path | None = None) -> Config:
+    """The configuration; see `load`."""
+    return load(path).config
+
+
+def load(path: Path | None = None) -> Loaded:
+    """Reads `path`, else the file MAILSTACK_CONFIG names, else the default file.
+
+    A missing default file means defaults; a file that was named must exist.
+
+    Raises:
+        ConfigError: unreadable, not TOML, or wrong; all errors at once (ConfigProblems).
+    """
+    named = path or (Path(os.environ[ENVIRONMENT]) if os.environ.get(ENVIRONMENT) else None)
+    file = named or DEFAULT_FILE
+    try:
+        with file.open("rb") as stream:
+            data = stream.read(MAX_FILE_OCTETS + 1)
+    except FileNotFoundError:
+        if named is None:
+            return Loaded(Config(), None, {})
+        raise _one_problem(file, "the file does not exist") from None
+    except OSError as error:
+        raise _one_problem(file, f"cannot be read: {error.strerror}") from None
+    config, lines = parse(data, file)
+    return Loaded(config, file, lines)
+
+
+def parse(data: bytes, file: Path = DEFAULT_FILE) -> tuple[Config, dict[str, int]]:
+    """The configuration in the octets of a file, and the lines of its keys.
+
+    Raises:
+        ConfigProblems: everything that is wrong.
+    """
+    if len(data) > MAX_FILE_OCTETS:
+        raise _one_problem(file, f"larger than {MAX_FILE_OCTETS} octets")
+    try:
+        text = data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise _one_problem(file, "not UTF-8", line) from None
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise _one_problem(file, f"not TOML: {error}", _line_in(str(error), text)) from None
+    except RecursionError:
+        raise _one_problem(file, "not TOML: nested too deeply") from None
+    lines = find_lines(text.replace("\r\n", "\n"))
+    problems: list[Problem] = []
+    config = _build(Config, document, "", problems)
+    if problems:
+        placed = [Problem(p.key, p.message, line_of(lines, p.key)) for p in problems]
+        raise ConfigProblems(file, tuple(sorted(placed, key=lambda p: p.line)))
+    return config, {key: line for key, line in lines.items() if _is_set(document, key)}
+
+
+def settings(config: msgspec.Struct, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """Every key of the configuration with its value, as (dotted key, value), in file order."""
+    for name in config.__struct_fields__:
+        value = getattr(config, name)
+        if isinstance(value, msgspec.Struct):
+            yield from settings(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def known_keys(kind: type[msgspec.Struct] = Config, prefix: str = "") -> list[str]:
+    """Every dotted key there is."""
+    return [key for key, _ in settings(kind(), prefix)]
+
+
+# -- checking -----------------------------------------------------------------------
+
+
+def _build(kind: type[S], table: Mapping[str, object], prefix: str, problems: list[Problem]) -> S:
+    """The struct of a table; what is wrong goes to `problems` and keeps its default."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(kind)}
+    values: dict[str, object] = {}
+    for key, raw in table.items():
+        path = f"{prefix}{key}"
+        field = fields.get(key)
+        if field is None:
+            problems.append(Problem(path, _unknown(path, prefix, list(fields))))
+        elif isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
+            if isinstance(raw, dict):
+                values[field.name] = _build(field.type, raw, f"{path}.", problems)
+            else:
+                problems.append(Problem(path, f"is a section: write [{path}]"))
+        else:
+            try:
+                values[field.name] = msgspec.convert(raw, field.type)
+            except msgspec.ValidationError as error:
+                problems.append(Problem(path, _type_problem(error, raw)))
+            except ConfigError as error:
+                problems.append(Problem(error.key or path, error.message))
+    return _check(kind, values, prefix, problems)
+
+
+def _check(kind: type[S], values: dict[str, object], prefix: str, problems: list[Problem]) -> S:
+    """Makes the struct; a key its own check refuses is noted and put back, until none is."""
+    while True:
+        try:
+            return kind(**values)
+        except ConfigError as error:
+            problems.append(Problem(error.key, error.message))
+            culprit = error.key.removeprefix(prefix).partition(".")[0]
+            if values.pop(culprit, None) is None:
+                return kind()
+
+
+def _unknown(path: str, prefix: str, names: list[str]) -> str:
+    here = difflib.get_close_matches(path.removeprefix(prefix), names, 1, 0.6)
+    if here:
+        return f"no such key; the nearest is {prefix}{here[0]}"
+    last = path.rpartition(".")[2]
+    elsewhere = [key for key in known_keys() if key.rpartition(".")[2] == last]
+    if elsewhere:
+        return f"no such key; did you mean {elsewhere[0]}?"
+    near = difflib.get_close_matches(path, [*known_keys(), *Config.__struct_fields__], 1, 0.0)
+    return f"no such {'key' if prefix else 'section'}; the nearest is {near[0]}"
+
+
+def _type_problem(error: msgspec.ValidationError, raw: object) -> str:
+    text = str(error).replace("Expected ", "want ").replace("`", "")
+    shown = repr(raw)
+    return f"{text}: {shown if len(shown) <= _MAX_SHOWN else shown[:_MAX_SHOWN] + '...'}"
+
+
+def _one_problem(file: Path, message: str, line: int = 0) -> ConfigProblems:
+    return ConfigProblems(file, (Problem("", message, line),))
+
+
+def _line_in(message: str, text: str) -> int:
+    """The line tomllib names; the last one when it says "at end of document"."""
+    _, found, rest = message.rpartition("(at line ")
+    number = rest.partition(",")[0]
+    return int(number) if found and number.isdigit() else text.count("\n") + 1
+
+
+def _is_set(document: Mapping[str, object], key: str) -> bool:
+    value: object = document
+    for part in key.split("."):
+        if not isinstance(value, dict) or part not in value:
+            return False
+        value = value[part]
+    return True
+
+
+@functools.cache
+def _system_name() -> str:
+    name = socket.gethostname()
+    return (name if "." in name else socket.getfqdn()).lower()

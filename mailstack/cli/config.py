@@ -1,0 +1,63 @@
+"""`mailstack config check` and `config show`."""
+
+from __future__ import annotations
+
+import os
+
+from mailstack.app import config as configuration
+from mailstack.cli import context
+
+app = context.group("Checks and shows the configuration.")
+
+
+@app.command()
+def check() -> None:
+    """Checks the configuration file; exits 78 and names every error when it is wrong.
+
+    Each error names the file and line, the key, what is wrong and the nearest key that
+    exists.  Nothing is read but the file; no instance is needed.
+    """
+    try:
+        loaded = configuration.load(context.options.config)
+    except configuration.ConfigProblems as error:
+        if context.as_json():
+            context.show({"ok": False, "file": str(error.file), "errors": list(error.problems)})
+        context.fail(os.EX_CONFIG, str(error))
+    file = None if loaded.file is None else str(loaded.file)
+    context.show({"ok": True, "file": file, "errors": []}, "")
+    context.talk(f"{file}: no errors" if file else "no configuration file; the defaults are in force")
+
+
+@app.command()
+def show() -> None:
+    """Prints the whole effective configuration and where each value comes from.
+
+    The text form is TOML again: each line ends in a comment with `default` or the line of
+    the file that sets it.
+    """
+    loaded = configuration.load(context.options.config)
+    values = dict(configuration.settings(loaded.config))
+    sources = {key: loaded.lines.get(key, 0) for key in values}
+    document = {
+        "file": None if loaded.file is None else str(loaded.file),
+        "settings": {
+            key: {"value": value, "source": f"line {sources[key]}" if sources[key] else "default"}
+            for key, value in values.items()
+        },
+    }
+    context.show(document, _as_toml(values, sources, str(loaded.file)))
+
+
+def _as_toml(values: dict[str, object], sources: dict[str, int], file: str) -> str:
+    from mailstack.app.document import toml_value
+
+    lines: list[str] = []
+    section = ""
+    for key, value in values.items():
+        table, _, name = key.rpartition(".")
+        if table != section:
+            lines += ["", f"[{table}]"] if lines else [f"[{table}]"]
+            section = table
+        source = f"{file}:{sources[key]}" if sources[key] else "default"
+        lines.append(f"{name} = {toml_value(value)}  # {source}")
+    return "\n".join(lines)
