@@ -1,9 +1,164 @@
-"""Section `[queue]` of the configuration."""
+"""Section `[queue]` of the configuration: outbound mail, retries, reports.
+
+Numbers: section 9 of the limits.
+
+Standards: RFC 5321 sections 4.5.3.2 (timeouts) and 4.5.4.1 (retries).
+Imports: model.  No I/O.
+"""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
+
+from mailstack.model.address import AddressError, parse_domain
+from mailstack.model.errors import ConfigError
+
+#: "none": never STARTTLS; "opportunistic": when offered, else in clear; "require": or not at all.
+TlsMode = Literal["none", "opportunistic", "require"]
+EightBit = Literal["bounce", "send"]
+
+
+class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One `[[queue.route]]`: where mail for a domain goes, whatever its MX records say."""
+
+    #: Domain in the recipient address; "*" for every domain without a route of its own.
+    domain: str
+    #: Host name or IP address that takes the mail.
+    host: str
+    #: TCP port.
+    port: int = 25
+
+    def __post_init__(self) -> None:
+        if self.domain != "*":
+            _check_domain("queue.route.domain", self.domain)
+        if not self.host or any(c <= " " for c in self.host):
+            raise ConfigError("queue.route.host", f"{self.host!r} is not a host name or IP address")
+        _check_port("queue.route.port", self.port)
 
 
 class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Section `[queue]`."""
+    """Section `[queue]` of conf/mailstack.toml."""
+
+    #: Static routes, `[[queue.route]]` with domain, host and port each.
+    route: tuple[Route, ...] = ()
+    #: Host that takes all mail without a route of its own; empty: the domains' MX hosts.
+    relay_host: str = ""
+    #: Port of the relay host.
+    relay_port: int = 25
+    #: Login at the relay host (AUTH PLAIN, only over TLS); empty: none.
+    relay_login: str = ""
+    #: Password at the relay host.
+    relay_password: str = ""
+    #: Port of MX hosts.
+    port: int = 25
+    #: Deliver to MX hosts on loopback addresses; for tests and demonstrations only.
+    allow_loopback: bool = False
+    #: TLS towards other servers: "none", "opportunistic" or "require".
+    tls: TlsMode = "opportunistic"
+    #: 8-bit mail for a server without 8BITMIME: "bounce" (5.6.3) or "send" as it is.
+    eight_bit: EightBit = "bounce"
+    #: Seconds before the second attempt; doubles up to max_wait_s.
+    first_wait_s: float = 300.0
+    #: Longest time between two attempts, in seconds.
+    max_wait_s: float = 4_000.0
+    #: Every wait is longer or shorter by up to this share, in percent.
+    jitter_percent: int = 10
+    #: Seconds after which mail is given up and its sender told.
+    give_up_after_s: float = 432_000.0
+    #: Seconds after which our own reports and automatic replies are given up.
+    bounce_give_up_after_s: float = 172_800.0
+    #: Seconds after which a local sender is told once that mail is late.
+    delay_notice_after_s: float = 14_400.0
+    #: Deliveries at the same time, in all.
+    max_deliveries: int = 100
+    #: Connections to one destination at the start.
+    start_concurrency: int = 2
+    #: Most connections to one destination; reached step by step while it answers well.
+    max_concurrency: int = 10
+    #: Recipients in one transaction.
+    max_recipients: int = 50
+    #: Addresses of a destination that are tried in one attempt.
+    max_addresses: int = 5
+    #: Hosts of a destination that are talked to in one attempt.
+    max_sessions: int = 2
+    #: Messages sent over one connection.
+    messages_per_session: int = 20
+    #: Seconds an idle connection is kept for the next message.
+    session_idle_s: float = 60.0
+    #: Seconds to wait for a connection.
+    connect_timeout_s: float = 30.0
+    #: Seconds to wait for greeting and for the answers to EHLO, MAIL and RCPT.
+    command_timeout_s: float = 300.0
+    #: Seconds to wait for the answer to DATA.
+    data_timeout_s: float = 120.0
+    #: Seconds for one block of the message to leave.
+    block_timeout_s: float = 180.0
+    #: Seconds to wait for the answer to the final dot.
+    end_timeout_s: float = 600.0
+    #: Seconds to wait for the answer to QUIT.
+    quit_timeout_s: float = 10.0
+    #: Seconds a queue entry belongs to the process that claimed it; renewed while it works.
+    lease_s: float = 900.0
+    #: Messages in the queue; above it submission gets 452.
+    max_messages: int = 20_000
+    #: Messages of one account in a full queue; above it this account gets 452.
+    max_messages_per_account: int = 500
+    #: Largest message a report returns whole, in octets; of larger ones the header only.
+    dsn_full_octets: int = 50_000
+
+    def __post_init__(self) -> None:
+        for key in ("relay_port", "port"):
+            _check_port(f"queue.{key}", getattr(self, key))
+        if not 0 < self.first_wait_s <= self.max_wait_s <= self.give_up_after_s:
+            raise ConfigError("queue.first_wait_s", "want 0 < first_wait_s <= max_wait_s <= give_up_after_s")
+        if not 0 <= self.jitter_percent <= 50:
+            raise ConfigError("queue.jitter_percent", "want 0 to 50")
+        if not 1 <= self.start_concurrency <= self.max_concurrency <= self.max_deliveries:
+            raise ConfigError(
+                "queue.start_concurrency", "want 1 <= start_concurrency <= max_concurrency <= max_deliveries"
+            )
+        for key in _AT_LEAST_ONE:
+            if getattr(self, key) < 1:
+                raise ConfigError(f"queue.{key}", "want 1 or more")
+        for key in _NOT_NEGATIVE:
+            if getattr(self, key) < 0:
+                raise ConfigError(f"queue.{key}", "may not be negative")
+        if bool(self.relay_login) != bool(self.relay_password):
+            raise ConfigError("queue.relay_login", "want both relay_login and relay_password, or neither")
+
+
+_AT_LEAST_ONE = (
+    "max_recipients",
+    "max_addresses",
+    "max_sessions",
+    "messages_per_session",
+    "connect_timeout_s",
+    "command_timeout_s",
+    "data_timeout_s",
+    "block_timeout_s",
+    "end_timeout_s",
+    "quit_timeout_s",
+    "lease_s",
+)
+_NOT_NEGATIVE = (
+    "bounce_give_up_after_s",
+    "delay_notice_after_s",
+    "session_idle_s",
+    "max_messages",
+    "max_messages_per_account",
+    "dsn_full_octets",
+)
+
+
+def _check_port(key: str, port: int) -> None:
+    if not 0 < port < 65_536:
+        raise ConfigError(key, f"{port} is not a TCP port")
+
+
+def _check_domain(key: str, domain: str) -> None:
+    try:
+        parse_domain(domain)
+    except AddressError as error:
+        raise ConfigError(key, f"{domain!r}: {error}") from None
