@@ -4,6 +4,42 @@ from __future__ import annotations
 
 import msgspec
 
+from mailstack.model.errors import ConfigError
+
 
 class MailboxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Section `[mailbox]`."""
+    """Section `[mailbox]`: limits and habits of the mail store (limits, section 6)."""
+
+    #: Folders an account may have.
+    max_folders: int = 1_000
+
+    #: Different keywords (flags of one's own) a folder may know.
+    max_keywords: int = 100
+
+    #: Accounts a process keeps open at the same time; each holds a few files open.
+    max_open_accounts: int = 64
+
+    #: Days an expunged message or deleted folder is kept aside before it is gone; 0: gone at once.
+    expunged_keep_days: int = 14
+
+    #: Seconds after which changed flags are written into the Maildir file names.
+    flag_names_delay_s: float = 2.0
+
+    #: Octets of new messages that may wait in memory for their ready-made FETCH texts.
+    cache_backlog_bytes: int = 33_554_432
+
+    #: Hours after which a file left in tmp/ by a crash is removed.
+    tmp_keep_hours: int = 36
+
+    def __post_init__(self) -> None:
+        for name, least in (
+            ("max_folders", 16),
+            ("max_keywords", 1),
+            ("max_open_accounts", 1),
+            ("expunged_keep_days", 0),
+            ("flag_names_delay_s", 0),
+            ("cache_backlog_bytes", 0),
+            ("tmp_keep_hours", 1),
+        ):
+            if getattr(self, name) < least:
+                raise ConfigError(f"mailbox.{name}", f"must be at least {least}")
