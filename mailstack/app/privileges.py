@@ -1,0 +1,58 @@
+"""What a daemon may do to the machine: not root, enough descriptors, no core files."""
+
+from __future__ import annotations
+
+import logging
+import os
+import pwd
+import resource
+from pathlib import Path
+
+from mailstack.model.errors import ConfigError
+
+#: LimitNOFILE of the units; 500 sessions per process need a quarter of it.
+WANTED_FILES = 16_384
+ENOUGH_FILES = 1_024
+#: Set by `mailstack demo`: a throw-away instance of root's may run as root.
+ALLOW_ROOT = "MAILSTACK_ALLOW_ROOT"
+
+_log = logging.getLogger(__name__)
+
+
+def limit_resources() -> None:
+    """Raises the descriptor limit as far as it goes, and lets no key end in a core file."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = WANTED_FILES if hard == resource.RLIM_INFINITY else min(WANTED_FILES, hard)
+    if soft == resource.RLIM_INFINITY or soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    if wanted < ENOUGH_FILES:
+        _log.warning("only %d file descriptors: at most %d sessions (LimitNOFILE)", wanted, wanted // 4)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def drop(state_dir: Path) -> None:
+    """Run by root, becomes the owner of the state directory, for good.
+
+    Raises:
+        ConfigError: the directory is missing, or belongs to root itself.
+    """
+    if os.geteuid() != 0:
+        return
+    try:
+        owner = state_dir.stat()
+    except OSError as error:
+        raise ConfigError("server.state_dir", f"{state_dir}: {error.strerror}") from error
+    if owner.st_uid == 0:
+        if os.environ.get(ALLOW_ROOT) == "1":
+            return
+        raise ConfigError(
+            "server.state_dir",
+            f"{state_dir} belongs to root, and mailstack does not run as root: "
+            f"give it to a user of its own (chown -R mailstack {state_dir})",
+        )
+    try:
+        os.initgroups(pwd.getpwuid(owner.st_uid).pw_name, owner.st_gid)
+    except KeyError:
+        os.setgroups([owner.st_gid])
+    os.setresgid(owner.st_gid, owner.st_gid, owner.st_gid)
+    os.setresuid(owner.st_uid, owner.st_uid, owner.st_uid)

@@ -1,0 +1,36 @@
+"""Free TCP ports below the ephemeral range, so that no client socket takes them."""
+
+from __future__ import annotations
+
+import os
+import random
+import socket
+
+#: Linux gives clients ports from 32768 on.
+LOWEST, HIGHEST = 20_000, 32_767
+_chance = random.Random(os.getpid())
+
+
+def is_free(port: int) -> bool:
+    """True when the port can be bound on the loopback address."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def free_port() -> int:
+    """One free port."""
+    return free_base((0,))
+
+
+def free_base(offsets: tuple[int, ...]) -> int:
+    """A base so that base + offset is free for every offset."""
+    for _ in range(200):
+        base = _chance.randrange(LOWEST, HIGHEST - max(offsets))
+        if all(is_free(base + offset) for offset in offsets):
+            return base
+    raise RuntimeError("no free ports")
