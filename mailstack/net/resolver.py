@@ -329,6 +329,6 @@ class GivenUp(dict[Question, Answer]):
     def __contains__(self, question: object) -> bool:
         return True
 
-    def get(self, question: Question, default: object = None) -> Answer:  # type: ignore[override]
+    def get(self, question: Question, default: object = None) -> Answer:
         """The answer we have, else "temperror"."""
         return super().get(question, TEMPERROR)
