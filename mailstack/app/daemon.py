@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from mailstack.app import logs, privileges, selftest
+from mailstack.app import logs, privileges, selftest, workers
 from mailstack.app.workers import Workers, hold_lock
 from mailstack.model.errors import ConfigError, TemporaryFailure
 from mailstack.net import sockets as listening
@@ -299,8 +299,9 @@ def _halt(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
 
 
 async def _ping(context: Context) -> None:
-    """Shows the main process that our loop still turns."""
+    """Shows the main process, and our own alarm, that our loop still turns."""
     while True:
+        faulthandler.dump_traceback_later(workers.SILENT_S, exit=True)
         context.tell("ping")
         await asyncio.sleep(PING_S)
 

@@ -25,13 +25,13 @@ from mailstack.net import systemd
 
 #: Descriptor whose end of file means that whoever started us is gone.
 LIFELINE = "MAILSTACK_LIFELINE"
-#: A worker whose loop did not turn for so long is killed; below the units' WatchdogSec.
+#: A worker whose loop did not turn for so long prints where it hangs and ends itself; one
+#: that cannot do even that is killed.  Below the units' WatchdogSec.
 SILENT_S = 40.0
-#: SIGABRT makes it print where it hangs; then SIGKILL.
-ABORT_GRACE_S = 5.0
+KILL_GRACE_S = 5.0
 #: A daemon that lost its disk, or its starter, has no time to finish.
 FATAL_GRACE_S = 3.0
-LOCK_WAIT_S = 10.0
+LOCK_WAIT_S = 5.0
 #: Daemons that may have two generations of workers while a new configuration is taken.
 _OVERLAP = ("smtp", "imap")
 
@@ -56,7 +56,6 @@ class _Worker(Child):
     channel: socket.socket | None = None
     ready: bool = False
     heard_at: float = 0.0
-    aborted_at: float = 0.0
     children: list[int] = field(default_factory=list)
 
 
@@ -102,7 +101,7 @@ class Workers(Keeper):
         theirs.close()
         ours.setblocking(False)
         worker.channel, worker.ready, worker.children = ours, False, []
-        worker.heard_at, worker.aborted_at = time.monotonic(), 0.0
+        worker.heard_at = time.monotonic()
         self.watch(ours, lambda: self._hear(worker))
         return pid
 
@@ -178,23 +177,16 @@ class Workers(Keeper):
         """Reports changes, pings systemd while all workers answer, ends those that do not."""
         workers = self._workers()
         for worker in workers:
-            if worker.pid and now - worker.heard_at > SILENT_S:
-                self._wake(worker, now)
+            if worker.pid and now - worker.heard_at > SILENT_S + KILL_GRACE_S:
+                _log.error("%s (pid %d) hangs and is killed", worker.name, worker.pid)
+                send(worker.pid, signal.SIGKILL)
         self._report([worker for worker in workers if worker.pid])
         if self._watchdog_s is None:
-            return now + ABORT_GRACE_S
+            return now + KILL_GRACE_S
         if now - self._pinged_at >= self._watchdog_s / 3:
             self._pinged_at = now
             systemd.notify("WATCHDOG=1")
-        return min(now + ABORT_GRACE_S, self._pinged_at + self._watchdog_s / 3)
-
-    def _wake(self, worker: _Worker, now: float) -> None:
-        if not worker.aborted_at:
-            _log.error("%s (pid %d) hangs and is ended", worker.name, worker.pid)
-            worker.aborted_at = now
-            send(worker.pid, signal.SIGABRT)
-        elif now - worker.aborted_at >= ABORT_GRACE_S:
-            send(worker.pid, signal.SIGKILL)
+        return min(now + KILL_GRACE_S, self._pinged_at + self._watchdog_s / 3)
 
     def _report(self, alive: list[_Worker]) -> None:
         pids = [pid for worker in alive for pid in (worker.pid, *worker.children)]
