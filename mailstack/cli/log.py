@@ -1,0 +1,139 @@
+"""`mailstack log show|explain`: what happened to a message, in plain words."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import re
+import time
+from typing import Annotated
+
+import typer
+
+from mailstack.cli.context import Context, cell, fail, group, show
+from mailstack.model.address import Address, AddressError
+from mailstack.state.maillog import Event, MailLogReader, Value
+
+app = group("What happened to a message or an address: 20 days back.")
+
+_AGO = re.compile(r"(\d{1,6})([smhd])\Z")
+_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+
+
+def parse_time(text: str, now: float) -> float:
+    """A point in time: `2h` (ago), `2026-11-22`, `2026-11-22T13:00` (UTC unless a zone is given).
+
+    Raises:
+        ValueError: neither form.
+    """
+    ago = _AGO.match(text)
+    if ago is not None:
+        return now - int(ago.group(1)) * _UNIT_S[ago.group(2)]
+    stamp = datetime.datetime.fromisoformat(text)
+    if stamp.tzinfo is None:
+        stamp = stamp.replace(tzinfo=datetime.UTC)
+    return stamp.timestamp()
+
+
+def words(event: Event) -> str:
+    """One event as a sentence for people; every value is made safe for a terminal."""
+    fields = {key: cell(value) for key, value in event.fields.items()}
+    sentence = _SENTENCES.get(event.name)
+    text = sentence.format_map(_Blank(fields)) if sentence else ""
+    if not text:
+        text = event.name + " " + " ".join(f"{key}={value}" for key, value in fields.items() if value)
+    why = fields.get("why", "")
+    return f"{text}: {why}" if why and sentence and "{why}" not in sentence else text
+
+
+class _Blank(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+_SENTENCES = {
+    "accepted": "accepted from {sender} at {peer} for {to} ({size_octets} octets)",
+    "refused": "refused with {code} {status} at {at} ({check}), client {peer}",
+    "filtered": "classified as {klass}, spam probability {score}; SPF {spf}, DKIM {dkim}, DMARC {dmarc};"
+    " {reasons}",
+    "unfiltered": "delivered without the filter",
+    "filed": "filed into {mailbox} of {to} as UID {uid} ({sieve})",
+    "discarded": "thrown away by a rule of {to}",
+    "queued": "put into the queue for {to} as {kind}",
+    "forwarded": "forwarded by {owner} to {to}, sender now {sender}",
+    "delivered": "delivered to {to} by {host}, which said: {answer}",
+    "deferred": "not delivered to {to} yet ({host} said {code}); next try in {next_s} s",
+    "bounced": "given up for {to} ({host} said {code}); report: {dsn}",
+    "login": "{account} logged in over {protocol} from {peer}",
+    "login_failed": "failed login as {account} over {protocol} from {peer}",
+}
+
+
+def _stamp(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(at)) + "Z"
+
+
+def _plain(event: Event) -> dict[str, object]:
+    fields: dict[str, Value] = event.fields
+    return {
+        "at": datetime.datetime.fromtimestamp(event.at, datetime.UTC).isoformat(),
+        "event": event.name,
+        "id": event.id,
+        "daemon": event.daemon,
+        "fields": fields,
+        "words": words(event),
+    }
+
+
+def _print(events: list[Event]) -> None:
+    show(
+        [_plain(event) for event in events],
+        "\n".join(f"{_stamp(event.at)}  {event.id:<16}  {words(event)}" for event in events),
+    )
+
+
+def _reader() -> MailLogReader:
+    return MailLogReader(Context.load().paths.maillog_db)
+
+
+@app.command("show")
+def show_(
+    address: str,
+    sent: Annotated[bool, typer.Option("--sent", help="only what the address sent")] = False,
+    received: Annotated[bool, typer.Option("--received", help="only what the address received")] = False,
+    since: Annotated[str, typer.Option(help="2h, 3d, 2026-11-22 or 2026-11-22T13:00 (UTC)")] = "",
+    until: Annotated[str, typer.Option(help="as --since")] = "",
+) -> None:
+    """Shows the log of one address, oldest first."""
+    try:
+        wanted = Address.parse(address)
+    except AddressError as error:
+        fail(os.EX_DATAERR, f"{address}: {error}")
+    now = time.time()
+    try:
+        start = parse_time(since, now) if since else 0.0
+        end = parse_time(until, now) if until else 1e18
+    except ValueError:
+        fail(os.EX_USAGE, "a time is 2h or 3d (ago), 2026-11-22 or 2026-11-22T13:00")
+    direction = "" if sent == received else "sent" if sent else "received"
+    reader = _reader()
+    try:
+        events = reader.of_address(wanted.key, direction=direction, since=start, until=end)
+    finally:
+        reader.close()
+    _print(events)
+
+
+@app.command()
+def explain(
+    message: Annotated[str, typer.Argument(metavar="ID", help="accept id, queue id or <Message-ID>")],
+) -> None:
+    """Tells the whole way of one message."""
+    reader = _reader()
+    try:
+        events = reader.explain(message)
+    finally:
+        reader.close()
+    if not events:
+        fail(os.EX_DATAERR, f"{message}: nothing in the log; it keeps 20 days")
+    _print(events)

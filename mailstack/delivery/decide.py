@@ -1,0 +1,194 @@
+"""What is stored, forwarded, sent and refused: one pure decision for a whole message.
+
+In: where the message may go (routing), what the filter says per account.  Out: what to
+do.  The one rule above all others: no account's message ends nowhere.  When redirections
+lead only in circles, or to targets that are refused, the account keeps it.
+
+Source: product page, sections 2 ("One message, several recipients") and 3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from mailstack.delivery.local import is_discarded, mails_of, reject_of, store_actions
+from mailstack.model.envelope import Recipient
+from mailstack.model.reply import Reply
+from mailstack.model.verdict import AccountVerdict, FileInto, Keep, MessageVerdict, SendMail
+from mailstack.routing.expand import LocalTarget, Plan, RemoteTarget
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Copies for one account.  `note`: why, when it is not the rules' plain result."""
+
+    target: LocalTarget
+    actions: tuple[Keep | FileInto, ...]
+    verdict: AccountVerdict
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A recipient that refuses.  `target` is None for an alias without a mailbox."""
+
+    recipient: Recipient
+    reply: Reply
+    target: LocalTarget | None = None
+    verdict: AccountVerdict | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Everything that is to happen to one message."""
+
+    stores: tuple[Store, ...]
+    forwards: tuple[RemoteTarget, ...]
+    mails: tuple[tuple[LocalTarget, SendMail], ...]
+    rejections: tuple[Rejection, ...]
+    discards: tuple[LocalTarget, ...]
+
+
+def is_junk(verdict: MessageVerdict, account: AccountVerdict) -> bool:
+    """Spam, or failed DMARC under a policy: such mail is never sent on."""
+    return account.klass == "spam" or verdict.action == "junk"
+
+
+def implicit_verdict(target: LocalTarget) -> AccountVerdict:
+    """What holds for an account the filter said nothing about: the implicit keep."""
+    return AccountVerdict(target.number, "ham", 0.0, (Keep(implicit=True),))
+
+
+class _Decider:
+    def __init__(
+        self, plan: Plan, verdict: MessageVerdict, accounts: Mapping[int, AccountVerdict], *, is_login: bool
+    ) -> None:
+        self.plan = plan
+        self.verdict = verdict
+        self.is_login = is_login
+        self.of = {t.account.id: accounts.get(t.number) or implicit_verdict(t) for t in plan.locals}
+        self.targets = {t.account.id: t for t in plan.locals}
+        self.next: dict[int, set[int]] = {}
+        for source, target in plan.edges:
+            self.next.setdefault(source, set()).add(target)
+        self.remote_via = {remote.via for remote in plan.remotes if remote.via}
+
+    def sends_on(self, account_id: int) -> bool:
+        """True when what the account forwards may leave."""
+        said = self.of[account_id]
+        return not is_junk(self.verdict, said) and reject_of(said) is None
+
+    def active(self) -> list[int]:
+        """Accounts the message reaches, in the order of their numbers."""
+        reached = {t.account.id for t in self.plan.locals if t.is_addressed}
+        todo = list(reached)
+        while todo:
+            account_id = todo.pop()
+            if not self.sends_on(account_id):
+                continue
+            for other in self.next.get(account_id, ()):
+                if other in self.targets and other not in reached:
+                    reached.add(other)
+                    todo.append(other)
+        return [t.account.id for t in self.plan.locals if t.account.id in reached]
+
+    def actions(self, account_id: int) -> tuple[Keep | FileInto, ...]:
+        """Copies the account itself keeps."""
+        said = self.of[account_id]
+        if reject_of(said) is not None:
+            return ()
+        stores = store_actions(said.actions)
+        redirection = self.targets[account_id].account.redirection
+        if redirection is not None and not redirection.keep and self.sends_on(account_id):
+            # Without a copy at home only what a rule of the owner files explicitly stays.
+            stores = [a for a in stores if not (isinstance(a, Keep) and a.implicit)]
+        if not said.actions and not stores:
+            return (Keep(implicit=True),)
+        return tuple(stores)
+
+    def ends_somewhere(self, account_id: int, stored: Mapping[int, tuple[Keep | FileInto, ...]]) -> bool:
+        """True when following the account's forwards reaches a copy, a remote or the owner's own no."""
+        seen = set()
+        todo = [account_id]
+        while todo:
+            current = todo.pop()
+            if current in seen or current not in self.targets:
+                continue
+            seen.add(current)
+            said = self.of[current]
+            if stored[current] or is_discarded(said) or reject_of(said) is not None:
+                return True
+            if self.sends_on(current):
+                if current in self.remote_via:
+                    return True
+                todo.extend(self.next.get(current, ()))
+        return False
+
+    def decide(self) -> Decision:
+        active = self.active()
+        stored = {account_id: self.actions(account_id) for account_id in self.targets}
+        notes: dict[int, str] = {}
+        for account_id in active:
+            if not self.ends_somewhere(account_id, stored):
+                stored[account_id] = (Keep(),)
+                notes[account_id] = "its redirection leads nowhere"
+        stores = tuple(
+            Store(self.targets[i], stored[i], self.of[i], notes.get(i, "")) for i in active if stored[i]
+        )
+        forwards, refused = self._remotes(set(active))
+        rejections = [*self._rejections(active), *refused]
+        return Decision(
+            stores,
+            tuple(forwards),
+            tuple((self.targets[i], mail) for i in active for mail in mails_of(self.of[i])),
+            tuple(rejections),
+            tuple(
+                self.targets[i]
+                for i in active
+                if is_discarded(self.of[i]) and not stored[i] and i not in self.remote_via
+            ),
+        )
+
+    def _rejections(self, active: list[int]) -> list[Rejection]:
+        found = []
+        for account_id in active:
+            said = reject_of(self.of[account_id])
+            if said is not None:
+                target = self.targets[account_id]
+                text = " ".join(said.text.split()) or "The recipient does not want this message"
+                found.append(
+                    Rejection(target.recipient, Reply(550, "7.1", text[:400]), target, self.of[account_id])
+                )
+        return found
+
+    def _remotes(self, active: set[int]) -> tuple[list[RemoteTarget], list[Rejection]]:
+        leaving: dict[str, RemoteTarget] = {}
+        refused = []
+        for remote in self.plan.remotes:
+            if remote.via:
+                if remote.via in active and self.sends_on(remote.via):
+                    leaving.setdefault(remote.address.key, remote)
+            elif remote.kind == "forward" and self.verdict.action == "junk" and not self.is_login:
+                # An alias without a mailbox: it refuses in the session.
+                reply = Reply(
+                    550, "7.1", f"{remote.recipient.address} does not forward this: it looks like spam"
+                )
+                refused.append(Rejection(remote.recipient, reply))
+            else:
+                leaving.setdefault(remote.address.key, remote)
+        return list(leaving.values()), refused
+
+
+def decide(
+    plan: Plan, verdict: MessageVerdict, accounts: Mapping[int, AccountVerdict], *, is_login: bool
+) -> Decision:
+    """Decides for the whole message.
+
+    Args:
+        plan: where it may go.
+        verdict: of the message.
+        accounts: verdict per target number; a missing one means the implicit keep.
+        is_login: the sender logged in, so nothing is refused as spam.
+    """
+    return _Decider(plan, verdict, accounts, is_login=is_login).decide()

@@ -1,0 +1,162 @@
+"""Carries one account's actions out in its mailbox, durably and once.
+
+Every copy has a deterministic file name (accept id, recipient number, action number),
+so doing it again after a crash finds the file and writes nothing (promise P3).
+
+Standards: RFC 5228 section 2.10.1 (actions), RFC 5321 section 4.4 (Return-Path).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mailstack.model.envelope import Body
+from mailstack.model.errors import PermanentFailure, TemporaryFailure
+from mailstack.model.mailbox import FLAG_NAMES, AccountStore, Flags, MailboxError, NewMessage
+from mailstack.model.verdict import (
+    AccountAction,
+    AccountVerdict,
+    DiscardMail,
+    FileInto,
+    Keep,
+    Redirect,
+    RejectMail,
+    SendMail,
+)
+
+_FLAG_BY_NAME = {name.lower(): flag for flag, name in FLAG_NAMES}
+_UNSAFE_IN_NAME = re.compile(r"[^A-Za-z0-9.-]")
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One stored copy.  `action`: the Sieve word that put it there."""
+
+    mailbox: str
+    uid: int
+    action: str
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to store for one account.
+
+    Attributes:
+        accept_id: of the transaction.
+        number: of the local target, 1-based.
+        received_at: Unix seconds; becomes INTERNALDATE.
+        host: our name, for the Maildir file name.
+        prefix: header lines on top of this copy.
+        cuts: byte ranges of the body left out.
+    """
+
+    accept_id: str
+    number: int
+    received_at: float
+    host: str
+    body: Body
+    prefix: bytes
+    cuts: Sequence[tuple[int, int]] = ()
+
+
+def base_name(job: Job, action: int) -> str:
+    """The Maildir name of copy `action` (1-based), always the same for the same job."""
+    host = _UNSAFE_IN_NAME.sub("_", job.host) or "localhost"
+    return f"{int(job.received_at)}.{job.accept_id}_{job.number}_{action}.{host}"
+
+
+def flags_of(names: Sequence[str]) -> tuple[Flags, tuple[str, ...]]:
+    """Splits Sieve flags into system flags and keywords; unknown system flags are dropped."""
+    flags = Flags.NONE
+    keywords = []
+    for name in names:
+        known = _FLAG_BY_NAME.get(name.lower())
+        if known is not None:
+            flags |= known
+        elif not name.startswith("\\"):
+            keywords.append(name)
+    return flags, tuple(dict.fromkeys(keywords))
+
+
+def store_actions(actions: Sequence[AccountAction]) -> list[Keep | FileInto]:
+    """The actions that put a copy into the account's own mailbox."""
+    return [action for action in actions if isinstance(action, Keep | FileInto)]
+
+
+def reject_of(verdict: AccountVerdict) -> RejectMail | None:
+    """The refusal among the actions; nothing else is carried out then."""
+    return next((action for action in verdict.actions if isinstance(action, RejectMail)), None)
+
+
+def redirects_of(verdict: AccountVerdict) -> list[Redirect]:
+    """Where the account's own script sends it on."""
+    return [action for action in verdict.actions if isinstance(action, Redirect)]
+
+
+def mails_of(verdict: AccountVerdict) -> list[SendMail]:
+    """Replies and notifications composed by the account's script."""
+    return [action for action in verdict.actions if isinstance(action, SendMail)]
+
+
+def is_discarded(verdict: AccountVerdict) -> bool:
+    """True when the owner's rule threw it away and nothing else keeps it."""
+    return any(isinstance(action, DiscardMail) for action in verdict.actions)
+
+
+def store(store_: AccountStore, job: Job, actions: Sequence[Keep | FileInto]) -> list[Copy]:
+    """Stores every copy the actions ask for.
+
+    A folder that cannot be used (bad name, limit) never loses the message: that copy goes
+    to INBOX.
+
+    Returns:
+        One Copy per action; on return all are durable.
+
+    Raises:
+        TemporaryFailure: disk or database; copies already stored stay and are found again
+            by name when this is repeated.
+        PermanentFailure: the mailbox is over its quota for good.
+    """
+    copies = []
+    for number, action in enumerate(actions, 1):
+        flags, keywords = flags_of(action.flags)
+        message = NewMessage(
+            job.body.data,
+            path=job.body.path,
+            flags=flags,
+            keywords=keywords,
+            internal_at=int(job.received_at),
+        )
+        create = isinstance(action, FileInto) and action.create
+        copies.append(
+            _one(store_, job, message, _Place(number, action.mailbox, create, type(action).__name__))
+        )
+    return copies
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    number: int
+    mailbox: str
+    create: bool
+    action: str
+
+
+def _one(store_: AccountStore, job: Job, message: NewMessage, place: _Place) -> Copy:
+    name = base_name(job, place.number)
+    for mailbox in dict.fromkeys((place.mailbox, "INBOX")):
+        try:
+            done = store_.deliver(
+                mailbox, message, base_name=name, prefix=job.prefix, cuts=job.cuts, create=place.create
+            )
+        except MailboxError as error:
+            if error.code == "OVERQUOTA":
+                raise PermanentFailure(error.text, status="2.2") from error
+            if mailbox == "INBOX":
+                raise TemporaryFailure(error.text) from error
+            continue
+        return Copy(done.folder, done.uid, place.action.lower(), done.again)
+    raise AssertionError("INBOX was tried")

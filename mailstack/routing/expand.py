@@ -1,0 +1,192 @@
+"""The whole recipient list at the end of DATA: aliases, groups, redirections.
+
+The result names every account once and every outside address once, however many
+ways lead there.  Which account sent the message on to which is kept as edges, so
+that the decision (delivery/decide.py) can see circles and suppressed forwards.
+Bounded: section `[routing]`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from mailstack.model.address import Address, AddressError
+from mailstack.model.directory import Account, DirectoryReader
+from mailstack.model.envelope import Recipient
+from mailstack.model.reply import Reply
+from mailstack.routing.options import RoutingOptions
+from mailstack.routing.route import Expand, Facts, Local, Refuse, Remote, RemoteKind, Route, route
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTarget:
+    """One account that may get the message.
+
+    Attributes:
+        number: 1-based over all local targets; part of file names, so deterministic.
+        recipient: the RCPT that led here first.
+        original: the address written to, which the catch-all or an alias may hide.
+        is_addressed: written to by a RCPT (perhaps through an alias), not only
+            reached through another account's redirection.
+    """
+
+    number: int
+    recipient: Recipient
+    account: Account
+    original: Address
+    catch_all: bool = False
+    is_addressed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteTarget:
+    """One outside address, reached in one way.
+
+    Attributes:
+        owner: the local address that forwards to it; None for a submission or bounce.
+        via: id of the account whose redirection or rule leads there; 0: none.
+    """
+
+    recipient: Recipient
+    address: Address
+    kind: RemoteKind
+    owner: Address | None = None
+    via: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Where the message may go.
+
+    Attributes:
+        edges: (account id, account id): the first sends it on to the second.
+        refused: targets that cannot be reached, by the RCPT that led there.
+    """
+
+    locals: tuple[LocalTarget, ...]
+    remotes: tuple[RemoteTarget, ...]
+    edges: frozenset[tuple[int, int]] = frozenset()
+    refused: tuple[tuple[Recipient, Reply], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    recipient: Recipient
+    address: Address
+    original: Address
+    depth: int
+    owner: Address | None
+    via: int
+
+
+class Expansion:
+    """Follows addresses until nothing new appears; can be continued with rules' redirects."""
+
+    def __init__(self, directory: DirectoryReader, facts: Facts, options: RoutingOptions) -> None:
+        self._directory = directory
+        self._facts = facts
+        self._options = options
+        self._todo: deque[_Step] = deque()
+        self._seen: set[tuple[str, int]] = set()
+        self._locals: dict[int, LocalTarget] = {}
+        self._remotes: dict[tuple[str, int], RemoteTarget] = {}
+        self._edges: set[tuple[int, int]] = set()
+        self._refused: list[tuple[Recipient, Reply]] = []
+
+    def add(self, recipients: Sequence[Recipient]) -> Plan:
+        """Follows the recipients of a transaction."""
+        for recipient in recipients:
+            self._todo.append(_Step(recipient, recipient.address, recipient.address, 0, None, 0))
+        return self._run()
+
+    def redirect(self, target: LocalTarget, addresses: Iterable[str]) -> Plan:
+        """Follows what the account's own rules redirect to."""
+        self._targets(
+            _Step(target.recipient, target.account.address, target.original, 0, None, 0),
+            addresses,
+            target.account.address,
+            target.account.id,
+        )
+        return self._run()
+
+    def _run(self) -> Plan:
+        while self._todo:
+            self._step(self._todo.popleft())
+        return Plan(
+            tuple(self._locals.values()),
+            tuple(self._remotes.values()),
+            frozenset(self._edges),
+            tuple(self._refused),
+        )
+
+    def _step(self, step: _Step) -> None:
+        if (step.address.key, step.via) in self._seen:
+            return
+        self._seen.add((step.address.key, step.via))
+        if len(self._seen) > self._options.max_expansion or step.depth > self._options.max_depth:
+            self._refuse(step, Reply(550, "4.6", f"{step.recipient.address} expands to too many addresses"))
+            return
+        facts = self._facts
+        if step.depth > 0:
+            facts = replace(facts, trusted=True, login=None)
+        self._carry(step, route(step.address, self._directory, facts))
+
+    def _carry(self, step: _Step, found: Route) -> None:
+        match found:
+            case Local():
+                self._local(step, found)
+            case Expand():
+                self._expand(step, found)
+            case Remote():
+                kind: RemoteKind = "forward" if step.owner is not None else found.kind
+                self._remotes.setdefault(
+                    (found.address.key, step.via),
+                    RemoteTarget(step.recipient, found.address, kind, step.owner, step.via),
+                )
+            case Refuse():
+                self._refuse(step, found.reply)
+            case _:
+                assert_never(found)
+
+    def _local(self, step: _Step, found: Local) -> None:
+        account = found.account
+        if step.via:
+            self._edges.add((step.via, account.id))
+        known = self._locals.get(account.id)
+        if known is not None:
+            if not step.via and not known.is_addressed:
+                self._locals[account.id] = replace(known, is_addressed=True)
+            return
+        self._locals[account.id] = LocalTarget(
+            len(self._locals) + 1,
+            step.recipient,
+            account,
+            step.original,
+            found.catch_all,
+            is_addressed=not step.via,
+        )
+        if account.redirection is not None:
+            self._targets(step, account.redirection.targets, account.address, account.id)
+
+    def _expand(self, step: _Step, found: Expand) -> None:
+        if len(found.alias.targets) > self._options.max_members:
+            self._refuse(step, Reply(550, "4.6", f"{step.original} has too many members"))
+            return
+        self._targets(step, found.alias.targets, found.alias.address, step.via)
+
+    def _targets(self, step: _Step, targets: Iterable[str], owner: Address, via: int) -> None:
+        for text in targets:
+            try:
+                address = Address.parse(text)
+            except AddressError as error:
+                self._refuse(
+                    step, Reply(550, "1.3", f"{owner} points at an address that is not valid: {error}")
+                )
+                continue
+            self._todo.append(_Step(step.recipient, address, step.original, step.depth + 1, owner, via))
+
+    def _refuse(self, step: _Step, reply: Reply) -> None:
+        self._refused.append((step.recipient, reply))

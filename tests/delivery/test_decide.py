@@ -1,0 +1,212 @@
+"""Nothing ends nowhere: routing's plan and the filter's word become one decision."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailstack.delivery.decide import Decision, decide
+from mailstack.model.address import Address
+from mailstack.model.envelope import Recipient
+from mailstack.model.verdict import (
+    AccountAction,
+    AccountVerdict,
+    DiscardMail,
+    FileInto,
+    Keep,
+    MessageVerdict,
+    RejectMail,
+)
+from mailstack.routing.expand import Expansion, Plan
+from mailstack.routing.options import RoutingOptions
+from mailstack.routing.route import Facts
+from tests.kit.memory_directory import MemoryDirectory
+
+HAM = MessageVerdict()
+JUNK = MessageVerdict(klass="spam", score=0.99, action="junk")
+
+
+@pytest.fixture
+def directory() -> MemoryDirectory:
+    made = MemoryDirectory()
+    made.add_domain("us.example")
+    for name in ("alice", "bob", "carol"):
+        made.add_account(f"{name}@us.example")
+    return made
+
+
+def plan(directory: MemoryDirectory, *recipients: str, options: RoutingOptions | None = None) -> Plan:
+    facts = Facts(sender=Address.parse("x@far.example"), now=0.0)
+    return expansion(directory, facts, options).add(rcpts(recipients))
+
+
+def expansion(directory: MemoryDirectory, facts: Facts, options: RoutingOptions | None = None) -> Expansion:
+    return Expansion(directory, facts, options or RoutingOptions())
+
+
+def rcpts(texts: Sequence[str]) -> list[Recipient]:
+    return [Recipient(Address.parse(text), n) for n, text in enumerate(texts, 1)]
+
+
+def said(number: int, *actions: AccountAction, klass: str = "ham") -> AccountVerdict:
+    return AccountVerdict(number, klass, 0.0, actions)  # type: ignore[arg-type]
+
+
+def stored(decision: Decision) -> dict[str, list[str]]:
+    return {s.target.account.address.local: [a.mailbox for a in s.actions] for s in decision.stores}
+
+
+def sent_to(decision: Decision) -> list[str]:
+    return [str(remote.address) for remote in decision.forwards]
+
+
+def test_a_silent_filter_means_the_implicit_keep(directory: MemoryDirectory) -> None:
+    decision = decide(plan(directory, "alice@us.example"), HAM, {}, is_login=False)
+    assert stored(decision) == {"alice": ["INBOX"]}
+
+
+def test_each_account_gets_one_copy_however_many_ways_lead_there(directory: MemoryDirectory) -> None:
+    directory.add_alias("everyone@us.example", "alice@us.example", "bob@us.example", "everyone@us.example")
+    found = plan(directory, "everyone@us.example", "alice@us.example", "alice+x@us.example")
+    assert stored(decide(found, HAM, {}, is_login=False)) == {"alice": ["INBOX"], "bob": ["INBOX"]}
+
+
+def test_a_redirection_without_copy_leaves_nothing_at_home(directory: MemoryDirectory) -> None:
+    directory.add_redirection("gone@us.example", "friend@far.example")
+    decision = decide(plan(directory, "gone@us.example"), HAM, {}, is_login=False)
+    assert stored(decision) == {}
+    assert sent_to(decision) == ["friend@far.example"]
+    assert decision.forwards[0].kind == "forward"
+    assert str(decision.forwards[0].owner) == "gone@us.example"
+
+
+def test_spam_is_not_forwarded_but_kept_in_the_redirecting_mailbox(directory: MemoryDirectory) -> None:
+    directory.add_redirection("gone@us.example", "friend@far.example")
+    accounts = {1: said(1, FileInto("Spam"), klass="spam")}
+    decision = decide(plan(directory, "gone@us.example"), JUNK, accounts, is_login=False)
+    assert stored(decision) == {"gone": ["Spam"]}
+    assert sent_to(decision) == []
+
+
+def test_an_alias_without_a_mailbox_refuses_spam(directory: MemoryDirectory) -> None:
+    directory.add_alias("out@us.example", "friend@far.example")
+    decision = decide(plan(directory, "out@us.example"), JUNK, {}, is_login=False)
+    assert sent_to(decision) == []
+    assert [r.reply.code for r in decision.rejections] == [550]
+
+
+def test_an_explicit_rule_keeps_a_copy_although_the_redirection_does_not(directory: MemoryDirectory) -> None:
+    directory.add_redirection("gone@us.example", "friend@far.example")
+    accounts = {1: said(1, FileInto("Bills"))}
+    decision = decide(plan(directory, "gone@us.example"), HAM, accounts, is_login=False)
+    assert stored(decision) == {"gone": ["Bills"]}
+    assert sent_to(decision) == ["friend@far.example"]
+
+
+def test_two_mailboxes_that_redirect_to_each_other_keep_one_copy(directory: MemoryDirectory) -> None:
+    # faults V4
+    directory.add_redirection("a@us.example", "b@us.example")
+    directory.add_redirection("b@us.example", "a@us.example")
+    decision = decide(plan(directory, "a@us.example"), HAM, {}, is_login=False)
+    assert stored(decision) == {"a": ["INBOX"]}
+
+
+def test_crossed_circles_keep_at_least_one_copy(directory: MemoryDirectory) -> None:
+    for one, other in (("a", "b"), ("b", "c"), ("c", "d"), ("d", "a")):
+        directory.add_redirection(f"{one}@us.example", f"{other}@us.example")
+    decision = decide(plan(directory, "a@us.example", "c@us.example"), HAM, {}, is_login=False)
+    assert len(decision.stores) == 1
+
+
+def test_a_redirection_to_nobody_is_kept(directory: MemoryDirectory) -> None:
+    directory.add_redirection("a@us.example", "nobody@us.example", "not an address")
+    decision = decide(plan(directory, "a@us.example"), HAM, {}, is_login=False)
+    assert stored(decision) == {"a": ["INBOX"]}
+    assert decision.stores[0].note
+
+
+def test_a_rejection_carries_the_owners_words_on_one_line(directory: MemoryDirectory) -> None:
+    accounts = {1: said(1, RejectMail("go\r\n250 away"))}
+    decision = decide(plan(directory, "alice@us.example"), HAM, accounts, is_login=False)
+    assert not decision.stores
+    assert decision.rejections[0].reply.text == "go 250 away"
+
+
+def test_the_owners_discard_is_an_end_and_is_reported(directory: MemoryDirectory) -> None:
+    decision = decide(plan(directory, "alice@us.example"), HAM, {1: said(1, DiscardMail())}, is_login=False)
+    assert not decision.stores
+    assert [t.account.address.local for t in decision.discards] == ["alice"]
+
+
+def test_rules_redirects_join_the_plan(directory: MemoryDirectory) -> None:
+    following = expansion(directory, Facts(sender=None, now=0.0))
+    first = following.add(rcpts(["alice@us.example"]))
+    second = following.redirect(first.locals[0], ["bob@us.example", "out@far.example"])
+    from mailstack.model.verdict import Redirect
+
+    accounts = {1: said(1, Redirect("bob@us.example"), Redirect("out@far.example"))}
+    decision = decide(second, HAM, accounts, is_login=False)
+    assert stored(decision) == {"bob": ["INBOX"]}
+    assert sent_to(decision) == ["out@far.example"]
+
+
+def test_expansion_is_bounded(directory: MemoryDirectory) -> None:
+    for n in range(30):
+        directory.add_alias(f"l{n}@us.example", f"l{n + 1}@us.example")
+    found = plan(directory, "l0@us.example")
+    assert not found.locals
+    assert "too many" in found.refused[0][1].text
+
+
+def test_a_group_at_the_limit_expands_and_one_over_does_not(directory: MemoryDirectory) -> None:
+    options = RoutingOptions(max_members=3)
+    names = ["alice@us.example", "bob@us.example", "carol@us.example"]
+    directory.add_alias("three@us.example", *names)
+    directory.add_alias("four@us.example", *names, "x@far.example")
+    assert len(plan(directory, "three@us.example", options=options).locals) == 3
+    assert not plan(directory, "four@us.example", options=options).locals
+
+
+NAMES = "abcdef"
+ACTIONS = st.sampled_from(
+    [(), (Keep(implicit=True),), (Keep(),), (FileInto("X"),), (DiscardMail(),), (RejectMail("no"),)]
+)
+
+
+@settings(derandomize=True, max_examples=300)
+@given(
+    edges=st.sets(st.tuples(st.sampled_from(NAMES), st.sampled_from(NAMES + "xyz")), max_size=14),
+    keeps=st.sets(st.sampled_from(NAMES)),
+    wanted=st.sets(st.sampled_from(NAMES), min_size=1),
+    actions=st.dictionaries(st.integers(1, 6), ACTIONS),
+    junk=st.booleans(),
+)
+def test_every_addressed_account_ends_somewhere(
+    edges: set[tuple[str, str]],
+    keeps: set[str],
+    wanted: set[str],
+    actions: dict[int, tuple[AccountAction, ...]],
+    junk: bool,
+) -> None:
+    directory = MemoryDirectory()
+    directory.add_domain("us.example")
+    for name in NAMES:
+        targets = [
+            f"{t}@us.example" if t in NAMES else f"{t}@far.example" for f, t in sorted(edges) if f == name
+        ]
+        if targets:
+            directory.add_redirection(f"{name}@us.example", *targets, keep=name in keeps)
+        else:
+            directory.add_account(f"{name}@us.example")
+    found = plan(directory, *sorted(f"{name}@us.example" for name in wanted))
+    accounts = {number: said(number, *acts) for number, acts in actions.items()}
+    decision = decide(found, JUNK if junk else HAM, accounts, is_login=False)
+    ends = bool(decision.stores or decision.forwards or decision.rejections or decision.discards)
+    assert ends
+    ids = [s.target.account.id for s in decision.stores]
+    assert len(ids) == len(set(ids))
+    if junk:
+        assert not decision.forwards

@@ -1,0 +1,110 @@
+"""The mail log: lines nobody can forge, rows that are read back per address."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from mailstack.state import maillog
+from mailstack.state.maillog import MailLog, MailLogReader, line, quote
+
+NOW = 1_790_000_000.25
+
+
+@pytest.mark.parametrize("code", [*range(0x00, 0xA0), 0x2028, 0x2029, 0x202E, 0x200B, 0xFEFF], ids=hex)
+def test_no_character_can_break_out_of_a_field(code: int) -> None:
+    # T92
+    text = line("refused", "id1", {"to": f"a{chr(code)}fake id=2", "code": 550})
+    assert text.isascii()
+    assert text.isprintable()
+    assert text.startswith("refused id=id1 to=")
+    assert text.endswith(" code=550")
+
+
+@pytest.mark.parametrize("plain", ["a@example.org", "2001:db8::25", "250", "<>", "x/y"])
+def test_plain_values_stay_bare(plain: str) -> None:
+    assert quote(plain) == plain
+
+
+def test_an_empty_value_is_left_out_and_a_long_one_is_cut() -> None:
+    assert line("x", "1", {"a": "", "b": "y"}) == "x id=1 b=y"
+    assert len(quote("z" * 100_000)) == maillog.MAX_FIELD + 3
+
+
+def log(path: Path, stream: io.StringIO) -> MailLog:
+    maillog.migrate(path)
+    return MailLog(path, daemon="smtp", now=lambda: NOW, stream=stream)
+
+
+def test_an_event_is_a_stamped_line_and_a_row(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    writer = log(tmp_path / "maillog.db", stream)
+    writer.filed(
+        "A1",
+        to="bob@example.org",
+        original="sales@example.org",
+        mailbox="INBOX",
+        uid=7,
+        klass="ham",
+        sieve="keep",
+    )
+    writer.close()
+    assert stream.getvalue() == (
+        "2026-09-21T14:13:20.250Z smtp filed id=A1 to=bob@example.org original=sales@example.org"
+        " mailbox=INBOX uid=7 klass=ham sieve=keep\n"
+    )
+    reader = MailLogReader(tmp_path / "maillog.db")
+    for address in ("bob@example.org", "SALES@example.org"):
+        (event,) = reader.of_address(address, direction="received")
+        assert (event.name, event.id, event.fields["mailbox"]) == ("filed", "A1", "INBOX")
+    assert reader.of_address("bob@example.org", direction="sent") == []
+    assert reader.of_address("bob@example.org", since=NOW + 1) == []
+    reader.close()
+
+
+def test_explain_follows_a_message_into_the_queue_and_back(tmp_path: Path) -> None:
+    writer = log(tmp_path / "maillog.db", io.StringIO())
+    writer.accepted(
+        "A1",
+        peer="192.0.2.1",
+        sender="x@y.example",
+        recipients=["b@example.org"],
+        size_octets=5,
+        message_id="<m@y>",
+    )
+    writer.queued("A1", queue_id="A1-1", sender="b@example.org", to="z@far.example", kind="forward")
+    writer.delivered("A1-1", to="z@far.example", host="mx", answer="250 ok", tries=1)
+    writer.accepted("A2", peer="192.0.2.1", sender="", recipients=["c@example.org"], size_octets=5)
+    writer.close()
+    reader = MailLogReader(tmp_path / "maillog.db")
+    for key in ("A1", "A1-1", "<m@y>"):
+        assert [event.name for event in reader.explain(key)] == ["accepted", "queued", "delivered"], key
+    assert reader.explain("nothing") == []
+    reader.close()
+
+
+def test_what_is_older_than_twenty_days_goes(tmp_path: Path) -> None:
+    # promise P14
+    path = tmp_path / "maillog.db"
+    writer = log(path, io.StringIO())
+    writer.login(protocol="imap", peer="192.0.2.1", account="a@example.org", ok=True, mechanism="PLAIN")
+    writer.close()
+    assert maillog.purge(path, now=NOW + 19 * 86_400) == 0
+    assert maillog.purge(path, now=NOW + 21 * 86_400) == 1
+    reader = MailLogReader(path)
+    assert reader.of_address("a@example.org") == []
+    reader.close()
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    writer = MailLog(
+        tmp_path / "missing" / "maillog.db", daemon="smtp", now=lambda: NOW, stream=io.StringIO()
+    )
+    writer.unfiltered("A1", why="timeout")
+    writer.close()
+    assert writer.dropped == 1
+    assert "mail log" in capsys.readouterr().err
