@@ -138,7 +138,7 @@ def test_a_second_daemon_on_the_same_state_is_refused(toy: Toy, running: Process
     other = toy.file.read_text().replace(f":{toy.port}", f":{free_port()}")
     (tmp_path / "other.toml").write_text(other)
     command = [*toy.command()[:-2], tmp_path / "other.toml", "smtp"]
-    with started(command, environ={"MAILSTACK_ALLOW_ROOT": "1"}) as second:
+    with started(command, environ={"MAILSTACK_ALLOW_ROOT": "1", "TOY_LOCK_WAIT_S": "0.3"}) as second:
         assert second.wait(20) == os.EX_TEMPFAIL
         assert "this daemon runs already" in second.output
 

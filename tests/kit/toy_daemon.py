@@ -78,6 +78,7 @@ async def serve(context: Context) -> None:
 def main() -> None:
     """Runs it as `mailstack run` would."""
     file, role = Path(sys.argv[1]), sys.argv[2]
+    workers.LOCK_WAIT_S = float(os.environ.get("TOY_LOCK_WAIT_S", workers.LOCK_WAIT_S))
     if "TOY_SILENT_S" in os.environ:
         workers.SILENT_S = float(os.environ["TOY_SILENT_S"])
         workers.KILL_GRACE_S = 1.0
