@@ -9,14 +9,14 @@ Standards: RFC 5321 sections 3.6, 3.9 and 4.5.1; RFC 5233 (plus addressing).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias, assert_never
 
 from mailstack.model.address import Address, AddressError
 from mailstack.model.directory import Account, Alias, DirectoryReader, Domain, Gone
 from mailstack.model.reply import Reply
-from mailstack.srs import rewrite
+from mailstack.srs import rewrite, short
 
 RemoteKind: TypeAlias = Literal["submission", "forward", "relay", "srs-bounce"]
 
@@ -71,6 +71,8 @@ class Facts:
         login: the account that logged in; None on MX.
         postmaster: where postmaster and abuse of domains without them go; None: refused.
         srs_secrets: newest first; empty: SRS addresses are unknown.
+        srs_valid_days: age up to which a bounce is taken.
+        long_sender: the sender a short SRS address stands for, by its key.
         mx_here: for domains with inbound "follow-mx": whether their MX points here.
         trusted: True inside an expansion: an alias may point outside without login.
         now: Unix seconds.
@@ -83,6 +85,8 @@ class Facts:
     srs_secrets: Sequence[bytes] = ()
     mx_here: Mapping[str, bool] = field(default_factory=dict)
     trusted: bool = False
+    srs_valid_days: int = rewrite.VALID_DAYS
+    long_sender: Callable[[str], Address | None] = lambda key: None
 
 
 def route(address: Address, directory: DirectoryReader, facts: Facts) -> Route:
@@ -147,13 +151,25 @@ def _foreign(address: Address, domain: Domain | None, facts: Facts) -> Route:
 
 
 def _srs(address: Address, facts: Facts) -> Route:
-    original = rewrite.reverse(address, secrets=facts.srs_secrets, now=facts.now)
-    if not isinstance(original, Address):
+    original = _reverse(address, facts)
+    if original is None:
         return Refuse(Reply(550, "1.1", "This forwarding address is not valid or too old"), "srs_token")
     if facts.sender is not None:
         # T8: whoever may send anything but bounces through it has an open relay.
         return Refuse(Reply(550, "7.1", "This address takes bounces only (null sender)"), "srs_sender")
     return Remote(original, "srs-bounce")
+
+
+def _reverse(address: Address, facts: Facts) -> Address | None:
+    if not facts.srs_secrets:
+        return None
+    original = rewrite.reverse(
+        address, secrets=facts.srs_secrets, now=facts.now, valid_days=facts.srs_valid_days
+    )
+    if not isinstance(original, Address):
+        return None
+    key = short.stored_key(original)
+    return original if key is None else facts.long_sender(key)
 
 
 def _plus(address: Address, directory: DirectoryReader) -> Account | Alias | Gone | None:

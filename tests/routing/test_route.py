@@ -7,7 +7,7 @@ import pytest
 from mailstack.model.address import Address
 from mailstack.model.directory import Gone
 from mailstack.routing.route import Expand, Facts, Local, Refuse, Remote, route
-from mailstack.srs import rewrite
+from mailstack.srs import rewrite, short
 from tests.kit.memory_directory import MemoryDirectory
 
 NOW = 1_790_000_000.0
@@ -180,3 +180,20 @@ def test_group_members_may_post(directory: MemoryDirectory) -> None:
         Address.parse("team@us.example"), directory, Facts(sender=Address.parse("alice@us.example"), now=NOW)
     )
     assert isinstance(found, Expand)
+
+
+def test_a_short_srs_address_stands_for_the_sender_in_the_table(directory: MemoryDirectory) -> None:
+    long = Address("x" * 60, "a-rather-long-domain-name.example")
+    made = short.shorten(long, domain="us.example", secrets=SECRETS, now=NOW)
+    known = {made.key: long}
+    found = route(made.address, directory, Facts(None, NOW, srs_secrets=SECRETS, long_sender=known.get))
+    assert found == Remote(long, "srs-bounce")
+    forgotten = route(made.address, directory, Facts(None, NOW, srs_secrets=SECRETS))
+    assert isinstance(forgotten, Refuse)
+
+
+def test_an_old_srs_address_is_refused(directory: MemoryDirectory) -> None:
+    srs = rewrite.forward(Address.parse("x@far.example"), domain="us.example", secrets=SECRETS, now=NOW)
+    assert isinstance(srs, Address)
+    late = Facts(sender=None, now=NOW + 12 * 86_400, srs_secrets=SECRETS)
+    assert isinstance(route(srs, directory, late), Refuse)

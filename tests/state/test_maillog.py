@@ -13,7 +13,7 @@ from mailstack.state.maillog import MailLog, MailLogReader, line, quote
 NOW = 1_790_000_000.25
 
 
-@pytest.mark.parametrize("code", [*range(0x00, 0xA0), 0x2028, 0x2029, 0x202E, 0x200B, 0xFEFF], ids=hex)
+@pytest.mark.parametrize("code", [*range(0xA0), 0x2028, 0x2029, 0x202E, 0x200B, 0xFEFF], ids=hex)
 def test_no_character_can_break_out_of_a_field(code: int) -> None:
     # T92
     text = line("refused", "id1", {"to": f"a{chr(code)}fake id=2", "code": 550})
