@@ -1,0 +1,119 @@
+"""Our Authentication-Results field, and what strangers wrote in our name.
+
+Standards: RFC 8601 (sections 2.2 syntax, 5 removing forged fields).
+"""
+
+from __future__ import annotations
+
+import re
+
+import authres
+from authres.arc import ARCAuthenticationResult
+from authres.dmarc import DMARCAuthenticationResult
+
+from mailstack.filters.fields import Header
+from mailstack.model.verdict import Authentication
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._@+=/:\[\]-]")
+_TOKEN = re.compile(rb'[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))')
+#: Fields that only we write into a stored copy.
+_OURS = (b"x-spam-", b"x-mailstack-")
+
+
+def build(authserv_id: str, found: Authentication, *, sender: str, helo: str) -> str:
+    """The field's value, folded with CRLF and a tab before each result.
+
+    Source: RFC 8601 section 2.2.
+    """
+    results: list[object] = []
+    spf = found.spf
+    if sender:
+        results.append(authres.SPFAuthenticationResult(result=spf.result, smtp_mailfrom=_safe(sender)))
+    else:
+        results.append(authres.SPFAuthenticationResult(result=spf.result, smtp_helo=_safe(helo) or "unknown"))
+    for one in found.dkim:
+        names = {"header_d": _safe(one.domain), "header_s": _safe(one.selector)} if one.domain else {}
+        results.append(authres.DKIMAuthenticationResult(result=one.result, **names))
+    if not found.dkim:
+        results.append(authres.DKIMAuthenticationResult(result="none"))
+    results.append(_dmarc(found))
+    if found.arc.result != "none":
+        results.append(ARCAuthenticationResult(result=found.arc.result))
+    return _fold(authserv_id, results)
+
+
+def build_submission(authserv_id: str, login: str) -> str:
+    """The value for mail of our own users: `auth=pass` (RFC 8601 section 2.7.4)."""
+    return _fold(authserv_id, [authres.SMTPAUTHAuthenticationResult(result="pass", smtp_auth=_safe(login))])
+
+
+def _dmarc(found: Authentication) -> object:
+    dmarc = found.dmarc
+    names = {"header_from": _safe(dmarc.domain)} if dmarc.domain else {}
+    comment = f"p={dmarc.policy} dis={dmarc.disposition}" if dmarc.policy else None
+    return DMARCAuthenticationResult(result=dmarc.result, result_comment=comment, **names)
+
+
+def _fold(authserv_id: str, results: list[object]) -> str:
+    return ";\r\n\t".join([_safe(authserv_id) or "localhost", *(str(result) for result in results)])
+
+
+def _safe(text: str) -> str:
+    # What a peer chose must not end a result or begin a comment.
+    return _UNSAFE.sub("_", text)[:320]
+
+
+def find_cuts(header: Header, names: frozenset[str]) -> tuple[tuple[int, int], ...]:
+    """Octet ranges of fields that would speak in our name, ascending.
+
+    Args:
+        names: our authserv-ids, lower case.
+    """
+    wanted = {name.lower().encode("utf-8") for name in names}
+    cuts = []
+    for field in header.fields:
+        if field.name.startswith(_OURS) or (
+            field.name == b"authentication-results" and _claims(field.text, wanted)
+        ):
+            cuts.append((field.start, field.end))
+    return tuple(cuts)
+
+
+def _claims(value: bytes, names: set[bytes]) -> bool:
+    """True when the authserv-id is one of ours, comments and quoting undone (T22, D24)."""
+    bare = _without_comments(value)
+    if bare is None:  # an open comment: nobody can say whose it is
+        return any(name in value.lower() for name in names)
+    token = _TOKEN.match(bare)
+    if token is None:
+        return False
+    quoted, plain = token.groups()
+    name = re.sub(rb"\\(.)", rb"\1", quoted) if quoted is not None else plain
+    return name.strip().rstrip(b".").lower() in names
+
+
+def _without_comments(value: bytes) -> bytes | None:
+    """The value with comments (which nest) replaced by a blank; None when one stays open."""
+    out = bytearray()
+    depth = at = 0
+    quoted = False
+    while at < len(value):
+        octet = value[at : at + 1]
+        if octet == b"\\":
+            if not depth:
+                out += value[at : at + 2]
+            at += 2
+            continue
+        if octet == b'"' and not depth:
+            quoted = not quoted
+        if octet == b"(" and not quoted:
+            depth += 1
+        elif octet == b")" and depth:
+            depth -= 1
+            out += b" "
+            at += 1
+            continue
+        if not depth:
+            out += octet
+        at += 1
+    return None if depth else bytes(out)

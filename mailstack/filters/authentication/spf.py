@@ -1,0 +1,129 @@
+"""May this client send for that domain?  pyspf, run again until it knows its answers.
+
+Adapter around a library that raises anything and catches too much: unanswered questions
+are recorded as well as raised, and whatever escapes it is "permerror".  Its look-up
+function is module-global, so one evaluation runs at a time in a process: it never waits.
+
+Standards: RFC 7208; limits 10 look-ups, 2 void, 10 MX, 10 PTR, records of 10 KiB (T27).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Any
+
+import spf as pyspf
+
+from mailstack.model.address import AddressError, parse_domain
+from mailstack.model.dns import Answer, Lookup, NeedLookup
+from mailstack.model.verdict import SpfResult
+
+#: D10: no honest record is longer; RFC 7208 section 3.4 advises 450 octets.
+MAX_RECORD_OCTETS = 10_240
+#: Addresses, MX hosts or PTR names of one answer that are looked at.
+MAX_RECORDS = 100
+_WORDS = frozenset({"pass", "fail", "softfail", "neutral", "none", "temperror", "permerror"})
+
+
+class _Query(pyspf.query):  # type: ignore[misc]  # pyspf has no types
+    """pyspf's evaluation without explanations (text and look-ups of the sender's choice)."""
+
+    def __init__(self, ip: str, sender: str, helo: str, *, now: float, lookup: Lookup) -> None:
+        super().__init__(i=ip, s=sender, h=helo, strict=True, querytime=0)
+        self.t = str(int(now))
+        self._lookup = lookup
+
+    def get_explanation(self, spec: str) -> None:
+        return None
+
+    def getp(self) -> str:
+        # T27: %{p} costs a reverse look-up of the sender's choice and RFC 7208 section 7.3 discourages it.
+        return "unknown"
+
+    def dns_mx(self, domainname: str) -> Any:
+        hosts = self.dns(domainname, "MX")
+        for _, host in hosts[: pyspf.MAX_MX]:
+            self._lookup.prefetch(host, self.A)
+        return super().dns_mx(domainname)
+
+
+def check(ip: str, sender: str, helo: str, *, now: float, lookup: Lookup) -> SpfResult:
+    """Evaluates MAIL FROM, or HELO when the sender is null.
+
+    Args:
+        ip: the client's address; "" gives "none".
+        sender: envelope sender; "" for the null sender.
+        now: Unix seconds, for the %{t} macro.
+
+    Raises:
+        NeedLookup: questions are recorded in `lookup`.
+
+    Source: RFC 7208 sections 2.4, 4.
+    """
+    domain = _domain(sender.rpartition("@")[2] if sender else helo)
+    if not domain or not _is_ip(ip):
+        return SpfResult("none", domain)
+    local = sender.rpartition("@")[0] or "postmaster"
+    asked = Lookup(lookup.known)
+    result, why = _evaluate(ip, f"{local}@{domain}" if sender else "", _domain(helo) or domain, now, asked)
+    if asked.wanted:
+        # Also when pyspf has swallowed our exception: a result from missing answers is none.
+        lookup.wanted.update(asked.wanted)
+        raise NeedLookup
+    return SpfResult(result, domain, why)
+
+
+def _evaluate(ip: str, sender: str, helo: str, now: float, lookup: Lookup) -> tuple[str, str]:
+    original = pyspf.DNSLookup
+    pyspf.DNSLookup = lambda name, kind, *_: _answer(lookup, name, kind)
+    try:
+        result, _, why = _Query(ip, sender, helo, now=now, lookup=lookup).check()
+    except NeedLookup:
+        return "none", ""
+    except Exception as error:  # named adapter: pyspf raises what Python raises on odd records
+        return "permerror", type(error).__name__
+    finally:
+        pyspf.DNSLookup = original
+    if result not in _WORDS:
+        return "permerror", ""
+    return result, _printable(why) if result in ("permerror", "temperror") else ""
+
+
+def _answer(lookup: Lookup, name: str, kind: str) -> list[tuple[tuple[str, str], object]]:
+    answer = lookup(name, kind)
+    if answer.status == "temperror":
+        raise pyspf.TempError(f"no answer for {kind} of {name[:80]}")
+    return [((name, kind), _record(kind, record)) for record in _bounded(answer, kind)]
+
+
+def _bounded(answer: Answer, kind: str) -> tuple[object, ...]:
+    if kind != "TXT":
+        return answer.records[:MAX_RECORDS]
+    records = tuple(r for r in answer.records if isinstance(r, bytes) and r[:6].lower() == b"v=spf1")
+    if any(len(record) > MAX_RECORD_OCTETS for record in records):
+        raise pyspf.PermError(f"SPF record longer than {MAX_RECORD_OCTETS} octets")
+    return records[:2]  # two are an error already
+
+
+def _record(kind: str, record: object) -> object:
+    return (record,) if kind == "TXT" else record
+
+
+def _domain(text: str) -> str:
+    try:
+        domain = parse_domain(text.rstrip("."))
+    except AddressError:
+        return ""
+    return "" if domain.startswith("[") or "." not in domain else domain
+
+
+def _is_ip(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _printable(text: str) -> str:
+    return "".join(c if " " <= c <= "~" else "?" for c in text[:160])
