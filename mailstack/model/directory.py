@@ -57,7 +57,7 @@ class Account:
         id: row id, stable for ever, never reused.
         quota_octets: None: no limit of its own.
         enabled: False while suspended.
-        catch_all: the address that was asked for did not exist; this account took it.
+        created_at: Unix seconds; 0 when not known.
     """
 
     id: int
@@ -69,6 +69,7 @@ class Account:
     enabled: bool = True
     filters: FilterSettings = field(default_factory=FilterSettings)
     redirection: Redirection | None = None
+    created_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +80,14 @@ class Alias:
         targets: addresses, inside or outside.
         expires_at: Unix seconds; None: until removed.
         posters: who may post to it, for groups.
+        listed: addresses that may post when `posters` is "listed".
     """
 
     address: Address
     targets: tuple[str, ...]
     expires_at: float | None = None
     posters: Posters = "all"
+    listed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,389 @@
+"""The read side: a few microseconds per question, and never older than the last commit.
+
+SQLite on the calling thread behind one lock, with a dictionary in front.  Each question
+first asks `PRAGMA data_version` (3 us), which changes when another connection commits;
+then the dictionary is emptied.  So what the command line changes counts at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+import unicodedata
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar, cast
+
+from mailstack.directory import credentials, rows, seal
+from mailstack.directory.dkim import PublishedKey
+from mailstack.directory.options import AuthOptions
+from mailstack.directory.schema import SCHEMA
+from mailstack.directory.values import (
+    DirectoryPaths,
+    RemovedAccount,
+    Script,
+    ScriptEntry,
+    SenderLists,
+    locate,
+)
+from mailstack.disk import migrations
+from mailstack.disk.sqlite import failure, open_database
+from mailstack.model.address import Address, AddressError
+from mailstack.model.directory import Account, Alias, Domain, Gone
+from mailstack.model.keys import DkimKey
+
+T = TypeVar("T")
+
+#: Answers kept; unknown addresses that peers guess count too, so there is a bound.
+MAX_CACHED = 20_000
+#: How far aliases that point at aliases are followed.
+MAX_ALIAS_DEPTH = 10
+#: Kinds of account that never log in, and what a device may not speak.
+_NO_LOGIN = ("spamtrap",)
+_DEVICE_PROTOCOLS = ("", "smtp")
+
+
+class Directory:
+    """Answers questions about domains and accounts.  Thread-safe; not to be kept over a fork.
+
+    Implements `model.directory.DirectoryReader`.
+    """
+
+    def __init__(
+        self,
+        paths: Path | DirectoryPaths,
+        *,
+        read_only: bool = True,
+        options: AuthOptions | None = None,
+        now: Callable[[], float] = time.time,
+        clock: Callable[[], float] = time.monotonic,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        """Opens the database.
+
+        Args:
+            paths: the path of `directory.db` (secrets beside it), or an instance's paths.
+            now: Unix seconds, for the expiry of aliases.
+            clock: seconds that only grow, for the memory of good logins.
+
+        Raises:
+            TemporaryFailure: there is none, or its schema is not this program's.
+        """
+        options = options or AuthOptions()
+        database, self._master_key = locate(paths)
+        self._now = now
+        self._lock = threading.Lock()
+        self._connection = open_database(database, read_only=read_only)
+        try:
+            migrations.check(self._connection, SCHEMA)
+        except BaseException:
+            self._connection.close()
+            raise
+        self._cursor = self._connection.cursor()
+        self._version = -1
+        self._cache: dict[tuple[object, ...], object] = {}
+        self._sealer: seal.Sealer | None = None
+        self._parameters = credentials.HashParameters(options.hash_memory_kib, options.hash_passes)
+        self._logins = credentials.SuccessCache(
+            random_bytes(32), lifetime_s=options.success_cache_s, clock=clock
+        )
+
+    def close(self) -> None:
+        """Releases the database."""
+        with self._lock:
+            self._connection.close()
+            self._cache.clear()
+        self._logins.clear()
+
+    # -- domains and addresses -------------------------------------------------------
+
+    def domain(self, name: str) -> Domain | None:
+        """The domain with this A-label name, also alias domains; None when unknown."""
+        return self._ask(("domain", name), lambda cursor: rows.domain(cursor, name))
+
+    def find(self, address: Address) -> Account | Alias | Gone | None:
+        """Exactly this address (canonical key), not its plus forms, not the catch-all."""
+        return self._ask(("find", address.key), lambda cursor: rows.find(cursor, address))
+
+    def catch_all(self, domain: str) -> Account | None:
+        """The domain's catch-all account, also while suspended."""
+        return self._ask(("catch_all", domain), lambda cursor: rows.catch_all(cursor, domain))
+
+    def account_by_id(self, account_id: int) -> Account | None:
+        """The account, also while suspended; None once deleted."""
+        return self._ask(("account", account_id), lambda cursor: rows.account(cursor, account_id))
+
+    def addresses_of(self, account_id: int) -> list[str]:
+        """The account's own address first, then the aliases that point at it alone.
+
+        Expired aliases do not count; groups (several targets) are not one person's address.
+        """
+        known = self._ask(("addresses", account_id), lambda cursor: _addresses(cursor, account_id))
+        now = self._now()
+        return [text for text, _, expires_at in known if expires_at is None or now < expires_at]
+
+    def may_send_as(self, account: Account, address: Address) -> bool:
+        """Own address, plus form, alias that points at it, granted identity or domain."""
+        wanted = {self._home(address).key, self._home(_without_detail(address)).key}
+        now = self._now()
+        known = self._ask(("addresses", account.id), lambda cursor: _addresses(cursor, account.id))
+        if any(key in wanted and (end is None or now < end) for _, key, end in known):
+            return True
+        granted = self.identities(account.id)
+        return bool(granted) and (not granted.isdisjoint(wanted) or address.domain in granted)
+
+    def identities(self, account_id: int) -> frozenset[str]:
+        """Further senders granted to an account: address keys and whole domains."""
+        return self._ask(
+            ("identities", account_id),
+            lambda cursor: frozenset(
+                pattern
+                for (pattern,) in cursor.execute(
+                    "SELECT pattern FROM identity WHERE account_id = ?", (account_id,)
+                ).fetchall()
+            ),
+        )
+
+    def domains(self) -> list[Domain]:
+        """Every domain, by name."""
+        return self._read(rows.domains)
+
+    def accounts(self, domain: str = "") -> list[Account]:
+        """Every account of a domain, or of all."""
+        return self._read(lambda cursor: rows.accounts(cursor, domain))
+
+    def aliases(self, domain: str = "") -> list[Alias]:
+        """Every alias and group of a domain, or of all."""
+        return self._read(lambda cursor: rows.aliases(cursor, domain))
+
+    def removed(self, domain: str = "") -> list[RemovedAccount]:
+        """Removed accounts that are remembered."""
+        return self._read(lambda cursor: list(rows.removed(cursor, domain)))
+
+    # -- passwords -------------------------------------------------------------------
+
+    def credential(self, account_id: int) -> str | None:
+        """The stored password hash; None when the account has none.  Cheap."""
+        return self._ask(
+            ("credential", account_id),
+            lambda cursor: _first(
+                cursor, "SELECT hash FROM credential WHERE account_id = ?", (account_id,), str
+            ),
+        )
+
+    def authenticate(self, login: str, password: str, *, protocol: str = "") -> Account | None:
+        """The account, if login and password belong together.  Blocking: up to one hash.
+
+        Args:
+            login: the full address of the account; aliases do not log in.
+            password: as given; any character.
+            protocol: "smtp" or "imap"; a device may only submit.
+
+        Returns:
+            None for an unknown user, a wrong password, a suspended account or one that
+            may not speak this protocol; all after the same time (T81, A6, A11).
+
+        Raises:
+            TemporaryFailure: the directory cannot be read.
+        """
+        account = self._account_of(login)
+        stored = self.credential(account.id) if account is not None else None
+        if account is None or stored is None:
+            credentials.waste_time(self._parameters)
+            return None
+        password = unicodedata.normalize("NFC", password)
+        if not self._logins.knows(stored, password):
+            if not credentials.verify(stored, password):
+                return None
+            self._logins.add(stored, password)
+        return account if _may_log_in(account, protocol) else None
+
+    # -- what belongs to an account --------------------------------------------------
+
+    def sender_lists(self, account_id: int) -> SenderLists:
+        """Whom the account blocks and allows."""
+        return self._ask(("lists", account_id), lambda cursor: _sender_lists(cursor, account_id))
+
+    def active_script(self, account_id: int) -> Script | None:
+        """The account's active Sieve script."""
+        return self._ask(
+            ("script", account_id),
+            lambda cursor: _script(
+                cursor.execute(
+                    "SELECT name, source, sha256, active FROM sieve_script"
+                    " WHERE account_id = ? AND active = 1",
+                    (account_id,),
+                ).fetchone()
+            ),
+        )
+
+    def script(self, account_id: int, name: str) -> Script | None:
+        """One script by name."""
+        return self._read(
+            lambda cursor: _script(
+                cursor.execute(
+                    "SELECT name, source, sha256, active FROM sieve_script WHERE account_id = ? AND name = ?",
+                    (account_id, name),
+                ).fetchone()
+            )
+        )
+
+    def scripts(self, account_id: int) -> list[ScriptEntry]:
+        """The account's scripts, by name."""
+        return self._read(
+            lambda cursor: [
+                ScriptEntry(name, size, bool(active), changed_at)
+                for name, size, active, changed_at in cursor.execute(
+                    "SELECT name, length(source), active, changed_at FROM sieve_script"
+                    " WHERE account_id = ? ORDER BY name",
+                    (account_id,),
+                ).fetchall()
+            ]
+        )
+
+    # -- keys ------------------------------------------------------------------------
+
+    def dkim_keys(self, domain: str) -> list[DkimKey]:
+        """The signing keys of a domain, decrypted; empty for a domain that is not ours.
+
+        Raises:
+            TemporaryFailure: the master key is missing or is not the one they were sealed with.
+        """
+        return list(self._ask(("dkim", domain), lambda cursor: self._dkim_keys(cursor, domain)))
+
+    def published_keys(self, domain: str) -> list[PublishedKey]:
+        """The public halves, for DNS."""
+        return self._read(
+            lambda cursor: [
+                PublishedKey(selector, algorithm, public)
+                for selector, algorithm, public in cursor.execute(
+                    "SELECT k.selector, k.algorithm, k.public FROM dkim_key k JOIN domain d"
+                    " ON d.id = k.domain_id WHERE d.name = ? AND d.removed_at IS NULL"
+                    " AND k.retired_at IS NULL ORDER BY k.id",
+                    (domain,),
+                ).fetchall()
+            ]
+        )
+
+    def srs_secrets(self) -> list[bytes]:
+        """Secrets of SRS addresses, newest first: sign with the first, accept all."""
+        return list(self._ask(("srs",), self._srs_secrets))
+
+    # -- inside ----------------------------------------------------------------------
+
+    def _ask(self, key: tuple[object, ...], load: Callable[[sqlite3.Cursor], T]) -> T:
+        """An answer from the dictionary, unless somebody has committed since."""
+        with self._lock:
+            try:
+                version = self._cursor.execute("PRAGMA data_version").fetchone()[0]
+                if version != self._version or len(self._cache) >= MAX_CACHED:
+                    self._cache.clear()
+                    self._version = version
+                elif key in self._cache:
+                    return cast("T", self._cache[key])
+                answer = load(self._cursor)
+            except sqlite3.Error as error:
+                raise failure(error, "reading the directory") from error
+            self._cache[key] = answer
+            return answer
+
+    def _read(self, load: Callable[[sqlite3.Cursor], T]) -> T:
+        with self._lock:
+            try:
+                return load(self._cursor)
+            except sqlite3.Error as error:
+                raise failure(error, "reading the directory") from error
+
+    def _home(self, address: Address) -> Address:
+        """The address an alias domain mirrors."""
+        domain = self.domain(address.domain)
+        return replace(address, domain=domain.alias_of) if domain is not None and domain.alias_of else address
+
+    def _account_of(self, login: str) -> Account | None:
+        try:
+            address = Address.parse(login)
+        except (AddressError, ValueError):
+            return None
+        found = self.find(address)
+        return found if isinstance(found, Account) else None
+
+    def _dkim_keys(self, cursor: sqlite3.Cursor, domain: str) -> tuple[DkimKey, ...]:
+        found = cursor.execute(
+            "SELECT k.selector, k.algorithm, k.sealed, k.master_id FROM dkim_key k JOIN domain d"
+            " ON d.id = k.domain_id WHERE d.name = ? AND d.removed_at IS NULL"
+            " AND k.retired_at IS NULL ORDER BY k.id",
+            (domain,),
+        ).fetchall()
+        return tuple(
+            DkimKey(
+                domain,
+                selector,
+                algorithm,
+                self._open(sealed, f"dkim {domain} {selector}", master_id),
+            )
+            for selector, algorithm, sealed, master_id in found
+        )
+
+    def _srs_secrets(self, cursor: sqlite3.Cursor) -> tuple[bytes, ...]:
+        found = cursor.execute(
+            "SELECT sealed, master_id FROM srs_secret WHERE retired_at IS NULL ORDER BY id DESC"
+        ).fetchall()
+        return tuple(self._open(sealed, "srs", master_id) for sealed, master_id in found)
+
+    def _open(self, sealed: bytes, belongs_to: str, master_id: str) -> bytes:
+        if self._sealer is None:
+            self._sealer = seal.load(self._master_key)
+        return self._sealer.open(sealed, belongs_to, master_id)
+
+
+def _may_log_in(account: Account, protocol: str) -> bool:
+    if not account.enabled or account.kind in _NO_LOGIN:
+        return False
+    return account.kind != "device" or protocol in _DEVICE_PROTOCOLS
+
+
+def _without_detail(address: Address) -> Address:
+    base, plus, _ = address.local.partition("+")
+    return replace(address, local=base) if plus and base else address
+
+
+def _addresses(cursor: sqlite3.Cursor, account_id: int) -> tuple[tuple[str, str, float | None], ...]:
+    """Own address and aliases as (text, key, expires_at), aliases of aliases included."""
+    account = rows.account(cursor, account_id)
+    if account is None:
+        return ()
+    known: dict[str, tuple[str, str, float | None]] = {
+        account.address.key: (str(account.address), account.address.key, None)
+    }
+    keys = [account.address.key]
+    for _ in range(MAX_ALIAS_DEPTH):
+        new = [entry for entry in rows.pointing_at(cursor, keys) if entry[1] not in known]
+        known.update((entry[1], entry) for entry in new)
+        keys = [entry[1] for entry in new]
+        if not keys:
+            break
+    return tuple(known.values())
+
+
+def _sender_lists(cursor: sqlite3.Cursor, account_id: int) -> SenderLists:
+    found = cursor.execute(
+        "SELECT pattern, kind FROM sender_list WHERE account_id = ?", (account_id,)
+    ).fetchall()
+    return SenderLists(
+        frozenset(pattern for pattern, kind in found if kind == "block"),
+        frozenset(pattern for pattern, kind in found if kind == "allow"),
+    )
+
+
+def _script(row: tuple[str, bytes, str, int] | None) -> Script | None:
+    return None if row is None else Script(row[0], bytes(row[1]), row[2], bool(row[3]))
+
+
+def _first(
+    cursor: sqlite3.Cursor, sql: str, values: tuple[object, ...], kind: Callable[[object], T]
+) -> T | None:
+    row = cursor.execute(sql, values).fetchone()
+    return None if row is None else kind(row[0])

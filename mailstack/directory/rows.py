@@ -1,0 +1,157 @@
+"""Rows of `directory.db` as values.  The only place that knows the columns for reading."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+
+from mailstack.directory.values import RemovedAccount
+from mailstack.model.address import Address
+from mailstack.model.directory import Account, Alias, Domain, FilterSettings, Gone, Redirection
+
+_ACCOUNT = """
+    SELECT a.id, a.local, d.name, a.kind, a.plan, a.name, a.quota_octets, a.enabled, a.created_at,
+        f.spam, f.ads, f.spam_folder, f.promotions_folder, f.social_folder, r.keep
+    FROM account a JOIN domain d ON d.id = a.domain_id
+    LEFT JOIN filter_settings f ON f.account_id = a.id
+    LEFT JOIN redirection r ON r.account_id = a.id
+    WHERE a.removed_at IS NULL"""
+_ACCOUNT_BY_ID = _ACCOUNT + " AND a.id = ?"
+_ACCOUNT_CATCH_ALL = _ACCOUNT + " AND a.kind = 'catchall' AND d.name = ? AND d.removed_at IS NULL"
+_ACCOUNTS = _ACCOUNT + " AND (? = '' OR d.name = ?) ORDER BY d.name, a.local"
+_ALIAS = """
+    SELECT l.id, l.local, d.name, l.posters, l.expires_at
+    FROM alias l JOIN domain d ON d.id = l.domain_id WHERE l.removed_at IS NULL"""
+_ALIAS_BY_ID = _ALIAS + " AND l.id = ?"
+_ALIASES = _ALIAS + " AND (? = '' OR d.name = ?) ORDER BY d.name, l.local"
+_DOMAIN = """
+    SELECT d.name, d.inbound, t.name, d.unknown
+    FROM domain d LEFT JOIN domain t ON t.id = d.alias_of WHERE d.removed_at IS NULL"""
+_DOMAIN_BY_NAME = _DOMAIN + " AND d.name = ?"
+_DOMAINS = _DOMAIN + " ORDER BY d.name"
+
+
+def domain(cursor: sqlite3.Cursor, name: str) -> Domain | None:
+    """A domain that is not removed."""
+    row = cursor.execute(_DOMAIN_BY_NAME, (name,)).fetchone()
+    return None if row is None else _domain(row)
+
+
+def domains(cursor: sqlite3.Cursor) -> list[Domain]:
+    """Every domain that is not removed, by name."""
+    return [_domain(row) for row in cursor.execute(_DOMAINS).fetchall()]
+
+
+def find(cursor: sqlite3.Cursor, address: Address) -> Account | Alias | Gone | None:
+    """Exactly this address."""
+    row = cursor.execute(
+        "SELECT n.account_id, n.alias_id FROM address n WHERE n.key = ?", (address.key,)
+    ).fetchone()
+    if row is None:
+        return None
+    found = account(cursor, row[0]) if row[0] is not None else alias(cursor, row[1])
+    return Gone(address) if found is None else found
+
+
+def account(cursor: sqlite3.Cursor, account_id: int) -> Account | None:
+    """An account that is not removed."""
+    row = cursor.execute(_ACCOUNT_BY_ID, (account_id,)).fetchone()
+    return None if row is None else _account(cursor, row)
+
+
+def catch_all(cursor: sqlite3.Cursor, name: str) -> Account | None:
+    """The catch-all of a domain."""
+    row = cursor.execute(_ACCOUNT_CATCH_ALL, (name,)).fetchone()
+    return None if row is None else _account(cursor, row)
+
+
+def accounts(cursor: sqlite3.Cursor, name: str) -> list[Account]:
+    """Every account of a domain, or of all for ""."""
+    return [_account(cursor, row) for row in cursor.execute(_ACCOUNTS, (name, name)).fetchall()]
+
+
+def removed(cursor: sqlite3.Cursor, name: str) -> Iterator[RemovedAccount]:
+    """Accounts that are remembered only, of a domain or of all for ""."""
+    rows = cursor.execute(
+        "SELECT a.id, a.local, d.name, a.removed_at FROM account a JOIN domain d ON d.id = a.domain_id"
+        " WHERE a.removed_at IS NOT NULL AND (? = '' OR d.name = ?) ORDER BY d.name, a.local",
+        (name, name),
+    ).fetchall()
+    for id_, local, domain_name, removed_at in rows:
+        yield RemovedAccount(id_, Address(local, domain_name), removed_at)
+
+
+def alias(cursor: sqlite3.Cursor, alias_id: int) -> Alias | None:
+    """An alias that is not removed."""
+    row = cursor.execute(_ALIAS_BY_ID, (alias_id,)).fetchone()
+    return None if row is None else _alias(cursor, row)
+
+
+def aliases(cursor: sqlite3.Cursor, name: str) -> list[Alias]:
+    """Every alias of a domain, or of all for ""."""
+    return [_alias(cursor, row) for row in cursor.execute(_ALIASES, (name, name)).fetchall()]
+
+
+def pointing_at(cursor: sqlite3.Cursor, keys: list[str]) -> list[tuple[str, str, float | None]]:
+    """Aliases whose only target is one of these keys: (text, key, expires_at)."""
+    found: list[tuple[str, str, float | None]] = []
+    for key in keys:
+        rows = cursor.execute(
+            "SELECT l.local, d.name, l.expires_at FROM alias_target t JOIN alias l ON l.id = t.alias_id"
+            " JOIN domain d ON d.id = l.domain_id WHERE t.key = ? AND l.removed_at IS NULL"
+            " AND NOT EXISTS (SELECT 1 FROM alias_target o WHERE o.alias_id = l.id AND o.key != t.key)"
+            " ORDER BY d.name, l.local",
+            (key,),
+        ).fetchall()
+        for local, name, expires_at in rows:
+            address = Address(local, name)
+            found.append((str(address), address.key, expires_at))
+    return found
+
+
+def _domain(row: tuple[str, ...]) -> Domain:
+    name, inbound, alias_of, unknown = row
+    return Domain(name, inbound, alias_of or "", unknown)  # type: ignore[arg-type]  # checked by the table
+
+
+def _account(cursor: sqlite3.Cursor, row: tuple[object, ...]) -> Account:
+    id_, local, domain_name, kind, plan, name, quota, enabled, created_at, spam, *rest = row
+    ads, spam_folder, promotions, social, keep = rest
+    filters = FilterSettings()
+    if spam is not None:
+        filters = FilterSettings(bool(spam), bool(ads), str(spam_folder), str(promotions), str(social))
+    redirection = None
+    if keep is not None:
+        targets = cursor.execute(
+            "SELECT address FROM redirection_target WHERE account_id = ? ORDER BY position", (id_,)
+        ).fetchall()
+        redirection = Redirection(tuple(target for (target,) in targets), bool(keep))
+    return Account(
+        id=id_,  # type: ignore[arg-type]
+        address=Address(str(local), str(domain_name)),
+        kind=kind,  # type: ignore[arg-type]
+        plan=plan,  # type: ignore[arg-type]
+        name=str(name),
+        quota_octets=quota,  # type: ignore[arg-type]
+        enabled=bool(enabled),
+        filters=filters,
+        redirection=redirection,
+        created_at=float(created_at),  # type: ignore[arg-type]
+    )
+
+
+def _alias(cursor: sqlite3.Cursor, row: tuple[object, ...]) -> Alias:
+    id_, local, name, posters, expires_at = row
+    targets = cursor.execute(
+        "SELECT address FROM alias_target WHERE alias_id = ? ORDER BY position", (id_,)
+    ).fetchall()
+    listed = cursor.execute(
+        "SELECT address FROM alias_poster WHERE alias_id = ? ORDER BY address", (id_,)
+    ).fetchall()
+    return Alias(
+        address=Address(str(local), str(name)),
+        targets=tuple(target for (target,) in targets),
+        expires_at=expires_at,  # type: ignore[arg-type]
+        posters=posters,  # type: ignore[arg-type]
+        listed=tuple(poster for (poster,) in listed),
+    )

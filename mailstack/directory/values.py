@@ -1,0 +1,63 @@
+"""What the directory says beyond the words of `model.directory`: frozen values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from mailstack.model.address import Address
+
+
+class DirectoryPaths(Protocol):
+    """Where the directory lies; `app.paths.Paths` is one."""
+
+    @property
+    def directory_db(self) -> Path: ...
+
+    @property
+    def master_key(self) -> Path: ...
+
+
+def locate(paths: Path | DirectoryPaths) -> tuple[Path, Path]:
+    """The database and the master key, of a database's path or of an instance's paths."""
+    if isinstance(paths, Path):
+        return paths, paths.parent / "secrets" / "master.key"
+    return paths.directory_db, paths.master_key
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A Sieve script with its source."""
+
+    name: str
+    source: bytes = field(repr=False)
+    sha256: str
+    active: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ScriptEntry:
+    """A line of a script list.  `changed_at`: Unix seconds."""
+
+    name: str
+    size_octets: int
+    active: bool
+    changed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class SenderLists:
+    """Whom an account blocks and allows: address keys and whole domains (A-labels)."""
+
+    blocked: frozenset[str] = frozenset()
+    allowed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class RemovedAccount:
+    """An address that was removed and is remembered.  `removed_at`: Unix seconds."""
+
+    id: int
+    address: Address
+    removed_at: float

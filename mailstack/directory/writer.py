@@ -1,0 +1,112 @@
+"""The write side, for the command line and for what daemons learn (blocked senders).
+
+Every change is one transaction with `synchronous=FULL`; running daemons see it with their
+next question.  What is not allowed is refused with a sentence for people.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from mailstack.directory.accounts import Accounts
+from mailstack.directory.aliases import Aliases
+from mailstack.directory.domains import Domains
+from mailstack.directory.options import AuthOptions
+from mailstack.directory.schema import SCHEMA
+from mailstack.directory.scripts import Scripts
+from mailstack.directory.session import Session
+from mailstack.directory.settings import Settings
+from mailstack.directory.values import DirectoryPaths, locate
+from mailstack.disk import migrations
+from mailstack.disk.sqlite import open_database
+
+SRS_SECRET_OCTETS = 32
+#: The newest signs; the one before is still accepted (limits, section 4: 2 keys).
+SRS_SECRETS_KEPT = 2
+
+
+class DirectoryWriter:
+    """Changes the directory.  For one thread at a time.
+
+    Attributes:
+        domains, accounts, aliases, settings, scripts: the changes, by what they change.
+    """
+
+    def __init__(
+        self,
+        paths: Path | DirectoryPaths,
+        *,
+        options: AuthOptions | None = None,
+        now: Callable[[], float] = time.time,
+        random_bytes: Callable[[int], bytes] = os.urandom,
+    ) -> None:
+        """Opens the database for writing; it must have been migrated.
+
+        Raises:
+            TemporaryFailure: it cannot be opened, or its schema is not this program's.
+        """
+        database, master_key = locate(paths)
+        self._connection = open_database(database, synchronous="FULL")
+        try:
+            migrations.check(self._connection, SCHEMA)
+        except BaseException:
+            self._connection.close()
+            raise
+        self._session = Session(
+            self._connection,
+            master_key=master_key,
+            now=now,
+            random_bytes=random_bytes,
+            options=options or AuthOptions(),
+        )
+        self.domains = Domains(self._session)
+        self.accounts = Accounts(self._session)
+        self.aliases = Aliases(self._session)
+        self.settings = Settings(self._session)
+        self.scripts = Scripts(self._session)
+
+    def __enter__(self) -> DirectoryWriter:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Releases the database."""
+        self._connection.close()
+
+    def transaction(self) -> AbstractContextManager[sqlite3.Cursor]:
+        """Several changes as one: all or none."""
+        return self._session.transaction()
+
+    def add_srs_secret(self) -> None:
+        """Makes a new secret that signs from now on; the one before stays accepted."""
+        with self._session.transaction() as cursor:
+            master_id, sealed = self._session.sealed(self._session.random_bytes(SRS_SECRET_OCTETS), "srs")
+            now = self._session.now()
+            cursor.execute(
+                "INSERT INTO srs_secret (master_id, sealed, created_at) VALUES (?, ?, ?)",
+                (master_id, sealed, now),
+            )
+            cursor.execute(
+                "UPDATE srs_secret SET retired_at = ? WHERE retired_at IS NULL AND id NOT IN"
+                " (SELECT id FROM srs_secret ORDER BY id DESC LIMIT ?)",
+                (now, SRS_SECRETS_KEPT),
+            )
+
+    def has_srs_secret(self) -> bool:
+        """Whether SRS addresses can be made."""
+        found = self._connection.execute("SELECT 1 FROM srs_secret WHERE retired_at IS NULL").fetchone()
+        return found is not None
+
+    def has_sealed_secrets(self) -> bool:
+        """Whether anything in the database needs the master key."""
+        found = self._connection.execute(
+            "SELECT 1 FROM dkim_key UNION ALL SELECT 1 FROM srs_secret LIMIT 1"
+        ).fetchone()
+        return found is not None
