@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import pwd
@@ -23,11 +24,14 @@ def limit_resources() -> None:
     """Raises the descriptor limit as far as it goes, and lets no key end in a core file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = WANTED_FILES if hard == resource.RLIM_INFINITY else min(WANTED_FILES, hard)
-    if soft == resource.RLIM_INFINITY or soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
-    if wanted < ENOUGH_FILES:
-        _log.warning("only %d file descriptors: at most %d sessions (LimitNOFILE)", wanted, wanted // 4)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # The units set both and forbid the call: then there is nothing to do.
+    with contextlib.suppress(OSError, ValueError):
+        if soft != resource.RLIM_INFINITY and soft < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if files < ENOUGH_FILES:
+        _log.warning("only %d file descriptors: at most %d sessions (LimitNOFILE)", files, files // 4)
 
 
 def drop(state_dir: Path) -> None:

@@ -22,9 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mailstack.app import logs, privileges
 from mailstack.app.daemon import ROLES, bind
 from mailstack.app.keeper import Child, Keeper
-from mailstack.app.workers import LIFELINE
+from mailstack.app.workers import LIFELINE, hold_lock
 from mailstack.model.errors import ConfigError
 from mailstack.net import sockets as listening
 from mailstack.net import systemd
@@ -263,3 +264,23 @@ def supervise(
         helpers=helpers,
         log_file=log_file,
     ).run()
+
+
+def up(config: Config, config_file: Path | None) -> int:
+    """`mailstack up`: the instance made or upgraded, and all daemons, until SIGTERM or Ctrl-C.
+
+    Raises:
+        ConfigError: an address is taken, or we would run as root.
+        TemporaryFailure: the databases cannot be migrated, or this instance runs already.
+    """
+    from mailstack.app.instance import prepare
+
+    os.umask(0o077)
+    logs.set_up("up")
+    privileges.limit_resources()
+    sockets = bind_all(config)
+    privileges.drop(config.paths.state)
+    for done in prepare(config):
+        _log.info("%s", done)
+    hold_lock(config.paths.run / "up.lock")
+    return supervise(config, config_file, sockets)

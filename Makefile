@@ -1,0 +1,68 @@
+# Needs Debian 12 or later with git, make and python3 (3.11 or later, with venv); the rest
+# comes into .venv, once, as the hashes in requirements/ say.
+
+BIN := .venv/bin
+DIR ?= demo
+PORT_BASE ?= 20000
+# More for pytest, such as ARGS="tests/smtp -x".
+ARGS ?=
+FUZZ_EXAMPLES ?= 20000
+
+.PHONY: help demo test test-slow check fmt bench fuzz lock docs units clean
+
+help:
+	@echo "make demo       a throw-away mail service on high ports; DIR=$(DIR) PORT_BASE=$(PORT_BASE)"
+	@echo "make test       all tests; as root it installs the Debian packages they use"
+	@echo "make test-slow  those that take long"
+	@echo "make check      format, lint, types, import rules, docs and units in step"
+	@echo "make fmt        formats the code"
+	@echo "make bench      measures, prints JSON"
+	@echo "make fuzz       parsers with random input; FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) each"
+	@echo "make docs       writes what is generated: docs/configuration.md, conf/mailstack.toml"
+	@echo "make lock       newest allowed versions into requirements/*.txt, with hashes"
+
+demo:
+	@tools/setup.sh runtime
+	@exec $(BIN)/mailstack demo --dir "$(DIR)" --port-base "$(PORT_BASE)"
+
+test:
+	@tools/setup.sh dev
+	@tools/debian.sh
+	$(BIN)/pytest -m "not slow" $(ARGS)
+
+test-slow:
+	@tools/setup.sh dev
+	@tools/debian.sh
+	$(BIN)/pytest -m slow $(ARGS)
+
+check:
+	@tools/setup.sh dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/pytest tests/tree
+	@tools/units.sh check
+
+fmt:
+	@tools/setup.sh dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench:
+	@tools/setup.sh dev
+	$(BIN)/python -m bench $(ARGS)
+
+fuzz:
+	@tools/setup.sh dev
+	MAILSTACK_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz $(ARGS)
+
+docs:
+	@tools/setup.sh dev
+	$(BIN)/python -m mailstack.app.document
+
+lock:
+	@tools/lock.sh
+
+clean:
+	rm -rf .venv .tools .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,56 @@
+#!/bin/bash
+# The Debian packages whose programs the tests drive as a user would.  Root gets them
+# installed; everybody else is told, and the tests that need them skip, saying why.
+# MAILSTACK_NO_APT=1: never install.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH=$PATH:/usr/sbin:/sbin
+
+missing=()
+while read -r program package; do
+    command -v "$program" > /dev/null || missing+=("$package")
+done <<'LIST'
+swaks swaks
+mbsync isync
+mutt mutt
+curl curl
+strace strace
+openssl openssl
+mkfs.ext4 e2fsprogs
+mount mount
+unshare util-linux
+LIST
+[ ${#missing[@]} -gt 0 ] || exit 0
+
+if [ "$(id -u)" != 0 ] || [ "${MAILSTACK_NO_APT:-}" = 1 ] || ! command -v apt-get > /dev/null; then
+    echo "Not installed, so some tests are skipped: ${missing[*]}" >&2
+    exit 0
+fi
+
+# No package may start a service here.
+policy=/usr/sbin/policy-rc.d
+saved=$(mktemp -d)
+restore() {
+    rm -f "$policy"
+    [ ! -e "$saved/policy-rc.d" ] || mv "$saved/policy-rc.d" "$policy"
+    rm -rf "$saved"
+}
+[ ! -e "$policy" ] || mv "$policy" "$saved/policy-rc.d"
+trap restore EXIT
+trap 'exit 1' INT TERM
+printf '#!/bin/sh\nexit 101\n' > "$policy"
+chmod 755 "$policy"
+
+export DEBIAN_FRONTEND=noninteractive
+install() {
+    timeout 300 apt-get -q -y -o DPkg::Lock::Timeout=120 -o Dpkg::Options::=--force-confold \
+        install --no-install-recommends "${missing[@]}"
+}
+echo "Installing for the tests: ${missing[*]}" >&2
+if ! install > "$saved/log" 2>&1; then
+    timeout 120 apt-get -q -o DPkg::Lock::Timeout=120 update >> "$saved/log" 2>&1 || true
+    if ! install >> "$saved/log" 2>&1; then
+        tail -n 5 "$saved/log" >&2
+        echo "Could not be installed, so some tests are skipped: ${missing[*]}" >&2
+    fi
+fi
