@@ -72,10 +72,14 @@ class SmtpOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     line_octets: int = 65_536
     #: Largest message in octets; announced as SIZE.
     message_octets: int = 52_428_800
+    #: Largest message of a free account in octets.
+    free_message_octets: int = 26_214_400
     #: Largest header block of a message in octets.
     header_octets: int = 524_288
     #: Largest single header field in octets.
     field_octets: int = 102_400
+    #: Header fields a message may have.
+    header_fields: int = 1000
     #: Octets of a message kept in memory; what is larger goes to a file in the spool folder.
     memory_octets: int = 262_144
     #: Recipients of a message from outside; RFC 5321 section 4.5.3.1.8 asks for 100.
