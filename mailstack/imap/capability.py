@@ -1,0 +1,46 @@
+"""What we announce, before and after login.
+
+LITERAL- to strangers, LITERAL+ to users, never both (RFC 7888 section 5).
+
+Standards: RFC 3501 section 6.1.1, and those named beside each word.
+Imports: session (types).  No I/O.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mailstack.imap.session import Session
+
+_ALWAYS = (
+    "IMAP4rev1",
+    "SASL-IR",  # RFC 4959
+    "ID",  # RFC 2971
+    "IDLE",  # RFC 2177
+    "NAMESPACE",  # RFC 2342
+    "CHILDREN",  # RFC 3348
+    "UIDPLUS",  # RFC 4315
+    "MOVE",  # RFC 6851
+    "UNSELECT",  # RFC 3691
+    "SPECIAL-USE",  # RFC 6154
+    "MULTIAPPEND",  # RFC 3502
+    "STATUS=SIZE",  # RFC 8438
+)
+
+
+def capabilities(session: Session) -> str:
+    """The words behind CAPABILITY."""
+    words = list(_ALWAYS)
+    words.append(f"APPENDLIMIT={session.options.append_octets}")  # RFC 7889
+    if session.account is not None:
+        words.append("LITERAL+")
+        return " ".join(words)
+    words.append("LITERAL-")
+    if session.can_start_tls:
+        words.append("STARTTLS")
+    if session.tls or session.plaintext_login:
+        words.extend(("AUTH=PLAIN", "AUTH=LOGIN"))
+    else:
+        words.append("LOGINDISABLED")
+    return " ".join(words)

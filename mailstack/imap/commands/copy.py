@@ -1,0 +1,83 @@
+"""COPY and MOVE, by number and by UID.
+
+Standards: RFC 3501 section 6.4.7, RFC 4315 section 3 (COPYUID), RFC 6851 (MOVE).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mailstack.imap.commands.entry import Ok
+from mailstack.imap.commands.expunge import check_writable
+from mailstack.imap.grammar import parse_set
+from mailstack.imap.names import decode_name
+from mailstack.imap.parser import Cursor
+from mailstack.imap.requests import Steps, slow
+from mailstack.imap.response import compress, status_line
+from mailstack.model.mailbox import Copied
+
+if TYPE_CHECKING:
+    from mailstack.imap.session import Session
+
+
+def copy(session: Session, cursor: Cursor) -> Steps[Ok]:
+    """Copies, all or nothing."""
+    return (yield from _copy(session, cursor, uid=False))
+
+
+def uid_copy(session: Session, cursor: Cursor) -> Steps[Ok]:
+    """Copies by UID."""
+    return (yield from _copy(session, cursor, uid=True))
+
+
+def move(session: Session, cursor: Cursor) -> Steps[Ok]:
+    """Moves, all or nothing."""
+    return (yield from _move(session, cursor, uid=False))
+
+
+def uid_move(session: Session, cursor: Cursor) -> Steps[Ok]:
+    """Moves by UID."""
+    return (yield from _move(session, cursor, uid=True))
+
+
+def _copy(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
+    uids, target = _arguments(session, cursor, uid=uid)
+    if not uids:
+        return Ok("No messages copied")
+    folder = session.selected.folder_id
+    done = yield from slow(lambda store: store.copy(folder, uids, target))
+    yield from session.changed(target)
+    return Ok("Copy completed", _copy_uid(done))
+
+
+def _move(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
+    check_writable(session.selected)
+    uids, target = _arguments(session, cursor, uid=uid)
+    if not uids:
+        return Ok("No messages moved")
+    view = session.selected
+    done = yield from slow(lambda store: store.move(view.folder_id, uids, target))
+    view.lose(done.source_uids)
+    # RFC 6851 section 4.3: COPYUID comes before the EXPUNGEs, so in an untagged OK.
+    if code := _copy_uid(done):
+        session.write(status_line(b"*", "OK", "Moved", code=code))
+    yield from session.changed(target)
+    yield from session.changed(view.name)
+    return Ok("Move completed")
+
+
+def _arguments(session: Session, cursor: Cursor, *, uid: bool) -> tuple[list[int], str]:
+    wanted = parse_set(cursor.set_text())
+    cursor.space()
+    target = decode_name(cursor.astring())
+    cursor.end()
+    view = session.selected
+    uids = [view.uids[at] for at in view.positions(wanted, uid=uid)]
+    return [number for number in uids if number not in view.gone], target
+
+
+def _copy_uid(done: Copied) -> str:
+    if not done.source_uids:
+        return ""
+    source, target = compress(done.source_uids).decode(), compress(done.target_uids).decode()
+    return f"COPYUID {done.uid_validity} {source} {target}"

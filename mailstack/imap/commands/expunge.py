@@ -1,0 +1,62 @@
+"""EXPUNGE and UID EXPUNGE: removes what is marked \\Deleted.
+
+Standards: RFC 3501 section 6.4.3, RFC 4315 section 2.1.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mailstack.imap.commands.entry import Ok
+from mailstack.imap.errors import No
+from mailstack.imap.grammar import MessageSet, parse_set
+from mailstack.imap.parser import Cursor
+from mailstack.imap.requests import Steps, slow
+from mailstack.imap.view import View
+from mailstack.model.mailbox import Flags
+
+if TYPE_CHECKING:
+    from mailstack.imap.session import Session
+
+
+def expunge(session: Session, cursor: Cursor) -> Steps[Ok]:
+    """Removes all messages with \\Deleted."""
+    cursor.end()
+    yield from _remove(session, None)
+    return Ok("Expunge completed")
+
+
+def uid_expunge(session: Session, cursor: Cursor) -> Steps[Ok]:
+    """Removes those of a set of UIDs."""
+    wanted = parse_set(cursor.set_text())
+    cursor.end()
+    yield from _remove(session, wanted)
+    return Ok("Expunge completed")
+
+
+def _remove(session: Session, wanted: MessageSet | None) -> Steps[None]:
+    view = session.selected
+    check_writable(view)
+    yield from session.sync(expunge=False)
+    uids = deleted(view)
+    if wanted is not None:
+        asked = {view.uids[at] for at in view.positions(wanted, uid=True)}
+        uids = [uid for uid in uids if uid in asked]
+    if uids:
+        view.lose((yield from slow(lambda store: store.expunge(view.folder_id, uids))))
+        yield from session.changed(view.name)
+
+
+def check_writable(view: View) -> None:
+    """Refuses changes after EXAMINE."""
+    if view.read_only:
+        raise No("The mailbox is selected read-only")
+
+
+def deleted(view: View) -> list[int]:
+    """UIDs with \\Deleted, as far as this session knows."""
+    return [
+        uid
+        for uid, bits in zip(view.uids, view.flags, strict=True)
+        if bits & Flags.DELETED and uid not in view.gone
+    ]

@@ -1,0 +1,132 @@
+"""Finds the octets of a section in a message, by offset.
+
+Small messages are read whole; of large ones only what is asked for, once their parts
+are known.  A span may be streamed by the caller: it stays within the message.
+
+Standards: RFC 3501 section 6.4.5.
+Imports: mime, model.  No I/O of its own: it reads through the store's MessageFile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mailstack.imap.fetch_items import Section
+from mailstack.mime import header, scanner
+from mailstack.mime.scanner import Part
+from mailstack.model.mailbox import MessageFile
+
+#: Messages up to this size are read in one go; larger sections are streamed.
+WHOLE_OCTETS = 262_144
+_HEAD_OCTETS = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A range of the message that is too large to hold."""
+
+    start: int
+    count: int
+
+
+class Source:
+    """One open message."""
+
+    def __init__(self, file: MessageFile, parts: Part | None = None) -> None:
+        """`parts`: what a scan of this message gave before; None: not scanned yet."""
+        self.file = file
+        self.size = file.size_octets
+        self.scanned = parts
+        self._data = file.read() if self.size <= WHOLE_OCTETS else None
+        self._head_end = parts.header_end if parts is not None else -1
+
+    def read(self, start: int, count: int) -> bytes:
+        """Octets of the message."""
+        if self._data is not None:
+            return self._data[start : start + count]
+        return self.file.read(start, count)
+
+    @property
+    def head_end(self) -> int:
+        """Length of the header block with its empty line."""
+        if self._head_end < 0:
+            length = _HEAD_OCTETS
+            while True:
+                head = self.read(0, length)
+                fields_end, body = header.find_end(head)
+                if body > fields_end or length >= self.size:
+                    break
+                length *= 4
+            self._head_end = body
+        return self._head_end
+
+    @property
+    def parts(self) -> Part:
+        """The message's structure; reads all of it the first time."""
+        if self.scanned is None:
+            self.scanned = scanner.scan(self._data if self._data is not None else self.file.read())
+        return self.scanned
+
+
+def find(source: Source, section: Section) -> bytes | Span | None:
+    """The octets of a section; None: there is no such part (NIL).
+
+    Raises:
+        MailboxError: the file cannot be read.
+    """
+    span = _whole(source, section) if not section.path else _of_part(source, section)
+    if span is None:
+        return None
+    start, end = span
+    if section.kind in ("FIELDS", "FIELDS.NOT"):
+        block = source.read(start, min(end - start, header.MAX_BLOCK_OCTETS + 2))
+        return _cut(_fields(block, section), section.partial)
+    if section.partial is not None:
+        first, count = section.partial
+        start = min(start + first, end)
+        end = min(start + count, end)
+    if end - start > WHOLE_OCTETS:
+        return Span(start, end - start)
+    return source.read(start, end - start)
+
+
+def _whole(source: Source, section: Section) -> tuple[int, int]:
+    if section.kind == "ALL":
+        return 0, source.size
+    if section.kind == "TEXT":
+        return source.head_end, source.size
+    return 0, source.head_end
+
+
+def _of_part(source: Source, section: Section) -> tuple[int, int] | None:
+    part = scanner.find_part(source.parts, section.path)
+    if part is None:
+        return None
+    if section.kind == "ALL":
+        return part.header_end, part.end
+    if section.kind == "MIME":
+        return part.start, part.header_end
+    if not part.is_message or not part.children:
+        return None
+    message = part.children[0]
+    if section.kind == "TEXT":
+        return message.header_end, message.end
+    return message.start, message.header_end
+
+
+def _fields(block: bytes, section: Section) -> bytes:
+    wanted = section.kind == "FIELDS"
+    fields_end, _ = header.find_end(block)
+    out = []
+    for field in header.iterate(block, 0, fields_end):
+        if (field.name in section.fields) is wanted:
+            raw = block[field.start : field.end]
+            out.append(raw if raw.endswith(b"\n") else raw + b"\r\n")
+    return b"".join(out) + b"\r\n"
+
+
+def _cut(data: bytes, partial: tuple[int, int] | None) -> bytes:
+    if partial is None:
+        return data
+    first, count = partial
+    return data[first : first + count]

@@ -1,0 +1,377 @@
+"""One client from greeting to close: state, the command loop, what the client is told.
+
+The session is a generator of requests (see `requests`).  The shell drives it:
+
+    request = session.start()
+    while request is not None:
+        request = session.send(<answer to request>)      # or session.throw(error)
+
+and sends `take_output()` before it answers a request that waits for the client.
+
+States and order of responses: RFC 3501 sections 3, 5.2, 5.5 and 7.  Limits 6 and 7.
+Imports: model, framing, parser, view, commands.  No I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mailstack.imap import framing
+from mailstack.imap.capability import capabilities
+from mailstack.imap.commands.entry import Entry, State
+from mailstack.imap.commands.table import COMMANDS
+from mailstack.imap.errors import Bad, HangUp, No
+from mailstack.imap.framing import BodyData, BodyStart, Command, Framer, GoAhead, Refused
+from mailstack.imap.options import ImapOptions
+from mailstack.imap.parser import Cursor, Head
+from mailstack.imap.requests import Announce, Discard, Flush, Read, Request, Steps, ask, quick, slow
+from mailstack.imap.response import flag_list, status_line
+from mailstack.imap.upload import MEMORY_OCTETS, Upload
+from mailstack.imap.view import View
+from mailstack.model.directory import Account
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.mailbox import AccountStore, MailboxError, MessageRow
+
+#: Output is handed over in pieces of about this size.
+PIECE_OCTETS = 262_144
+#: Silence in the middle of a command.
+COMMAND_TIME_S = 300.0
+# What browsers send when a page makes them talk to a mail port (T63).
+_HTTP = frozenset(
+    (b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH", b"PRI")
+)
+
+
+class PeerGone(Exception):
+    """The client closed or was cut off: nobody is left to answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a session is told at its start.
+
+    Attributes:
+        host: our name, in the greeting.
+        clock: monotonic seconds.
+        tls: the connection is encrypted.
+        can_start_tls: STARTTLS is offered.
+        plaintext_login: passwords are taken without TLS (loopback, for trying out).
+    """
+
+    options: ImapOptions
+    host: str
+    clock: Callable[[], float]
+    tls: bool = False
+    can_start_tls: bool = False
+    plaintext_login: bool = False
+
+
+class Session:
+    """State of one connection; commands read and change it."""
+
+    def __init__(self, setup: Setup) -> None:
+        self.options = setup.options
+        self.host = setup.host
+        self.clock = setup.clock
+        self.tls = setup.tls
+        self.can_start_tls = setup.can_start_tls and not setup.tls
+        self.plaintext_login = setup.plaintext_login
+        self.framer = Framer(framing.before_login())
+        self.account: Account | None = None
+        self.view: View | None = None
+        self.uploads: list[Upload] = []
+        self.client_id: dict[str, str] = {}
+        self.tag = b"*"
+        self.failures = 0
+        self.leaving = False
+        self.in_response = False
+        self._out: list[bytes] = []
+        self._out_octets = 0
+        self._bad = 0
+        self._first = True
+        self._since = self.clock()
+        self._steps = self._run()
+
+    # -- for the shell ----------------------------------------------------------------
+
+    def start(self) -> Request[object] | None:
+        """Greets and asks the first question; None: over."""
+        return next(self._steps, None)
+
+    def send(self, answer: object) -> Request[object] | None:
+        """Answers the last question; gives the next, or None: send the output and close."""
+        try:
+            return self._steps.send(answer)
+        except StopIteration:
+            return None
+
+    def throw(self, error: BaseException) -> Request[object] | None:
+        """The last question ended in this error; as `send`."""
+        try:
+            return self._steps.throw(error)
+        except StopIteration:
+            return None
+
+    def close(self) -> None:
+        """The connection is gone: let go of everything."""
+        self._steps.close()
+
+    def take_output(self) -> bytes:
+        """Octets for the client."""
+        data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
+        self._out.clear()
+        self._out_octets = 0
+        return data
+
+    # -- for commands -----------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """RFC 3501 section 3."""
+        if self.account is None:
+            return State.STRANGER
+        return State.USER if self.view is None else State.SELECTED
+
+    @property
+    def selected(self) -> View:
+        """The selected folder; commands that use it run in no other state."""
+        assert self.view is not None
+        return self.view
+
+    def write(self, data: bytes) -> None:
+        """Adds to the output."""
+        self._out.append(data)
+        self._out_octets += len(data)
+
+    def flush_full(self) -> Steps[None]:
+        """Waits for the client when a piece of output is full."""
+        if self._out_octets >= PIECE_OCTETS:
+            yield from ask(Flush())
+
+    def read_line(self) -> Steps[bytes]:
+        """The next line outside a command (SASL)."""
+        while (line := self.framer.line()) is None:
+            yield from self.read_more()
+        return line
+
+    def read_more(self) -> Steps[None]:
+        """Waits for octets."""
+        data = yield from ask(Read(self._deadline()))
+        self.feed(data)
+
+    def feed(self, data: bytes | None) -> None:
+        """Takes what `Read` gave."""
+        if data is None:
+            raise HangUp("Too long without a command" if self.account else "Log in faster, please")
+        if not data:
+            raise PeerGone
+        if self.account is not None:
+            self._since = self.clock()
+        self.framer.feed(data)
+
+    @property
+    def idle_until(self) -> float:
+        """When silence ends the session; on `clock`."""
+        wait = self.options.login_time_s if self.account is None else self.options.idle_time_s
+        return self._since + wait
+
+    def logged_in(self, account: Account) -> None:
+        """From here on the limits are those of a user."""
+        self.account = account
+        self.framer.limits = framing.after_login(self.options.append_octets)
+        self._bad = 0
+        self._since = self.clock()
+
+    def restart_encrypted(self) -> None:
+        """The handshake is done: nothing said before counts (RFC 3501 section 6.2.1)."""
+        self.tls = True
+        self.can_start_tls = False
+        self.client_id = {}
+
+    def changed(self, folder: str) -> Steps[None]:
+        """Other sessions of this account should look at the folder."""
+        yield from ask(Announce(folder))
+
+    def capability_code(self) -> str:
+        """`CAPABILITY ...` for a response code."""
+        return "CAPABILITY " + capabilities(self)
+
+    # -- what the client is told of the selected folder ----------------------------------
+
+    def sync(self, *, expunge: bool) -> Steps[None]:
+        """Tells what other sessions and deliveries changed.
+
+        Args:
+            expunge: False while EXPUNGE responses are not allowed (RFC 3501 section 7.4.1).
+        """
+        view = self.view
+        if view is None:
+            return
+        try:
+            highest = yield from quick(lambda store: store.highest_modseq(view.folder_id))
+            if highest != view.modseq:
+                yield from self._learn(view, highest)
+        except MailboxError as error:
+            if error.code != "NONEXISTENT":
+                raise
+            raise HangUp("The selected mailbox was deleted") from None
+        if expunge and view.gone:
+            self.write(b"".join([b"* %d EXPUNGE\r\n" % number for number in view.drop_gone()]))
+
+    def _learn(self, view: View, highest: int) -> Steps[None]:
+        since = view.modseq
+
+        def look(store: AccountStore) -> tuple[list[MessageRow], list[int]]:
+            rows = store.rows(view.folder_id, since_modseq=since)
+            return rows, store.expunged(view.folder_id, since_modseq=since)
+
+        rows, gone = yield from slow(look)
+        learned = view.learn(rows)
+        view.lose(gone)
+        view.modseq = highest
+        if learned.new_keywords:
+            self.write_keywords()
+        if learned.changed:
+            self.write(b"".join([self.flags_line(at) for at in learned.changed]))
+        if learned.arrived:
+            yield from self._tell_arrived(view, learned.arrived)
+
+    def _tell_arrived(self, view: View, arrived: int) -> Steps[None]:
+        self.write(b"* %d EXISTS\r\n" % len(view))
+        first = view.uids[len(view) - arrived]
+        if not view.read_only:
+            first = max(first, (yield from slow(lambda store: store.claim_recent(view.folder_id))))
+        view.mark_recent(first)
+        self.write(b"* %d RECENT\r\n" % view.recent)
+
+    def flags_line(self, at: int, *, uid: bool = False) -> bytes:
+        """`* 1 FETCH (FLAGS (...))` for a position."""
+        view = self.selected
+        number = view.uids[at]
+        flags = flag_list(view.flags[at], view.keywords.get(number, ()))
+        if uid:
+            return b"* %d FETCH (UID %d FLAGS (%b))\r\n" % (at + 1, number, flags)
+        return b"* %d FETCH (FLAGS (%b))\r\n" % (at + 1, flags)
+
+    def write_keywords(self) -> None:
+        """FLAGS and PERMANENTFLAGS with the keywords of the folder."""
+        view = self.selected
+        known = flag_list(31, view.known_keywords)
+        permanent = b"" if view.read_only else known + b" \\*"
+        self.write(b"* FLAGS (%b)\r\n* OK [PERMANENTFLAGS (%b)] Flags you may set\r\n" % (known, permanent))
+
+    # -- the loop ---------------------------------------------------------------------
+
+    def _run(self) -> Steps[None]:
+        try:
+            self.write(status_line(b"*", "OK", f"{self.host} ready", code=self.capability_code()))
+            while not self.leaving:
+                frame = yield from self._next_frame()
+                if isinstance(frame, Command):
+                    yield from self._execute(frame)
+                else:
+                    self._refuse(frame)
+                yield from self._forget_uploads()
+                yield from self.flush_full()
+        except HangUp as end:
+            if not self.in_response:
+                self.write(status_line(b"*", "BYE", end.text, code=end.code))
+        except PeerGone:
+            pass
+        yield from self._forget_uploads()
+
+    def _deadline(self) -> float:
+        if self.account is not None and self.framer.in_command:
+            return self.clock() + min(COMMAND_TIME_S, self.options.idle_time_s)
+        return self.idle_until
+
+    def _next_frame(self) -> Steps[Command | Refused]:
+        while True:
+            match self.framer.next():
+                case None:
+                    yield from self.read_more()
+                case GoAhead():
+                    self.write(b"+ OK\r\n")
+                case BodyStart(_, go_ahead):
+                    self.uploads.append(Upload())
+                    if go_ahead:
+                        self.write(b"+ OK\r\n")
+                case BodyData(data):
+                    yield from self._take_body(data)
+                case (Command() | Refused()) as frame:
+                    return frame
+
+    def _take_body(self, data: bytes) -> Steps[None]:
+        upload = self.uploads[-1]
+        upload.add(data)
+        if sum(upload.held for upload in self.uploads) > MEMORY_OCTETS:
+            yield from upload.spill()
+
+    def _forget_uploads(self) -> Steps[None]:
+        spools = tuple(upload.spool for upload in self.uploads if upload.spool is not None)
+        self.uploads = []
+        if spools:
+            yield from ask(Discard(spools))
+
+    def _execute(self, command: Command) -> Steps[None]:
+        head = Head(command.wire)
+        self.tag = head.tag
+        try:
+            entry = self._find(head, command)
+            done = yield from entry.run(self, Cursor(command.wire, head.at))
+            if entry.syncs:
+                yield from self.sync(expunge=entry.expunge)
+            if done is not None:
+                self.write(status_line(head.tag, "OK", done.text, code=done.code))
+            self._bad = 0 if self.account is not None else self._bad
+        except Bad as bad:
+            self.write(status_line(head.tag, "BAD", bad.text))
+            self._count_bad()
+        except No as no:
+            self.write(status_line(head.tag, "NO", no.text, code=no.code))
+            if self.failures >= self.options.max_login_failures:
+                raise HangUp("Too many failed logins") from None
+        except MailboxError as error:
+            self.write(status_line(head.tag, "NO", error.text, code=error.code))
+        except TemporaryFailure as failure:
+            self.write(status_line(head.tag, "NO", failure.why, code="UNAVAILABLE"))
+        self._first = False
+
+    def _find(self, head: Head, command: Command) -> Entry:
+        entry = COMMANDS.get(head.name)
+        if self._first and (head.tag.upper() in _HTTP or (head.name and entry is None)):
+            raise HangUp("This is an IMAP server")
+        if self._first and not head.name and not _is_text(command.wire):
+            raise HangUp("This is an IMAP server")
+        if entry is None:
+            raise Bad("There is no such command" if head.name else "Want a tag, a space and a command")
+        if self.state not in entry.states:
+            raise Bad(_WRONG_STATE[self.state])
+        return entry
+
+    def _refuse(self, frame: Refused) -> None:
+        if frame.too_big:
+            self.write(status_line(frame.tag, "NO", frame.text, code="TOOBIG"))
+        else:
+            self.write(status_line(frame.tag, "BAD", frame.text))
+            self._count_bad()
+        self._first = False
+
+    def _count_bad(self) -> None:
+        self._bad += 1
+        options = self.options
+        most = options.max_bad_before_login if self.account is None else options.max_bad_after_login
+        if self._bad >= most:
+            raise HangUp("Too many invalid commands")
+
+
+_WRONG_STATE = {
+    State.STRANGER: "Log in first",
+    State.USER: "Not allowed now: already logged in, or no mailbox selected",
+    State.SELECTED: "Not allowed now: already logged in",
+}
+
+
+def _is_text(line: bytes) -> bool:
+    return all(32 <= octet < 127 for octet in line[:64])
