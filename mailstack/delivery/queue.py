@@ -1,0 +1,335 @@
+"""The queue: durable before the caller goes on, claimed by lease, exactly one end per recipient.
+
+Whoever accepted a message calls `enqueue`; when it returns, file and rows survive a power
+cut (promise P1).  The queue daemon calls `claim` and `finish`.  That an attempt started is
+committed before it starts (P5); an outcome and the reports it causes are one transaction;
+the file goes after the row (faults, section 2).
+
+Blocking; safe to use from several threads and processes.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from mailstack.delivery import rows, schedule, schema
+from mailstack.delivery.entry import LOCAL, Entry, EntryRecipient, Facts, QueueMessage, Result
+from mailstack.delivery.options import QueueOptions
+from mailstack.delivery.rows import LeaseLost
+from mailstack.delivery.spool import Content, Damaged, Envelope, QueuePaths, Spool
+from mailstack.disk import migrations
+from mailstack.disk.durable import guarded
+from mailstack.disk.fault import fault_point
+from mailstack.disk.sqlite import Writer, failure, open_database
+from mailstack.model.reply import Reply
+
+T = TypeVar("T")
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}\Z")
+
+__all__ = ["Due", "LeaseLost", "Queue"]
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """A destination with waiting recipients; `next_at` of the first, Unix seconds."""
+
+    destination: str
+    next_at: float
+
+
+class Queue:
+    """One process's hold on the queue."""
+
+    def __init__(
+        self,
+        paths: QueuePaths,
+        *,
+        now: Callable[[], float],
+        random_bytes: Callable[[int], bytes],
+        options: QueueOptions | None = None,
+    ) -> None:
+        """Opens `queue.db`, which `schema.migrate` has made.
+
+        Args:
+            now: Unix seconds.
+            random_bytes: for ids and jitter.
+
+        Raises:
+            TemporaryFailure: the database is missing, damaged, locked or of another version.
+        """
+        self.options = options or QueueOptions()
+        self.spool = Spool(paths)
+        self.spool.make_folders()
+        self.now = now
+        self._random_bytes = random_bytes
+        self._reader = open_database(paths.queue_db)
+        try:
+            migrations.check(self._reader, schema.SCHEMA)
+            self._reader.execute("PRAGMA query_only=ON")
+            self._writer = Writer(paths.queue_db)
+        except BaseException:
+            self._reader.close()
+            raise
+        self._reading = threading.Lock()
+
+    def close(self) -> None:
+        """Commits what is queued for writing and closes the database."""
+        self._writer.close()
+        self._reader.close()
+
+    # -- in -------------------------------------------------------------------------
+
+    def new_id(self) -> str:
+        """An id for a message: 80 random bits in base32, safe as a file name."""
+        return base64.b32encode(self._random_bytes(10)).decode("ascii").lower()
+
+    def enqueue(self, items: Sequence[QueueMessage]) -> list[str]:
+        """Puts messages into the queue, all or none.
+
+        Returns:
+            Their queue ids; on return they are durable.
+
+        Raises:
+            TemporaryFailure: disk or database; nothing is kept.
+        """
+        _, queue_ids = self.enqueue_with(items, lambda connection: None)
+        _passed("queue.committed")
+        return queue_ids
+
+    def enqueue_with(
+        self, items: Sequence[QueueMessage], work: Callable[[sqlite3.Connection], T]
+    ) -> tuple[T, list[str]]:
+        """Puts messages into the queue in the transaction that also does `work`.
+
+        Returns:
+            What `work` gave, and the queue ids.
+
+        Raises:
+            TemporaryFailure, or what `work` raised: nothing was written.
+        """
+        stored = self._spool_all(items)
+
+        def both(connection: sqlite3.Connection) -> T:
+            result = work(connection)
+            rows.insert_all(connection, stored)
+            return result
+
+        try:
+            result = self.write(both)
+        except BaseException:
+            self.spool.discard([envelope.queue_id for envelope in stored])
+            raise
+        return result, [envelope.queue_id for envelope in stored]
+
+    def _spool_all(self, items: Sequence[QueueMessage]) -> list[Envelope]:
+        created_at = self.now()
+        ids = [item.queue_id or self.new_id() for item in items]
+        for queue_id in ids:
+            # A file of that name would be replaced, and lost when the rows are refused.
+            if (
+                not _FILE_NAME.match(queue_id)
+                or ids.count(queue_id) > 1
+                or self.spool.path(queue_id).exists()
+            ):
+                raise ValueError("a queue id is a new file name")
+        try:
+            stored = [
+                self.spool.write(item, queue_id, created_at)
+                for item, queue_id in zip(items, ids, strict=True)
+            ]
+            if stored:
+                self.spool.publish(ids)
+        except BaseException:
+            self.spool.discard(ids)
+            raise
+        return stored
+
+    def room_for(self, owner: str) -> Reply | None:
+        """None when a message of this account may be queued, else the reply that says why not."""
+        count = int(self.read("SELECT COUNT(*) FROM message")[0][0])  # type: ignore[call-overload]
+        if count < self.options.max_messages:
+            return None
+        own = self.read("SELECT COUNT(*) FROM message WHERE owner = ?", (owner,))[0][0]
+        if int(own) < self.options.max_messages_per_account:  # type: ignore[call-overload]
+            return None
+        return Reply(452, "3.1", "The queue is full and holds many messages of yours; try again later")
+
+    # -- out ------------------------------------------------------------------------
+
+    def due(self) -> list[Due]:
+        """Every destination with waiting recipients, the longest due first."""
+        # A loose scan of the index: one step per destination, however many recipients wait.
+        found = self.read(
+            "WITH RECURSIVE d(name) AS ("
+            " SELECT MIN(destination) FROM recipient WHERE state = 0"
+            " UNION ALL SELECT"
+            "  (SELECT MIN(destination) FROM recipient WHERE state = 0 AND destination > d.name)"
+            " FROM d WHERE d.name IS NOT NULL)"
+            " SELECT name, (SELECT MIN(next_at) FROM recipient WHERE state = 0 AND destination = name) AS at"
+            " FROM d WHERE name IS NOT NULL ORDER BY at"
+        )
+        return [Due(str(name), float(str(at))) for name, at in found]
+
+    def claim(self, wanted: Mapping[str, int], *, lease_owner: str) -> list[Entry]:
+        """Takes due recipients: their attempt counts as started when this returns.
+
+        Args:
+            wanted: destination -> messages to take at most.
+            lease_owner: who takes them, see `lease.Lease`.
+
+        Raises:
+            TemporaryFailure: disk or database; nothing was taken.
+        """
+        now = self.now()
+
+        def work(connection: sqlite3.Connection) -> list[Entry]:
+            found: list[Entry] = []
+            for destination, count in wanted.items():
+                found.extend(self._claim_one(connection, destination, count, now, lease_owner))
+            return found
+
+        entries = self.write(work)
+        if entries:
+            _passed("queue.claimed")
+        return entries
+
+    def waiting(
+        self, connection: sqlite3.Connection, destination: str, limit: int
+    ) -> list[tuple[Facts, EntryRecipient]]:
+        """Due recipients of a destination, oldest first, as an attempt now would see them."""
+        now = self.now()
+        facts: dict[str, Facts] = {}
+        found = []
+        for row in _due_rows(connection, destination, now, limit):
+            if row.message not in facts:
+                facts[row.message] = rows.find_facts(connection, row.message)
+            found.append((facts[row.message], self._attempt(row, facts[row.message], now)))
+        return found
+
+    def _claim_one(
+        self, connection: sqlite3.Connection, destination: str, count: int, now: float, lease_owner: str
+    ) -> list[Entry]:
+        per_message = 1 if destination == LOCAL else self.options.max_recipients
+        taken: dict[str, list[rows.WaitingRow]] = {}
+        for row in _due_rows(connection, destination, now, count * per_message):
+            group = taken.get(row.message)
+            if group is None and len(taken) < count:
+                group = taken[row.message] = []
+            if group is not None and len(group) < per_message:
+                group.append(row)
+        return [self._start(connection, group, now, lease_owner) for group in taken.values()]
+
+    def _start(
+        self, connection: sqlite3.Connection, group: list[rows.WaitingRow], now: float, lease_owner: str
+    ) -> Entry:
+        facts = rows.find_facts(connection, group[0].message)
+        recipients = tuple(self._attempt(row, facts, now) for row in group)
+        connection.executemany(
+            "UPDATE recipient SET state = 1, tries = ?, next_at = ?, waited_s = ?, last_at = ?,"
+            " lease_owner = ?, lease_until = ? WHERE number = ?",
+            [
+                (r.tries, r.next_at, r.waited_s, now, lease_owner, now + self.options.lease_s, r.row)
+                for r in recipients
+            ],
+        )
+        return Entry(facts, recipients)
+
+    def _attempt(self, row: rows.WaitingRow, facts: Facts, now: float) -> EntryRecipient:
+        waited_s = row.waited_s + schedule.waited_more_s(row.last_at, now, self.options)
+        wait_s = schedule.next_wait_s(
+            row.tries + 1, waited_s=waited_s, kind=facts.kind, chance=self._chance(), options=self.options
+        )
+        return EntryRecipient(
+            row=row.number,
+            position=row.position,
+            address=row.address,
+            kind="local" if row.kind == "local" else "remote",
+            owner=row.owner,
+            notify=frozenset(row.notify.split()),
+            orcpt=row.orcpt,
+            detail=row.detail,
+            destination=row.destination,
+            tries=row.tries + 1,
+            next_at=now + wait_s,
+            waited_s=waited_s,
+            is_last=schedule.is_over(waited_s, facts.kind, self.options),
+            delay_told=bool(row.delay_told),
+        )
+
+    def _chance(self) -> float:
+        return int.from_bytes(self._random_bytes(4), "big") / 2**32
+
+    def content(self, facts: Facts) -> Content | Damaged:
+        """The message's octets, compared with its row; TemporaryFailure when unreadable."""
+        return self.spool.open(facts.queue_id, facts.size_octets, facts.sha256)
+
+    def finish(
+        self,
+        queue_id: str,
+        results: Sequence[Result],
+        *,
+        lease_owner: str,
+        reports: Sequence[QueueMessage] = (),
+    ) -> list[str]:
+        """Writes down what an attempt did, with the reports it causes, in one transaction.
+
+        Returns:
+            Queue ids of the reports.
+
+        Raises:
+            LeaseLost: the recipients are not ours any more; nothing was written.
+            TemporaryFailure: disk or database; nothing was written.
+        """
+        now = self.now()
+
+        def work(connection: sqlite3.Connection) -> bool:
+            for result in results:
+                rows.note(connection, result, lease_owner)
+            return rows.close_when_done(connection, queue_id, now)
+
+        is_done, queue_ids = self.enqueue_with(reports, work)
+        _passed("queue.outcome")
+        if is_done:
+            self.spool.discard([queue_id])
+        return queue_ids
+
+    # -- database ---------------------------------------------------------------------
+
+    def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Runs `work` in a transaction shared with others; durable on return."""
+        return self._writer.call(work)
+
+    def read(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+        """Rows of a query.
+
+        Raises:
+            TemporaryFailure: the database cannot be read.
+        """
+        with self._reading:
+            try:
+                return self._reader.execute(sql, values).fetchall()
+            except sqlite3.Error as error:
+                raise failure(error, "reading the queue") from error
+
+
+def _passed(name: str) -> None:
+    with guarded("writing to the queue"):
+        fault_point(name)
+
+
+def _due_rows(
+    connection: sqlite3.Connection, destination: str, now: float, limit: int
+) -> list[rows.WaitingRow]:
+    found = connection.execute(
+        f"SELECT {rows.WAITING_COLUMNS} FROM recipient INDEXED BY recipient_due"  # noqa: S608
+        " WHERE state = 0 AND destination = ? AND next_at <= ? ORDER BY next_at LIMIT ?",
+        (destination, now, limit),
+    )
+    return [rows.WaitingRow._make(row) for row in found]

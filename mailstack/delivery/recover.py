@@ -1,0 +1,208 @@
+"""Puts files and rows together again: at start, on demand, and after the database was lost.
+
+A file without row was never acknowledged (the crash came before the commit): after an
+hour it goes to quarantine and is reported.  A file older than the database belongs to a
+lost one: its rows are made again from its trailer.  A file whose message came to its end
+is only removed.  A row without file, or whose file was changed, is held and reported,
+never dropped (faults, section 2.7; Q19, F23, F40).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from mailstack.delivery import rows, schema
+from mailstack.delivery.queue import Queue
+from mailstack.delivery.spool import Damaged, Envelope, QueuePaths, read_trailer
+from mailstack.disk.durable import guarded, make_folder
+from mailstack.model.errors import TemporaryFailure
+
+#: A file this young may still get its row.
+ORPHAN_S = 3_600.0
+
+Action = Literal["reported", "recovered", "quarantined", "removed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be.
+
+    Attributes:
+        name: queue id or file name.
+        what: a sentence.
+        action: what was done about it.
+        is_alarm: an operator should look at it.
+    """
+
+    name: str
+    what: str
+    action: Action
+    is_alarm: bool = True
+
+
+def recover(
+    queue: Queue, *, check_all: bool = False, repair: bool = True, adopt: bool = False
+) -> list[Finding]:
+    """Looks through files and rows and mends what can be mended.
+
+    Args:
+        check_all: read every file and compare its octets; else only that it is there.
+        repair: False only reports.
+        adopt: make rows for every whole file that has none, instead of quarantine;
+            for an operator who knows that rows were lost.
+
+    Raises:
+        TemporaryFailure: the disk or the database cannot be used.
+    """
+    findings = _check_rows(queue, check_all=check_all, repair=repair)
+    with guarded("looking through the queue"):
+        names = sorted(entry.name for entry in os.scandir(queue.spool.messages))
+    findings.extend(
+        finding
+        for name in names
+        if (finding := _check_file(queue, name, repair=repair, adopt=adopt)) is not None
+    )
+    return findings
+
+
+def _check_rows(queue: Queue, *, check_all: bool, repair: bool) -> list[Finding]:
+    findings = []
+    for queue_id, size, digest, damage in queue.read("SELECT id, size_octets, sha256, damage FROM message"):
+        why = _damage_of(queue, str(queue_id), int(str(size)), str(digest), check_all=check_all)
+        if not why:
+            continue
+        if repair and not damage and not mark_damaged(queue, str(queue_id), why):
+            continue
+        if not queue.read("SELECT 1 FROM message WHERE id = ?", (queue_id,)):
+            continue  # it came to its end while we looked
+        findings.append(
+            Finding(str(queue_id), f"message {queue_id}: {why}", "quarantined" if repair else "reported")
+        )
+    return findings
+
+
+def _damage_of(queue: Queue, queue_id: str, size: int, digest: str, *, check_all: bool) -> str:
+    if not check_all:
+        return "" if queue.spool.path(queue_id).exists() else "its file is missing"
+    found = queue.spool.open(queue_id, size, digest)
+    return found.why if isinstance(found, Damaged) else ""
+
+
+def mark_damaged(queue: Queue, queue_id: str, why: str, *, claimed: Sequence[int] = ()) -> bool:
+    """Holds a message that must not be delivered as it is, and isolates its file.
+
+    It stays visible in the queue until an operator removes it.  Attempts under way that
+    read the file before still count.
+
+    Args:
+        claimed: rows of the attempt that found the damage; it ends here.
+
+    Returns:
+        False when there is no such message (any more).
+    """
+
+    def work(connection: sqlite3.Connection) -> int:
+        connection.execute("UPDATE recipient SET state = 4 WHERE message = ? AND state = 0", (queue_id,))
+        connection.executemany(
+            "UPDATE recipient SET state = 4, lease_owner = '', lease_until = 0"
+            " WHERE number = ? AND state = 1",
+            [(row,) for row in claimed],
+        )
+        return connection.execute(
+            "UPDATE message SET damage = ?, held = 1 WHERE id = ?", (why, queue_id)
+        ).rowcount
+
+    marked = queue.write(work) > 0
+    if marked:
+        isolated = queue.spool.isolate(queue_id)
+        if isolated is not None:
+            with contextlib.suppress(OSError):
+                os.utime(isolated)
+    return marked
+
+
+def _check_file(queue: Queue, name: str, *, repair: bool, adopt: bool) -> Finding | None:
+    if queue.read("SELECT 1 FROM message WHERE id = ?", (name,)):
+        return None
+    path = queue.spool.path(name)
+    if queue.read("SELECT 1 FROM finished WHERE id = ?", (name,)):
+        if repair:
+            queue.spool.discard([name])
+        return Finding(name, f"file {path}: its message is done", "removed" if repair else "reported", False)
+    try:
+        found = read_trailer(path)
+        age_s = queue.now() - path.stat().st_mtime
+    except (TemporaryFailure, OSError) as error:
+        return Finding(name, f"file {path}: {error}", "reported") if path.exists() else None
+    if isinstance(found, Envelope) and (adopt or found.created_at < _made_at(queue)):
+        return _adopt(queue, found, repair=repair)
+    if age_s < ORPHAN_S:
+        return None
+    why = found.why if isinstance(found, Damaged) else "it has no row: it was never acknowledged"
+    if repair:
+        isolated = queue.spool.isolate(name)
+        if isolated is not None:
+            os.utime(isolated)
+    return Finding(name, f"file {path}: {why}", "quarantined" if repair else "reported")
+
+
+def _adopt(queue: Queue, envelope: Envelope, *, repair: bool) -> Finding | None:
+    """Makes the rows of a file again; its recipients may get the message a second time."""
+    what = f"message {envelope.queue_id}: its rows were lost"
+    if not repair:
+        return Finding(envelope.queue_id, what, "reported")
+
+    def work(connection: sqlite3.Connection) -> bool:
+        if connection.execute("SELECT 1 FROM message WHERE id = ?", (envelope.queue_id,)).fetchone():
+            return False
+        rows.insert(connection, envelope)
+        return True
+
+    return Finding(envelope.queue_id, what, "recovered") if queue.write(work) else None
+
+
+def _made_at(queue: Queue) -> float:
+    found = queue.read("SELECT value FROM meta WHERE name = 'made_at'")
+    return float(str(found[0][0])) if found else 0.0
+
+
+def quarantined(paths: QueuePaths) -> list[Finding]:
+    """What lies in quarantine."""
+    try:
+        names = sorted(entry.name for entry in os.scandir(paths.queue_quarantine))
+    except FileNotFoundError:
+        return []
+    return [
+        Finding(name, f"file {paths.queue_quarantine / name}: in quarantine", "reported", False)
+        for name in names
+    ]
+
+
+def set_database_aside(paths: QueuePaths, *, now: float) -> Path | None:
+    """Moves a damaged `queue.db` to quarantine and makes a new, empty one.
+
+    The next `recover` makes the rows again from the files.  No daemon may be running.
+
+    Returns:
+        Where the old one lies; None when there was none.
+
+    Raises:
+        TemporaryFailure: the disk cannot be used.
+    """
+    with guarded("setting the queue's database aside"):
+        make_folder(paths.queue_quarantine)
+        aside = None
+        for suffix in ("", "-wal", "-shm"):
+            old = paths.queue_db.with_name(paths.queue_db.name + suffix)
+            if old.exists():
+                new = paths.queue_quarantine / f"{paths.queue_db.name}.{int(now)}{suffix}"
+                os.rename(old, new)
+                aside = aside or new
+    schema.migrate(paths.queue_db, now=lambda: now)
+    return aside

@@ -1,0 +1,197 @@
+"""Rows of the queue's tables: how they are made, read and closed.  Plain SQL, no policy.
+
+Every function runs inside a transaction of its caller's.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from typing import NamedTuple, assert_never, cast
+
+from mailstack.delivery import schema
+from mailstack.delivery.entry import LOCAL, Facts, Kind, Result
+from mailstack.delivery.spool import Envelope, StoredRecipient
+from mailstack.model.address import Address, AddressError
+from mailstack.model.outcome import Deferred, Delivered, Failed
+from mailstack.model.reply import Reply
+
+#: A far server's words are kept up to this many characters.
+MAX_REPLY_CHARACTERS = 1_000
+
+FACT_COLUMNS = (
+    "id, accept_id, kind, sender, owner, is_sender_verified, smtputf8, body, has_8bit, has_8bit_header,"
+    " ret, envid, size_octets, sha256, created_at"
+)
+
+
+class LeaseLost(Exception):
+    """Somebody else owns the recipient by now, or an operator removed it; nothing was written."""
+
+
+class WaitingRow(NamedTuple):
+    """A due recipient, as `WAITING_COLUMNS` select it."""
+
+    number: int
+    message: str
+    position: int
+    address: str
+    kind: str
+    owner: str
+    notify: str
+    orcpt: str
+    detail: str
+    destination: str
+    tries: int
+    waited_s: float
+    last_at: float
+    delay_told: int
+
+
+WAITING_COLUMNS = ", ".join(WaitingRow._fields)
+
+
+def destination_of(address: str) -> str:
+    """The domain attempts are grouped by: lower case A-labels where it is one."""
+    try:
+        return Address.parse(address).domain
+    except AddressError:
+        return address.rpartition("@")[2].lower()
+
+
+def insert_all(connection: sqlite3.Connection, stored: Sequence[Envelope]) -> None:
+    """Makes the rows of messages."""
+    for envelope in stored:
+        insert(connection, envelope)
+
+
+def insert(connection: sqlite3.Connection, envelope: Envelope) -> None:
+    """Makes the rows of a message from its file's trailer."""
+    connection.execute(
+        f"INSERT INTO message ({FACT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        (
+            envelope.queue_id,
+            envelope.accept_id,
+            envelope.kind,
+            envelope.sender,
+            envelope.owner,
+            envelope.is_sender_verified,
+            envelope.smtputf8,
+            envelope.body,
+            envelope.has_8bit,
+            envelope.has_8bit_header,
+            envelope.ret,
+            envelope.envid,
+            envelope.size_octets,
+            envelope.sha256,
+            envelope.created_at,
+        ),
+    )
+    connection.executemany(
+        "INSERT INTO recipient (message, position, address, kind, owner, notify, orcpt, detail, destination,"
+        " next_at, last_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [_recipient_row(envelope, n, recipient) for n, recipient in enumerate(envelope.recipients, 1)],
+    )
+
+
+def _recipient_row(envelope: Envelope, position: int, recipient: StoredRecipient) -> tuple[object, ...]:
+    return (
+        envelope.queue_id,
+        position,
+        recipient.address,
+        recipient.kind,
+        recipient.owner,
+        " ".join(recipient.notify),
+        recipient.orcpt,
+        recipient.detail,
+        LOCAL if recipient.kind == "local" else destination_of(recipient.address),
+        envelope.created_at,
+        envelope.created_at,
+    )
+
+
+def find_facts(connection: sqlite3.Connection, queue_id: str) -> Facts:
+    """A message's row; KeyError when there is none."""
+    row = connection.execute(f"SELECT {FACT_COLUMNS} FROM message WHERE id = ?", (queue_id,)).fetchone()  # noqa: S608
+    if row is None:
+        raise KeyError(queue_id)
+    return facts(row)
+
+
+def facts(row: Sequence[object]) -> Facts:
+    """A message row, as `FACT_COLUMNS` select it."""
+    return Facts(
+        queue_id=str(row[0]),
+        accept_id=str(row[1]),
+        kind=cast("Kind", row[2]),
+        sender=str(row[3]),
+        owner=str(row[4]),
+        is_sender_verified=bool(row[5]),
+        smtputf8=bool(row[6]),
+        body=str(row[7]),
+        has_8bit=bool(row[8]),
+        has_8bit_header=bool(row[9]),
+        ret=str(row[10]),
+        envid=str(row[11]),
+        size_octets=int(str(row[12])),
+        sha256=str(row[13]),
+        created_at=float(str(row[14])),
+    )
+
+
+def note(connection: sqlite3.Connection, result: Result, lease_owner: str) -> None:
+    """One recipient's outcome, only while the attempt is still the one we claimed."""
+    outcome = result.outcome
+    match outcome:
+        case Delivered():
+            state, reply = schema.DELIVERED, Reply(250, "0.0", outcome.detail)
+        case Failed():
+            state, reply = schema.FAILED, outcome.reply
+        case Deferred():
+            state, reply = schema.WAITING, outcome.reply
+        case _:
+            assert_never(outcome)
+    done = connection.execute(
+        "UPDATE recipient SET state = ?, lease_owner = '', lease_until = 0, crashes = 0, next_at = ?,"
+        " host = ?, code = ?, status = ?, reply = ?"
+        " WHERE number = ? AND state = 1 AND lease_owner = ? AND tries = ?",
+        (
+            state,
+            result.recipient.next_at,
+            result.host,
+            reply.code,
+            reply.status,
+            reply.text[:MAX_REPLY_CHARACTERS],
+            result.recipient.row,
+            lease_owner,
+            result.recipient.tries,
+        ),
+    )
+    if done.rowcount != 1:
+        raise LeaseLost
+
+
+def close_when_done(connection: sqlite3.Connection, queue_id: str, now: float) -> bool:
+    """Applies an operator's hold or removal, and deletes a message nobody waits for any more.
+
+    Returns:
+        True when the message is gone and its file may go.
+    """
+    row = connection.execute("SELECT held, removed FROM message WHERE id = ?", (queue_id,)).fetchone()
+    if row is None:
+        return False
+    held, removed = row
+    if removed:
+        connection.execute(
+            "UPDATE recipient SET state = 3 WHERE message = ? AND state IN (0, 4)", (queue_id,)
+        )
+    elif held:
+        connection.execute("UPDATE recipient SET state = 4 WHERE message = ? AND state = 0", (queue_id,))
+    active = connection.execute(
+        "SELECT 1 FROM recipient WHERE message = ? AND state IN (0, 1, 4) LIMIT 1", (queue_id,)
+    ).fetchone()
+    if active is not None:
+        return False
+    connection.execute("INSERT OR REPLACE INTO finished (id, at) VALUES (?, ?)", (queue_id, now))
+    connection.execute("DELETE FROM message WHERE id = ?", (queue_id,))
+    return True

@@ -1,0 +1,56 @@
+"""Section [queue]."""
+
+import pytest
+
+from mailstack.delivery.options import QueueOptions, Route
+from mailstack.model.errors import ConfigError
+
+
+def test_the_defaults_are_those_of_the_limits() -> None:
+    options = QueueOptions()
+    assert (options.first_wait_s, options.max_wait_s, options.jitter_percent) == (300, 4000, 10)
+    assert (options.give_up_after_s, options.bounce_give_up_after_s) == (5 * 86_400, 2 * 86_400)
+    assert (options.start_concurrency, options.max_concurrency, options.max_deliveries) == (2, 10, 100)
+    assert (options.messages_per_session, options.max_addresses, options.max_sessions) == (20, 5, 2)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"first_wait_s": 0},
+        {"first_wait_s": 10, "max_wait_s": 5},
+        {"give_up_after_s": 1},
+        {"jitter_percent": 51},
+        {"jitter_percent": -1},
+        {"start_concurrency": 0},
+        {"start_concurrency": 11},
+        {"max_concurrency": 101},
+        {"max_recipients": 0},
+        {"max_addresses": 0},
+        {"lease_s": 0},
+        {"max_messages": -1},
+        {"port": 0},
+        {"relay_port": 65536},
+        {"relay_login": "me"},
+    ],
+    ids=str,
+)
+def test_what_cannot_work_is_refused_by_its_key(wrong: dict[str, object]) -> None:
+    with pytest.raises(ConfigError) as error:
+        QueueOptions(**wrong)  # type: ignore[arg-type]
+    assert error.value.key.startswith("queue.")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"domain": "no domain", "host": "h"},
+        {"domain": "a.test", "host": ""},
+        {"domain": "a.test", "host": "a b"},
+        {"domain": "a.test", "host": "h", "port": 0},
+    ],
+    ids=str,
+)
+def test_a_route_that_leads_nowhere_is_refused(wrong: dict[str, object]) -> None:
+    with pytest.raises(ConfigError):
+        Route(**wrong)  # type: ignore[arg-type]
