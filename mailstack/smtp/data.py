@@ -1,0 +1,242 @@
+"""The octets after DATA, up to the lone dot: framing, dots, line ends, size.
+
+Blocks in, clean blocks out.  Only CRLF "." CRLF ends the message.  A lone dot that
+another server might take for the end (between bare CR, bare LF, or NULs) is how one
+message becomes two (SMTP smuggling): such a message is read to its true end and then
+refused.  Any other bare LF becomes CRLF and any other bare CR a space, so that what
+is stored, signed and sent on has one reading only.
+
+Memory is what the caller has not taken yet; a message that is refused anyway keeps
+none.  How the octets were cut into blocks never changes the result.
+
+Standards: RFC 5321 sections 2.3.8 (line ends), 4.5.2 (dots), 4.5.3.1.6 (lines).
+Imports: model.  No I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import IntEnum
+from typing import Final
+
+from mailstack.model.reply import Reply
+
+END: Final = b"\r\n.\r\n"
+_FIRST_END: Final = b".\r\n"
+#: NULs beside a dot that are looked past; some servers drop them.
+_NULS: Final = rb"\0{0,32}"
+#: The most that can be undecided at the end of a block: NULs, dot, NULs, CR.
+_UNDECIDED_OCTETS: Final = 66
+
+_SUSPECT = re.compile(rb"[\r\n]" + _NULS + rb"\." + _NULS + rb"[\r\n]")
+_SUSPECT_AT_START = re.compile(_NULS + rb"\." + _NULS + rb"[\r\n]")
+_UNDECIDED = re.compile(rb"(?:(?<=[\r\n])" + _NULS + rb"\.?" + _NULS + rb"\r?|\r)\Z")
+
+SMUGGLING: Final = Reply(
+    550,
+    "6.11",
+    "The message holds a lone dot between bare CR or LF line ends; it could be read as two messages",
+)
+
+
+class _At(IntEnum):
+    """What stands before the next octet."""
+
+    MIDDLE = 0
+    CRLF = 1
+    CR_CRLF = 2  # a line end, with a bare CR before it
+    LF = 3
+    CR = 4  # a bare one: no line end, but some servers see one
+
+
+class DotReader:
+    """Reads one message.
+
+    Args:
+        max_octets: largest message that is kept.
+        max_line_octets: longest line that is kept, without its line end.
+
+    Attributes:
+        size_octets: octets of the message so far, as they will be stored.
+        held_octets: of these, not yet taken.
+        has_ended: the lone dot was seen.
+        had_bare_lf, had_bare_cr: line ends were put right.
+    """
+
+    __slots__ = (
+        "_at",
+        "_blocks",
+        "_carry",
+        "_is_suspect",
+        "_is_too_long",
+        "_line",
+        "_max_line",
+        "_max_octets",
+        "had_bare_cr",
+        "had_bare_lf",
+        "has_ended",
+        "held_octets",
+        "size_octets",
+    )
+
+    def __init__(self, *, max_octets: int, max_line_octets: int) -> None:
+        self._max_octets = max_octets
+        self._max_line = max_line_octets
+        self._blocks: list[bytes] = []
+        self._carry = b""
+        self._at = _At.CRLF  # the one behind the DATA command
+        self._line = 0
+        self._is_suspect = False
+        self._is_too_long = False
+        self.size_octets = 0
+        self.held_octets = 0
+        self.has_ended = False
+        self.had_bare_lf = False
+        self.had_bare_cr = False
+
+    def feed(self, block: bytes) -> bytes | None:
+        """Takes the next octets.
+
+        Returns:
+            None while the message goes on; at its end what stands behind it, which
+            belongs to the next command.
+        """
+        text = self._carry + block if self._carry else block
+        found = self._find_end(text)
+        if found is None:
+            cut = len(text) - self._undecided(text)
+            self._carry = text[cut:]
+            self._take_in(text[:cut] if self._carry else text)
+            return None
+        end, behind = found
+        if self._is_dirty_end(text, end):
+            self._is_suspect = True
+        self._take_in(text[:end])
+        self._carry = b""
+        self.has_ended = True
+        return text[behind:]
+
+    def take(self) -> bytes:
+        """The clean octets since the last call; they are no longer held."""
+        blocks, self._blocks = self._blocks, []
+        self.held_octets = 0
+        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
+
+    @property
+    def is_dropping(self) -> bool:
+        """True when the message will be refused: nothing of it is kept any more."""
+        return self._is_suspect or self._is_too_long or self.size_octets > self._max_octets
+
+    def fault(self) -> Reply | None:
+        """Why the message must be refused, at its end."""
+        if self._is_suspect:
+            return SMUGGLING
+        if self.size_octets > self._max_octets:
+            return Reply(552, "3.4", f"The message is larger than {self._max_octets} octets")
+        if self._is_too_long:
+            return Reply(554, "6.0", f"The message has a line longer than {self._max_line} octets")
+        return None
+
+    # -- where it ends ------------------------------------------------------------
+
+    def _find_end(self, text: bytes) -> tuple[int, int] | None:
+        """Offsets of the end of the message and of what follows the lone dot."""
+        if self._at in (_At.CRLF, _At.CR_CRLF) and text.startswith(_FIRST_END):
+            return 0, len(_FIRST_END)
+        found = text.find(END)
+        return None if found < 0 else (found + 2, found + len(END))
+
+    def _is_dirty_end(self, text: bytes, end: int) -> bool:
+        # CR CRLF "." CRLF: the end for us, but not for a server that drops or keeps the CR.
+        if end == 0:
+            return self._at == _At.CR_CRLF
+        return text[end - 3] == 0x0D if end > 2 else self._at == _At.CR
+
+    def _undecided(self, text: bytes) -> int:
+        """How many octets at the end cannot be judged before more is there."""
+        if not text or text[-1] not in b"\r.\0":
+            return 0
+        tail = text[-_UNDECIDED_OCTETS - 1 :]
+        if len(text) <= _UNDECIDED_OCTETS and self._at != _At.MIDDLE:
+            tail = b"\n" + tail
+        found = _UNDECIDED.search(tail)
+        return len(tail) - found.start() if found else 0
+
+    # -- what it says --------------------------------------------------------------
+
+    def _take_in(self, text: bytes) -> None:
+        if not text:
+            return
+        at, self._at = self._at, self._after(text)
+        if at != _At.MIDDLE and text[0] in b".\0" and _SUSPECT_AT_START.match(text):
+            self._is_suspect = True
+        ends = text.count(b"\r\n")
+        is_clean = text.count(b"\n") == ends and text.count(b"\r") == ends
+        if not is_clean or b"\0" in text:
+            if _SUSPECT.search(text):
+                self._is_suspect = True
+            if not is_clean:
+                text = self._put_right(text, ends)
+        if text[0] == 0x2E and at in (_At.CRLF, _At.CR_CRLF, _At.LF):
+            text = text[1:]
+        if b"\r\n." in text:
+            text = text.replace(b"\r\n.", b"\r\n")
+        self.size_octets += len(text)
+        self._measure_lines(text)
+        self._keep(text)
+
+    def _after(self, text: bytes) -> _At:
+        last = text[-1]
+        if last == 0x0D:
+            return _At.CR
+        if last != 0x0A:
+            return _At.MIDDLE
+        if text[-2:-1] != b"\r":
+            return _At.LF
+        before = text[-3:-2]
+        is_behind_cr = before == b"\r" or (not before and self._at == _At.CR)
+        return _At.CR_CRLF if is_behind_cr else _At.CRLF
+
+    def _put_right(self, text: bytes, ends: int) -> bytes:
+        if text.count(b"\n") != ends:
+            self.had_bare_lf = True
+        if text.count(b"\r") != ends:
+            self.had_bare_cr = True
+        return text.replace(b"\r\n", b"\n").replace(b"\r", b" ").replace(b"\n", b"\r\n")
+
+    def _measure_lines(self, text: bytes) -> None:
+        limit = self._max_line
+        last = text.rfind(b"\r\n")
+        if last < 0:
+            self._line += len(text)
+            if self._line > limit:
+                self._is_too_long = True
+            return
+        behind = last + 2
+        if self._line + len(text) > limit:
+            self._measure_whole_lines(text, behind)
+        self._line = len(text) - behind
+        if self._line > limit:
+            self._is_too_long = True
+
+    def _measure_whole_lines(self, text: bytes, behind: int) -> None:
+        limit = self._max_line
+        first = text.find(b"\r\n")
+        if self._line + first > limit:
+            self._is_too_long = True
+        at = first + 2
+        while behind - at > limit + 2:
+            # Jumps over many short lines at once.
+            found = text.rfind(b"\r\n", at, at + limit + 2)
+            if found < 0:
+                self._is_too_long = True
+                return
+            at = found + 2
+
+    def _keep(self, text: bytes) -> None:
+        if self.is_dropping:
+            self._blocks.clear()
+            self.held_octets = 0
+        elif text:
+            self._blocks.append(text)
+            self.held_octets += len(text)
