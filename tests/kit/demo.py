@@ -1,0 +1,197 @@
+"""A running demo instance: real daemons, real sockets, real files.
+
+def test_something(demo: Demo) -> None:           # one for the whole session
+    with demo.smtp() as client: ...
+
+with running_demo(tmp_path / "demo") as mine: ... # one of your own
+"""
+
+from __future__ import annotations
+
+import contextlib
+import imaplib
+import json
+import smtplib
+import ssl
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kit import process as processes
+from tests.kit.ports import free_base
+
+OFFSETS = (25, 26, 143, 465, 587, 993)
+START_S = 30.0
+
+
+@dataclass
+class Demo:
+    """What demo.json says, and handles for what tests do most.
+
+    Attributes:
+        folder: the instance's folder.
+        process: `mailstack demo`.
+    """
+
+    folder: Path
+    process: processes.Process
+    domain: str = "example.test"
+
+    # -- demo.json ----------------------------------------------------------------------
+
+    @property
+    def state(self) -> dict[str, Any]:
+        """demo.json as it is now."""
+        found: dict[str, Any] = json.loads((self.folder / "demo.json").read_text())
+        return found
+
+    @property
+    def host(self) -> str:
+        """Where it listens."""
+        return str(self.state["host"])
+
+    @property
+    def users(self) -> dict[str, str]:
+        """Address to password."""
+        return dict(self.state["users"])
+
+    @property
+    def config(self) -> Path:
+        """The configuration file."""
+        return Path(self.state["config"])
+
+    def port(self, name: str) -> int:
+        """mx, submission, submissions, imap, imaps."""
+        return int(self.state["ports"][name])
+
+    def pids(self, daemon: str) -> list[int]:
+        """Main process first."""
+        return list(self.state["pids"][daemon])
+
+    def tls(self) -> ssl.SSLContext:
+        """A client context that trusts only this instance."""
+        return ssl.create_default_context(cafile=self.state["ca_file"])
+
+    # -- the command line ---------------------------------------------------------------
+
+    def cli(self, *arguments: str | Path, stdin: str = "", check: bool = True) -> str:
+        """Runs `mailstack --config ... ARGUMENTS`; gives stdout."""
+        done = subprocess.run(
+            [str(word) for word in processes.mailstack("--config", self.config, *arguments)],
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            cwd=processes.ROOT,
+            check=False,
+        )
+        assert not check or done.returncode == 0, (
+            f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        )
+        return done.stdout
+
+    def json(self, *arguments: str | Path) -> Any:
+        """As `cli`, with --json."""
+        return json.loads(self.cli("--json", *arguments))
+
+    # -- clients ------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def smtp(self, local_hostname: str = "client.outside.test") -> Iterator[smtplib.SMTP]:
+        """A client on the MX port."""
+        with smtplib.SMTP(self.host, self.port("mx"), local_hostname, timeout=30) as client:
+            yield client
+
+    @contextlib.contextmanager
+    def submission(self, address: str) -> Iterator[smtplib.SMTP_SSL]:
+        """A client on the TLS submission port, logged in."""
+        with smtplib.SMTP_SSL(
+            "localhost", self.port("submissions"), timeout=30, context=self.tls()
+        ) as client:
+            client.login(address, self.users[address])
+            yield client
+
+    @contextlib.contextmanager
+    def imap(self, address: str) -> Iterator[imaplib.IMAP4_SSL]:
+        """A client on the TLS IMAP port, logged in."""
+        with imaplib.IMAP4_SSL("localhost", self.port("imaps"), timeout=30, ssl_context=self.tls()) as client:
+            client.login(address, self.users[address])
+            yield client
+
+    # -- what arrived -------------------------------------------------------------------
+
+    def maildir(self, address: str) -> Path:
+        """An account's Maildir."""
+        local, _, domain = address.partition("@")
+        pattern = str(self.state["maildir_pattern"])
+        return Path(pattern.format(address=address, local=local, domain=domain))
+
+    def messages(self, address: str, folder: str = "") -> list[bytes]:
+        """The message files of a folder, oldest first; `folder` as Maildir++ names it, such as ".Spam"."""
+        home = self.maildir(address) / folder
+        found = [path for part in ("new", "cur") for path in (home / part).glob("*")]
+        return [path.read_bytes() for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
+
+    def wait_for_message(self, address: str, text: bytes, folder: str = "", timeout_s: float = 20.0) -> bytes:
+        """The first message of the folder that holds `text`."""
+        return _wait_for(lambda: self.messages(address, folder), text, timeout_s)
+
+    def outside(self) -> list[bytes]:
+        """What went to other domains, oldest first."""
+        found = [path for path in (self.folder / "outside").rglob("*") if path.is_file()]
+        return [path.read_bytes() for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
+
+    def wait_for_outside(self, text: bytes, timeout_s: float = 20.0) -> bytes:
+        """The first message outside that holds `text`."""
+        return _wait_for(self.outside, text, timeout_s)
+
+    def log(self) -> str:
+        """What the daemons said so far."""
+        return (self.folder / "mailstack.log").read_text(errors="replace")
+
+
+def _wait_for(messages: Callable[[], Sequence[bytes]], text: bytes, timeout_s: float) -> bytes:
+    until = time.monotonic() + timeout_s
+    while True:
+        for message in messages():
+            if text in message:
+                return message
+        assert time.monotonic() < until, f"no message with {text!r} within {timeout_s} s"
+        time.sleep(0.05)
+
+
+@contextlib.contextmanager
+def running_demo(
+    folder: Path,
+    *options: str,
+    port_base: int | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> Iterator[Demo]:
+    """A demo for the length of a block; `options` are more of its command line."""
+    base = port_base or free_base(OFFSETS)
+    command = processes.mailstack("demo", "--dir", folder, "--port-base", str(base), *options)
+    with processes.started(command, environ=environ) as process:
+        demo = Demo(folder, process)
+        processes.eventually(
+            lambda: (folder / "demo.json").exists() or not process.running,
+            START_S,
+            lambda: process.output + _tail(folder / "mailstack.log"),
+        )
+        assert process.running, process.output
+        yield demo
+
+
+def _tail(file: Path) -> str:
+    return "\n".join(file.read_text(errors="replace").split("\n")[-40:]) if file.exists() else ""
+
+
+@pytest.fixture(scope="session")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    """One demo for all tests of the session; leave its accounts as they are, or make your own."""
+    with running_demo(tmp_path_factory.mktemp("demo")) as running:
+        yield running
