@@ -179,7 +179,8 @@ def store(
         Octets written.
 
     Raises:
-        OSError: nothing is stored; the temporary file is gone.
+        OSError: nothing is stored and the temporary file is gone; only when the folder's
+            fsync failed, `final` may be there, and nobody may rely on it.
     """
     size = write_synced(temporary, chunks, mode=mode)
     try:

@@ -33,6 +33,8 @@ def failure(error: sqlite3.Error, doing: str) -> TemporaryFailure:
         return TemporaryFailure(f"{doing}: the disk is full", status="3.1")
     if "disk I/O error" in text:
         return TemporaryFailure(f"{doing}: the disk reports an error", fatal=True)
+    if "malformed" in text or "not a database" in text:
+        return TemporaryFailure(f"{doing}: the database is damaged ({text})")
     return TemporaryFailure(f"{doing}: {text}")
 
 
@@ -51,6 +53,7 @@ def open_database(
         TemporaryFailure: it cannot be opened or is not a database.
     """
     mode = "ro" if read_only else "rwc"
+    connection = None
     try:
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode={mode}",
@@ -69,6 +72,8 @@ def open_database(
         if read_only:
             connection.execute("PRAGMA query_only=ON")
     except sqlite3.Error as error:
+        if connection is not None:
+            connection.close()
         raise failure(error, f"opening {path.name}") from error
     connection.row_factory = None
     return connection
@@ -108,15 +113,24 @@ class Writer:
     def __init__(self, path: Path, *, synchronous: Synchronous = "FULL") -> None:
         self._connection = open_database(path, synchronous=synchronous)
         self._name = path.name
+        self._gate = threading.Lock()
+        self._closed = False
         self._queue: queue.SimpleQueue[tuple[Callable[[sqlite3.Connection], object], Future[object]] | None]
         self._queue = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name=f"writer {path.name}", daemon=True)
         self._thread.start()
 
     def submit(self, work: Callable[[sqlite3.Connection], T]) -> Future[T]:
-        """Queues a write; the future gives its result once it is committed."""
+        """Queues a write; the future gives its result once it is committed.
+
+        Raises:
+            TemporaryFailure: after close().
+        """
         future: Future[object] = Future()
-        self._queue.put((work, future))
+        with self._gate:
+            if self._closed:
+                raise TemporaryFailure(f"writing {self._name}: it is closed")
+            self._queue.put((work, future))
         return cast("Future[T]", future)
 
     def call(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -124,8 +138,12 @@ class Writer:
         return self.submit(work).result()
 
     def close(self) -> None:
-        """Commits what is queued and stops."""
-        self._queue.put(None)
+        """Commits what is queued and stops; a second call does nothing."""
+        with self._gate:
+            if self._closed:
+                return
+            self._closed = True
+            self._queue.put(None)
         self._thread.join()
         self._connection.close()
 
@@ -143,6 +161,9 @@ class Writer:
                 except queue.Empty:
                     break
             closing = item is None
+            # A caller may have given up (a cancelled task): its write is dropped, and from
+            # here on its future can no longer be cancelled under our hands.
+            batch = [entry for entry in batch if entry[1].set_running_or_notify_cancel()]
             if batch:
                 self._commit(batch)
 
