@@ -19,6 +19,7 @@ from typing import TypeVar
 
 import msgspec
 
+from mailstack.app.option_types import as_struct, type_words
 from mailstack.app.options import ListenOptions, ServerOptions
 from mailstack.app.paths import Paths
 from mailstack.app.toml_lines import find_lines, line_of
@@ -38,6 +39,8 @@ DEFAULT_FILE = Path("/etc/mailstack/mailstack.toml")
 ENVIRONMENT = "MAILSTACK_CONFIG"
 #: A configuration file is written by a person; more is a mistake.
 MAX_FILE_OCTETS = 1_048_576
+#: Numbers in a file; larger ones would not survive a float.
+MAX_NUMBER = 2**53
 _MAX_SHOWN = 60
 
 S = TypeVar("S", bound=msgspec.Struct)
@@ -198,18 +201,20 @@ def _build(kind: type[S], table: Mapping[str, object], prefix: str, problems: li
         field = fields.get(key)
         if field is None:
             problems.append(Problem(path, _unknown(path, prefix, list(fields))))
-        elif isinstance(field.type, type) and issubclass(field.type, msgspec.Struct):
-            if isinstance(raw, dict):
-                values[field.name] = _build(field.type, raw, f"{path}.", problems)
-            else:
-                problems.append(Problem(path, f"is a section: write [{path}]"))
-        else:
+        elif (section := as_struct(field.type)) is None:
             try:
+                _check_numbers(raw)
                 values[field.name] = msgspec.convert(raw, field.type)
             except msgspec.ValidationError as error:
-                problems.append(Problem(path, _type_problem(error, raw)))
+                problems.append(Problem(path, _type_problem(field.type, str(error), raw)))
+            except ValueError as error:
+                problems.append(Problem(path, f"{error}, not {_shown(raw)}"))
             except ConfigError as error:
                 problems.append(Problem(error.key or path, error.message))
+        elif isinstance(raw, dict):
+            values[field.name] = _build(section, raw, f"{path}.", problems)
+        else:
+            problems.append(Problem(path, f"is a section: write [{path}]"))
     return _check(kind, values, prefix, problems)
 
 
@@ -226,21 +231,40 @@ def _check(kind: type[S], values: dict[str, object], prefix: str, problems: list
 
 
 def _unknown(path: str, prefix: str, names: list[str]) -> str:
-    here = difflib.get_close_matches(path.removeprefix(prefix), names, 1, 0.6)
-    if here:
-        return f"no such key; the nearest is {prefix}{here[0]}"
-    last = path.rpartition(".")[2]
+    if not prefix:
+        near = difflib.get_close_matches(path, names, 1, 0.0)
+        return f"no such section; the nearest is {near[0]}"
+    last = path.removeprefix(prefix)
     elsewhere = [key for key in known_keys() if key.rpartition(".")[2] == last]
     if elsewhere:
         return f"no such key; did you mean {elsewhere[0]}?"
-    near = difflib.get_close_matches(path, [*known_keys(), *Config.__struct_fields__], 1, 0.0)
-    return f"no such {'key' if prefix else 'section'}; the nearest is {near[0]}"
+    here = difflib.get_close_matches(last, names, 1, 0.6)
+    near = [f"{prefix}{here[0]}"] if here else difflib.get_close_matches(path, known_keys(), 1, 0.0)
+    return f"no such key; the nearest is {near[0]}"
 
 
-def _type_problem(error: msgspec.ValidationError, raw: object) -> str:
-    text = str(error).replace("Expected ", "want ").replace("`", "")
-    shown = repr(raw)
-    return f"{text}: {shown if len(shown) <= _MAX_SHOWN else shown[:_MAX_SHOWN] + '...'}"
+def _check_numbers(raw: object) -> None:
+    """Refuses what no option can mean.
+
+    Raises:
+        ValueError: a number that is negative, infinite, not a number or beyond 2^53.
+    """
+    if isinstance(raw, list):
+        for item in raw:
+            _check_numbers(item)
+    elif isinstance(raw, int | float) and not 0 <= raw <= MAX_NUMBER:
+        raise ValueError(f"want a number from 0 to {MAX_NUMBER}")
+
+
+def _type_problem(kind: object, error: str, raw: object) -> str:
+    if " - at `" in error and "Object" in error:  # inside a list of tables
+        return error.replace("`", "").replace("Object", "a table").replace("field", "key")
+    return f"want {type_words(kind)}, not {_shown(raw)}"
+
+
+def _shown(raw: object) -> str:
+    text = repr(raw)
+    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "..."
 
 
 def _one_problem(file: Path, message: str, line: int = 0) -> ConfigProblems:

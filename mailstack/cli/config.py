@@ -33,10 +33,10 @@ def show() -> None:
     """Prints the whole effective configuration and where each value comes from.
 
     The text form is TOML again: each line ends in a comment with `default` or the line of
-    the file that sets it.
+    the file that sets it.  Passwords are not shown.
     """
     loaded = configuration.load(context.options.config)
-    values = dict(configuration.settings(loaded.config))
+    values = {key: _masked(key, value) for key, value in configuration.settings(loaded.config)}
     sources = {key: loaded.lines.get(key, 0) for key in values}
     document = {
         "file": None if loaded.file is None else str(loaded.file),
@@ -46,6 +46,10 @@ def show() -> None:
         },
     }
     context.show(document, _as_toml(values, sources, str(loaded.file)))
+
+
+def _masked(key: str, value: object) -> object:
+    return "(hidden)" if value and key.endswith("password") else value
 
 
 def _as_toml(values: dict[str, object], sources: dict[str, int], file: str) -> str:

@@ -199,7 +199,7 @@ def _explain_everywhere(command: Any) -> None:
 def _misused(error: Any) -> int:
     """A usage error of typer's: its sentence, and where to read more."""
     where = getattr(error, "ctx", None)
-    message = error.format_message()
+    message = error.format_message().replace(": Value error, ", ": ")  # pydantic's words, in typer 0.29
     if not message:  # no arguments at all: typer has the help ready
         return os.EX_USAGE
     path = where.command_path if where is not None else "mailstack"

@@ -197,6 +197,15 @@ class Accounts:
                 raise PermanentFailure(f"{address} was not allowed to send as {sender}")
         return pattern
 
+    def check_password(self, password: str, address: str) -> str:
+        """The new password in NFC.
+
+        Raises:
+            PermanentFailure: it breaks a rule; says which.
+        """
+        least = self._session.options.password_min_chars
+        return credentials.check_new(password, min_chars=least, address=address)
+
     def hash(self, password: str, address: str) -> str:
         """The hash of a new password.  Blocking; may run in several threads at once.
 
@@ -204,7 +213,7 @@ class Accounts:
             PermanentFailure: it breaks a rule; says which.
         """
         options = self._session.options
-        password = credentials.check_new(password, min_chars=options.password_min_chars, address=address)
+        password = self.check_password(password, address)
         parameters = credentials.HashParameters(options.hash_memory_kib, options.hash_passes)
         return credentials.hash_password(password, self._session.random_bytes, parameters)
 

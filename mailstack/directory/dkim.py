@@ -8,10 +8,10 @@ from __future__ import annotations
 import base64
 import time
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+if TYPE_CHECKING:  # imported where used: every command would pay 40 ms for it
+    from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
 RSA_BITS = 2048
 Algorithm = Literal["rsa-sha256", "ed25519-sha256"]
@@ -57,6 +57,9 @@ def make_keys(now: float) -> tuple[NewKey, NewKey]:
 
 
 def _rsa(selector: str) -> NewKey:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
     key = rsa.generate_private_key(public_exponent=65_537, key_size=RSA_BITS)
     public = key.public_key().public_bytes(
         serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
@@ -65,6 +68,9 @@ def _rsa(selector: str) -> NewKey:
 
 
 def _ed25519(selector: str) -> NewKey:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ed25519
+
     key = ed25519.Ed25519PrivateKey.generate()
     # RFC 8463 section 4: the bare 32 octets, not a SubjectPublicKeyInfo.
     public = key.public_key().public_bytes(serialization.Encoding.Raw, serialization.PublicFormat.Raw)
@@ -72,6 +78,8 @@ def _ed25519(selector: str) -> NewKey:
 
 
 def _pem(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Self
 
-import idna
-
 #: RFC 5321 sections 4.5.3.1.1 and 4.5.3.1.2, in octets.
 MAX_LOCAL_OCTETS = 64
 MAX_DOMAIN_OCTETS = 255
@@ -135,6 +133,8 @@ def parse_domain(text: str) -> str:
     if not domain.isascii():
         if _INVISIBLE.search(text):
             raise AddressError("the domain holds an invisible character")
+        import idna  # only here: every command and worker would pay for its tables
+
         try:
             domain = idna.encode(text, uts46=True).decode("ascii").lower()
         except (idna.IDNAError, UnicodeError) as error:

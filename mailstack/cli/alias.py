@@ -1,0 +1,102 @@
+"""`mailstack alias`: other names, groups, temporary addresses."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from typing import Annotated, Literal
+
+import typer
+
+from mailstack.cli.context import fail, group, show, talk
+from mailstack.cli.directory_access import reader, writer
+from mailstack.model.directory import Alias
+
+app = group("Other names of addresses, groups, temporary addresses.")
+
+Posters = Literal["members", "domain", "listed", "all"]
+DAY_S = 86_400
+
+
+@app.command()
+def add(
+    alias: Annotated[str, typer.Argument(metavar="ALIAS", help="The new name, such as sales@example.org.")],
+    targets: Annotated[
+        list[str], typer.Argument(metavar="TARGET...", help="Where its mail goes; may be outside.")
+    ],
+    expires: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DATE",
+            help="Refuse it after this day (2026-12-31) or moment (2026-12-31T18:00+01:00); UTC if no zone.",
+        ),
+    ] = None,
+    posters: Annotated[
+        Posters | None,
+        typer.Option(
+            help="Who may post: all (default with one target), domain (default of a group: addresses of its"
+            " own domain), members, or listed (--poster)."
+        ),
+    ] = None,
+    poster: Annotated[
+        list[str] | None, typer.Option(metavar="ADDRESS", help="May post; give it again for more.")
+    ] = None,
+) -> None:
+    """Makes an alias; with several targets, a group.
+
+    One target: another name of a mailbox, which its owner may also send as.  Several: each
+    gets a copy.  Targets of this server must exist; targets outside are forwarded to, with
+    a rewritten sender (SRS).
+    """
+    expires_at = None if expires is None else parse_expiry(expires)
+    with writer() as directory:
+        made = directory.aliases.add(
+            alias, targets, expires_at=expires_at, posters=posters, listed=poster or []
+        )
+    show(_row(made), f"added {made.address}")
+    if len(made.targets) > 1 and posters is None and not poster:
+        talk(f"only {made.address.domain} may post to this group; change that with --posters")
+
+
+@app.command("list")
+def list_aliases(
+    domain: Annotated[str, typer.Argument(metavar="[DOMAIN]", help="Only this domain.")] = "",
+) -> None:
+    """Lists aliases and groups with their targets."""
+    from mailstack.directory.names import new_domain
+
+    with reader() as directory:
+        show([_row(alias) for alias in directory.aliases(domain and new_domain(domain))])
+
+
+@app.command()
+def remove(alias: Annotated[str, typer.Argument(metavar="ALIAS", help="The name to remove.")]) -> None:
+    """Removes an alias; mail to it is refused, also where a catch-all exists."""
+    with writer() as directory:
+        gone = directory.aliases.remove(alias)
+    show({"removed": str(gone.address)}, f"removed {gone.address}")
+
+
+def parse_expiry(text: str) -> float:
+    """Unix seconds after which an alias is refused; a bare date counts to its end, in UTC."""
+    try:
+        moment = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        fail(os.EX_USAGE, f"{text!r} is not a date such as 2026-12-31 or 2026-12-31T18:00")
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=datetime.UTC)
+    return moment.timestamp() + (DAY_S if len(text) <= len("2026-12-31") else 0)
+
+
+def _row(alias: Alias) -> dict[str, object]:
+    expires = None
+    if alias.expires_at is not None:
+        moment = datetime.datetime.fromtimestamp(alias.expires_at, datetime.UTC)
+        expires = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return {
+        "alias": str(alias.address),
+        "targets": alias.targets,
+        "posters": alias.posters,
+        "listed": alias.listed,
+        "expires": expires,
+    }

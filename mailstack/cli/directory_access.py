@@ -1,0 +1,58 @@
+"""Opens the directory for a command."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+
+from mailstack.cli.context import Context, fail
+from mailstack.directory.reader import Directory
+from mailstack.directory.writer import DirectoryWriter
+from mailstack.model.address import Address
+from mailstack.model.directory import Account
+
+
+@contextlib.contextmanager
+def writer(context: Context | None = None) -> Iterator[DirectoryWriter]:
+    """The write side of the configured instance."""
+    context = context or Context.load()
+    with DirectoryWriter(context.paths, options=context.config.auth) as directory:
+        yield directory
+
+
+@contextlib.contextmanager
+def reader(context: Context | None = None) -> Iterator[Directory]:
+    """The read side of the configured instance."""
+    context = context or Context.load()
+    directory = Directory(context.paths, options=context.config.auth)
+    try:
+        yield directory
+    finally:
+        directory.close()
+
+
+def account(directory: Directory, text: str) -> Account:
+    """The account with this address.
+
+    Raises:
+        PermanentFailure: the text is no address, or there is no such account (1.1).
+    """
+    from mailstack.directory.names import any_address
+    from mailstack.model.errors import PermanentFailure
+
+    address: Address = any_address(text)
+    found = directory.find(address)
+    if isinstance(found, Account):
+        return found
+    raise PermanentFailure(f"there is no account {address}", status="1.1")
+
+
+def password_from_stdin() -> str:
+    """The first line of stdin, without its line ending; any other character counts."""
+    data = sys.stdin.buffer.readline(8192)
+    try:
+        return data.removesuffix(b"\n").removesuffix(b"\r").decode()
+    except UnicodeDecodeError:
+        fail(os.EX_DATAERR, "the password on stdin is not UTF-8")

@@ -1,0 +1,274 @@
+"""`mailstack user`: addresses that log in or receive."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from mailstack.cli.context import Context, fail, group, show, talk
+from mailstack.cli.directory_access import account, password_from_stdin, reader, writer
+from mailstack.directory import credentials, names
+from mailstack.directory.reader import Directory
+from mailstack.model.directory import Account
+
+app = group("Addresses that log in or receive.")
+
+Kind = Literal["mailbox", "device", "noreply", "catchall", "spamtrap"]
+Plan = Literal["normal", "free"]
+AddressArgument = Annotated[str, typer.Argument(metavar="ADDRESS", help="Such as alice@example.org.")]
+KindOption = Annotated[
+    Kind | None,
+    typer.Option(
+        help="mailbox (default); device: a printer or scanner, only submits; noreply: sends, refuses incoming"
+        " mail; catchall: also gets mail for addresses that do not exist, one per domain; spamtrap: its mail"
+        " is only learned from."
+    ),
+]
+PlanOption = Annotated[
+    Plan | None, typer.Option(help="normal (default), or free: 10 recipients a message, smaller limits.")
+]
+QuotaOption = Annotated[
+    str | None, typer.Option(metavar="SIZE", help="Such as 500M or 10G (powers of 1024); none for no quota.")
+]
+NameOption = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="The display name.")]
+PasswordOption = Annotated[
+    str | None,
+    typer.Option(
+        "--password",
+        metavar="P",
+        help="The password. Other users of this machine may see it while the command runs: prefer"
+        " --password-stdin.",
+    ),
+]
+StdinOption = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from the first line of stdin.")
+]
+_CATCH_ALL_WARNING = (
+    "warning: a catch-all also gets the spam sent to guessed addresses; postmaster@, abuse@ and"
+    " removed addresses never fall to it"
+)
+
+
+@app.command()
+def add(
+    address: AddressArgument,
+    password: PasswordOption = None,
+    password_stdin: StdinOption = False,
+    plan: PlanOption = None,
+    quota: QuotaOption = None,
+    kind: KindOption = None,
+    name: NameOption = None,
+) -> None:
+    """Makes an address.
+
+    Without --password or --password-stdin a password of 100 random bits is made and
+    printed, once.  A password has at least 10 characters, may hold any but NUL, and is not
+    one of those everybody tries.
+
+    A new address is made by a narrower rule than the one by which mail is accepted: no
+    percent sign, ampersand, exclamation mark, slash, bar or plus.  A name that belonged to
+    somebody before is never given to anybody else.
+    """
+    kind = kind or "mailbox"
+    chosen, generated = _password(password, password_stdin, needed=kind != "spamtrap")
+    with writer() as directory:
+        made = directory.accounts.add(
+            address,
+            password=chosen,
+            kind=kind,
+            plan=plan or "normal",
+            name=name or "",
+            quota_octets=None if quota is None else names.quota_octets(quota),
+        )
+    document = _row(made)
+    text = f"added {made.address}"
+    if generated:
+        document["password"] = chosen
+        text = f"{made.address}  password: {chosen}"
+    show(document, text)
+    if kind == "catchall":
+        talk(_CATCH_ALL_WARNING)
+
+
+@app.command("list")
+def list_users(
+    domain: Annotated[str, typer.Argument(metavar="[DOMAIN]", help="Only this domain.")] = "",
+    removed: Annotated[
+        bool, typer.Option("--removed", help="List the addresses that were removed instead.")
+    ] = False,
+) -> None:
+    """Lists addresses."""
+    domain = domain and names.new_domain(domain)
+    with reader() as directory:
+        if removed:
+            show(
+                [
+                    {"address": str(gone.address), "removed": _stamp(gone.removed_at)}
+                    for gone in directory.removed(domain)
+                ]
+            )
+            return
+        show([_row(found) for found in directory.accounts(domain)])
+
+
+@app.command("show")
+def show_user(address: AddressArgument) -> None:
+    """Shows an address: its plan and quota, other names, redirection, filters, scripts."""
+    with reader() as directory:
+        show(_details(directory, account(directory, address)))
+
+
+@app.command("set")
+def set_user(
+    address: AddressArgument,
+    plan: PlanOption = None,
+    quota: QuotaOption = None,
+    kind: KindOption = None,
+    name: NameOption = None,
+    enabled: Annotated[
+        bool | None,
+        typer.Option("--enable/--disable", help="--disable suspends it: no log-in, incoming mail refused."),
+    ] = None,
+    grant: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SENDER", help="Let it also send as this address, or as a domain (@example.org)."
+        ),
+    ] = None,
+    revoke: Annotated[
+        list[str] | None, typer.Option(metavar="SENDER", help="Take such a grant back.")
+    ] = None,
+) -> None:
+    """Changes an address; counts within a second.  What is not named stays as it is."""
+    from mailstack.directory.accounts import UNCHANGED
+
+    with writer() as directory, directory.transaction():
+        changed = directory.accounts.set(
+            address,
+            kind=kind,
+            plan=plan,
+            name=name,
+            enabled=enabled,
+            quota_octets=UNCHANGED if quota is None else names.quota_octets(quota),
+        )
+        for sender in grant or []:
+            directory.accounts.grant(address, sender)
+        for sender in revoke or []:
+            directory.accounts.revoke(address, sender)
+    show(_row(changed))
+    if kind == "catchall":
+        talk(_CATCH_ALL_WARNING)
+
+
+@app.command()
+def passwd(
+    address: AddressArgument, password: PasswordOption = None, password_stdin: StdinOption = False
+) -> None:
+    """Sets a new password; makes and prints one when none is given."""
+    chosen, generated = _password(password, password_stdin)
+    with writer() as directory:
+        changed = directory.accounts.set_password(address, chosen)
+    document: dict[str, object] = {"address": str(changed.address)}
+    if generated:
+        document["password"] = chosen
+    show(document, f"{changed.address}  password: {chosen}" if generated else f"changed {changed.address}")
+
+
+@app.command()
+def remove(address: AddressArgument) -> None:
+    """Removes an address; 'mailstack user restore' brings it back while its mail is kept.
+
+    Mail to it is refused from now on, also where a catch-all exists, and the name is never
+    given to anybody else.
+    """
+    context = Context.load()
+    with writer(context) as directory:
+        gone = directory.accounts.remove(address)
+    days = context.config.auth.restore_days
+    show(
+        {"removed": str(gone.address), "restore_days": days}, f"removed {gone.address}; kept for {days} days"
+    )
+    with reader(context) as found:
+        left = [str(a.address) for a in found.aliases() if str(gone.address) in a.targets]
+    if left:
+        talk(f"these aliases still point at it: {', '.join(left)}")
+
+
+@app.command()
+def restore(address: AddressArgument) -> None:
+    """Brings a removed address back with its mail, password and settings."""
+    with writer() as directory:
+        back = directory.accounts.restore(address)
+    show(_row(back), f"restored {back.address}")
+
+
+@app.command("import")
+def import_users(
+    file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="The file; - for stdin.", allow_dash=True)],
+) -> None:
+    """Makes many addresses from a CSV file: all of them, or none.
+
+    The first line names the columns: address, password, name, plan, quota; only address
+    must be there, in any order.  Everything is checked first; when anything is wrong, each
+    bad line is reported with its number, nothing is made, and the exit code is 65.  An
+    empty password makes one; those are printed.
+    """
+    from mailstack.cli import user_import
+
+    data = user_import.read(file)
+    context = Context.load()
+    with writer(context) as directory:
+        made, problems = user_import.run(directory, data)
+    if problems:
+        show({"added": 0, "errors": problems}, "")
+        lines = "\n".join(f"{file}:{problem.line}: {problem.message}" for problem in problems)
+        fail(os.EX_DATAERR, f"nothing was added; {len(problems)} bad lines\n{lines}")
+    text = [f"{user['address']}  password: {user['password']}" for user in made if "password" in user]
+    show({"added": len(made), "users": made}, "\n".join([*text, f"added {len(made)} addresses"]))
+
+
+def _password(given: str | None, from_stdin: bool, *, needed: bool = True) -> tuple[str, bool]:
+    """The password, and whether it was made here."""
+    if given is not None and from_stdin:
+        fail(os.EX_USAGE, "give either --password or --password-stdin")
+    if from_stdin:
+        given = password_from_stdin()
+    if given is not None:
+        if not given:
+            fail(os.EX_DATAERR, "the password is empty")
+        return given, False
+    return (credentials.generate(os.urandom), True) if needed else ("", False)
+
+
+def _row(found: Account) -> dict[str, object]:
+    return {
+        "address": str(found.address),
+        "kind": found.kind,
+        "plan": found.plan,
+        "name": found.name,
+        "quota_octets": found.quota_octets,
+        "enabled": found.enabled,
+    }
+
+
+def _details(directory: Directory, found: Account) -> dict[str, object]:
+    forward = found.redirection
+    return {
+        **_row(found),
+        "id": found.id,
+        "created": _stamp(found.created_at),
+        "has_password": directory.credential(found.id) is not None,
+        "other_names": directory.addresses_of(found.id)[1:],
+        "may_send_as": sorted(directory.identities(found.id)),
+        "forward": None if forward is None else {"targets": forward.targets, "keep": forward.keep},
+        "filters": found.filters,
+        "scripts": [{"name": script.name, "active": script.active} for script in directory.scripts(found.id)],
+    }
+
+
+def _stamp(at: float) -> str:
+    return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
