@@ -1,1 +1,99 @@
-"""The Sieve engine (RFC 5228): compile, run, result, execute.  Pure; a library others can embed."""
+"""The Sieve engine (RFC 5228): compile, run, result, execute.  Pure; a library others can embed.
+
+    result = compile(source)
+    ctx = Context(Message.from_bytes(octets), Envelope("a@example.org", "b@example.net"))
+    outcome = run(result.script, ctx)
+    execute(ctx.result, ctx.message, ctx.envelope, store, sender)
+
+How to add commands from outside: docs/sieve.md.
+"""
+
+from __future__ import annotations
+
+from mailstack.sieve.actions import (
+    Action,
+    Discard,
+    FileInto,
+    Keep,
+    Notify,
+    Redirect,
+    Reject,
+    Vacation,
+)
+from mailstack.sieve.cache import ScriptCache
+from mailstack.sieve.check import CheckContext
+from mailstack.sieve.compiler import CompileResult, check_upload, compile  # noqa: A004
+from mailstack.sieve.context import Context, Envelope
+from mailstack.sieve.control import ControlFlow, LimitReached, SieveError, Stop
+from mailstack.sieve.definition import (
+    ADDRESS_PART_TAGS,
+    COMPARATOR_TAG,
+    MATCH_TAGS,
+    NUMBER,
+    STRING,
+    STRING_LIST,
+    TEST,
+    Arg,
+    CommandDef,
+    Extension,
+    Tag,
+)
+from mailstack.sieve.diagnostic import Diagnostic, Position
+from mailstack.sieve.interpreter import RunOutcome, run
+from mailstack.sieve.limits import FREE, NORMAL, Limits
+from mailstack.sieve.match import AddressPart, Comparator, MatchType
+from mailstack.sieve.message import Message
+from mailstack.sieve.program import Args, Block, Script
+from mailstack.sieve.registry import Registry
+from mailstack.sieve.result import Result
+from mailstack.sieve.variables import Variables
+
+__all__ = [
+    "ADDRESS_PART_TAGS",
+    "COMPARATOR_TAG",
+    "FREE",
+    "MATCH_TAGS",
+    "NORMAL",
+    "NUMBER",
+    "STRING",
+    "STRING_LIST",
+    "TEST",
+    "Action",
+    "AddressPart",
+    "Arg",
+    "Args",
+    "Block",
+    "CheckContext",
+    "CommandDef",
+    "Comparator",
+    "CompileResult",
+    "Context",
+    "ControlFlow",
+    "Diagnostic",
+    "Discard",
+    "Envelope",
+    "Extension",
+    "FileInto",
+    "Keep",
+    "LimitReached",
+    "Limits",
+    "MatchType",
+    "Message",
+    "Notify",
+    "Position",
+    "Redirect",
+    "Registry",
+    "Reject",
+    "Result",
+    "RunOutcome",
+    "Script",
+    "ScriptCache",
+    "SieveError",
+    "Stop",
+    "Tag",
+    "Vacation",
+    "Variables",
+    "check_upload",
+    "compile",
+    "run",
+]

@@ -1,0 +1,275 @@
+"""What a run works on; every part may be replaced while a script runs.
+
+Nothing here knows a clock, a disk or a network: whoever embeds the engine passes them in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Protocol
+
+from mailstack.sieve.actions import Action
+from mailstack.sieve.control import ControlFlow, LimitReached, SieveError
+from mailstack.sieve.diagnostic import Diagnostic
+from mailstack.sieve.limits import Limits
+from mailstack.sieve.message import Message
+from mailstack.sieve.program import Args, Block, Call
+from mailstack.sieve.result import Result
+from mailstack.sieve.variables import Variables, VariableStore
+
+#: Steps between two looks at the CPU clock.
+_STEPS_PER_LOOK = 200
+
+
+@dataclass(slots=True)
+class Envelope:
+    """The envelope of the message.
+
+    Attributes:
+        from_: MAIL FROM; "" is the null sender, None: not known.
+        to: the RCPT TO that led here; None: not known.
+        orig_to: the address first written to, before aliases; None: as `to`.
+        auth: who authenticated the sending; None: nobody.
+    """
+
+    from_: str | None = None
+    to: str | None = None
+    orig_to: str | None = None
+    auth: str | None = None
+
+
+class Storage(Protocol):
+    """Where scripts are, for `include`."""
+
+    def get_script(self, name: str, location: str) -> bytes | None:
+        """Source of a script; `location` is "personal" or "global"; None: there is none."""
+        ...
+
+
+class Mailboxes(Protocol):
+    """The owner's mailboxes, for tests such as `mailboxexists`."""
+
+    def exists(self, name: str) -> bool:
+        """True when messages can be stored in it."""
+        ...
+
+    def create(self, name: str) -> bool:
+        """Makes it; True when it is there then."""
+        ...
+
+    def special_use(self, name: str) -> Sequence[str]:
+        """RFC 6154 attributes; of all mailboxes for ""."""
+        ...
+
+    def get_metadata(self, name: str, entry: str) -> str | None:
+        """An annotation; of the server for the name ""."""
+        ...
+
+
+class Duplicates(Protocol):
+    """Which ids have been seen before, for `duplicate` and loop control."""
+
+    def seen(self, id_: str, ttl_s: int) -> bool:
+        """True when the id was marked within the last `ttl_s` seconds."""
+        ...
+
+    def mark(self, id_: str, ttl_s: int) -> None:
+        """Remembers the id once the run has ended well."""
+        ...
+
+
+class ExternalLists(Protocol):
+    """Address books and the like (RFC 6134)."""
+
+    def lookup(self, list_: str, value: str) -> bool:
+        """True when the value is on the list."""
+        ...
+
+
+class Context:
+    """One run's surroundings; commands get it as `ctx` and may hang their own things on it.
+
+    Attributes:
+        settings: a mapping; a reload is a new mapping.
+        now: Unix seconds; stands still during a run.
+        cpu_clock: CPU seconds; None: only steps are counted.
+        environment: domain, host, location, phase, name, version, remote-host, remote-ip.
+        flags: the internal variable of `imap4flags`.
+        debug_log: lines a script or command wrote for its author.
+        steps: executed so far.
+    """
+
+    def __init__(
+        self,
+        message: Message | None = None,
+        envelope: Envelope | None = None,
+        *,
+        variables: VariableStore | None = None,
+        settings: Mapping[str, object] | None = None,
+        storage: Storage | None = None,
+        mailbox: Mailboxes | None = None,
+        now: float = 0.0,
+        cpu_clock: Callable[[], float] | None = None,
+        environment: Mapping[str, str] | None = None,
+        duplicates: Duplicates | None = None,
+        ext_lists: ExternalLists | None = None,
+        result: Result | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.limits = limits or Limits()
+        self.message = message or Message.from_bytes(b"")
+        self.envelope = envelope or Envelope()
+        self.variables: VariableStore = variables or Variables(limits=self.limits)
+        self.settings: Mapping[str, object] = settings or MappingProxyType({})
+        self.storage = storage
+        self.mailbox = mailbox
+        self.now = now
+        self.cpu_clock = cpu_clock
+        self.environment: Mapping[str, str] = environment or MappingProxyType({})
+        self.duplicates = duplicates
+        self.ext_lists = ext_lists
+        self.result = result or Result()
+        self.flags: list[str] = []
+        self.debug_log: list[str] = []
+        self.steps = 0
+        self.runs = 0
+        self._look_at = 0
+        self._cpu_end: float | None = None
+
+    # -- limits, one by one ---------------------------------------------------
+
+    @property
+    def max_actions(self) -> int:
+        """`limits.max_actions`; setting it replaces the limits."""
+        return self.limits.max_actions
+
+    @max_actions.setter
+    def max_actions(self, value: int) -> None:
+        self.limits = replace(self.limits, max_actions=value)
+
+    @property
+    def max_redirects(self) -> int:
+        """`limits.max_redirects`; setting it replaces the limits."""
+        return self.limits.max_redirects
+
+    @max_redirects.setter
+    def max_redirects(self, value: int) -> None:
+        self.limits = replace(self.limits, max_redirects=value)
+
+    @property
+    def cpu_time(self) -> float:
+        """`limits.cpu_time` in seconds; setting it replaces the limits and starts afresh."""
+        return self.limits.cpu_time
+
+    @cpu_time.setter
+    def cpu_time(self, value: float) -> None:
+        self.limits = replace(self.limits, cpu_time=value)
+        self.start_budget()
+
+    # -- what commands call ---------------------------------------------------
+
+    def run_block(self, block: Block | None) -> None:
+        """Runs the commands of a block; None does nothing.
+
+        Raises:
+            ControlFlow: a command steered away.
+            SieveError: with the place it happened.
+        """
+        if block is None:
+            return
+        taken: object = None
+        for call in block.calls:
+            if call.chained and taken is not False:
+                continue
+            self.steps += 1
+            if self.steps >= self._look_at:
+                self._look(call)
+            try:
+                taken = call.run(self, Args(self, call), call.block)
+            except ControlFlow:
+                raise
+            except SieveError as error:
+                located(error, call)
+                raise
+            except Exception as error:  # whatever an embedder's command may raise
+                raise located(error, call) from error
+
+    def eval_test(self, test: Call) -> bool:
+        """The truth of a test.
+
+        Raises: as `run_block`.
+        """
+        self.steps += 1
+        if self.steps >= self._look_at:
+            self._look(test)
+        try:
+            return bool(test.run(self, Args(self, test), test.block))
+        except ControlFlow:
+            raise
+        except SieveError as error:
+            located(error, test)
+            raise
+        except Exception as error:  # whatever an embedder's test may raise
+            raise located(error, test) from error
+
+    def add_action(self, action: Action) -> None:
+        """Adds to the result.
+
+        Raises:
+            SieveError: conflict with another action, or a limit.
+        """
+        self.result.add(action, self.limits)
+
+    def charge(self, steps: int) -> None:
+        """Counts work beyond the call itself, such as comparing long texts.
+
+        Raises:
+            LimitReached: the run has cost too much.
+        """
+        self.steps += steps
+        if self.steps >= self._look_at:
+            self._look(None)
+
+    # -- budget ---------------------------------------------------------------
+
+    def start_budget(self) -> None:
+        """Begins counting CPU time and steps anew."""
+        self.steps = 0
+        self._cpu_end = None if self.cpu_clock is None else self.cpu_clock() + self.limits.cpu_time
+        self._look_at = min(_STEPS_PER_LOOK, self.limits.max_steps + 1)
+
+    def _look(self, call: Call | None) -> None:
+        try:
+            if self.steps > self.limits.max_steps:
+                raise LimitReached(f"the script takes more than {self.limits.max_steps} steps")
+            if self._is_out_of_time():
+                raise LimitReached(f"the script takes more than {self.limits.cpu_time} s of CPU time")
+        except LimitReached as error:
+            if call is not None:
+                raise located(error, call) from None
+            raise
+        self._look_at = min(self.steps + _STEPS_PER_LOOK, self.limits.max_steps + 1)
+
+    def _is_out_of_time(self) -> bool:
+        if self.cpu_clock is None:
+            return False
+        now = self.cpu_clock()
+        if self._cpu_end is None:
+            self._cpu_end = now + self.limits.cpu_time
+        return now > self._cpu_end
+
+
+def located(error: Exception, call: Call) -> SieveError:
+    """The error with the place of the innermost command it came from."""
+    failure = error if isinstance(error, SieveError) else SieveError(_words(error, call))
+    if failure.diagnostic is None:
+        failure.diagnostic = Diagnostic(*call.pos, failure.message, call.path)
+    return failure
+
+
+def _words(error: Exception, call: Call) -> str:
+    text = str(error)
+    kind = type(error).__name__
+    return f"the {call.name} command failed: {kind}{': ' + text if text else ''}"

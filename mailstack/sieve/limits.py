@@ -1,0 +1,50 @@
+"""What a script may cost.  Zero means zero, never "unlimited".
+
+Numbers: section 5 of the limits; RFC 5228 section 2.10.7 wants at least 15 levels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of compiling and running; replaceable while a script runs.
+
+    Attributes:
+        max_script_octets: size of one script.
+        max_string_octets: size of one string literal.
+        max_value_octets: size of one variable's value; longer ones are cut.
+        max_variables: variables set in one run.
+        max_block_depth, max_test_depth: nesting; the outermost block is level 1.
+        max_include_depth, max_include_files: for `include`-like commands.
+        max_commands, max_tests: in one script.
+        max_errors: errors reported before the compiler stops.
+        max_actions, max_redirects, max_notifications: per run.
+        max_steps: commands and tests executed, plus long texts compared.
+        cpu_time: CPU seconds per run, by the clock of the context.
+    """
+
+    max_script_octets: int = 262_144
+    max_string_octets: int = 65_536
+    max_value_octets: int = 4_096
+    max_variables: int = 128
+    max_block_depth: int = 32
+    max_test_depth: int = 32
+    max_include_depth: int = 5
+    max_include_files: int = 20
+    max_commands: int = 5_000
+    max_tests: int = 5_000
+    max_errors: int = 25
+    max_actions: int = 32
+    max_redirects: int = 4
+    max_notifications: int = 5
+    max_steps: int = 1_000_000
+    cpu_time: float = 1.0
+
+
+#: Normal accounts.
+NORMAL = Limits()
+#: Accounts on the free plan.
+FREE = Limits(max_script_octets=65_536, max_actions=16, max_redirects=1, max_notifications=0)

@@ -1,0 +1,246 @@
+"""Comparators, match types and address parts: tables that extensions add to.
+
+Standards: RFC 5228 section 2.7, RFC 4790 (collations).
+Imports: glob.  No I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+from mailstack.sieve.glob import Glob, prepare
+
+if TYPE_CHECKING:
+    from mailstack.sieve.context import Context
+    from mailstack.sieve.definition import ArgType
+
+#: Octets of a value compared for the price of one step.
+OCTETS_PER_STEP = 4_096
+
+#: What a match gives for numbered variables: the whole value, then each wildcard's part;
+#: () for a match without such parts; None for no match.
+Captures: TypeAlias = "Sequence[str] | None"
+
+
+def ascii_lower(text: str) -> str:
+    """Lower case for A to Z only; every other character stays, the length too."""
+    if text.isascii():
+        return text.lower()
+    return text.encode("utf-8", "surrogateescape").lower().decode("utf-8", "surrogateescape")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparator:
+    """A collation.
+
+    Attributes:
+        name: e.g. "i;octet".
+        fold: a text as it is compared: two are equal when their folds are; None for a text
+            this comparator cannot read ("undefined", which never matches).
+        substring: may be used with :contains and :matches (`fold` then keeps the length
+            and never gives None).
+        sort_key: for order, as :value and :count need it; None: by octets of the fold.
+    """
+
+    name: str
+    fold: Callable[[str], str | None]
+    substring: bool = True
+    sort_key: Callable[[str], object] | None = None
+
+    def folded(self, text: str) -> str:
+        """As `fold`, for comparators that always give a text."""
+        return self.fold(text) or ""
+
+
+OCTET = Comparator("i;octet", lambda text: text)
+ASCII_CASEMAP = Comparator("i;ascii-casemap", ascii_lower)
+
+
+class Want(NamedTuple):
+    """How a test wants things compared.
+
+    Attributes:
+        argument: value of the match tag, such as "gt" of `:value "gt"`; "" for none.
+        captures: the script reads numbered variables.
+    """
+
+    comparator: Comparator
+    argument: str = ""
+    captures: bool = False
+
+
+#: Compares values with the keys it was prepared for.
+Matching: TypeAlias = "Callable[[Iterable[str], Context], Captures]"
+#: Prepares keys once; constant ones are prepared once per script.
+Prepare: TypeAlias = "Callable[[Sequence[str], Want], Matching]"
+
+
+@dataclass(frozen=True, slots=True)
+class MatchType:
+    """One match type.
+
+    Attributes:
+        tag: with colon, e.g. ":contains".
+        prepare: makes the function that compares.
+        value: type of the tag's argument; None for none.
+        substring: wants a comparator that supports substrings.
+        check: says what is wrong with a constant key or argument, for the compiler:
+            check(keys, argument) -> message or None.
+    """
+
+    tag: str
+    prepare: Prepare
+    value: ArgType | None = None
+    substring: bool = False
+    check: Callable[[Sequence[str], str], str | None] | None = None
+
+
+class Matcher:
+    """What one test in a script wants; shared by all runs.
+
+    `prepared` remembers the last constant key list; writing it is one assignment, so
+    that threads may race for it without harm.
+    """
+
+    __slots__ = ("_prepared", "match_type", "want")
+
+    def __init__(self, match_type: MatchType, want: Want) -> None:
+        self.match_type = match_type
+        self.want = want
+        self._prepared: tuple[Sequence[str], Matching] | None = None
+
+    def matching(self, keys: Sequence[str]) -> Matching:
+        """The comparing function for these keys."""
+        prepared = self._prepared
+        if prepared is not None and prepared[0] is keys:
+            return prepared[1]
+        matching = self.match_type.prepare(keys, self.want)
+        if type(keys) is tuple:  # a list could be changed behind our back
+            self._prepared = (keys, matching)
+        return matching
+
+
+class BoundMatcher:
+    """`args.match`: a matcher in one run."""
+
+    __slots__ = ("_context", "_matcher")
+
+    def __init__(self, matcher: Matcher, context: Context) -> None:
+        self._matcher = matcher
+        self._context = context
+
+    @property
+    def comparator(self) -> Comparator:
+        """The comparator the script asked for."""
+        return self._matcher.want.comparator
+
+    @property
+    def match_type(self) -> str:
+        """The tag, e.g. ":contains"."""
+        return self._matcher.match_type.tag
+
+    def match(self, values: Iterable[str], keys: Sequence[str]) -> bool:
+        """True when any value matches any key; sets numbered variables when it does.
+
+        Raises:
+            LimitReached: the run has cost too much.
+        """
+        context = self._context
+        captures = self._matcher.matching(keys)(values, context)
+        if captures is None:
+            return False
+        if captures and self._matcher.want.captures:
+            context.variables.set_match(captures)
+        return True
+
+
+def _prepare_is(keys: Sequence[str], want: Want) -> Matching:
+    fold = want.comparator.fold
+    wanted = frozenset(folded for key in keys if (folded := fold(key)) is not None)
+
+    def matching(values: Iterable[str], context: Context) -> Captures:
+        for value in values:
+            context.charge(len(value) // OCTETS_PER_STEP)
+            if fold(value) in wanted:
+                return ()
+        return None
+
+    return matching
+
+
+def _prepare_contains(keys: Sequence[str], want: Want) -> Matching:
+    fold = want.comparator.folded
+    wanted = tuple(dict.fromkeys(fold(key) for key in keys))
+
+    def matching(values: Iterable[str], context: Context) -> Captures:
+        for value in values:
+            context.charge((len(value) // OCTETS_PER_STEP + 1) * len(wanted) // 4)
+            folded = fold(value)
+            for key in wanted:
+                if key in folded:
+                    return ()
+        return None
+
+    return matching
+
+
+def _prepare_matches(keys: Sequence[str], want: Want) -> Matching:
+    fold = want.comparator.folded
+    globs: tuple[Glob, ...] = tuple(prepare(key, fold) for key in keys)
+    cost = sum(glob.cost for glob in globs)
+
+    def matching(values: Iterable[str], context: Context) -> Captures:
+        for value in values:
+            context.charge((len(value) * cost >> 6) + len(globs) // 2)
+            folded = fold(value)
+            for glob in globs:
+                found = glob.match(folded, value, captures=want.captures)
+                if found is not None:
+                    return found
+        return None
+
+    return matching
+
+
+IS = MatchType(":is", _prepare_is)
+CONTAINS = MatchType(":contains", _prepare_contains, substring=True)
+MATCHES = MatchType(":matches", _prepare_matches, substring=True)
+
+
+class SplitAddress(NamedTuple):
+    """An address for comparing.
+
+    Attributes:
+        local, domain: None when it is no valid address.
+        text: the whole, as far as there is one.
+    """
+
+    local: str | None
+    domain: str | None
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AddressPart:
+    """Which part of an address is compared.
+
+    Attributes:
+        tag: with colon, e.g. ":domain".
+        extract: gives the part; None: this address is not compared at all.
+    """
+
+    tag: str
+    extract: Callable[[SplitAddress], str | None]
+
+    def values(self, addresses: Iterable[SplitAddress]) -> list[str]:
+        """The parts of those addresses that have one."""
+        extract = self.extract
+        return [part for address in addresses if (part := extract(address)) is not None]
+
+
+# RFC 5228 section 2.7.4: an address that is not valid has no :localpart and no :domain.
+LOCALPART = AddressPart(":localpart", lambda address: address.local)
+DOMAIN = AddressPart(":domain", lambda address: address.domain)
+ALL = AddressPart(":all", lambda address: address.text)

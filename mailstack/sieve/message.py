@@ -1,0 +1,244 @@
+"""The message as tests see it: raw octets kept, headers decoded when asked for, edits.
+
+A field that is not touched keeps its octets, so that signatures survive an edit
+elsewhere.  Reading never fails, whatever the message is.
+
+Standards: RFC 5228 sections 2.4.2.2, 2.7.2, 2.7.4, 5.1 and 5.9; RFC 5293 (edits).
+Imports: mime.  No I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from mailstack.mime.addresses import ListedAddress, parse
+from mailstack.mime.encoding import decode_words
+from mailstack.mime.header import MAX_FIELD_OCTETS, find_end, iterate, unfold
+from mailstack.sieve.addresses import spell
+from mailstack.sieve.match import SplitAddress
+
+#: RFC 5322 section 3.6.8: printable, no colon.
+_FIELD_NAME = re.compile(r"[!-9;-~]+\Z")
+_SURROGATE = re.compile("[\ud800-\udfff]")
+#: Characters of one encoded word's text, so that the word stays within 75 (RFC 2047 section 2).
+_WORD_CHARACTERS = 14
+
+
+class Field(NamedTuple):
+    """One header field.
+
+    Attributes:
+        name: lower case.
+        raw: with name, folding and line end.
+        value: offset in `raw` behind the colon.
+    """
+
+    name: str
+    raw: bytes
+    value: int
+
+    @property
+    def body(self) -> bytes:
+        """The unfolded value, undecoded."""
+        return unfold(self.raw[self.value : self.value + MAX_FIELD_OCTETS])
+
+
+class Message:
+    """A message and the edits made to its header."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._fields: list[Field] | None = None
+        self._values: dict[str, list[str]] = {}
+        self._addresses: dict[str, list[SplitAddress]] = {}
+        self._body_at = -1
+        self._tail_at = 0
+        self.edits: list[dict[str, object]] = []
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Message:
+        """A message from its octets; line ends may be CRLF or LF."""
+        return cls(bytes(data))
+
+    # -- octets ---------------------------------------------------------------
+
+    @property
+    def original(self) -> bytes:
+        """The octets it was made from."""
+        return self._data
+
+    @property
+    def size(self) -> int:
+        """Octets of the message as received, line ends counted as CRLF (RFC 5228 section 5.9)."""
+        return len(self._data) + self._data.count(b"\n") - self._data.count(b"\r\n")
+
+    @property
+    def body(self) -> bytes:
+        """Everything behind the empty line."""
+        self._read()
+        return self._data[self._body_at :]
+
+    @property
+    def is_edited(self) -> bool:
+        """True when `to_bytes` differs from `original`."""
+        return bool(self.edits)
+
+    def to_bytes(self) -> bytes:
+        """The message with its edits; without edits exactly the original octets."""
+        if not self.edits:
+            return self._data
+        return b"".join(field.raw for field in self.fields) + (self._data[self._tail_at :] or self._line_end)
+
+    def undo_edits(self) -> None:
+        """Back to the header as received."""
+        self.edits.clear()
+        self._fields = None
+        self._forget()
+
+    # -- header ---------------------------------------------------------------
+
+    @property
+    def fields(self) -> list[Field]:
+        """All fields in order, edits applied; junk lines are left out."""
+        return self._read()
+
+    def _read(self) -> list[Field]:
+        if self._fields is None:
+            data = self._data
+            self._tail_at, self._body_at = find_end(data)
+            self._fields = [
+                Field(field.name.decode("ascii"), data[field.start : field.end], field.value - field.start)
+                for field in iterate(data, 0, self._tail_at)
+            ]
+        return self._fields
+
+    def exists(self, name: str) -> bool:
+        """True when there is such a field; names are compared without case."""
+        name = name.lower()
+        return any(field.name == name for field in self._read())
+
+    def raw_values(self, name: str) -> list[bytes]:
+        """The unfolded, undecoded values of the fields of that name, in order."""
+        name = name.lower()
+        return [field.body for field in self._read() if field.name == name]
+
+    def header_values(self, name: str) -> list[str]:
+        """The values of the fields of that name: unfolded, decoded, stripped."""
+        name = name.lower()
+        values = self._values.get(name)
+        if values is None:
+            values = self._values[name] = [decode(raw) for raw in self.raw_values(name)]
+        return values
+
+    def addresses(self, name: str) -> list[SplitAddress]:
+        """The addresses in the fields of that name; an empty field has one empty address."""
+        name = name.lower()
+        found = self._addresses.get(name)
+        if found is None:
+            found = self._addresses[name] = list(self._read_addresses(name))
+        return found
+
+    def _read_addresses(self, name: str) -> Iterator[SplitAddress]:
+        for raw in self.raw_values(name):
+            if not raw:
+                yield SplitAddress(None, None, "")
+            for entry in parse(raw):
+                if entry.is_mailbox:
+                    yield _split(entry)
+
+    def _forget(self) -> None:
+        self._values.clear()
+        self._addresses.clear()
+
+    # -- edits ----------------------------------------------------------------
+
+    def add_header(self, name: str, value: str, *, last: bool = False) -> None:
+        """Adds a field on top, or at the end of the header.
+
+        Args:
+            value: text; line ends in it become folds, so no second field can be smuggled in.
+
+        Raises:
+            ValueError: the name is none (RFC 5322 section 3.6.8).
+        """
+        if not is_field_name(name):
+            raise ValueError(f"'{name[:40]}' is not a header field name")
+        fields = self._read()
+        raw = name.encode("ascii") + b": " + encode(value, self._line_end) + self._line_end
+        field = Field(name.lower(), raw, len(name) + 1)
+        if last and fields and not fields[-1].raw.endswith(b"\n"):
+            fields[-1] = fields[-1]._replace(raw=fields[-1].raw + self._line_end)
+        fields.insert(len(fields) if last else 0, field)
+        self.edits.append({"edit": "addheader", "name": name, "value": value, "last": last})
+        self._forget()
+
+    def delete_header(
+        self,
+        name: str,
+        *,
+        index: int = 0,
+        last: bool = False,
+        matches: Callable[[str], bool] | None = None,
+    ) -> int:
+        """Removes fields.
+
+        Args:
+            index: only that one of its name, from 1, counted from the end with `last`; 0: all.
+            matches: only fields whose decoded value it says yes to.
+
+        Returns:
+            How many are gone.
+        """
+        fields = self._read()
+        at = [n for n, field in enumerate(fields) if field.name == name.lower()]
+        if index:
+            at = at[::-1] if last else at
+            at = at[index - 1 : index]
+        gone = {n for n in at if matches is None or matches(decode(fields[n].body))}
+        if gone:
+            fields[:] = [field for n, field in enumerate(fields) if n not in gone]
+            self.edits.append({"edit": "deleteheader", "name": name, "count": len(gone)})
+            self._forget()
+        return len(gone)
+
+    @property
+    def _line_end(self) -> bytes:
+        first = self._data.find(b"\n")
+        return b"\n" if first >= 0 and self._data[first - 1 : first] != b"\r" else b"\r\n"
+
+
+def is_field_name(name: str) -> bool:
+    """True for something a header field can be called."""
+    return _FIELD_NAME.match(name) is not None
+
+
+def decode(raw: bytes) -> str:
+    """A field's value as text: RFC 2047 undone, white space around it gone."""
+    text = decode_words(raw).strip(" \t\r\n")
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def encode(value: str, line_end: bytes = b"\r\n") -> bytes:
+    """A field's value for the wire: encoded words where it is not ASCII, folds at line ends."""
+    import base64
+
+    lines = [line.strip(" \t\0") for line in re.split(r"[\r\n]+", value.replace("\0", ""))]
+    out: list[bytes] = []
+    for line in lines:
+        if line.isascii() and all(" " <= c <= "~" or c == "\t" for c in line):
+            out.append(line.encode("ascii"))
+            continue
+        words = [line[n : n + _WORD_CHARACTERS] for n in range(0, len(line), _WORD_CHARACTERS)]
+        out += [b"=?UTF-8?B?" + base64.b64encode(word.encode("utf-8", "replace")) + b"?=" for word in words]
+    return (line_end + b" ").join(part for part in out if part)
+
+
+def _split(entry: ListedAddress) -> SplitAddress:
+    """A header's address for comparing; without local part or domain it is no valid one."""
+    local = (entry.local or b"").decode("utf-8", "replace")
+    domain = (entry.domain or b"").decode("utf-8", "replace")
+    if not local or not domain:
+        return SplitAddress(None, None, local or (f"@{domain}" if domain else ""))
+    return SplitAddress(local, domain, spell(local, domain))
