@@ -23,6 +23,7 @@ from mailstack.sieve.actions import (
 from mailstack.sieve.cache import ScriptCache
 from mailstack.sieve.check import CheckContext
 from mailstack.sieve.compiler import CompileResult, check_upload, compile  # noqa: A004
+from mailstack.sieve.compose import Letterhead
 from mailstack.sieve.context import Context, Envelope
 from mailstack.sieve.control import ControlFlow, LimitReached, SieveError, Stop
 from mailstack.sieve.definition import (
@@ -39,6 +40,7 @@ from mailstack.sieve.definition import (
     Tag,
 )
 from mailstack.sieve.diagnostic import Diagnostic, Position
+from mailstack.sieve.execute import ExecOutcome, ExecuteOptions, execute
 from mailstack.sieve.interpreter import RunOutcome, run
 from mailstack.sieve.limits import FREE, NORMAL, Limits
 from mailstack.sieve.match import AddressPart, Comparator, MatchType
@@ -72,9 +74,12 @@ __all__ = [
     "Diagnostic",
     "Discard",
     "Envelope",
+    "ExecOutcome",
+    "ExecuteOptions",
     "Extension",
     "FileInto",
     "Keep",
+    "Letterhead",
     "LimitReached",
     "Limits",
     "MatchType",
@@ -95,5 +100,6 @@ __all__ = [
     "Variables",
     "check_upload",
     "compile",
+    "execute",
     "run",
 ]
