@@ -8,7 +8,7 @@ PORT_BASE ?= 20000
 ARGS ?=
 FUZZ_EXAMPLES ?= 20000
 
-.PHONY: help demo test test-slow check fmt bench fuzz lock docs units clean
+.PHONY: help setup demo test test-slow check fmt bench fuzz lock docs clean
 
 help:
 	@echo "make demo       a throw-away mail service on high ports; DIR=$(DIR) PORT_BASE=$(PORT_BASE)"
@@ -20,6 +20,9 @@ help:
 	@echo "make fuzz       parsers with random input; FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) each"
 	@echo "make docs       writes what is generated: docs/configuration.md, conf/mailstack.toml"
 	@echo "make lock       newest allowed versions into requirements/*.txt, with hashes"
+
+setup:
+	@tools/setup.sh dev
 
 demo:
 	@tools/setup.sh runtime
@@ -42,7 +45,8 @@ check:
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/pytest tests/tree
-	@tools/units.sh check
+	@$(BIN)/python tools/sizes.py
+	@tools/render-units --check
 
 fmt:
 	@tools/setup.sh dev

@@ -192,11 +192,21 @@ def bind(role: str, config: Config) -> dict[str, list[socket.socket]]:
     from mailstack.app.options import parse_endpoint
 
     found: dict[str, list[socket.socket]] = {}
-    for name in LISTENERS[role]:
-        if name != "filter":
-            endpoints = [parse_endpoint(text) for text in getattr(config.listen, name)]
-            found[name] = listening.listen_tcp(f"listen.{name}", endpoints)
+    try:
+        for name in LISTENERS[role]:
+            if name != "filter":
+                endpoints = [parse_endpoint(text) for text in getattr(config.listen, name)]
+                found[name] = listening.listen_tcp(f"listen.{name}", endpoints)
+    except ConfigError:
+        close(found)
+        raise
     return found
+
+
+def close(sockets: dict[str, list[socket.socket]]) -> None:
+    """Closes what `bind` gave."""
+    for one in (one for many in sockets.values() for one in many):
+        one.close()
 
 
 @dataclass

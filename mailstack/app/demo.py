@@ -120,7 +120,7 @@ def run(options: Options, *, say: Callable[[str], None], talk: Callable[[str], N
     _own(options.folder, talk)
     logs.set_up("demo")
     privileges.limit_resources()
-    hold_lock(options.folder / "demo.lock")
+    hold_lock(options.folder / "demo.lock", wait_s=0.5)
     options.state_file.unlink(missing_ok=True)
     files = CertificateFiles(options.folder / "tls")
     make_folder(files.folder)

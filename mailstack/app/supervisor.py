@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mailstack.app import logs, privileges
-from mailstack.app.daemon import ROLES, bind
+from mailstack.app.daemon import ROLES, bind, close
 from mailstack.app.keeper import Child, Keeper
-from mailstack.app.workers import LIFELINE, hold_lock
+from mailstack.app.workers import LIFELINE, hold_lock, is_held
 from mailstack.model.errors import ConfigError
 from mailstack.net import sockets as listening
 from mailstack.net import systemd
@@ -227,11 +227,11 @@ def bind_all(config: Config) -> dict[str, dict[str, list[socket.socket]]]:
         except ConfigError as error:
             cause = error.__cause__
             taken = isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
-            if not taken or time.monotonic() > until:
+            ours = any(is_held(config.paths.run / f"{role}.lock") for role in ROLES)
+            if not (taken and ours) or time.monotonic() > until:
                 raise
             for own in found.values():
-                for one in (one for many in own.values() for one in many):
-                    one.close()
+                close(own)
             time.sleep(0.1)
 
 
@@ -282,5 +282,5 @@ def up(config: Config, config_file: Path | None) -> int:
     privileges.drop(config.paths.state)
     for done in prepare(config):
         _log.info("%s", done)
-    hold_lock(config.paths.run / "up.lock")
+    hold_lock(config.paths.run / "up.lock", wait_s=0.5)
     return supervise(config, config_file, sockets)

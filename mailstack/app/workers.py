@@ -215,23 +215,41 @@ class Workers(Keeper):
             send(worker.pid, signal.SIGTERM)
 
 
-def hold_lock(lock_file: Path) -> int:
-    """Takes the daemon's lock, waiting for workers a killed main process left behind.
+def hold_lock(lock_file: Path, *, wait_s: float | None = None) -> int:
+    """Takes the lock of a daemon or supervisor; gives its descriptor, to be kept open.
+
+    Args:
+        wait_s: for processes a killed predecessor left behind; None: LOCK_WAIT_S.
 
     Raises:
-        TemporaryFailure: this daemon runs already on the same state directory.
+        TemporaryFailure: it runs already on the same state directory.
     """
     lock_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fd = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    until = time.monotonic() + LOCK_WAIT_S
+    until = time.monotonic() + (LOCK_WAIT_S if wait_s is None else wait_s)
     while True:
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return fd
         except BlockingIOError:
             if time.monotonic() > until:
-                raise TemporaryFailure(f"{lock_file} is held: this daemon runs already") from None
+                raise TemporaryFailure(f"{lock_file} is held: it runs already") from None
             time.sleep(0.02)
+
+
+def is_held(lock_file: Path) -> bool:
+    """Whether a process holds this lock."""
+    try:
+        fd = os.open(lock_file, os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
 
 
 def _let_go(lock: int, channel: socket.socket) -> None:
