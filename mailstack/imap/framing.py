@@ -128,6 +128,11 @@ class Framer:
         """True between the first line and the end of a command."""
         return bool(self._wire) or self._dropping
 
+    @property
+    def in_body(self) -> bool:
+        """True while octets of a message are awaited."""
+        return self._in_body and self._left > 0
+
     def feed(self, data: bytes) -> None:
         """Octets from the client."""
         self._held += data

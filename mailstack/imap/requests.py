@@ -42,9 +42,11 @@ class Read(Request[bytes | None]):
 
     Attributes:
         until: on the session's monotonic clock, seconds.
+        most: octets at a time; few for commands, so that a long batch is worked on in turns.
     """
 
     until: float
+    most: int
 
 
 @dataclass(frozen=True, slots=True)

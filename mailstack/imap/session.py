@@ -35,6 +35,9 @@ from mailstack.model.mailbox import AccountStore, MailboxError, MessageRow
 
 #: Output is handed over in pieces of about this size.
 PIECE_OCTETS = 262_144
+#: Octets taken from the client at a time, in commands and in messages.
+COMMAND_OCTETS = 16_384
+BODY_OCTETS = 262_144
 #: Silence in the middle of a command.
 COMMAND_TIME_S = 300.0
 # What browsers send when a page makes them talk to a mail port (T63).
@@ -157,7 +160,8 @@ class Session:
 
     def read_more(self) -> Steps[None]:
         """Waits for octets."""
-        data = yield from ask(Read(self._deadline()))
+        most = BODY_OCTETS if self.framer.in_body else COMMAND_OCTETS
+        data = yield from ask(Read(self._deadline(), most))
         self.feed(data)
 
     def feed(self, data: bytes | None) -> None:

@@ -55,9 +55,11 @@ class Upload:
         self.has_nul = self.has_nul or b"\0" in data
         self._keep(self._endings.feed(data))
 
-    def finish(self) -> None:
-        """That was all."""
+    def finish(self) -> Steps[None]:
+        """That was all: what began in a file ends there."""
         self._keep(self._endings.finish())
+        if self.spool is not None:
+            yield from self.spill()
 
     def _keep(self, clean: bytes) -> None:
         if clean:
@@ -75,5 +77,5 @@ class Upload:
 
     @property
     def data(self) -> bytes | None:
-        """The message; None when it is in the temporary file."""
+        """The finished message; None when it is in the temporary file."""
         return b"".join(self._pieces) if self.spool is None else None

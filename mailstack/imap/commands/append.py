@@ -26,6 +26,7 @@ def append(session: Session, cursor: Cursor) -> Steps[Ok]:
     name = decode_name(cursor.astring())
     messages: list[NewMessage] = []
     for upload in session.uploads:
+        yield from upload.finish()
         messages.append(_message(session, cursor, upload))
     cursor.end()
     if not messages:
@@ -47,7 +48,6 @@ def _message(session: Session, cursor: Cursor, upload: Upload) -> NewMessage:
         at = parse_date_time(cursor)
         cursor.space()
     cursor.body_marker()
-    upload.finish()
     if upload.has_nul:
         raise No("The message holds NUL", code="CANNOT")
     if not upload.octets:

@@ -1,0 +1,214 @@
+"""All IMAP connections of one process: limits, wake-ups, the look for foreign changes.
+
+A connection in IDLE is woken when its mailbox changes: by another session here, by the
+bus (deliveries, other workers), or, for changes other programs make to the files, by
+one look a second at the folders that idle connections watch.
+
+Numbers: limits, sections 1 and 6.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+from mailstack.imap.options import ImapOptions
+from mailstack.imap.requests import LoginRefused
+from mailstack.model.directory import Account
+from mailstack.model.envelope import Client
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.mailbox import AccountStore, MailboxError
+
+_log = logging.getLogger(__name__)
+
+Authenticate = Callable[[Client, str, str, str], Awaitable[Account | LoginRefused]]
+
+
+@dataclass(frozen=True)
+class ImapServices:
+    """What connections need from the outside.
+
+    Attributes:
+        host: our name, for the greeting.
+        authenticate: client, login, password, mechanism; never raises.
+        open_store: an account's mailbox; blocking; may raise TemporaryFailure.
+        executor: threads for whatever reads much, writes or syncs.
+        spool: folder for large messages on their way in, on the mail file system.
+        publish: tells other processes that this account's folder has changed.
+        fatal: a disk error was seen: the process must stop (promise P8).
+        may_stay: False once an account may no longer be used.
+    """
+
+    host: str
+    authenticate: Authenticate
+    open_store: Callable[[Account], AccountStore]
+    executor: Executor
+    spool: Path
+    publish: Callable[[str, str], None] = lambda account, folder: None
+    fatal: Callable[[str], None] = lambda why: None
+    may_stay: Callable[[Account], bool] = lambda account: True
+    options: ImapOptions = field(default_factory=ImapOptions)
+
+
+class Watching(Protocol):
+    """A connection, as the hub sees it."""
+
+    ip: str
+    account: Account | None
+
+    def poke(self) -> None:
+        """The account's mail has changed."""
+        ...
+
+    def end(self, why: str) -> None:
+        """Say BYE at the next chance."""
+        ...
+
+    def watched(self) -> tuple[AccountStore, int] | None:
+        """The folder an idle connection has selected."""
+        ...
+
+
+class ImapHub:
+    """One event loop's connections."""
+
+    #: How often accounts are asked about, in seconds (A15: within 60).
+    REVIEW_S = 20.0
+
+    def __init__(self, services: ImapServices) -> None:
+        self.services = services
+        self.options = services.options
+        self._strangers: set[Watching] = set()
+        self._users: dict[str, set[Watching]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._seen: dict[tuple[int, int], int] = {}
+
+    # -- limits -----------------------------------------------------------------------
+
+    def enter(self, connection: Watching) -> str:
+        """Counts a connection in; "" or why not."""
+        if len(self._strangers) >= self.options.max_before_login:
+            return f"Too many connections ({self.options.max_before_login}) wait for a login"
+        self._strangers.add(connection)
+        return ""
+
+    def log_in(self, connection: Watching, account: Account) -> str:
+        """Counts a login; "" or why there are too many."""
+        users = self._users.setdefault(_key(account), set())
+        most, most_here = self.options.max_per_account, self.options.max_per_account_and_address
+        if len(users) >= most:
+            return f"This account has {most} connections already"
+        if sum(1 for user in users if user.ip == connection.ip) >= most_here:
+            return f"This account has {most_here} connections from your address already"
+        self._strangers.discard(connection)
+        connection.account = account
+        users.add(connection)
+        return ""
+
+    def leave(self, connection: Watching) -> None:
+        """The connection is over."""
+        self._strangers.discard(connection)
+        if connection.account is not None:
+            key = _key(connection.account)
+            users = self._users.get(key, set())
+            users.discard(connection)
+            if not users:
+                self._users.pop(key, None)
+
+    @property
+    def connections(self) -> list[Watching]:
+        """All of them."""
+        return [*self._strangers, *(one for users in self._users.values() for one in users)]
+
+    # -- wake-ups ---------------------------------------------------------------------
+
+    def announce(self, connection: Watching, folder: str) -> None:
+        """A session changed a folder: tells its siblings here and elsewhere."""
+        assert connection.account is not None
+        key = _key(connection.account)
+        self._poke(key, but=connection)
+        self.services.publish(key, folder)
+
+    def heard(self, message: dict[str, str | int]) -> None:
+        """A message from the bus."""
+        if message.get("event") == "mailbox":
+            self._poke(str(message.get("account", "")))
+
+    def _poke(self, key: str, but: Watching | None = None) -> None:
+        for connection in tuple(self._users.get(key, ())):
+            if connection is not but:
+                connection.poke()
+
+    # -- background -------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begins to look for changes by other programs; inside the running loop."""
+        self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._review())]
+
+    async def stop(self) -> None:
+        """Ends that."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._tasks = []
+
+    def end_all(self, why: str) -> None:
+        """Says BYE to everybody."""
+        for connection in self.connections:
+            connection.end(why)
+
+    async def _poll(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self.options.poll_s)
+            watched: dict[tuple[int, int], tuple[AccountStore, int, list[Watching]]] = {}
+            for users in self._users.values():
+                for connection in users:
+                    found = connection.watched()
+                    if found is not None:
+                        key = (id(found[0]), found[1])
+                        watched.setdefault(key, (*found, []))[2].append(connection)
+            if not watched:
+                self._seen.clear()
+                continue
+            looks = [(key, store, folder) for key, (store, folder, _) in watched.items()]
+            found_now = await loop.run_in_executor(self.services.executor, _look, looks)
+            for key, modseq in found_now.items():
+                if self._seen.get(key, modseq) != modseq:
+                    for connection in watched[key][2]:
+                        connection.poke()
+            self._seen = found_now
+
+    async def _review(self) -> None:
+        while True:
+            await asyncio.sleep(self.REVIEW_S)
+            for users in tuple(self._users.values()):
+                for connection in tuple(users):
+                    account = connection.account
+                    if account is not None and not self.services.may_stay(account):
+                        connection.end("This account can no longer be used")
+
+
+def _look(looks: Iterable[tuple[tuple[int, int], AccountStore, int]]) -> dict[tuple[int, int], int]:
+    found = {}
+    for key, store, folder_id in looks:
+        try:
+            store.refresh(folder_id)
+            found[key] = store.highest_modseq(folder_id)
+        except MailboxError:
+            found[key] = -1  # gone: whoever has it selected must hear of it
+        except TemporaryFailure as failure:
+            _log.warning("looking for changes: %s", failure.why)
+    return found
+
+
+def _key(account: Account) -> str:
+    return account.address.key

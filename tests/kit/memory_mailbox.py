@@ -1,0 +1,352 @@
+"""An account's mailbox in memory: what `mailstack.mailbox` does, without a disk.
+
+For unit tests of IMAP; kept as simple as the protocol allows.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from mailstack.mime import structure
+from mailstack.model.mailbox import (
+    DEFAULT_FOLDERS,
+    Appended,
+    Copied,
+    Delivery,
+    FlagOperation,
+    Flags,
+    FolderEntry,
+    FolderStatus,
+    MailboxError,
+    MessageRow,
+    MessageTexts,
+    NewMessage,
+)
+
+
+@dataclass
+class _Message:
+    row: MessageRow
+    data: bytes
+    base_name: str = ""
+    told: bool = False
+
+
+@dataclass
+class _Folder:
+    id: int
+    name: str
+    uid_validity: int
+    special_use: str = ""
+    uid_next: int = 1
+    modseq: int = 1
+    messages: dict[int, _Message] = field(default_factory=dict)
+    log: list[tuple[int, int]] = field(default_factory=list)
+
+    def bump(self) -> int:
+        self.modseq += 1
+        return self.modseq
+
+
+class _File:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.closed = False
+
+    @property
+    def size_octets(self) -> int:
+        return len(self._data)
+
+    def read(self, offset: int = 0, count: int | None = None) -> bytes:
+        return self._data[offset:] if count is None else self._data[offset : offset + count]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class MemoryMailbox:
+    """See `model.mailbox.AccountStore`; `calls` counts what was asked."""
+
+    def __init__(
+        self, *, now: Callable[[], float] = lambda: 1_767_225_600.0, quota: int | None = None
+    ) -> None:
+        self._now = now
+        self._quota = quota
+        self._next_id = 1
+        self._validity = 1000
+        self._folders: dict[str, _Folder] = {}
+        self._subscribed: set[str] = set()
+        self._lock = threading.RLock()
+        self.opened: list[_File] = []
+        self.truncate: dict[int, int] = {}
+        for name, use in DEFAULT_FOLDERS:
+            self.create(name, special_use=use)
+            self._subscribed.add(name)
+
+    # -- folders ----------------------------------------------------------------------
+
+    def folders(self) -> list[FolderEntry]:
+        names = set(self._folders) | self._subscribed
+        parents = {name[:at] for name in self._folders for at in range(len(name)) if name[at] == "/"}
+        return [
+            FolderEntry(
+                name,
+                name in self._folders,
+                name in parents,
+                name in self._subscribed,
+                self._folders[name].special_use if name in self._folders else "",
+            )
+            for name in sorted(names | parents)
+        ]
+
+    def _named(self, name: str, code: str = "NONEXISTENT") -> _Folder:
+        if name not in self._folders:
+            raise MailboxError(code, "There is no such mailbox")
+        return self._folders[name]
+
+    def _by_id(self, folder_id: int) -> _Folder:
+        for folder in self._folders.values():
+            if folder.id == folder_id:
+                return folder
+        raise MailboxError("NONEXISTENT", "The mailbox was deleted")
+
+    def status(self, name: str) -> FolderStatus:
+        folder = self._named(name)
+        rows = [message.row for message in folder.messages.values()]
+        return FolderStatus(
+            id=folder.id,
+            name=name,
+            uid_validity=folder.uid_validity,
+            uid_next=folder.uid_next,
+            messages=len(rows),
+            unseen=sum(1 for row in rows if not row.flags & Flags.SEEN),
+            recent=sum(1 for message in folder.messages.values() if not message.told),
+            deleted=sum(1 for row in rows if row.flags & Flags.DELETED),
+            size_octets=sum(row.size_octets for row in rows),
+            highest_modseq=folder.modseq,
+            object_id=f"M{folder.id}",
+            keywords=tuple(dict.fromkeys(word for row in rows for word in row.keywords)),
+        )
+
+    def create(self, name: str, *, special_use: str = "") -> FolderStatus:
+        if name in self._folders:
+            raise MailboxError("ALREADYEXISTS", "There is such a mailbox already")
+        self._validity += 1
+        self._folders[name] = _Folder(self._next_id, name, self._validity, special_use)
+        self._next_id += 1
+        return self.status(name)
+
+    def delete(self, name: str) -> None:
+        self._named(name)
+        del self._folders[name]
+
+    def rename(self, old: str, new: str) -> None:
+        if new in self._folders:
+            raise MailboxError("ALREADYEXISTS", "There is such a mailbox already")
+        if old == "INBOX":
+            inbox = self._named("INBOX")
+            self.create(new)
+            self.move(inbox.id, list(inbox.messages), new)
+            return
+        if old not in self._folders and not any(name.startswith(old + "/") for name in self._folders):
+            raise MailboxError("NONEXISTENT", "There is no such mailbox")
+        for name in list(self._folders):
+            if name == old or name.startswith(old + "/"):
+                folder = self._folders.pop(name)
+                folder.name = new + name[len(old) :]
+                self._folders[folder.name] = folder
+
+    def subscribe(self, name: str, *, subscribed: bool) -> None:
+        if subscribed:
+            self._subscribed.add(name)
+        else:
+            self._subscribed.discard(name)
+
+    # -- messages ---------------------------------------------------------------------
+
+    def refresh(self, folder_id: int) -> bool:
+        self._by_id(folder_id)
+        return False
+
+    def highest_modseq(self, folder_id: int) -> int:
+        return self._by_id(folder_id).modseq
+
+    def rows(self, folder_id: int, *, since_modseq: int = 0) -> list[MessageRow]:
+        with self._lock:
+            messages = self._by_id(folder_id).messages
+            return [messages[uid].row for uid in sorted(messages) if messages[uid].row.modseq > since_modseq]
+
+    def expunged(self, folder_id: int, *, since_modseq: int) -> list[int]:
+        return [uid for modseq, uid in self._by_id(folder_id).log if modseq > since_modseq]
+
+    def claim_recent(self, folder_id: int) -> int:
+        folder = self._by_id(folder_id)
+        first = min((uid for uid, m in folder.messages.items() if not m.told), default=folder.uid_next)
+        for message in folder.messages.values():
+            message.told = True
+        return first
+
+    def texts(self, folder_id: int, uids: Sequence[int]) -> dict[int, MessageTexts]:
+        out = {}
+        for uid in uids:
+            message = self._by_id(folder_id).messages.get(uid)
+            if message is not None:
+                found = structure.describe(message.data)
+                out[uid] = MessageTexts(found.envelope, found.body, found.bodystructure, found.header_octets)
+        return out
+
+    def open(self, folder_id: int, uid: int) -> _File:
+        message = self._by_id(folder_id).messages.get(uid)
+        if message is None:
+            raise MailboxError("EXPUNGEISSUED", "The message is gone")
+        file = _File(message.data[: self.truncate.get(uid)])
+        self.opened.append(file)
+        return file
+
+    def change_flags(
+        self,
+        folder_id: int,
+        uids: Sequence[int],
+        operation: FlagOperation,
+        *,
+        flags: Flags,
+        keywords: Iterable[str] = (),
+    ) -> list[MessageRow]:
+        words = tuple(keywords)
+        changed = []
+        with self._lock:
+            folder = self._by_id(folder_id)
+            modseq = 0
+            for uid in uids:
+                message = folder.messages.get(uid)
+                if message is None:
+                    continue
+                old = message.row
+                match operation:
+                    case "+":
+                        new = old.flags | flags, tuple(dict.fromkeys(old.keywords + words))
+                    case "-":
+                        new = old.flags & ~flags, tuple(w for w in old.keywords if w not in words)
+                    case "=":
+                        new = flags, words
+                if new != (old.flags, old.keywords):
+                    modseq = modseq or folder.bump()
+                    message.row = replace(old, flags=new[0], keywords=new[1], modseq=modseq)
+                    changed.append(message.row)
+        return changed
+
+    def expunge(self, folder_id: int, uids: Sequence[int]) -> list[int]:
+        with self._lock:
+            folder = self._by_id(folder_id)
+            gone = [uid for uid in uids if uid in folder.messages]
+            if gone:
+                modseq = folder.bump()
+                for uid in gone:
+                    del folder.messages[uid]
+                    folder.log.append((modseq, uid))
+            return gone
+
+    def copy(self, folder_id: int, uids: Sequence[int], target: str) -> Copied:
+        folder = self._by_id(folder_id)
+        to = self._named(target, "TRYCREATE")
+        source = [uid for uid in uids if uid in folder.messages]
+        self._check_quota(sum(len(folder.messages[uid].data) for uid in source))
+        made = []
+        for uid in source:
+            message = folder.messages[uid]
+            made.append(
+                self._add(to, message.data, message.row.flags, message.row.keywords, message.row.internal_at)
+            )
+        return Copied(to.uid_validity, tuple(source), tuple(made))
+
+    def move(self, folder_id: int, uids: Sequence[int], target: str) -> Copied:
+        quota, self._quota = self._quota, None
+        try:
+            done = self.copy(folder_id, uids, target)
+        finally:
+            self._quota = quota
+        self.expunge(folder_id, done.source_uids)
+        return done
+
+    def append(self, name: str, messages: Sequence[NewMessage]) -> Appended:
+        folder = self._named(name, "TRYCREATE")
+        datas = [m.data if m.data is not None else Path(m.path).read_bytes() for m in messages]
+        self._check_quota(sum(map(len, datas)))
+        uids = [
+            self._add(folder, data, m.flags, m.keywords, m.internal_at)
+            for m, data in zip(messages, datas, strict=True)
+        ]
+        return Appended(folder.uid_validity, tuple(uids))
+
+    def _check_quota(self, more: int) -> None:
+        used, limit = self.quota()
+        if limit is not None and used + more > limit:
+            raise MailboxError("OVERQUOTA", "The mailbox is full")
+
+    def _add(
+        self,
+        folder: _Folder,
+        data: bytes,
+        flags: Flags = Flags.NONE,
+        keywords: tuple[str, ...] = (),
+        internal_at: int | None = None,
+        base_name: str = "",
+    ) -> int:
+        with self._lock:
+            uid = folder.uid_next
+            folder.uid_next += 1
+            now = int(self._now())
+            row = MessageRow(
+                uid, flags, keywords, folder.bump(), len(data),
+                now if internal_at is None else internal_at, now, f"E{folder.id}-{uid}",
+            )  # fmt: skip
+            folder.messages[uid] = _Message(row, data, base_name)
+            return uid
+
+    def deliver(
+        self,
+        name: str,
+        message: NewMessage,
+        *,
+        base_name: str,
+        prefix: bytes = b"",
+        cuts: Sequence[tuple[int, int]] = (),
+        create: bool = False,
+    ) -> Delivery:
+        if name not in self._folders:
+            if create:
+                self.create(name)
+            else:
+                name = "INBOX"
+        folder = self._folders[name]
+        for uid, there in folder.messages.items():
+            if there.base_name == base_name:
+                return Delivery(name, uid, base_name, again=True)
+        data = message.data if message.data is not None else Path(message.path).read_bytes()
+        for start, end in reversed(cuts):
+            data = data[:start] + data[end:]
+        uid = self._add(
+            folder, prefix + data, message.flags, message.keywords, message.internal_at, base_name
+        )
+        return Delivery(name, uid, base_name)
+
+    def quota(self) -> tuple[int, int | None]:
+        used = sum(m.row.size_octets for folder in self._folders.values() for m in folder.messages.values())
+        return used, self._quota
+
+    # -- for tests --------------------------------------------------------------------
+
+    def add(self, name: str, data: bytes, flags: Flags = Flags.NONE, internal_at: int | None = None) -> int:
+        """A message that has just arrived; gives its UID."""
+        return self._add(self._named(name), data, flags, internal_at=internal_at)
+
+    def lose(self, name: str, uid: int) -> None:
+        """Another session expunges it."""
+        self.expunge(self._named(name).id, [uid])
+
+    def data(self, name: str, uid: int) -> bytes:
+        """A stored message."""
+        return self._named(name).messages[uid].data
