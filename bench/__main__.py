@@ -1,0 +1,50 @@
+"""Runs the benchmarks against a demo instance of this tree: `python -m bench [NAME ...]`.
+
+Each prints one JSON document; the numbers to reach are in docs/architecture.md.  Every
+script also runs by itself against any server, by host and port.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.kit.demo import running_demo
+
+#: Name to module and arguments; `--demo FOLDER` is added.
+RUNS: dict[str, tuple[str, ...]] = {
+    "smtp-4k": ("smtp_load", "--messages", "3000", "--size", "4096"),
+    "smtp-50k": ("smtp_load", "--messages", "1000", "--size", "51200"),
+    "imap": ("imap_load",),
+    "filter": ("filter_load",),
+}
+
+
+def main() -> None:
+    """Runs the named ones, or all there are."""
+    wanted = sys.argv[1:] or list(RUNS)
+    for name in wanted:
+        if name not in RUNS:
+            sys.exit(f"there is no benchmark {name!r}; there are {', '.join(RUNS)}")
+    with tempfile.TemporaryDirectory(prefix="mailstack-bench-") as folder:
+        with running_demo(Path(folder) / "demo") as demo:
+            for name in wanted:
+                measure(name, demo.folder)
+
+
+def measure(name: str, folder: Path) -> None:
+    """One run, in a process of its own."""
+    module, *arguments = RUNS[name]
+    if importlib.util.find_spec(f"bench.{module}") is None:
+        return
+    command = [sys.executable, "-m", f"bench.{module}", "--demo", str(folder), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    print(json.dumps({"bench": name, **json.loads(done.stdout)}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
