@@ -30,10 +30,10 @@ def main() -> None:
     for name in wanted:
         if name not in RUNS:
             sys.exit(f"there is no benchmark {name!r}; there are {', '.join(RUNS)}")
-    with tempfile.TemporaryDirectory(prefix="mailstack-bench-") as folder:
-        with running_demo(Path(folder) / "demo") as demo:
-            for name in wanted:
-                measure(name, demo.folder)
+    scratch = tempfile.TemporaryDirectory(prefix="mailstack-bench-")
+    with scratch as folder, running_demo(Path(folder) / "demo") as demo:
+        for name in wanted:
+            measure(name, demo.folder)
 
 
 def measure(name: str, folder: Path) -> None:

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 BIND_WAIT_S = 5.0
 #: Beyond the daemons' own grace, so that they end themselves first.
 EXTRA_GRACE_S = 1.5
+#: After this time it is said which daemon is not ready yet.
+PATIENCE_S = 15.0
 #: smtp and imap finish first; they need the filter until the last message is in.
 _STOP_PHASE = {"smtp": 0, "imap": 0, "filter": 1, "queue": 1}
 #: Variables that are about us and not about our children.
@@ -99,6 +101,7 @@ class Supervisor(Keeper):
         self._changed = changed
         self._log_file = log_file
         self._told: Pids | None = None
+        self._impatient_at = time.monotonic() + PATIENCE_S
         self._lifeline, self._lifeline_end = os.pipe()
         for role, own in sockets.items():
             self._add(role, tuple(command(role)), own)
@@ -180,18 +183,27 @@ class Supervisor(Keeper):
                 os.kill(child.pid, signal.SIGHUP)
 
     def tick(self, now: float) -> float:
-        """Tells about changes; nothing is due by the clock."""
+        """Tells about changes, and who keeps everybody waiting."""
+        if self.stopping:
+            return now + PATIENCE_S
         daemons = [child for child in self.children if isinstance(child, _Daemon)]
-        if self.stopping or not all(daemon.pid for daemon in daemons):
-            return now + 60.0
+        late = [daemon.name for daemon in daemons if not daemon.ready]
+        if self._told is None and late:
+            return self._wait_for(late, now)
         pids = {daemon.name: [daemon.pid, *daemon.workers] for daemon in daemons}
-        first = self._told is None
-        if pids != self._told and (not first or all(daemon.ready for daemon in daemons)):
+        if pids != self._told and all(daemon.pid for daemon in daemons):
+            if self._told is None:
+                systemd.notify("READY=1")
             self._told = pids
             self._changed(pids)
-            if first:
-                systemd.notify("READY=1")
-        return now + 60.0
+        return now + PATIENCE_S
+
+    def _wait_for(self, late: list[str], now: float) -> float:
+        if now >= self._impatient_at:
+            where = f"; see {self._log_file}" if self._log_file else ""
+            _log.warning("not ready yet: %s%s", ", ".join(late), where)
+            self._impatient_at = now + 4 * PATIENCE_S
+        return self._impatient_at
 
 
 def _redirect(log_file: Path | None) -> None:
