@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import functools
+import json
 import os
 import socket
 import tomllib
@@ -263,7 +264,7 @@ def _type_problem(kind: object, error: str, raw: object) -> str:
 
 
 def _shown(raw: object) -> str:
-    text = repr(raw)
+    text = json.dumps(raw, ensure_ascii=False, default=str)
     return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "..."
 
 

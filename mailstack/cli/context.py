@@ -66,13 +66,24 @@ class Context:
         context = cls(config, config.paths)
         if drop:
             drop_root(context.paths.state)
-        if needs_instance and not context.paths.directory_db.exists():
-            fail(
-                os.EX_UNAVAILABLE,
-                f"there is no instance in {context.paths.state}; make one with 'mailstack migrate',"
-                " or name another configuration with --config",
-            )
+        # What a command makes below the state directory is for its owner alone.
+        os.umask(0o077)
+        if needs_instance:
+            _check_instance(context.paths.state, context.paths.directory_db)
         return context
+
+
+def _check_instance(state: Path, database: Path) -> None:
+    try:
+        database.stat()
+    except FileNotFoundError:
+        fail(
+            os.EX_UNAVAILABLE,
+            f"there is no instance in {state}; make one with 'mailstack migrate',"
+            " or name another configuration with --config",
+        )
+    except OSError as error:
+        fail(os.EX_UNAVAILABLE, f"{state}: {error.strerror}; run this as root or as the owner of that folder")
 
 
 def drop_root(folder: Path) -> None:

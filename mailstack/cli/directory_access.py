@@ -8,9 +8,10 @@ import sys
 from collections.abc import Iterator
 
 from mailstack.cli.context import Context, fail
+from mailstack.directory.names import any_address
 from mailstack.directory.reader import Directory
+from mailstack.directory.session import expect_account
 from mailstack.directory.writer import DirectoryWriter
-from mailstack.model.address import Address
 from mailstack.model.directory import Account
 
 
@@ -39,14 +40,8 @@ def account(directory: Directory, text: str) -> Account:
     Raises:
         PermanentFailure: the text is no address, or there is no such account (1.1).
     """
-    from mailstack.directory.names import any_address
-    from mailstack.model.errors import PermanentFailure
-
-    address: Address = any_address(text)
-    found = directory.find(address)
-    if isinstance(found, Account):
-        return found
-    raise PermanentFailure(f"there is no account {address}", status="1.1")
+    address = any_address(text)
+    return expect_account(directory.find(address), address)
 
 
 def password_from_stdin() -> str:

@@ -162,6 +162,11 @@ def _call(name: str, words: list[str]) -> int:
         return _complain(error.why, os.EX_NOUSER if unknown else os.EX_DATAERR)
     except TemporaryFailure as error:
         return _complain(error.why, os.EX_TEMPFAIL)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}", os.EX_UNAVAILABLE)
     return result if isinstance(result, int) else os.EX_OK
 
 

@@ -44,8 +44,8 @@ class Aliases:
                 many targets, or the alias would lead back to itself.
         """
         new = names.new_address(address)
-        wanted = _unique(names.any_address(target) for target in targets)
-        may_post = _unique(names.any_address(poster) for poster in listed)
+        wanted = names.unique_addresses(targets)
+        may_post = names.unique_addresses(listed)
         posters = posters or ("listed" if may_post else "domain" if len(wanted) > 1 else "all")
         _check(new, wanted, posters, may_post)
         now = self._session.now()
@@ -88,10 +88,6 @@ class Aliases:
                 (self._session.now(), name.key),
             )
             return found
-
-
-def _unique(addresses: Iterable[Address]) -> list[Address]:
-    return list({address.key: address for address in addresses}.values())
 
 
 def _check(new: Address, targets: list[Address], posters: str, listed: list[Address]) -> None:

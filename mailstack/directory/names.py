@@ -8,6 +8,7 @@ sentence that names the character.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Iterable
 
 from mailstack.model.address import Address, AddressError, parse_domain, parse_local
 from mailstack.model.errors import PermanentFailure
@@ -62,6 +63,19 @@ def any_address(text: str) -> Address:
     if address.domain.startswith("["):
         raise _refused(text, "an address literal instead of a domain name")
     return address
+
+
+def unique_addresses(texts: Iterable[str]) -> list[Address]:
+    """Each address once, in order, as first written.
+
+    Raises:
+        PermanentFailure: one is not an address.
+    """
+    found: dict[str, Address] = {}
+    for text in texts:
+        address = any_address(text)
+        found.setdefault(address.key, address)
+    return list(found.values())
 
 
 def new_domain(text: str) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import assert_never
 
 from mailstack.directory import rows, seal
 from mailstack.directory.options import AuthOptions
@@ -90,15 +91,26 @@ def account_of(cursor: sqlite3.Cursor, address: Address) -> Account:
     Raises:
         PermanentFailure: there is none (1.1); the sentence says what is there instead.
     """
-    match rows.find(cursor, address):
-        case Account() as account:
-            return account
+    return expect_account(rows.find(cursor, address), address)
+
+
+def expect_account(found: Account | Alias | Gone | None, address: Address) -> Account:
+    """What was found, if it is an account.
+
+    Raises:
+        PermanentFailure: it is not (1.1); the sentence says what it is.
+    """
+    match found:
+        case Account():
+            return found
         case Alias(targets=targets):
             why = f"{address} is an alias of {', '.join(targets[:3])}, not an account"
         case Gone():
             why = f"{address} was removed; 'mailstack user restore {address}' brings it back"
-        case _:
+        case None:
             why = f"there is no address {address}"
+        case _:
+            assert_never(found)
     raise PermanentFailure(why, status="1.1")
 
 

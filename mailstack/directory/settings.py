@@ -35,7 +35,7 @@ class Settings:
         Raises:
             PermanentFailure: no such account, or a target that is wrong or the account itself.
         """
-        wanted = list({(a := names.any_address(target)).key: a for target in targets}.values())
+        wanted = names.unique_addresses(targets)
         now = self._session.now()
         with self._session.transaction() as cursor:
             account = account_of(cursor, names.any_address(address))
