@@ -316,7 +316,9 @@ class _Ready:
         folder, port = self._options.folder, self._options.port
         alice = f"alice@{DOMAIN}"
         secret = self._passwords[alice]
-        mailstack = f"{Path(sys.executable).parent / 'mailstack'} --config {self._options.config_file}"
+        script = Path(sys.executable).parent / "mailstack"
+        command = str(script) if script.exists() else f"{sys.executable} -m mailstack.cli.main"
+        mailstack = f"{command} --config {self._options.config_file}"
         everyone = f"everyone@{DOMAIN}"
         tls = f"swaks --server localhost:{port('submissions')}"
         smtp = f"swaks --server localhost:{port('mx')} --from {OUTSIDE} --to"

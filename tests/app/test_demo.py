@@ -9,6 +9,7 @@ import signal
 import socket
 import ssl
 import stat
+import subprocess
 import time
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from mailstack.model.errors import ConfigError
 from tests.kit.clock import START
 from tests.kit.demo import OFFSETS, Demo, running_demo
 from tests.kit.ports import free_base
-from tests.kit.process import alive, descendants, eventually, mailstack, started
+from tests.kit.process import ROOT, alive, descendants, eventually, mailstack, started
 
 DAEMONS = ("smtpd", "filterd", "queued", "imapd", "sink")
 MISSING = [name for name in DAEMONS if importlib.util.find_spec(f"mailstack.app.{name}") is None]
@@ -213,6 +214,39 @@ def test_ten_lines_say_what_to_try(demo: Demo) -> None:
     assert len(lines) == 10
     for address, password in demo.users.items():
         assert f"{address} {password}" in lines[1]
+
+
+@needs_daemons
+@pytest.mark.debian("swaks", "curl")
+def test_what_the_lines_say_works(demo: Demo) -> None:
+    lines = [line for line in demo.process.output.splitlines() if not line.startswith("mailstack: ")]
+    commands = dict(line.split(":", 1) for line in lines[2:])
+    shown = {}
+    for name, command in commands.items():
+        if name == "Redirected with SRS":
+            send, look = command.split("; ")
+            run(send)
+            demo.wait_for_outside(b"SRS0=")
+            command = look
+        if name == "Read the newest":
+            demo.wait_for_message("alice@example.test", b"Subject: test")
+        shown[name] = run(command)
+    assert "250 2.0.0 Ok id=" in shown["Mail from outside"]
+    assert "SRS0=" in shown["Redirected with SRS"]
+    assert "250 2.0.0 Ok id=" in shown["Send, STARTTLS"] and "250 2.0.0 Ok id=" in shown["Send, TLS"]
+    assert '"Spam"' in shown["Folders over IMAP"] or " Spam" in shown["Folders over IMAP"]
+    assert "Subject: test" in shown["Read the newest"]
+    assert "alice@example.test" in shown["What happened"]
+    assert "dave@example.test" in shown["Another user"]
+
+
+def run(command: str) -> str:
+    """What a shell command prints; fails when it does."""
+    done = subprocess.run(
+        ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout + done.stderr
 
 
 @needs_daemons
