@@ -1,0 +1,341 @@
+"""The sending side of SMTP: octets of the far server in, commands and events out.
+
+One session sends any number of messages.  The shell connects, moves octets, does the TLS
+handshake and streams the body; everything that depends on what the server said is here.
+
+    while (event := session.next_event()) is not None: ...   Ready StartTls SendBody Done Broken
+    write(session.data_to_send())
+
+Standards: RFC 5321 sections 3 and 4, RFC 2920 (PIPELINING), RFC 1870 (SIZE), RFC 6152
+(8BITMIME), RFC 3461 (DSN), RFC 6531 (SMTPUTF8), RFC 3207 (STARTTLS), RFC 4954 (AUTH).
+Imports: model, mime.  No I/O.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mailstack.model.reply import Reply
+from mailstack.smtp.client_events import (
+    Answer,
+    Broken,
+    Done,
+    Event,
+    Ready,
+    SendBody,
+    Stage,
+    StartTls,
+    TlsMode,
+    Transaction,
+    Wait,
+)
+from mailstack.smtp.client_reply import BadReply, ReplyReader, with_status
+from mailstack.smtp.client_transaction import Sending, unless_ok
+
+__all__ = ["ClientSession"]
+
+#: What a server may say while the message is sent; it is read afterwards.
+MAX_EARLY_OCTETS = 65_536
+
+
+@dataclass(slots=True)
+class _Expected:
+    stage: Stage
+    wait: Wait
+    take: Callable[[Reply], None]
+
+
+class ClientSession:
+    """One connection's dialog.
+
+    Attributes:
+        extensions: what the server announced last: keyword in upper case -> parameters.
+        is_tls: after `tls_done`.
+        closed: no event follows; the shell closes the connection.
+        is_ready: a transaction may be sent.
+    """
+
+    def __init__(
+        self, *, helo: str, tls: TlsMode = "opportunistic", login: str = "", password: str = ""
+    ) -> None:
+        """Waits for the greeting.
+
+        Args:
+            helo: our full name.
+            login, password: for AUTH PLAIN, only over TLS; "": none.
+        """
+        self.extensions: dict[str, str] = {}
+        self.is_tls = False
+        self.closed = False
+        self.is_ready = False
+        self._helo = helo
+        self._tls = tls
+        self._credentials = (login, password) if login else None
+        self._reader = ReplyReader()
+        self._out: list[bytes] = []
+        self._events: deque[Event] = deque()
+        self._expected: deque[_Expected] = deque()
+        self._sending: Sending | None = None
+        self._is_sending_body = False
+        self._is_quitting = False
+        self._taken: Stage = "greeting"
+        self.expect("greeting", self._greeted)
+
+    # -- for the shell ----------------------------------------------------------------
+
+    def receive(self, data: bytes) -> None:
+        """Octets from the server; b"" at their end."""
+        if self.closed:
+            return
+        self._reader.receive(data)
+        if self._is_sending_body and self._reader.held_octets > MAX_EARLY_OCTETS:
+            self._break(Reply(451, "5.0", "The server talks while it should listen"))
+            return
+        self._read()
+        if not data and not self.closed:
+            self._read_last_words()
+
+    def fail(self, why: str) -> None:
+        """The connection failed, or the server took too long: `why` in words."""
+        if not self.closed:
+            self._break(Reply(451, "4.2", why), is_unanswered=True)
+
+    def next_event(self) -> Event | None:
+        """The next event; None: give me more octets."""
+        return self._events.popleft() if self._events else None
+
+    def data_to_send(self) -> bytes:
+        """Octets for the server."""
+        data = b"".join(self._out)
+        self._out.clear()
+        return data
+
+    @property
+    def wait(self) -> Wait:
+        """Which time limit holds for the next octets."""
+        if self._is_sending_body:
+            return "body"
+        return self._expected[0].wait if self._expected else "none"
+
+    def tls_done(self) -> None:
+        """The handshake succeeded: whatever was said before is forgotten (RFC 3207 section 4.2)."""
+        self.is_tls = True
+        self.extensions = {}
+        self._say_ehlo()
+
+    def send(self, transaction: Transaction) -> None:
+        """Starts a message; only after Ready."""
+        assert self.is_ready
+        self.is_ready = False
+        self._sending = Sending(self, transaction)
+        self._sending.start()
+
+    def body_done(self) -> None:
+        """The final dot has left."""
+        assert self._sending is not None
+        self._is_sending_body = False
+        self._sending.sent_body = True
+        self.expect("end", self._sending.ended, wait="end")
+        self._read()
+
+    def quit(self) -> None:
+        """Says goodbye; the answer only closes."""
+        if self.closed or self._sending is not None:
+            self.closed = True
+            return
+        self.is_ready = False
+        self._is_quitting = True
+        self.say("QUIT")
+        self.expect("end", self._said_goodbye, wait="quit")
+
+    # -- reading ------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        while not self.closed and not self._is_sending_body:
+            try:
+                reply = self._reader.next_reply()
+            except BadReply as error:
+                self._break(Reply(451, "5.0", f"The server {error.why}"))
+                return
+            if reply is None:
+                return
+            self._take(with_status(reply))
+
+    def _read_last_words(self) -> None:
+        """The server closed; what it said before, even during the body, counts."""
+        if self._is_sending_body and self._sending is not None:
+            self._is_sending_body = False
+            self.expect("data", self._sending.ended)
+            self._read()
+        if not self.closed:
+            self._break(_gone(self._stage), is_unanswered=True)
+
+    def _take(self, reply: Reply) -> None:
+        if not self._expected:
+            # RFC 5321 section 3.8: 421 may come at any time; anything else was not asked for.
+            self._break(
+                reply if reply.code == 421 else Reply(451, "5.0", "The server answered what nobody asked")
+            )
+            return
+        expected = self._expected[0]
+        if reply.code == 421 and not self._is_quitting:
+            self._break(reply)
+            return
+        self._taken = self._expected.popleft().stage
+        expected.take(reply)
+
+    @property
+    def _stage(self) -> Stage:
+        return self._expected[0].stage if self._expected else self._taken
+
+    def expect(self, stage: Stage, take: Callable[[Reply], None], *, wait: Wait = "command") -> None:
+        """The next reply nobody waits for yet goes to `take`."""
+        self._expected.append(_Expected(stage, wait, take))
+
+    def say(self, line: str) -> None:
+        """One command line."""
+        # Nothing that reaches this point may hold a line end; this is the last door.
+        if "\r" in line or "\n" in line:
+            raise ValueError("a command is one line")
+        self._out.append(line.encode("utf-8") + b"\r\n")
+
+    def _break(self, reply: Reply, *, is_unanswered: bool = False) -> None:
+        """The connection is of no more use."""
+        stage = self._stage if is_unanswered or reply.code == 421 else self._taken
+        ours = is_unanswered or reply.status == "5.0"
+        self._expected.clear()
+        sending, self._sending = self._sending, None
+        self._is_sending_body = False
+        self.is_ready = False
+        self.closed = True
+        if self._is_quitting:
+            return
+        if sending is not None:
+            self._events.append(sending.broken(reply, stage, is_ours=ours))
+        self._events.append(Broken(Answer(reply, stage, is_ours=ours)))
+
+    # -- opening ------------------------------------------------------------------------
+
+    def _greeted(self, reply: Reply) -> None:
+        if reply.code != 220:
+            # RFC 5321 section 3.1: the server does not serve us; QUIT is polite.
+            self.say("QUIT")
+            self._break(unless_ok(reply))
+            return
+        self._say_ehlo()
+
+    def _say_ehlo(self) -> None:
+        self.say(f"EHLO {self._helo}")
+        self.expect("ehlo", self._ehlo_answered)
+
+    def _ehlo_answered(self, reply: Reply) -> None:
+        if reply.code >= 500:
+            # RFC 5321 section 3.2: a server without extensions is still a server.
+            self.say(f"HELO {self._helo}")
+            self.expect("ehlo", self._helo_answered)
+        elif reply.code != 250:
+            self._break(unless_ok(reply))
+        else:
+            self.extensions = _extensions(reply)
+            self._secure()
+
+    def _helo_answered(self, reply: Reply) -> None:
+        if reply.code != 250:
+            self._break(unless_ok(reply))
+            return
+        self.extensions = {}
+        self._secure()
+
+    def _secure(self) -> None:
+        if self.is_tls or self._tls == "none":
+            self._log_in()
+        elif "STARTTLS" in self.extensions:
+            self.say("STARTTLS")
+            self.expect("starttls", self._tls_answered)
+        elif self._tls == "require":
+            self._break(Reply(451, "7.4", "The server does not offer TLS, and we do not send without"))
+        else:
+            self._log_in()
+
+    def _tls_answered(self, reply: Reply) -> None:
+        if reply.code == 220:
+            if not self._reader.is_empty:
+                # L15, T4: what came in clear must never be read as said under TLS.
+                self._break(Reply(451, "7.0", "The server sent octets between STARTTLS and the handshake"))
+                return
+            self._events.append(StartTls())
+        elif self._tls == "require":
+            self._break(Reply(451, "7.4", f"The server offers TLS but refuses to start it: {reply.text}"))
+        else:
+            self._log_in()
+
+    def _log_in(self) -> None:
+        if self._credentials is None or "AUTH" not in self.extensions or not self.is_tls:
+            if self._credentials is not None:
+                self._break(Reply(451, "7.4", "The relay host offers no login over TLS"))
+                return
+            self._become_ready()
+            return
+        login, password = self._credentials
+        secret = base64.b64encode(f"\0{login}\0{password}".encode()).decode("ascii")
+        self.say(f"AUTH PLAIN {secret}")
+        self.expect("auth", self._logged_in)
+
+    def _logged_in(self, reply: Reply) -> None:
+        if reply.code == 235:
+            self._become_ready()
+        else:
+            # Q25: our own password is wrong; that is never the sender's fault.
+            self._break(Reply(451, "7.8", f"The relay host refuses our login: {reply.code} {reply.text}"))
+
+    def _become_ready(self) -> None:
+        self.is_ready = True
+        self._events.append(Ready())
+
+    def _said_goodbye(self, reply: Reply) -> None:
+        self.closed = True
+
+    # -- a transaction's end --------------------------------------------------------------
+
+    def begin_body(self) -> None:
+        """354 came and somebody is there to receive."""
+        self._is_sending_body = True
+        self._events.append(SendBody())
+
+    def end_transaction(self, answers: tuple[Answer, ...], *, needs_reset: bool = False) -> None:
+        """All answers are in."""
+        self._sending = None
+        self._events.append(Done(answers, relays_reports="DSN" in self.extensions))
+        if needs_reset:
+            self.say("RSET")
+            self.expect("mail", self._was_reset)
+        else:
+            self.is_ready = True
+
+    def _was_reset(self, reply: Reply) -> None:
+        if reply.code == 250:
+            self._become_ready()
+        else:
+            self._break(unless_ok(reply))
+
+
+def _extensions(reply: Reply) -> dict[str, str]:
+    """Keywords and parameters of an EHLO answer; the first line is a greeting."""
+    found: dict[str, str] = {}
+    for line in reply.text.split("\n")[1:]:
+        # AUTH=LOGIN is how it stood before RFC 4954.
+        keyword, _, parameters = line.replace("=", " ", 1).partition(" ")
+        found[keyword.upper()] = parameters.strip()
+    return found
+
+
+def _gone(stage: Stage) -> Reply:
+    words = {
+        "greeting": "before its greeting",
+        "end": "after the message was sent, before its answer",
+        "data": "while the message was sent",
+    }
+    return Reply(451, "4.2", f"The server closed the connection {words.get(stage, 'in the middle')}")
