@@ -1,0 +1,493 @@
+"""The SMTP server: an aiosmtpd connection with its insides replaced.
+
+`SmtpConnection` is an `aiosmtpd.smtp.SMTP` that keeps none of the stock behaviour which
+`docs/decisions` lists as wrong.  What is said is decided by the pure `smtp/session`;
+what a mail's fate needs is asked of an `Acceptor`; the octets are `smtp_wire`'s.
+
+    SmtpWire ─► _next_line ─► Session.receive ─► event
+                                   │ Say ─► replies, batched
+                                   └ Ask… ─► Acceptor ─► Session.…_answered
+
+- Replies wait while a whole command line is still held (RFC 2920); they leave before
+  354, before anything slow, and at 50.
+- Input is held, not parsed, from STARTTLS until the handshake is done.
+- A client that goes away never cancels a delivery: the session's task is its own.
+- Each deadline is for a command or a block, never for an octet.
+
+Standards: RFC 5321, RFC 2920, RFC 3207; threats T2, T3, T6, T13.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, Protocol
+
+from mailstack.model.address import Address
+from mailstack.model.directory import Account
+from mailstack.model.envelope import Body, Client, Envelope
+from mailstack.model.reply import Reply
+from mailstack.net.listener import Peer
+from mailstack.net.smtp_body import Incoming, SpoolFile
+from mailstack.net.smtp_wire import NEVER, SmtpWire
+from mailstack.net.tls import Kind, TlsContexts, TlsFailed, describe, start_tls
+from mailstack.sasl.delays import FailureDelays
+from mailstack.smtp import replies
+from mailstack.smtp.events import (
+    AskLogin,
+    AskRecipient,
+    AskSender,
+    BeginData,
+    BeginTls,
+    Event,
+    Refusal,
+    Say,
+)
+from mailstack.smtp.options import SmtpOptions, cap
+from mailstack.smtp.session import Session, Setting
+from mailstack.state.maillog import MailLog
+
+_log = logging.getLogger(__name__)
+
+
+class Acceptor(Protocol):
+    """Decides who may send what to whom, and takes messages."""
+
+    async def authenticate(self, client: Client, login: str, password: str) -> Account | Reply:
+        """The account, or 535 (the same for an unknown user and a wrong password), or 454."""
+        ...
+
+    async def check_recipient(
+        self, client: Client, account: Account | None, sender: Address | None, recipient: Address
+    ) -> Reply:
+        """250, or why not: 5.1.1 for an unknown user."""
+        ...
+
+    def check_sender(self, account: Account, sender: Address | None) -> Reply | None:
+        """None when the account may use this envelope sender."""
+        ...
+
+    async def accept(self, envelope: Envelope, body: Body, account: Account | None) -> Reply:
+        """Takes the message: 250 when it is durable for everybody.  Never raises.
+
+        A body in a file is removed when this returns: copy, link or rename it.
+        """
+        ...
+
+    def now(self) -> float:
+        """Unix seconds."""
+        ...
+
+    def new_id(self) -> str:
+        """A fresh accept id."""
+        ...
+
+
+@dataclass
+class Shared:
+    """What the listeners of one worker have in common.
+
+    Attributes:
+        spool: folder for large messages.
+        disk: threads for it; None: the loop's own.
+        has_room: whether the disk can take a message; cheap.
+        is_stressed: whether waits must be short; cheap.
+        sessions: open sessions of each account, by account id.
+    """
+
+    options: SmtpOptions
+    hostname: str
+    acceptor: Acceptor
+    maillog: MailLog
+    tls: TlsContexts | None
+    spool: Path
+    disk: Executor | None = None
+    has_room: Callable[[], bool] = lambda: True
+    is_stressed: Callable[[], bool] = lambda: False
+    delays: FailureDelays = field(init=False)
+    sessions: dict[int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.delays = FailureDelays(self.options.login_delays_s)
+
+
+class SmtpServer:
+    """One kind of port: makes its connections and ends them.
+
+    Args:
+        name: "mx", "submission" or "submissions".
+    """
+
+    def __init__(self, name: str, shared: Shared) -> None:
+        self.name = name
+        self.shared = shared
+        self.options = shared.options
+        self.is_submission = name != "mx"
+        can_tls = shared.tls is not None and shared.tls.is_available and name != "submissions"
+        self.setting = Setting(shared.hostname, shared.options, starttls=can_tls)
+        self.connections: set[SmtpConnection] = set()
+        self.is_stopping = False
+
+    def connection(self, peer: Peer) -> SmtpConnection:
+        """The factory a listener wants."""
+        return SmtpConnection(self, peer)
+
+    def stop(self) -> None:
+        """Ends sessions between messages with 421; those in a message end after it."""
+        self.is_stopping = True
+        for connection in list(self.connections):
+            connection.wake()
+
+
+#: The client is not there any more: nothing is said.
+_GONE: Final = Say(replies.BYE, close=True)
+
+
+class SmtpConnection(SmtpWire):
+    """One connection; see the module's head."""
+
+    def __init__(self, server: SmtpServer, peer: Peer) -> None:
+        super().__init__(peer)
+        self._server = server
+        self._options = server.options
+        self._session: Session
+        self._is_accepting = False
+        self._started_at = self.loop.time()
+        self._account_id: int | None = None
+
+    # -- the whole life -----------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serves the connection to its end."""
+        self._server.connections.add(self)
+        try:
+            await self._handle_client()
+        except Exception:  # a mistake of ours: 421, a traceback for us, nothing for the peer
+            _log.exception("session with %s", self._peer.ip)
+            self._write(replies.OUR_FAULT)
+        finally:
+            self._server.connections.discard(self)
+            self._forget_account()
+            self._flush()
+            if self._timer is not None:
+                self._timer.cancel()
+
+    async def _handle_client(self) -> None:
+        client = Client(self._peer.ip, self._peer.port, tls=describe(self._wire), listener=self._server.name)
+        session = self._session = Session(self._server.setting, client)
+        say = await self._greet()
+        deadline = NEVER
+        while say is None or not say.close:
+            line = self._next_line()
+            if line is None:
+                if deadline == NEVER:
+                    deadline = self._command_deadline()
+                say = await self._more(deadline)
+                if say is not None:
+                    say = await self._say(say)
+                continue
+            deadline = NEVER
+            event = session.receive(line)
+            say = event if type(event) is Say else await self._find_out(event)
+            if say is None:
+                continue
+            if say.is_last or say.delay_s or say.refusal is not None or say.close:
+                say = await self._say(say)
+            else:
+                self._write(say.reply)
+        if say is not _GONE:
+            await self._linger(is_polite=say.reply is replies.BYE)
+
+    async def _greet(self) -> Say | None:
+        """Says 220, unless the client spoke first (S35)."""
+        if self._options.greeting_wait_s:
+            await self._input(self.loop.time() + self._options.greeting_wait_s)
+        if self._is_early():
+            return await self._say(self._session.spoke_early())
+        self._write(self._session.greeting())
+        return None
+
+    # -- lines ----------------------------------------------------------------------------
+
+    def _next_line(self) -> bytes | None:
+        """A whole line without its CRLF; None when there is none yet."""
+        buffer = self._buffer
+        if self._chunks:
+            buffer += self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
+            self._chunks.clear()
+        end = buffer.find(b"\r\n")
+        if end < 0:
+            return None
+        line = bytes(buffer[:end])
+        if len(line) > self._session.line_limit(line):
+            return None
+        del buffer[: end + 2]
+        return line
+
+    async def _more(self, deadline: float) -> Say | None:
+        """Gets more input for the command loop, or says why the session ends."""
+        session, buffer = self._session, self._buffer
+        if buffer:
+            if session.is_foreign(buffer) and not session.client.tls:
+                return session.spoke_tls()
+            end = buffer.find(b"\r\n")
+            limit = session.line_limit(buffer)
+            if end > limit or (end < 0 and len(buffer) > limit + 1):
+                return session.line_too_long(buffer)
+        self._held = len(buffer)
+        self._flush()
+        if self._has_eof:
+            return _GONE
+        if self._server.is_stopping:
+            return Say(replies.CLOSING, close=True)
+        if self._is_write_paused:
+            return await self._wait_for_output()
+        if await self._input(deadline):
+            return None
+        if self.loop.time() >= self._session_end():
+            return Say(replies.SESSION_OVER, close=True, refusal=Refusal("command", "session"))
+        return Say(replies.TIMEOUT, close=True, refusal=Refusal("command", "timeout"))
+
+    async def _wait_for_output(self) -> Say | None:
+        if await self._input(self.loop.time() + self._wait_s(self._options.output_wait_s)):
+            return None
+        self._wire.abort()
+        return Say(replies.TIMEOUT, close=True, refusal=Refusal("command", "output_timeout"))
+
+    def _wait_s(self, seconds: float) -> float:
+        return min(seconds, self._options.stress_wait_s) if self._server.shared.is_stressed() else seconds
+
+    def _session_end(self) -> float:
+        options = self._options
+        length = options.submission_session_s if self._server.is_submission else options.mx_session_s
+        return self._started_at + length
+
+    def _on_deadline(self) -> None:
+        if not self._is_accepting:
+            super()._on_deadline()
+            return
+        # RFC 1047: the delivery goes on, and its outcome is in the log.
+        self._write(replies.LATE_ANSWER)
+        self._flush()
+        self._wire.close()
+
+    def _command_deadline(self) -> float:
+        deadline = min(self.loop.time() + self._wait_s(self._options.command_wait_s), self._session_end())
+        if self._server.is_submission and self._session.account is None:
+            return min(deadline, self._started_at + self._options.login_wait_s)
+        return deadline
+
+    async def _say(self, say: Say) -> Say:
+        """Says it, late when that is the penalty, and logs it; gives what was said in the end."""
+        if say is _GONE:
+            return say
+        if say.is_last and self._has_pending():
+            say = self._session.spoke_early()
+        if say.delay_s:
+            self._flush()
+            await asyncio.sleep(say.delay_s)
+        if say.refusal is not None:
+            self._log_refusal(say.reply, say.refusal)
+        self._write(say.reply)
+        if say.then is not None:
+            self._write(say.then)
+        return say
+
+    def _log_refusal(self, reply: Reply, refusal: Refusal) -> None:
+        client = self._session.client
+        self._server.shared.maillog.refused(
+            "",
+            peer=client.ip,
+            at=refusal.at,
+            check=refusal.check,
+            code=reply.code,
+            status=f"{reply.code // 100}.{reply.status}",
+            why=reply.text,
+            to=refusal.to,
+            login=client.login,
+            received_by=[refusal.to] if refusal.check == "recipient" else (),
+        )
+
+    # -- questions ------------------------------------------------------------------------
+
+    async def _find_out(self, event: Event) -> Say | None:
+        match event:
+            case AskSender():
+                return self._sender(event)
+            case AskRecipient():
+                reply = await self._server.shared.acceptor.check_recipient(
+                    self._session.client, event.account, event.sender, event.recipient
+                )
+                return self._session.recipient_answered(reply)
+            case BeginData():
+                return await self._data(event)
+            case AskLogin():
+                return await self._login(event)
+            case BeginTls():
+                return await self._start_tls(event)
+            case Say():
+                return event
+
+    def _sender(self, event: AskSender) -> Say:
+        shared = self._server.shared
+        self._session.is_stressed = shared.is_stressed()
+        reply = None if shared.has_room() else replies.NO_SPACE
+        if reply is None and event.account is not None:
+            reply = shared.acceptor.check_sender(event.account, event.sender)
+        return self._session.sender_answered(reply)
+
+    async def _login(self, event: AskLogin) -> Say:
+        shared, session, given = self._server.shared, self._session, event.credentials
+        self._flush()
+        answer: Account | Reply = await shared.acceptor.authenticate(
+            session.client, given.login, given.password
+        )
+        if isinstance(answer, Account) and given.acting_for:
+            answer = replies.NOT_YOURS  # A5; the password was checked first, so that nothing is told
+        ip, delay_s = session.client.ip, 0.0
+        is_ok = isinstance(answer, Account)
+        shared.maillog.login(
+            protocol="smtp",
+            peer=ip,
+            account=str(answer.address) if isinstance(answer, Account) else given.login,
+            ok=is_ok,
+            mechanism=event.mechanism,
+            why="" if isinstance(answer, Account) else answer.text,
+        )
+        if isinstance(answer, Account):
+            shared.delays.succeeded(given.login, ip)
+            answer = self._remember_account(answer)
+        elif not answer.is_temporary:
+            delay_s = shared.delays.failed(
+                given.login, ip, password=given.password, now=shared.acceptor.now()
+            )
+        return session.login_answered(answer, delay_s=delay_s)
+
+    def _remember_account(self, account: Account) -> Account | Reply:
+        sessions = self._server.shared.sessions
+        most = cap(self._options.submission_sessions_per_account)
+        if most is not None and sessions.get(account.id, 0) >= most:
+            return Reply(454, "7.0", f"{account.address} has {most} connections open; close one first")
+        sessions[account.id] = sessions.get(account.id, 0) + 1
+        self._account_id = account.id
+        return account
+
+    def _forget_account(self) -> None:
+        if self._account_id is None:
+            return
+        sessions = self._server.shared.sessions
+        sessions[self._account_id] -= 1
+        if not sessions[self._account_id]:
+            del sessions[self._account_id]
+        self._account_id = None
+
+    async def _start_tls(self, event: BeginTls) -> Say | None:
+        """The STARTTLS box: see net/tls.py."""
+        contexts = self._server.shared.tls
+        assert contexts is not None
+        if self._has_pending():
+            return self._session.spoke_early()
+        self._write(event.reply)
+        self._flush()
+        kind: Kind = "submission" if self._server.is_submission else "mx"
+        try:
+            self._wire = await start_tls(
+                self._wire,
+                self,
+                contexts.get(kind, self._peer.ip),
+                handshake_s=self._wait_s(self._options.tls_handshake_s),
+            )
+        except TlsFailed as error:
+            self._is_lost = self._has_eof = True
+            self._server.shared.maillog.write(
+                "tls_failed", peer=self._peer.ip, listener=self._server.name, why=error.why
+            )
+            return _GONE
+        self._session.tls_started(describe(self._wire))
+        return None
+
+    # -- the message ------------------------------------------------------------------------
+
+    async def _data(self, event: BeginData) -> Say | None:
+        if self._has_pending():
+            return self._session.spoke_early()  # S34
+        self._write(event.reply)
+        self._flush()
+        shared = self._server.shared
+        accept_id = shared.acceptor.new_id()
+        message = Incoming(
+            SpoolFile(shared.spool, accept_id, shared.disk),
+            self._options,
+            max_octets=event.max_octets,
+            one_from=not self._server.is_submission,
+        )
+        try:
+            interrupted = await self._read_message(message)
+            if interrupted is not None:
+                return interrupted
+            judged = await message.judge()
+            if isinstance(judged, Reply):
+                self._log_end(judged, accept_id)
+                return self._session.message_ended(judged)
+            return self._session.message_ended(await self._accept(accept_id, judged))
+        finally:
+            message.remove()
+
+    async def _accept(self, accept_id: str, body: Body) -> Reply:
+        acceptor = self._server.shared.acceptor
+        envelope = self._session.envelope(accept_id, acceptor.now())
+        self._arm(self.loop.time() + self._options.answer_wait_s)
+        self._is_accepting = True
+        try:
+            return await acceptor.accept(envelope, body, self._session.account)
+        finally:
+            self._is_accepting = False
+            self._deadline = NEVER
+
+    async def _read_message(self, message: Incoming) -> Say | None:
+        """Reads to the lone dot; a Say when there is no message: gone, or too slow."""
+        options = self._options
+        wait_s = self._wait_s(
+            options.submission_data_wait_s if self._server.is_submission else options.data_wait_s
+        )
+        started_at, octets = self.loop.time(), 0
+        while True:
+            chunks, self._chunks, self._held = self._chunks, [], 0
+            for n, chunk in enumerate(chunks):
+                octets += len(chunk)
+                rest = message.feed(chunk)
+                if rest is not None:
+                    self._buffer += rest + b"".join(chunks[n + 1 :])
+                    return None
+            await message.spill()
+            if self._chunks:
+                continue
+            if self._has_eof:
+                return _GONE  # S14: nothing of it stays
+            now = self.loop.time()
+            # S16: after the first wait, a client must have brought its octets a second.
+            due = started_at + wait_s + octets / max(1, options.data_octets_per_s)
+            deadline = min(now + wait_s, due, self._session_end())
+            if not await self._input(deadline):
+                slow = replies.TOO_SLOW if deadline < now + wait_s else replies.TIMEOUT
+                return Say(slow, close=True, refusal=Refusal("data", "too_slow"))
+
+    def _log_end(self, reply: Reply, accept_id: str) -> None:
+        envelope = self._session.envelope(accept_id, 0.0)
+        self._server.shared.maillog.refused(
+            accept_id,
+            peer=self._session.client.ip,
+            at="end",
+            check="message",
+            code=reply.code,
+            status=f"{reply.code // 100}.{reply.status}",
+            why=reply.text,
+            sender=envelope.sender,
+            login=self._session.client.login,
+            to=",".join(str(recipient.address) for recipient in envelope.recipients[:5]),
+            received_by=[str(recipient.address) for recipient in envelope.recipients],
+        )

@@ -1,0 +1,89 @@
+"""What a session tells its shell: send this, or find that out.
+
+Source: architecture, section 3 (bytes in, events out, answers back).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from mailstack.model.address import Address
+from mailstack.model.directory import Account
+from mailstack.model.reply import Reply
+from mailstack.sasl.exchange import Credentials
+from mailstack.smtp import replies
+
+At: TypeAlias = Literal["helo", "auth", "mail", "rcpt", "data", "end", "command"]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What the log says about a 4xx or 5xx.  `check` is one word, `to` the recipient."""
+
+    at: At
+    check: str
+    to: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Send `reply`.
+
+    Attributes:
+        delay_s: wait before it.
+        close: hang up after it.
+        is_last: nothing may have come behind the command.
+        refusal: for the log; None when there is nothing to tell.
+        then: a second reply behind it, before hanging up.
+    """
+
+    reply: Reply
+    delay_s: float = 0.0
+    close: bool = False
+    is_last: bool = False
+    refusal: Refusal | None = None
+    then: Reply | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AskSender:
+    """May this sender be used?  `account`: who logged in; None on MX."""
+
+    account: Account | None
+    sender: Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class AskRecipient:
+    """Is this recipient taken?"""
+
+    account: Account | None
+    sender: Address | None
+    recipient: Address
+
+
+@dataclass(frozen=True, slots=True)
+class AskLogin:
+    """Are these credentials right?"""
+
+    mechanism: str
+    credentials: Credentials
+
+
+@dataclass(frozen=True, slots=True)
+class BeginTls:
+    """Say `reply`, unless something came behind the command; then the handshake."""
+
+    reply: Reply = replies.START_TLS
+
+
+@dataclass(frozen=True, slots=True)
+class BeginData:
+    """Say `reply`, unless something came behind the command; then read the message."""
+
+    max_octets: int
+    reply: Reply = replies.START_DATA
+
+
+Event: TypeAlias = Say | AskSender | AskRecipient | AskLogin | BeginTls | BeginData

@@ -1,0 +1,61 @@
+"""What EHLO announces, by facts.  Nothing is announced that is not carried out.
+
+Standards: RFC 5321 section 4.1.1.1, RFC 1870, 2034, 2920, 3207, 3461, 4954, 6152, 6531, 9422.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Final
+
+from mailstack.model.reply import Reply
+from mailstack.sasl.exchange import MECHANISMS
+
+_AUTH: Final = " ".join(MECHANISMS)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """The facts behind an EHLO reply.
+
+    Attributes:
+        size_octets: largest message of this client.
+        recipients: per message of this client.
+        messages: per session; None: no limit.
+        starttls: TLS can be had and is not active.
+        auth: login is possible now.
+    """
+
+    hostname: str
+    size_octets: int
+    recipients: int
+    messages: int | None = None
+    starttls: bool = False
+    auth: bool = False
+    smtputf8: bool = False
+    dsn: bool = False
+
+
+@lru_cache(maxsize=64)
+def ehlo(offer: Offer) -> Reply:
+    """The reply to EHLO."""
+    lines = [
+        offer.hostname,
+        "PIPELINING",
+        f"SIZE {offer.size_octets}",
+        "8BITMIME",
+        "ENHANCEDSTATUSCODES",
+    ]
+    if offer.smtputf8:
+        lines.append("SMTPUTF8")
+    if offer.dsn:
+        lines.append("DSN")
+    if offer.starttls:
+        lines.append("STARTTLS")
+    if offer.auth:
+        # The second form is what printers of the nineties look for.
+        lines += [f"AUTH {_AUTH}", f"AUTH={_AUTH}"]
+    mails = f"MAILMAX={offer.messages} " if offer.messages is not None else ""
+    lines += [f"LIMITS {mails}RCPTMAX={offer.recipients}", "HELP"]
+    return Reply(250, "", "\n".join(lines))

@@ -1,0 +1,495 @@
+"""One SMTP session as a state machine: a command line in; a reply, or a question, out.
+
+    event = session.receive(line)
+    Say          send it; wait `delay_s` before, close after it when `close`
+    AskSender    -> session.sender_answered(reply or None)
+    AskRecipient -> session.recipient_answered(reply)
+    AskLogin     -> session.login_answered(account or reply)
+    BeginTls     -> say `reply`, do the handshake, session.tls_started("TLSv1.3 ...")
+    BeginData    -> say `reply`, read the message, session.message_ended(reply)
+
+While a question is open no further line may be given.  Order matters to pipelining:
+`is_last` marks replies after which RFC 2920 lets nothing be in the air; octets that
+were there already are an attack or a broken client (T2).
+
+Standards: RFC 5321, RFC 2920 section 3.1, RFC 3207 section 4, RFC 4954 section 4.
+Imports: model, sasl.  No I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final, TypeAlias
+
+from mailstack.model.directory import Account
+from mailstack.model.envelope import Client, Envelope, Recipient
+from mailstack.model.errors import PeerError
+from mailstack.model.reply import Reply
+from mailstack.sasl import exchange as sasl
+from mailstack.smtp import command, replies
+from mailstack.smtp.events import (
+    AskLogin,
+    AskRecipient,
+    AskSender,
+    At,
+    BeginData,
+    BeginTls,
+    Event,
+    Refusal,
+    Say,
+)
+from mailstack.smtp.extensions import Offer, ehlo
+from mailstack.smtp.options import SmtpOptions, cap
+from mailstack.smtp.policy import limits
+from mailstack.smtp.policy.errors import NONE, Counters, Penalty
+
+#: RFC 5321 section 4.5.3.1.2.
+MAX_HELO: Final = 255
+#: Clients of other protocols (T63, ALPACA): browsers, SSH, and what speaks in binary.
+_FOREIGN = re.compile(
+    rb"(?:GET|POST|PUT|HEAD|OPTIONS|CONNECT|TRACE|DELETE|PATCH|PRI|INVITE|DESCRIBE) "
+    rb"|SSH-|[A-Za-z-]+: ",
+    re.IGNORECASE,
+)
+_AUTH_WORD: Final = b"AUTH "
+
+_RCPT_OK: Final = Say(replies.RECIPIENT_OK)
+_MAIL_OK: Final = Say(replies.SENDER_OK)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a session starts with.
+
+    Attributes:
+        hostname: ours.
+        starttls: TLS can be had on this connection.
+    """
+
+    hostname: str
+    options: SmtpOptions
+    starttls: bool = False
+
+
+@dataclass(slots=True)
+class _Transaction:
+    mail: command.Mail
+    recipients: dict[str, Recipient]
+    is_over_limit: bool = False
+    was_refused: bool = False
+
+
+class Session:
+    """The server's side of one connection.
+
+    Args:
+        client: ip, port, listener, and `tls` when the connection is encrypted already.
+
+    Attributes:
+        client: who it is, as far as it has said.
+        account: who logged in; None before.
+        is_stressed: set by the shell when the server is short of room.
+        has_good_command: something that belongs to SMTP was said.
+    """
+
+    def __init__(self, setting: Setting, client: Client) -> None:
+        self._setting = setting
+        self._options = setting.options
+        self._is_submission = client.listener in ("submission", "submissions")
+        self._dialect = command.Dialect(
+            bare_paths=self._is_submission,
+            smtputf8=setting.options.smtputf8,
+            dsn=setting.options.dsn,
+        )
+        self._counters = Counters(setting.options)
+        self._transaction: _Transaction | None = None
+        self._asked_mail: command.Mail | None = None
+        self._asked_rcpt: command.Rcpt | None = None
+        self._exchange: sasl.Exchange | None = None
+        self._failed_logins = 0
+        self._messages = 0
+        self._has_hello = False
+        self.client = client
+        self.account: Account | None = None
+        self.is_stressed = False
+        self.has_good_command = False
+
+    def greeting(self) -> Reply:
+        """What to say first."""
+        return replies.greeting(self._setting.hostname)
+
+    def line_limit(self, held: bytes | bytearray) -> int:
+        """How long the line that begins with `held` may be, in octets without its end."""
+        if self._exchange is not None or held[:5].upper() == _AUTH_WORD:
+            return self._options.auth_octets
+        return self._options.command_octets
+
+    # -- lines ---------------------------------------------------------------------
+
+    def receive(self, line: bytes) -> Event:
+        """Takes a line, without its CRLF."""
+        if self._exchange is not None:
+            return self._respond(line)
+        try:
+            said = command.parse(line)
+        except PeerError as error:
+            if self.is_foreign(line):
+                return self.spoke_tls()
+            if not self.has_good_command and _FOREIGN.match(line):
+                return self._foreign()
+            return self._error(error.reply, "command", "syntax")
+        handler = _HANDLERS.get(said.verb)
+        if handler is None:
+            if _FOREIGN.match(line) or (not self.has_good_command and not said.verb.isalnum() and said.verb):
+                return self._foreign()
+            return self._error(replies.UNKNOWN_COMMAND, "command", "unknown")
+        self.has_good_command = True
+        if self._needs_tls and self._has_hello and said.verb not in _BEFORE_TLS:
+            return self._error(replies.TLS_FIRST, "command", "tls_first")
+        try:
+            return handler(self, said.argument)
+        except PeerError as error:
+            at: At = "mail" if said.verb == "MAIL" else "rcpt" if said.verb == "RCPT" else "command"
+            return self._error(error.reply, at, "syntax")
+
+    def line_too_long(self, held: bytes | bytearray) -> Say:
+        """The line that begins with `held` passed its limit: the rest can no longer be trusted (T6)."""
+        is_auth = self._exchange is not None or held[:5].upper() == _AUTH_WORD
+        return Say(
+            replies.AUTH_TOO_LONG if is_auth else replies.LINE_TOO_LONG,
+            close=True,
+            refusal=Refusal("auth" if is_auth else "command", "too_long"),
+            then=replies.LINE_CLOSING,
+        )
+
+    def spoke_early(self) -> Say:
+        """Octets stood behind a command that must be the last of its group (RFC 2920, T2)."""
+        self._transaction = None
+        return Say(replies.EARLY, close=True, refusal=Refusal("command", "early_talker"))
+
+    def is_foreign(self, held: bytes | bytearray) -> bool:
+        """True when the first octets of a connection are TLS or SSL on a clear-text port."""
+        if self.has_good_command or self._exchange is not None or len(held) < 3:
+            return False
+        return held[:2] == b"\x16\x03" or (held[0] >= 0x80 and held[2] == 1)
+
+    def spoke_tls(self) -> Say:
+        """See is_foreign."""
+        return Say(replies.NOT_SMTP, close=True, refusal=Refusal("command", "tls_on_plain_port"))
+
+    def _foreign(self) -> Say:
+        return Say(replies.NOT_SMTP, close=True, refusal=Refusal("command", "not_smtp"))
+
+    @property
+    def _needs_tls(self) -> bool:
+        # RFC 3207 section 4: a submission port that wants TLS says so to everything else.
+        return self._is_submission and not self.client.tls
+
+    # -- hello ---------------------------------------------------------------------
+
+    def _ehlo(self, argument: bytes) -> Event:
+        return self._hello(argument, esmtp=True)
+
+    def _helo(self, argument: bytes) -> Event:
+        return self._hello(argument, esmtp=False)
+
+    def _hello(self, argument: bytes, *, esmtp: bool) -> Event:
+        penalty = self._counters.junk()
+        if penalty.goodbye is not None:
+            return self._goodbye(penalty)
+        if not argument or len(argument) > MAX_HELO:
+            return self._error(replies.HELO_SYNTAX, "helo", "syntax", is_last=True)
+        # RFC 5321 section 4.1.4: a second EHLO is a RSET too.
+        self._transaction = None
+        self._has_hello = True
+        self.client = replace(self.client, helo=argument.decode("ascii"), esmtp=esmtp)
+        if not esmtp:
+            return Say(Reply(250, "", self._setting.hostname), is_last=True)
+        return Say(ehlo(self._offer()), is_last=True)
+
+    def _offer(self) -> Offer:
+        setting, options = self._setting, self._options
+        return Offer(
+            hostname=setting.hostname,
+            size_octets=limits.message_octets(self.account, options),
+            recipients=limits.recipients(self.account, options),
+            messages=None if self._is_submission else cap(options.mx_messages_per_session),
+            starttls=setting.starttls and not self.client.tls,
+            auth=self._is_submission and bool(self.client.tls) and self.account is None,
+            smtputf8=options.smtputf8,
+            dsn=options.dsn,
+        )
+
+    # -- TLS -----------------------------------------------------------------------
+
+    def _starttls(self, argument: bytes) -> Event:
+        if argument:
+            return self._error(replies.NO_ARGUMENT, "command", "syntax", is_last=True)
+        if self.client.tls:
+            return self._error(replies.HAS_TLS, "command", "order", is_last=True)
+        if self._transaction is not None:
+            return self._error(replies.IN_TRANSACTION, "command", "order", is_last=True)
+        if not self._has_hello:
+            return self._error(replies.SAY_HELLO, "command", "order", is_last=True)
+        if not self._setting.starttls:
+            return Say(replies.NO_TLS, is_last=True)
+        return BeginTls()
+
+    def tls_started(self, description: str) -> None:
+        """The handshake is done: everything said in clear is forgotten (RFC 3207 section 4.2)."""
+        self.client = replace(self.client, tls=description, helo="", esmtp=True)
+        self._has_hello = False
+        self._transaction = None
+        self._asked_mail = None
+        self._asked_rcpt = None
+
+    # -- login ---------------------------------------------------------------------
+
+    def _auth(self, argument: bytes) -> Event:
+        if not self._is_submission:
+            return self._error(replies.NO_AUTH_HERE, "auth", "not_offered")
+        if not self._has_hello:
+            return self._error(replies.SAY_HELLO, "auth", "order")
+        if self.account is not None:
+            return self._error(replies.LOGGED_IN_ALREADY, "auth", "order")
+        if self._transaction is not None:
+            return self._error(replies.IN_TRANSACTION, "auth", "order")
+        name, _, initial = argument.partition(b" ")
+        if not name:
+            return self._error(replies.ARGUMENT_MISSING, "auth", "syntax")
+        found = sasl.start(name.decode("ascii"))
+        if found is None:
+            return self._error(replies.UNKNOWN_MECHANISM, "auth", "mechanism")
+        self._exchange = found
+        return self._respond(initial.strip() or None)
+
+    def _respond(self, line: bytes | None) -> Event:
+        exchange = self._exchange
+        assert exchange is not None
+        try:
+            step = exchange.respond(line)
+        except sasl.SaslError as error:
+            self._exchange = None
+            return self._error(Reply(501, "5.2", _sentence(error.why)), "auth", "syntax")
+        if isinstance(step, sasl.Challenge):
+            return Say(Reply(334, "", step.line.decode("ascii")))
+        self._exchange = None
+        return AskLogin(exchange.mechanism, step)
+
+    def login_answered(self, answer: Account | Reply, *, delay_s: float = 0.0) -> Say:
+        """What became of the credentials; a refusal counts when it is 5xx."""
+        if isinstance(answer, Account):
+            self.account = answer
+            self.client = replace(self.client, login=str(answer.address))
+            return Say(replies.LOGGED_IN)
+        if answer.is_temporary:
+            return Say(answer, refusal=Refusal("auth", "temporary"))
+        self._failed_logins += 1
+        most = cap(self._options.login_failures)
+        if most is not None and self._failed_logins >= most:
+            return Say(answer, delay_s=delay_s, close=True, then=replies.TOO_MANY_LOGINS)
+        return Say(answer, delay_s=delay_s)
+
+    # -- the transaction -------------------------------------------------------------
+
+    def _mail(self, argument: bytes) -> Event:
+        if not self._has_hello:
+            return self._error(replies.SAY_HELLO, "mail", "order")
+        if self._is_submission and self.account is None:
+            return self._error(replies.LOGIN_FIRST, "mail", "login_first")
+        if self._transaction is not None:
+            return self._error(replies.NESTED_MAIL, "mail", "order")
+        if self._has_enough_messages():
+            return Say(replies.ENOUGH_MESSAGES, close=True, refusal=Refusal("mail", "messages"))
+        mail = command.parse_mail(argument, self._dialect)
+        most = limits.message_octets(self.account, self._options)
+        if mail.size_octets > most:
+            reply = Reply(552, "3.4", f"The message is larger than {most} octets")
+            return self._error(reply, "mail", "size")
+        self._asked_mail = mail
+        return AskSender(self.account, mail.reverse_path)
+
+    def _has_enough_messages(self) -> bool:
+        if self._is_submission:
+            return False
+        most = 1 if self.is_stressed else cap(self._options.mx_messages_per_session)
+        return most is not None and self._messages >= most
+
+    def sender_answered(self, reply: Reply | None) -> Say:
+        """None: the sender may be used."""
+        mail, self._asked_mail = self._asked_mail, None
+        assert mail is not None
+        if reply is not None and not reply.is_ok:
+            return self._error(reply, "mail", "sender")
+        account = self.account
+        if account is not None and account.kind == "device" and mail.reverse_path is not None:
+            # A device sends as itself, whatever it was set up with.
+            mail = replace(mail, reverse_path=account.address)
+        self._transaction = _Transaction(mail, {})
+        return _MAIL_OK
+
+    def _rcpt(self, argument: bytes) -> Event:
+        transaction = self._transaction
+        if transaction is None:
+            return self._error(replies.NEED_MAIL if self._has_hello else replies.SAY_HELLO, "rcpt", "order")
+        rcpt = command.parse_rcpt(argument, self._dialect, has_utf8=transaction.mail.smtputf8)
+        if rcpt.address.key in transaction.recipients:
+            return _RCPT_OK
+        most = limits.recipients(self.account, self._options)
+        if len(transaction.recipients) >= most:
+            transaction.is_over_limit = self.account is not None
+            reply = limits.too_many_recipients(self.account, most)
+            return Say(reply, refusal=Refusal("rcpt", "too_many", str(rcpt.address)))
+        self._asked_rcpt = rcpt
+        return AskRecipient(self.account, transaction.mail.reverse_path, rcpt.address)
+
+    def recipient_answered(self, reply: Reply) -> Say:
+        """Whether the recipient is taken: any 2xx."""
+        rcpt, self._asked_rcpt = self._asked_rcpt, None
+        transaction = self._transaction
+        assert rcpt is not None
+        assert transaction is not None
+        if reply.is_ok:
+            number = len(transaction.recipients) + 1
+            recipient = Recipient(rcpt.address, number, rcpt.notify, rcpt.orcpt)
+            transaction.recipients[rcpt.address.key] = recipient
+            self._counters.good_recipient()
+            return Say(reply)
+        transaction.was_refused = True
+        refusal = Refusal("rcpt", "unknown_user" if reply.status == "1.1" else "recipient", str(rcpt.address))
+        if reply.is_temporary:
+            return Say(reply, refusal=refusal)
+        if reply.status == "1.1":
+            return self._punished(reply, self._counters.unknown_recipient(), refusal)
+        return self._punished(reply, self._counters.error(stressed=self.is_stressed), refusal)
+
+    def _data(self, argument: bytes) -> Event:
+        transaction = self._transaction
+        if argument:
+            return self._error(replies.NO_ARGUMENT, "data", "syntax", is_last=True)
+        if transaction is None:
+            reply = replies.NEED_MAIL if self._has_hello else replies.SAY_HELLO
+            return self._error(reply, "data", "order", is_last=True)
+        if transaction.is_over_limit:
+            self._transaction = None
+            return Say(replies.SENT_TO_NOBODY, is_last=True, refusal=Refusal("data", "too_many"))
+        if not transaction.recipients:
+            reply = replies.NO_RECIPIENTS if transaction.was_refused else replies.NEED_RCPT
+            return self._error(reply, "data", "order", is_last=True)
+        return BeginData(limits.message_octets(self.account, self._options))
+
+    def envelope(self, accept_id: str, now: float) -> Envelope:
+        """The facts of the transaction; valid between BeginData and message_ended.
+
+        Args:
+            now: Unix seconds.
+        """
+        transaction = self._transaction
+        assert transaction is not None
+        mail = transaction.mail
+        return Envelope(
+            accept_id=accept_id,
+            client=self.client,
+            reverse_path=mail.reverse_path,
+            recipients=tuple(transaction.recipients.values()),
+            received_at=now,
+            body=mail.body,
+            smtputf8=mail.smtputf8,
+            ret=mail.ret,
+            envid=mail.envid,
+        )
+
+    def message_ended(self, reply: Reply) -> Say:
+        """The message was read to its end and `reply` is the answer to it."""
+        self._transaction = None
+        self._messages += 1
+        if reply.is_ok:
+            self._counters.message_taken()
+            return Say(reply)
+        if reply.is_temporary:
+            return Say(reply, close=reply.code == 421)
+        return self._punished(reply, self._counters.error(stressed=self.is_stressed), None)
+
+    # -- the rest --------------------------------------------------------------------
+
+    def _rset(self, argument: bytes) -> Event:
+        if argument:
+            return self._error(replies.NO_ARGUMENT, "command", "syntax")
+        self._transaction = None
+        return self._junk(replies.OK)
+
+    def _noop(self, argument: bytes) -> Event:
+        return self._junk(replies.OK)
+
+    def _help(self, argument: bytes) -> Event:
+        return self._junk(replies.HELP)
+
+    def _vrfy(self, argument: bytes) -> Event:
+        # The same for everybody, known or not (S33, T12).
+        return self._junk(replies.CANNOT_VERIFY if argument else replies.ARGUMENT_MISSING)
+
+    def _not_implemented(self, argument: bytes) -> Event:
+        return self._junk(replies.NOT_IMPLEMENTED)
+
+    def _quit(self, argument: bytes) -> Event:
+        return Say(replies.BYE, close=True)
+
+    # -- penalties ---------------------------------------------------------------------
+
+    def _junk(self, reply: Reply) -> Say:
+        penalty = self._counters.junk(stressed=self.is_stressed)
+        return Say(reply) if penalty is NONE else self._goodbye(penalty)
+
+    def _goodbye(self, penalty: Penalty) -> Say:
+        assert penalty.goodbye is not None
+        return Say(
+            penalty.goodbye,
+            delay_s=penalty.delay_s,
+            close=True,
+            refusal=Refusal("command", "too_many_errors"),
+        )
+
+    def _error(self, reply: Reply, at: At, check: str, *, is_last: bool = False) -> Say:
+        return self._punished(
+            reply, self._counters.error(stressed=self.is_stressed), Refusal(at, check), is_last=is_last
+        )
+
+    def _punished(
+        self, reply: Reply, penalty: Penalty, refusal: Refusal | None, *, is_last: bool = False
+    ) -> Say:
+        if penalty.goodbye is None:
+            return Say(reply, delay_s=penalty.delay_s, is_last=is_last, refusal=refusal)
+        return Say(reply, delay_s=penalty.delay_s, close=True, refusal=refusal, then=penalty.goodbye)
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+_Handler: TypeAlias = Callable[[Session, bytes], Event]
+
+_HANDLERS: Final[dict[str, _Handler]] = {
+    "EHLO": Session._ehlo,
+    "HELO": Session._helo,
+    "MAIL": Session._mail,
+    "RCPT": Session._rcpt,
+    "DATA": Session._data,
+    "RSET": Session._rset,
+    "NOOP": Session._noop,
+    "QUIT": Session._quit,
+    "VRFY": Session._vrfy,
+    "EXPN": Session._not_implemented,
+    "HELP": Session._help,
+    "STARTTLS": Session._starttls,
+    "AUTH": Session._auth,
+    # Known to be unknown: these are noise, not errors.
+    "BDAT": Session._not_implemented,
+    "ETRN": Session._not_implemented,
+    "TURN": Session._not_implemented,
+    "SEND": Session._not_implemented,
+    "SOML": Session._not_implemented,
+    "SAML": Session._not_implemented,
+}
+_BEFORE_TLS: Final = frozenset(("EHLO", "HELO", "STARTTLS", "NOOP", "QUIT", "HELP", "EXPN", "BDAT"))
