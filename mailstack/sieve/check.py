@@ -137,7 +137,7 @@ class Checker:
             self.scope.has_unknown |= node.name == "require"
             return
         fine = self._parts(node, definition)
-        if definition.block == "required" and node.block is None:
+        if definition.block == "required" and node.block is None and fine:
             fine = self._error(node.pos, f"the {definition.words} requires a block in braces, but has none")
         elif definition.block == "forbidden" and node.block is not None:
             fine = self._error(node.pos, f"the {definition.words} accepts no block in braces")
@@ -206,6 +206,11 @@ class Checker:
         if not node.tests_listed and ":" + first.name in self.tags_of(definition):
             self.context.error(
                 first.pos, f"missing colon ':' before '{first.name}' tag for the {definition.words}"
+            )
+            return
+        if definition.kind == "test" and first.name in self.scope.commands:
+            self.context.error(
+                first.pos, f"expected a block in braces, but found the {first.name} command without them"
             )
             return
         many = "one is" if len(node.tests) == 1 and definition.kind == "test" else "tests are"

@@ -61,23 +61,23 @@ def compile(  # noqa: A001  the library's word for it, as in `re.compile`
         limits: bounds of the script; None: those of a normal account.
     """
     limits = limits or Limits()
-    registry = registry or Registry.standard()
     diagnostics = Diagnostics(limits.max_errors)
-    context = CheckContext(
-        registry,
-        Scope(registry),
-        diagnostics,
-        limits,
-        path,
-        script_dir=_folder(path),
-        storage=storage,
-        settings=settings or MappingProxyType({}),
-        includes=(path,) if path else (),
-        files=[path or ""],
-        compile_nested=_compile_nested,
-    )
     script = None
     try:
+        registry = registry or Registry.standard()
+        context = CheckContext(
+            registry,
+            Scope(registry),
+            diagnostics,
+            limits,
+            path,
+            script_dir=_folder(path),
+            storage=storage,
+            settings=settings or MappingProxyType({}),
+            includes=(path,) if path else (),
+            files=[path or ""],
+            compile_nested=_compile_nested,
+        )
         script = _compile(source, context)
     except TooManyErrors:
         pass

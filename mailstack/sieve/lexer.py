@@ -152,8 +152,7 @@ class Lexer:
             self._advance(found.end())
             return None
         if group == "bracket":
-            self._comment()
-            return None
+            return self._comment()
         if group == "quote":
             return self._quoted()
         if group == "text":
@@ -169,11 +168,12 @@ class Lexer:
             return Token(Kind.IDENTIFIER, word.lower(), 0, pos, end)
         return Token(Kind.PUNCTUATION if group == "punctuation" else Kind.GARBAGE, word, 0, pos, end)
 
-    def _comment(self) -> None:
+    def _comment(self) -> Token | None:
         end = self._text.find("*/", self._offset + 2)
         if end < 0:
-            self._report(self._here(), "the comment that begins here is never closed by */")
-        self._advance(len(self._text) if end < 0 else end + 2)
+            return self._unclosed(self._here(), "the comment that begins here is never closed by */")
+        self._advance(end + 2)
+        return None
 
     def _quoted(self) -> Token | None:
         pos = self._here()
