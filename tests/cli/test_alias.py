@@ -1,0 +1,69 @@
+"""mailstack alias."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.kit.instance import Instance
+
+
+@pytest.fixture(autouse=True)
+def users(instance: Instance) -> None:
+    for name in ("alice", "bob"):
+        instance.cli("user", "add", f"{name}@example.test")
+
+
+def test_alias_is_made_listed_and_removed(instance: Instance) -> None:
+    made = instance.cli("alias", "add", "sales@example.test", "alice@example.test", "--json")
+    assert made.json == {
+        "alias": "sales@example.test",
+        "targets": ["alice@example.test"],
+        "posters": "all",
+        "listed": [],
+        "expires": None,
+    }
+    assert instance.cli("alias", "list", "--json").json == [made.json]
+    assert instance.cli("alias", "list", "example.test", "--json").json == [made.json]
+    assert instance.cli("alias", "remove", "sales@example.test").code == 0
+    assert instance.cli("alias", "remove", "sales@example.test").code == 67
+    assert instance.cli("alias", "list", "--json").json == []
+
+
+def test_group_says_who_may_post(instance: Instance) -> None:
+    made = instance.cli("alias", "add", "everyone@example.test", "alice@example.test", "bob@example.test")
+    assert "only example.test may post" in made.err
+    words = ("team@example.test", "alice@example.test", "bob@example.test", "--posters", "all", "--json")
+    made = instance.cli("alias", "add", *words)
+    assert (made.json["posters"], made.err) == ("all", "")
+
+
+@pytest.mark.parametrize(
+    ("date", "expires"),
+    [
+        ("2099-12-31", "2100-01-01T00:00:00Z"),
+        ("2099-12-31T18:00", "2099-12-31T18:00:00Z"),
+        ("2099-12-31T18:00+01:00", "2099-12-31T17:00:00Z"),
+    ],
+)
+def test_expiry_counts_a_bare_date_to_its_end(instance: Instance, date: str, expires: str) -> None:
+    made = instance.cli(
+        "alias", "add", "shop@example.test", "alice@example.test", "--expires", date, "--json"
+    )
+    assert made.json["expires"] == expires
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["x@example.test", "alice@example.test", "--expires", "tomorrow"], 64),
+        (["x@example.test", "alice@example.test", "--expires", "2001-01-01"], 65),
+        (["x@example.test"], 64),
+        (["x@example.test", "nobody@example.test"], 67),
+        (["alice@example.test", "bob@example.test"], 65),
+        (["x@nope.test", "bob@example.test"], 67),
+        (["x@example.test", "bob@example.test", "--posters", "listed"], 65),
+    ],
+)
+def test_wrong_aliases_have_their_codes(instance: Instance, words: list[str], code: int) -> None:
+    found = instance.cli("alias", "add", *words)
+    assert (found.code, found.out) == (code, "")

@@ -1,0 +1,77 @@
+"""mailstack config check, config show."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from mailstack.app.config import known_keys
+from tests.kit.instance import command
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "mailstack.toml"
+
+
+def test_good_file_passes(file: Path) -> None:
+    file.write_text("[server]\nworkers = 1\n")
+    found = command("config", "check", "--config", str(file))
+    assert (found.code, found.out, found.err) == (0, "", f"{file}: no errors\n")
+    assert command("config", "check", "--json", "--config", str(file)).json == {
+        "ok": True,
+        "file": str(file),
+        "errors": [],
+    }
+
+
+def test_bad_file_exits_78_and_names_everything(file: Path) -> None:
+    file.write_text("[server]\nworker = 1\n[nope]\n")
+    found = command("config", "check", "--config", str(file), "--json")
+    assert found.code == os.EX_CONFIG
+    assert found.json["ok"] is False
+    assert [(error["line"], error["key"]) for error in found.json["errors"]] == [
+        (2, "server.worker"),
+        (3, "nope"),
+    ]
+    assert f"{file}:2: server.worker: no such key; the nearest is server.workers" in found.err
+    plain = command("config", "check", "--config", str(file))
+    assert (plain.code, plain.out) == (os.EX_CONFIG, "")
+
+
+def test_check_works_without_any_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("mailstack.app.config.DEFAULT_FILE", tmp_path / "none")
+    found = command("config", "check")
+    assert found.code == 0
+    assert "defaults" in found.err
+
+
+def test_show_names_every_value_and_its_source(file: Path) -> None:
+    file.write_text('[server]\nworkers = 2\n[dns]\nservers = ["127.0.0.1:5353"]\n')
+    found = command("config", "show", "--json", "--config", str(file)).json
+    assert found["file"] == str(file)
+    assert set(found["settings"]) == set(known_keys())
+    assert found["settings"]["server.workers"] == {"value": 2, "source": "line 2"}
+    assert found["settings"]["dns.servers"] == {"value": ["127.0.0.1:5353"], "source": "line 4"}
+    assert found["settings"]["server.stop_grace_s"] == {"value": 30.0, "source": "default"}
+
+
+def test_shown_text_is_a_configuration_again(file: Path) -> None:
+    file.write_text("[server]\nworkers = 2\n")
+    found = command("config", "show", "--config", str(file))
+    assert f"workers = 2  # {file}:2" in found.out
+    assert "# default" in found.out
+    assert tomllib.loads(found.out)["server"]["workers"] == 2
+    file.write_text(found.out)
+    assert command("config", "check", "--config", str(file)).code == 0
+
+
+def test_passwords_are_not_shown(file: Path) -> None:
+    file.write_text('[queue]\nrelay_login = "me"\nrelay_password = "secret"\n')
+    for words in (("config", "show"), ("config", "show", "--json")):
+        found = command(*words, "--config", str(file))
+        assert "secret" not in found.out
+        assert "(hidden)" in found.out
