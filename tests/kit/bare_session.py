@@ -142,6 +142,10 @@ class BareSession:
         del self._output[: end + 2]
         return line
 
+    def is_closed(self) -> bool:
+        """The session is over, and all was read."""
+        return self.closed and not self._output
+
     # -- the shell's side -------------------------------------------------------------
 
     def _pump(self) -> None:

@@ -297,7 +297,7 @@ async def test_an_interrupted_append_stores_nothing_and_leaves_no_file(tmp_path:
 
 async def test_a_large_append_goes_through_a_file_and_comes_back_unchanged(tmp_path: Path) -> None:
     store = MemoryMailbox()
-    body = message(body="\r\n".join("line %d" % n for n in range(200_000)))
+    body = message(body="\r\n".join(f"line {n}" for n in range(200_000)))
     async with running(tmp_path, store=store) as service:
         client = await (await RawClient.connect(service.tls_port, service.client_context)).log_in()
         await client.send(b"p APPEND INBOX {%d}\r\n" % len(body))
