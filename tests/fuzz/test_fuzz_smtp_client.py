@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from mailstack.smtp.client import ClientSession
 from mailstack.smtp.client_events import (
-    Broken,
     Done,
     OutgoingRecipient,
     Ready,
