@@ -33,7 +33,8 @@ def test_everything_is_made_once(config: Config) -> None:
     assert prepare(config) == []
     for folder in config.paths.folders:
         assert folder.is_dir()
-    for database in (config.paths.directory_db, config.paths.maillog_db, config.paths.queue_db):
+    paths = config.paths
+    for database in (paths.directory_db, paths.state_db, paths.maillog_db, paths.queue_db):
         assert database.exists()
 
 
