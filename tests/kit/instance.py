@@ -19,6 +19,7 @@ from typing import Any
 
 from mailstack.app.config import Config, load_config
 from mailstack.app.instance import prepare
+from mailstack.cli import context
 from mailstack.cli.main import run
 from mailstack.directory import Directory, DirectoryWriter
 
@@ -74,6 +75,7 @@ def command(*words: str, stdin: bytes = b"") -> Result:
             code = run(list(words))
     finally:
         sys.stdin = before
+        context.options = context.Options()
     return Result(code, out.getvalue(), err.getvalue())
 
 
