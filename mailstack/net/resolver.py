@@ -69,6 +69,7 @@ class Resolver:
         self._down: asyncio.Task[None] | None = None
         self._probing: asyncio.Task[bool] | None = None
         self._silence = asyncio.Event()
+        self._started = False
 
     @property
     def is_down(self) -> bool:
@@ -76,7 +77,13 @@ class Resolver:
         return self._down is not None
 
     async def start(self) -> None:
-        """Finds the servers and looks in the background whether anybody answers."""
+        """Finds the servers and looks in the background whether anybody answers.
+
+        The first look-up does the same.
+        """
+        if self._started:
+            return
+        self._started = True
         self._find_servers()
         if not self._servers:
             self._go_down()
@@ -110,6 +117,8 @@ class Resolver:
         Returns:
             The answer; "temperror" also when the budget is used up.
         """
+        if not self._started:
+            await self.start()
         question = Question(name.lower().rstrip("."), kind)
         if (answer := self.known(question)) is not None:
             return answer

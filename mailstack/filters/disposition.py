@@ -1,0 +1,95 @@
+"""What is done about a DMARC failure: refuse, file as spam, or nothing.
+
+RFC 9989 forbids to refuse mail on the policy alone, so `reject` needs a second reason:
+the message looks like spam, or nothing hints at a mailing list or forwarder.
+
+Source: product page, section 2.3; limits, section 4; RFC 9989 section 5.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from mailstack.filters.authentication.dmarc import Author
+from mailstack.filters.fields import Header
+from mailstack.model.verdict import ArcResult, DkimResult, DmarcResult, SpfResult
+
+#: Fields that lists and forwarders leave behind.
+_LIST_FIELDS = (
+    b"list-id",
+    b"list-post",
+    b"mailing-list",
+    b"x-mailman-version",
+    b"x-beenthere",
+    b"x-mailing-list",
+)
+_FORWARD_FIELDS = (b"resent-from", b"resent-sender", b"x-forwarded-to", b"x-forwarded-for", b"arc-seal")
+
+
+@dataclass(frozen=True, slots=True)
+class Disposition:
+    """What to do.
+
+    Attributes:
+        action: "accept", "junk" or "reject".
+        applied: the RFC 9989 word: none, quarantine or reject.
+        reply: words for the SMTP reply of a refusal.
+    """
+
+    action: Literal["accept", "junk", "reject"]
+    applied: str
+    why: str = ""
+    reply: str = ""
+
+
+def decide(
+    dmarc: DmarcResult,
+    *,
+    mode: str,
+    is_spam: bool,
+    is_definite: bool,
+    detour: str,
+) -> Disposition:
+    """Decides about one message.
+
+    Args:
+        mode: the option `dmarc_on_reject`.
+        is_spam: the classifier agrees that it is unwanted.
+        is_definite: SPF and DKIM gave definite results; a temporary error never refuses.
+        detour: the sign of a mailing list or forwarder; "" for none.
+    """
+    if dmarc.result != "fail" or dmarc.disposition not in ("quarantine", "reject"):
+        return Disposition("accept", "none")
+    if dmarc.disposition == "quarantine" or mode == "never":
+        return Disposition("junk", "quarantine", f"the policy of {dmarc.domain} is {dmarc.policy}")
+    if not is_definite:
+        return Disposition("junk", "quarantine", "not refused: SPF and DKIM gave no definite result")
+    if mode == "with-evidence" and not is_spam and detour:
+        return Disposition("junk", "quarantine", f"not refused: {detour}")
+    reply = (
+        f"{dmarc.domain} publishes the DMARC policy {dmarc.policy} and this message fails it:"
+        f" {dmarc.why or 'not authenticated'}"
+    )
+    return Disposition("reject", "reject", reply, reply)
+
+
+def find_detour(
+    header: Header, author: Author, spf: SpfResult, dkim: Sequence[DkimResult], arc: ArcResult, sender: str
+) -> str:
+    """The first sign that an honest list or forwarder stands between author and us; "" for none."""
+    for field in _LIST_FIELDS:
+        if header.has(field):
+            return "it came through a mailing list"
+    if header.first(b"precedence").lower() == b"list":
+        return "it came through a mailing list"
+    if arc.result == "pass" or any(header.has(field) for field in _FORWARD_FIELDS):
+        return "it was forwarded"
+    if sender.upper().startswith(("SRS0", "SRS1")):
+        return "it was forwarded"
+    if any(d.result == "pass" and d.domain not in author.domains for d in dkim):
+        return "another domain has signed it"
+    if spf.result == "pass":
+        return "the sending domain is authenticated"
+    return ""

@@ -1,0 +1,199 @@
+"""What a person would see of a message: subject, author, text, links, and how it is built.
+
+One bounded reading for all classifiers.  HTML goes through lexbor, which needs quadratic
+time for deep nesting, so documents that nest suspiciously are read crudely instead.
+
+Limits, section 3: 512 KiB of decoded text, 1 MiB of HTML, 1000 URLs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from selectolax.lexbor import LexborHTMLParser
+
+from mailstack.filters.fields import Header
+from mailstack.mime.addresses import ListedAddress, parse
+from mailstack.mime.encoding import decode_words
+from mailstack.mime.scanner import Part, scan
+from mailstack.mime.text import MAX_TEXT_OCTETS, parts, strip_html, texts
+
+MAX_URLS = 1_000
+MAX_URL_CHARACTERS = 2_048
+#: Elements that may stay open before lexbor is not asked: 5,000 nested cost 30 ms, 30,000 a second.
+MAX_OPEN_ELEMENTS = 5_000
+#: Only this much of a subject or a name is looked at, in characters.
+MAX_LINE = 500
+
+_URL = re.compile(r"https?://[^\s<>\"')\]]{1,2048}", re.IGNORECASE)
+_HOST = re.compile(r"(?:https?:)?//(?:[^/?#@\s]*@)?(\[[0-9a-f:.]+\]|[^/?#:\s@]+)", re.IGNORECASE)
+_IP_HOST = re.compile(r"(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\]|\d{6,10}|0x[0-9a-f]+)\Z")
+_INVISIBLE = re.compile(
+    r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*[01](?:px|pt)?\s*(?:;|\Z)", re.I
+)
+_TINY = frozenset({"0", "1"})
+
+
+@dataclass(slots=True)
+class Html:
+    """Counts of the HTML parts together."""
+
+    characters: int = 0
+    images: int = 0
+    links: int = 0
+    forms: int = 0
+    tiny_images: int = 0
+    hidden: int = 0
+    scripts: int = 0
+    mismatched_links: int = 0
+
+
+@dataclass(slots=True)
+class Document:
+    """One message, read.
+
+    Attributes:
+        subject: decoded.
+        author: the first From address, leniently read; None without any.
+        text: of all text parts, HTML made text; bounded.
+        hosts: host names of links, lower case, in order, with repeats.
+        types: content types of all parts, in order.
+    """
+
+    header: Header
+    structure: Part
+    subject: str
+    author: ListedAddress | None
+    text: str
+    html: Html
+    has_plain: bool
+    hosts: list[str] = field(default_factory=list)
+    urls: list[str] = field(default_factory=list)
+    types: list[str] = field(default_factory=list)
+
+    @property
+    def author_name(self) -> str:
+        """The display name of the author."""
+        return self.author.display[:MAX_LINE] if self.author is not None else ""
+
+    @property
+    def author_address(self) -> str:
+        """`local@domain` of the author, lower case; "" without."""
+        return self.author.spec.lower() if self.author is not None else ""
+
+    @property
+    def author_domain(self) -> str:
+        """Lower case; "" without."""
+        return self.author_address.rpartition("@")[2].rstrip(".")
+
+    @cached_property
+    def is_reply(self) -> bool:
+        """Answers something: names another message and says so in the subject."""
+        named = self.header.has(b"in-reply-to") or self.header.has(b"references")
+        return named and _REPLY.match(self.subject) is not None
+
+
+# Re: in the languages of the mail programs that translate it.
+_REPLY = re.compile(
+    r"\s*(?:re|aw|sv|vs|antw|odp|ynt|rv|res|ref|rif|atb|bls|回复|回覆|答复|відп|отв)\s*(?:\[\d+\]|\^\d+)?\s*[:：]",
+    re.I,
+)
+
+
+def read(message: bytes, header: Header) -> Document:
+    """Reads a message; never raises, whatever it holds."""
+    structure = scan(message)
+    senders = [entry for entry in parse(header.first(b"from")) if entry.is_mailbox]
+    document = Document(
+        header,
+        structure,
+        decode_words(header.first(b"subject")[: MAX_LINE * 12])[:MAX_LINE],
+        senders[0] if senders else None,
+        "",
+        Html(),
+        False,
+        types=[part.content_type for part in parts(structure)],
+    )
+    pieces: list[str] = []
+    for part in texts(message, structure, limit=MAX_TEXT_OCTETS):
+        if part.kind == "html":
+            pieces.append(_read_html(part.text, document))
+        else:
+            document.has_plain = document.has_plain or bool(part.text.strip())
+            pieces.append(part.text)
+            _add_urls(document, _URL.findall(part.text))
+    document.text = "\n".join(pieces)
+    return document
+
+
+def _add_urls(document: Document, urls: list[str]) -> None:
+    for url in urls[: MAX_URLS - len(document.urls)]:
+        document.urls.append(url)
+        found = _HOST.match(url)
+        if found is not None:
+            document.hosts.append(found[1].lower().rstrip("."))
+
+
+def _read_html(source: str, document: Document) -> str:
+    html = document.html
+    html.characters += len(source)
+    if source.count("<") - 2 * source.count("</") > MAX_OPEN_ELEMENTS:
+        _add_urls(document, _URL.findall(source))
+        return strip_html(source)
+    try:
+        tree = LexborHTMLParser(source)
+    except Exception:  # named adapter: selectolax documents nothing about what it may raise
+        return strip_html(source)
+    _count(tree, html)
+    _add_links(tree, document)
+    for node in tree.css("style, script, head, title, noscript"):
+        node.decompose()
+    return tree.body.text(separator=" ") if tree.body is not None else ""
+
+
+def _count(tree: LexborHTMLParser, html: Html) -> None:
+    for node in tree.css("img"):
+        html.images += 1
+        attributes = node.attributes
+        if attributes.get("width") in _TINY and attributes.get("height") in _TINY:
+            html.tiny_images += 1
+    html.forms += len(tree.css("form"))
+    html.scripts += len(tree.css("script"))
+    html.hidden += sum(
+        1 for node in tree.css("[style]") if _INVISIBLE.search(node.attributes.get("style") or "")
+    )
+
+
+def _add_links(tree: LexborHTMLParser, document: Document) -> None:
+    urls = []
+    for node in tree.css("a[href], area[href]")[:MAX_URLS]:
+        url = (node.attributes.get("href") or "").strip()[:MAX_URL_CHARACTERS]
+        if not url.lower().startswith(("http:", "https:", "//")):
+            continue
+        urls.append(url)
+        document.html.links += 1
+        shown = _HOST.match((node.text() or "").strip()[:200])
+        target = _HOST.match(url)
+        if shown is not None and target is not None and not _same_site(shown[1], target[1]):
+            document.html.mismatched_links += 1
+    _add_urls(document, urls)
+
+
+def _same_site(one: str, other: str) -> bool:
+    return one.lower().split(".")[-2:] == other.lower().split(".")[-2:]
+
+
+def is_ip_host(host: str) -> bool:
+    """A link that names no host: an address, plain or in disguise."""
+    return _IP_HOST.match(host) is not None
+
+
+def attachments(document: Document) -> Iterator[str]:
+    """Lower-case file names of the parts that have one."""
+    for part in parts(document.structure):
+        name = part.filename
+        if name:
+            yield name.lower()[-200:]

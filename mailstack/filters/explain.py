@@ -1,0 +1,61 @@
+"""What a verdict looks like in a message's header: ours alone, so programs may rely on it.
+
+`X-Mailstack-Verdict: class=ham; score=0.013; action=accept; reason=name:weight,...`, or
+`unfiltered; why=timeout`; and the X-Spam-* fields that many mail programs know.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from mailstack.model.verdict import AccountVerdict, FileInto, MessageVerdict, Reason
+
+#: More reasons than this help nobody; the largest stay.
+MAX_REASONS = 24
+
+_NAME = re.compile(r"[^a-z0-9_.-]")
+_WORDS = re.compile(r"[^ -~]")
+
+
+def verdict(message: MessageVerdict, account: AccountVerdict | None = None) -> str:
+    """The value of X-Mailstack-Verdict; one line, ASCII."""
+    if message.unfiltered:
+        return f"unfiltered; why={_WORDS.sub('?', message.unfiltered).replace(';', ',')[:120]}"
+    klass, score = (account.klass, account.score) if account is not None else (message.klass, message.score)
+    value = f"class={klass}; score={score:.3f}; action={_action(message, account)}"
+    found = reasons((*message.reasons, *(account.reasons if account is not None else ())))
+    return f"{value}; reason={found}" if found else value
+
+
+def _action(message: MessageVerdict, account: AccountVerdict | None) -> str:
+    if account is None:
+        return message.action
+    junk = account.klass == "spam" and any(isinstance(action, FileInto) for action in account.actions)
+    return "junk" if junk else "accept"
+
+
+def reasons(found: Iterable[Reason]) -> str:
+    """`name:weight,...`, the heaviest first."""
+    ordered = sorted(found, key=lambda reason: -abs(reason.weight))[:MAX_REASONS]
+    return ",".join(f"{_NAME.sub('_', r.name.lower())[:40]}:{r.weight:.2f}" for r in ordered)
+
+
+def headers(
+    message: MessageVerdict, account: AccountVerdict | None = None, *, required: float = 0.9
+) -> bytes:
+    """All our verdict fields for one stored copy, with CRLF.
+
+    Args:
+        required: the score from which mail is spam.
+    """
+    lines = [f"X-Mailstack-Verdict: {verdict(message, account)}"]
+    if not message.unfiltered:
+        klass, score = (message.klass, message.score) if account is None else (account.klass, account.score)
+        yes = klass == "spam"
+        lines += [
+            f"X-Spam-Flag: {'YES' if yes else 'NO'}",
+            f"X-Spam-Score: {score:.3f}",
+            f"X-Spam-Status: {'Yes' if yes else 'No'}, score={score:.3f} required={required:.2f}",
+        ]
+    return "".join(f"{line}\r\n" for line in lines).encode("ascii")
