@@ -40,10 +40,6 @@ COMMAND_OCTETS = 16_384
 BODY_OCTETS = 262_144
 #: Silence in the middle of a command.
 COMMAND_TIME_S = 300.0
-# What browsers send when a page makes them talk to a mail port (T63).
-_HTTP = frozenset(
-    (b"GET", b"POST", b"HEAD", b"PUT", b"DELETE", b"CONNECT", b"OPTIONS", b"TRACE", b"PATCH", b"PRI")
-)
 
 
 class PeerGone(Exception):
@@ -223,6 +219,16 @@ class Session:
         if expunge and view.gone:
             self.write(b"".join([b"* %d EXPUNGE\r\n" % number for number in view.drop_gone()]))
 
+    def _check_selected(self) -> Steps[None]:
+        """Something did not exist: if it was the selected folder, nothing makes sense any more."""
+        view = self.view
+        if view is None:
+            return
+        try:
+            yield from quick(lambda store: store.highest_modseq(view.folder_id))
+        except MailboxError:
+            raise HangUp("The selected mailbox was deleted") from None
+
     def _learn(self, view: View, highest: int) -> Steps[None]:
         since = view.modseq
 
@@ -325,7 +331,7 @@ class Session:
             entry = self._find(head, command)
             done = yield from entry.run(self, Cursor(command.wire, head.at))
             if entry.syncs:
-                yield from self.sync(expunge=entry.expunge)
+                yield from self._sync_after(entry)
             if done is not None:
                 self.write(status_line(head.tag, "OK", done.text, code=done.code))
             self._bad = 0 if self.account is not None else self._bad
@@ -338,15 +344,23 @@ class Session:
                 raise HangUp("Too many failed logins") from None
         except MailboxError as error:
             self.write(status_line(head.tag, "NO", error.text, code=error.code))
+            if error.code == "NONEXISTENT":
+                yield from self._check_selected()
         except TemporaryFailure as failure:
             self.write(status_line(head.tag, "NO", failure.why, code="UNAVAILABLE"))
         self._first = False
 
+    def _sync_after(self, entry: Entry) -> Steps[None]:
+        try:
+            yield from self.sync(expunge=entry.expunge)
+        except (MailboxError, TemporaryFailure):
+            # The command itself is done, and a NO would make the client do it again.
+            # What could not be looked up now is told after the next command.
+            pass
+
     def _find(self, head: Head, command: Command) -> Entry:
         entry = COMMANDS.get(head.name)
-        if self._first and (head.tag.upper() in _HTTP or (head.name and entry is None)):
-            raise HangUp("This is an IMAP server")
-        if self._first and not head.name and not _is_text(command.wire):
+        if self._first and entry is None and (head.tag != b"*" or not _is_text(command.wire)):
             raise HangUp("This is an IMAP server")
         if entry is None:
             raise Bad("There is no such command" if head.name else "Want a tag, a space and a command")
