@@ -122,6 +122,9 @@ class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         for key in _AT_LEAST_ONE:
             if getattr(self, key) < 1:
                 raise ConfigError(f"queue.{key}", "want 1 or more")
+        for key in _ABOVE_ZERO:
+            if getattr(self, key) <= 0:
+                raise ConfigError(f"queue.{key}", "want more than 0")
         for key in _NOT_NEGATIVE:
             if getattr(self, key) < 0:
                 raise ConfigError(f"queue.{key}", "may not be negative")
@@ -129,18 +132,14 @@ class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ConfigError("queue.relay_login", "want both relay_login and relay_password, or neither")
 
 
-_AT_LEAST_ONE = (
-    "max_recipients",
-    "max_addresses",
-    "max_sessions",
-    "messages_per_session",
+_AT_LEAST_ONE = ("max_recipients", "max_addresses", "max_sessions", "messages_per_session", "lease_s")
+_ABOVE_ZERO = (
     "connect_timeout_s",
     "command_timeout_s",
     "data_timeout_s",
     "block_timeout_s",
     "end_timeout_s",
     "quit_timeout_s",
-    "lease_s",
 )
 _NOT_NEGATIVE = (
     "bounce_give_up_after_s",

@@ -1,0 +1,351 @@
+"""One connection to one SMTP server: sockets, TLS, time limits and the body; no decisions.
+
+The dialog is `mailstack.smtp.client`; this moves its octets.  Replies are read by a
+protocol of our own, so that what came in clear before a TLS handshake is seen and never
+taken for something said under TLS (T4, L15).
+
+Standards: RFC 5321 section 4.5.3.2 (timeouts), RFC 3207.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import ssl
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Literal, cast
+
+from mailstack.delivery.options import QueueOptions
+from mailstack.delivery.remote import Host
+from mailstack.delivery.spool import Content
+from mailstack.model.reply import Reply
+from mailstack.smtp.client import ClientSession
+from mailstack.smtp.client_events import (
+    Answer,
+    Broken,
+    Done,
+    Event,
+    Ready,
+    SendBody,
+    StartTls,
+    TlsMode,
+    Transaction,
+)
+from mailstack.smtp.client_transaction import stuffed
+
+#: How TLS is tried with a host: limits, section 8, row "outbound".
+Grade = Literal["modern", "legacy", "clear"]
+
+HANDSHAKE_S = 30.0
+#: Octets held for the session before the server is made to wait.
+_MAX_HELD_OCTETS = 131_072
+_WRITE_OCTETS = 262_144
+
+
+class OpenFailed(Exception):
+    """No session with this host.
+
+    Attributes:
+        answer: why; concerns the host, not the message.
+        is_tls: the TLS handshake failed; without it the host may do.
+        was_connected: somebody answered the connection.
+    """
+
+    def __init__(self, answer: Answer, *, is_tls: bool = False, was_connected: bool = False) -> None:
+        super().__init__(str(answer.reply))
+        self.answer = answer
+        self.is_tls = is_tls
+        self.was_connected = was_connected
+
+
+@lru_cache(maxsize=2)
+def context_of(grade: Grade) -> ssl.SSLContext:
+    """An unverified context: opportunistic TLS protects from listeners, not from impostors (RFC 7435)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if grade == "legacy":
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    return context
+
+
+class _Wire(asyncio.Protocol):
+    """What comes in, held until it is asked for; and room to write."""
+
+    def __init__(self) -> None:
+        self.transport: asyncio.Transport | None = None
+        self.is_over = False
+        self.held = bytearray()
+        self._is_paused = False
+        self._heard = asyncio.Event()
+        self._room = asyncio.Event()
+        self._room.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        self.held += data
+        self._heard.set()
+        if len(self.held) > _MAX_HELD_OCTETS and not self._is_paused and self.transport is not None:
+            self._is_paused = True
+            self.transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        self._end()
+        return False
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._end()
+
+    def pause_writing(self) -> None:
+        self._room.clear()
+
+    def resume_writing(self) -> None:
+        self._room.set()
+
+    def _end(self) -> None:
+        self.is_over = True
+        self._heard.set()
+        self._room.set()
+
+    async def read(self) -> bytes:
+        """Octets; b"" once, and for ever, when there are no more."""
+        await self.wait()
+        data = bytes(self.held)
+        self.held.clear()
+        if self._is_paused and self.transport is not None and not self.is_over:
+            self._is_paused = False
+            self.transport.resume_reading()
+        return data
+
+    async def wait(self) -> None:
+        """Returns when there is something to read, or never will be."""
+        while not self.held and not self.is_over:
+            self._heard.clear()
+            await self._heard.wait()
+
+    async def drain(self) -> None:
+        """Returns when there is room to write, or nobody to write to."""
+        await self._room.wait()
+
+
+class Connection:
+    """An open session with one host.
+
+    Attributes:
+        host: whom we talk to.
+        tls: version and cipher; "" in clear.
+        sent: messages begun over it.
+    """
+
+    def __init__(self, host: Host, session: ClientSession, wire: _Wire, options: QueueOptions) -> None:
+        self.host = host
+        self.tls = ""
+        self.sent = 0
+        self._session = session
+        self._wire = wire
+        self._options = options
+        self._limits = {
+            "command": options.command_timeout_s,
+            "data": options.data_timeout_s,
+            "end": options.end_timeout_s,
+            "quit": options.quit_timeout_s,
+        }
+
+    @property
+    def is_usable(self) -> bool:
+        """True while another message may be sent: nothing was heard that nobody asked for."""
+        return self._session.is_ready and not self._wire.is_over and not self._wire.held
+
+    async def start(self, grade: Grade) -> None:
+        """Greeting to Ready.
+
+        Raises:
+            OpenFailed: no session; the connection is closed.
+        """
+        while True:
+            event = await self._next_event()
+            if isinstance(event, Ready):
+                return
+            if isinstance(event, StartTls):
+                await self._start_tls(grade)
+            elif isinstance(event, Broken):
+                self.abort()
+                raise OpenFailed(event.answer, was_connected=True)
+
+    async def deliver(self, transaction: Transaction, content: Content) -> Done:
+        """Sends one message; only while usable."""
+        self.sent += 1
+        self._session.send(transaction)
+        while True:
+            event = await self._next_event()
+            if isinstance(event, Done):
+                await self._settle()
+                return event
+            if isinstance(event, SendBody):
+                await self._send_body(content)
+            assert event is not None, "every message is answered"
+
+    async def quit(self) -> None:
+        """Says goodbye and closes; the answer is waited for, and does not matter."""
+        self._session.quit()
+        while not self._session.closed:
+            await self._next_event()
+        self._write(self._session.data_to_send())
+        if self._wire.transport is not None:
+            self._wire.transport.close()
+
+    def abort(self) -> None:
+        """Closes at once, with whatever the session still wanted to say."""
+        if self._wire.transport is not None:
+            self._write(self._session.data_to_send())
+            self._wire.transport.close()
+
+    async def wait_until_heard(self) -> None:
+        """Returns when an idle server says something or leaves: the connection is of no more use."""
+        await self._wire.wait()
+
+    # -- inside -------------------------------------------------------------------------
+
+    async def _next_event(self) -> Event | None:
+        """The next event; None only when the session is closed without one."""
+        while (event := self._session.next_event()) is None:
+            self._write(self._session.data_to_send())
+            if self._session.closed:
+                return None
+            limit_s = self._limits.get(self._session.wait, self._options.command_timeout_s)
+            try:
+                async with asyncio.timeout(limit_s):
+                    data = await self._wire.read()
+            except TimeoutError:
+                self._session.fail(f"No answer from {self.host} within {limit_s:.0f} s")
+            else:
+                self._session.receive(data)
+        self._write(self._session.data_to_send())
+        return event
+
+    async def _settle(self) -> None:
+        """After a message: waits for the answer to RSET, when there is one to come."""
+        while not self._session.is_ready and not self._session.closed:
+            await self._next_event()
+        while self._session.next_event() is not None:
+            pass
+        if self._session.closed:
+            self.abort()
+
+    def _write(self, data: bytes) -> None:
+        if data and self._wire.transport is not None and not self._wire.is_over:
+            self._wire.transport.write(data)
+
+    async def _start_tls(self, grade: Grade) -> None:
+        if self._wire.held:
+            # L15: said in clear after 220; the session breaks on it.
+            self._session.receive(await self._wire.read())
+            return
+        assert self._wire.transport is not None
+        try:
+            transport = await asyncio.get_running_loop().start_tls(
+                self._wire.transport,
+                self._wire,
+                context_of(grade),
+                server_hostname=_server_name(self.host),
+                ssl_handshake_timeout=HANDSHAKE_S,
+            )
+        except (OSError, TimeoutError) as error:
+            self.abort()
+            reply = Reply(451, "7.5", f"The TLS handshake with {self.host} failed: {_why(error)}")
+            answer = Answer(reply, "starttls", is_ours=True)
+            raise OpenFailed(answer, is_tls=True, was_connected=True) from error
+        if transport is None:
+            raise OpenFailed(Answer(Reply(451, "4.2", "The connection broke"), "starttls"), is_tls=True)
+        self._wire.transport = transport
+        secured = transport.get_extra_info("ssl_object")
+        cipher = secured.cipher()
+        self.tls = f"{secured.version()} {cipher[0] if cipher else ''}".strip()
+        self._session.tls_done()
+
+    async def _send_body(self, content: Content) -> None:
+        """Writes the message; stops early when the server has gone or stops reading."""
+        blocks = stuffed(content.chunks())
+        try:
+            while (block := await _next_block(blocks, content)) is not None:
+                for start in range(0, len(block), _WRITE_OCTETS):
+                    self._write(block[start : start + _WRITE_OCTETS])
+                    async with asyncio.timeout(self._options.block_timeout_s):
+                        await self._wire.drain()
+                if self._wire.is_over:
+                    return
+        except TimeoutError:
+            self._session.fail(f"{self.host} stopped taking the message")
+            return
+        self._session.body_done()
+
+
+async def _next_block(blocks: Iterator[bytes], content: Content) -> bytes | None:
+    if content.data is not None:
+        return next(blocks, None)
+    return await asyncio.to_thread(next, blocks, None)
+
+
+async def connect(
+    host: Host, *, helo: str, options: QueueOptions, grade: Grade = "modern", with_login: bool = False
+) -> Connection:
+    """Opens a session with a host.
+
+    Args:
+        helo: our full name.
+        grade: how TLS is done when the server offers it.
+        with_login: use the configured login.
+
+    Raises:
+        OpenFailed: no session.
+    """
+    mode: TlsMode = "none" if grade == "clear" else options.tls
+    session = ClientSession(
+        helo=helo,
+        tls=mode,
+        login=options.relay_login if with_login else "",
+        password=options.relay_password if with_login else "",
+    )
+    wire = _Wire()
+    try:
+        async with asyncio.timeout(options.connect_timeout_s):
+            await asyncio.get_running_loop().create_connection(lambda: wire, host.ip, host.port)
+    except TimeoutError as error:
+        reply = Reply(451, "4.1", f"No answer from {host} within {options.connect_timeout_s:.0f} s")
+        raise OpenFailed(Answer(reply, "greeting", is_ours=True)) from error
+    except OSError as error:
+        reply = Reply(451, "4.1", f"No connection to {host} port {host.port}: {_why(error)}")
+        raise OpenFailed(Answer(reply, "greeting", is_ours=True)) from error
+    connection = Connection(host, session, wire, options)
+    try:
+        await connection.start(grade)
+    except BaseException:
+        connection.abort()
+        raise
+    return connection
+
+
+def _server_name(host: Host) -> str:
+    """For SNI; an address where there is no name (then none is sent)."""
+    name = host.name.strip("[]")
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        # What the codec cannot encode would raise deep inside ssl.
+        is_name = name.isascii() and all(0 < len(label) < 64 for label in name.split("."))
+        return name if is_name else host.ip
+    return host.ip
+
+
+def _why(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "TLS error").lower().replace("_", " ")
+    if isinstance(error, OSError) and error.errno:
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__

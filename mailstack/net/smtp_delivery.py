@@ -1,0 +1,355 @@
+"""Brings one message to the hosts of one destination: which hosts, which TLS, which connection.
+
+Hosts are tried in order until every recipient has a final answer; connections that are
+still good are kept for the next message to the same destination.
+
+Standards: RFC 5321 sections 4.5.4.1 and 5.1, RFC 7504 (521).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from mailstack.delivery.entry import Entry
+from mailstack.delivery.options import QueueOptions
+from mailstack.delivery.remote import Host, Hosts, NoHost, Self, find_hosts, next_hop
+from mailstack.delivery.spool import Content
+from mailstack.model.dns import Lookup
+from mailstack.model.reply import Reply
+from mailstack.net.resolver import DnsSource, run_check
+from mailstack.net.smtp_client import Connection, Grade, OpenFailed, connect
+from mailstack.smtp.client_events import Answer, Done, OutgoingRecipient, Transaction
+
+#: How long we remember that TLS does not work with a host.
+TLS_MEMORY_S = 600.0
+MAX_TLS_MEMORY = 1_000
+MAX_IDLE = 100
+_WORSE: dict[Grade, Grade] = {"modern": "legacy", "legacy": "clear"}
+#: RFC 5321 section 4.5.3.1.10: 452 for too many recipients; old servers say 552.
+_TOO_MANY = ((452, "5.3"), (552, "5.3"))
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """What became of one recipient.
+
+    Attributes:
+        host: who said so, `name[ip]`; "" when nobody was asked.
+        relays_report: the host reports success to the sender itself (RFC 3461).
+    """
+
+    answer: Answer
+    host: str = ""
+    tls: str = ""
+    relays_report: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One attempt for one destination.
+
+    Attributes:
+        recipients: in the order of the entry's.
+        is_dead: no host could be talked to at all.
+        wants_rest: a host asked us to slow down (421, or 4.7.x).
+    """
+
+    recipients: tuple[Tried, ...]
+    is_dead: bool
+    wants_rest: bool
+
+
+class SmtpDelivery:
+    """Deliveries of one process.  Belongs to one event loop."""
+
+    def __init__(
+        self,
+        options: QueueOptions,
+        *,
+        helo: str,
+        dns: DnsSource,
+        chance: Callable[[], float],
+    ) -> None:
+        """Nothing happens before `deliver`.
+
+        Args:
+            helo: our full name, in EHLO and against loops.
+            chance: 0 to 1; shuffles hosts of equal preference.
+        """
+        self._options = options
+        self._helo = helo
+        self._dns = dns
+        self._me = Self({helo.lower(), "localhost"}, has_address, chance)
+        self._idle = _Idle(options)
+        self._grades: OrderedDict[tuple[str, int], tuple[Grade, float]] = OrderedDict()
+
+    async def close(self) -> None:
+        """Says goodbye to idle hosts."""
+        await self._idle.close()
+
+    async def deliver(self, entry: Entry, content: Content) -> Trial:
+        """Tries to deliver a message to the recipients of an entry; never raises for the far side."""
+        domain = entry.recipients[0].destination
+        attempt = _Attempt(self, entry, content)
+        key = next_hop(domain, self._options)
+        idle = self._idle.take(key)
+        used = idle.host if idle is not None and await attempt.use(idle, key) else None
+        if attempt.is_complete:
+            return attempt.trial()
+        found = await self._find(domain)
+        if isinstance(found, Hosts):
+            await self._try_hosts(attempt, found, key, used)
+        elif used is None:
+            attempt.give_all(Tried(Answer(found.reply, "check", is_ours=True)))
+        return attempt.trial()
+
+    async def _find(self, domain: str) -> Hosts | NoHost:
+        def check(lookup: Lookup) -> Hosts | NoHost:
+            return find_hosts(domain, lookup, self._options, self._me)
+
+        return await run_check(check, self._dns, budget=self._dns.new_budget())
+
+    async def _try_hosts(self, attempt: _Attempt, found: Hosts, key: str, used: Host | None) -> None:
+        """Every host at most once in one attempt, `used` included."""
+        sessions = int(used is not None)
+        for host in found.hosts:
+            if attempt.is_complete or sessions >= self._options.max_sessions:
+                return
+            if used is not None and (host.ip, host.port) == (used.ip, used.port):
+                continue
+            try:
+                connection = await self._open(host, with_login=found.is_relay)
+            except OpenFailed as error:
+                attempt.note_refused(host, error)
+                sessions += error.was_connected
+            else:
+                sessions += 1
+                await attempt.use(connection, key)
+
+    async def _open(self, host: Host, *, with_login: bool) -> Connection:
+        """A session, with the best TLS the host manages (L13)."""
+        grade = self._grade_of(host)
+        while True:
+            try:
+                return await connect(
+                    host, helo=self._helo, options=self._options, grade=grade, with_login=with_login
+                )
+            except OpenFailed as error:
+                worse = _WORSE.get(grade)
+                if not error.is_tls or worse is None or (worse == "clear" and self._options.tls == "require"):
+                    raise
+                grade = worse
+                self._remember(host, grade)
+
+    def _grade_of(self, host: Host) -> Grade:
+        grade, until = self._grades.get((host.ip, host.port), ("modern", 0.0))
+        if until < asyncio.get_running_loop().time() or (grade == "clear" and self._options.tls == "require"):
+            return "modern"
+        return grade
+
+    def _remember(self, host: Host, grade: Grade) -> None:
+        until = asyncio.get_running_loop().time() + TLS_MEMORY_S
+        self._grades[(host.ip, host.port)] = (grade, until)
+        while len(self._grades) > MAX_TLS_MEMORY:
+            self._grades.popitem(last=False)
+
+    def keep(self, connection: Connection, key: str) -> None:
+        """A connection that is still good waits for the next message, or is closed."""
+        self._idle.put(connection, key)
+
+    def transaction(self, entry: Entry, numbers: Sequence[int]) -> Transaction:
+        """The message as it goes over the wire to some of its recipients."""
+        facts = entry.facts
+        chosen = [entry.recipients[n] for n in numbers]
+        return Transaction(
+            sender=facts.sender,
+            recipients=tuple(OutgoingRecipient(r.address, r.notify, r.orcpt) for r in chosen),
+            size_octets=facts.size_octets,
+            has_8bit=facts.has_8bit,
+            needs_utf8=facts.smtputf8 and facts.has_8bit_header,
+            # RFC 3461 section 6.1: not for reports.
+            ret="" if facts.kind == "dsn" else facts.ret,
+            envid=facts.envid,
+            send_8bit=self._options.eight_bit == "send",
+        )
+
+
+class _Attempt:
+    """The answers of one attempt, as they come in."""
+
+    def __init__(self, delivery: SmtpDelivery, entry: Entry, content: Content) -> None:
+        self._delivery = delivery
+        self._entry = entry
+        self._content = content
+        self._tried: list[Tried | None] = [None] * len(entry.recipients)
+        self._open = list(range(len(entry.recipients)))
+        self._was_heard = False
+        self._wants_rest = False
+        self._refusals: list[Reply] = []
+
+    @property
+    def is_complete(self) -> bool:
+        """Nobody is left to try."""
+        return not self._open
+
+    def trial(self) -> Trial:
+        """The result; whoever was never answered gets the last host's refusal."""
+        missing = Tried(Answer(Reply(451, "4.1", "No host could be reached"), "greeting", is_ours=True))
+        recipients = tuple(_for_now(tried or missing, self._refusals) for tried in self._tried)
+        return Trial(recipients, is_dead=not self._was_heard, wants_rest=self._wants_rest)
+
+    def give_all(self, tried: Tried) -> None:
+        """The same for everybody still open."""
+        for number in self._open:
+            self._tried[number] = tried
+        self._open = []
+
+    def note_refused(self, host: Host, error: OpenFailed) -> None:
+        """A host that gives no session: the next one may."""
+        reply = error.answer.reply
+        self._refusals.append(reply)
+        self._wants_rest |= reply.code == 421 or (reply.is_temporary and reply.status.startswith("7."))
+        for number in self._open:
+            self._tried[number] = Tried(error.answer, str(host))
+
+    async def use(self, connection: Connection, key: str) -> bool:
+        """Sends to everybody still open; False when the connection had died while it was idle."""
+        is_reused = connection.sent > 0
+        while self._open and connection.is_usable:
+            numbers = list(self._open)
+            done = await connection.deliver(self._delivery.transaction(self._entry, numbers), self._content)
+            if is_reused and _is_stale(done):
+                connection.abort()
+                return False
+            is_reused = False
+            if not self._note(connection, numbers, done):
+                break
+        self._delivery.keep(connection, key)
+        return True
+
+    def _note(self, connection: Connection, numbers: list[int], done: Done) -> bool:
+        """Takes the answers; True when the same connection should be used once more."""
+        self._was_heard = True
+        accepted = any(answer.reply.code < 300 for answer in done.answers)
+        again = False
+        for number, answer in zip(numbers, done.answers, strict=True):
+            reply = answer.reply
+            self._tried[number] = Tried(
+                answer,
+                "" if answer.stage == "check" and answer.is_ours else str(connection.host),
+                connection.tls,
+                done.relays_reports,
+            )
+            self._wants_rest |= reply.code == 421 or (reply.is_temporary and reply.status.startswith("7."))
+            if accepted and answer.stage == "rcpt" and (reply.code, reply.status) in _TOO_MANY:
+                again = True
+            elif not reply.is_temporary or answer.is_possible_duplicate:
+                self._open.remove(number)
+        if again:
+            self._open = [n for n, a in zip(numbers, done.answers, strict=True) if _is_too_many(a)]
+        return again
+
+
+def _is_too_many(answer: Answer) -> bool:
+    return answer.stage == "rcpt" and (answer.reply.code, answer.reply.status) in _TOO_MANY
+
+
+def _is_stale(done: Done) -> bool:
+    """The server had left before it answered anything: a new connection is no second try."""
+    return all(
+        answer.stage == "mail"
+        and (answer.is_ours or answer.reply.code == 421)
+        and not answer.is_possible_duplicate
+        for answer in done.answers
+    )
+
+
+def _for_now(tried: Tried, refusals: Sequence[Reply]) -> Tried:
+    """A host's refusal to talk concerns the host; the message waits (Q2).
+
+    Unless every host says that it never takes mail: RFC 7504 section 4.
+    """
+    reply = tried.answer.reply
+    if reply.is_temporary or reply.code < 400 or tried.answer.stage not in ("greeting", "ehlo"):
+        return tried
+    if refusals and all(one.code == 521 for one in refusals):
+        return replace(tried, answer=replace(tried.answer, reply=Reply(556, "1.10", reply.text)))
+    text = f"The server refuses to talk to us: {reply.code} {reply.text}"
+    return replace(tried, answer=replace(tried.answer, reply=Reply(451, reply.status or "3.2", text)))
+
+
+class _Idle:
+    """Connections that wait for another message, by destination."""
+
+    def __init__(self, options: QueueOptions) -> None:
+        self._options = options
+        self._kept: dict[Connection, tuple[str, asyncio.Task[None]]] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+
+    def take(self, key: str) -> Connection | None:
+        """One that is still good."""
+        for connection, (kept_key, task) in list(self._kept.items()):
+            if kept_key == key:
+                del self._kept[connection]
+                task.cancel()
+                if connection.is_usable:
+                    return connection
+                connection.abort()
+        return None
+
+    def put(self, connection: Connection, key: str) -> None:
+        """Keeps it for a while, or says goodbye."""
+        if not connection.is_usable:
+            connection.abort()
+            return
+        is_full = len(self._kept) >= MAX_IDLE
+        if (
+            is_full
+            or connection.sent >= self._options.messages_per_session
+            or not self._options.session_idle_s
+        ):
+            self._leave(connection)
+            return
+        task = asyncio.get_running_loop().create_task(self._watch(connection))
+        self._kept[connection] = (key, task)
+
+    async def _watch(self, connection: Connection) -> None:
+        try:
+            async with asyncio.timeout(self._options.session_idle_s):
+                await connection.wait_until_heard()
+        except TimeoutError:
+            self._kept.pop(connection, None)
+            await connection.quit()
+            return
+        self._kept.pop(connection, None)
+        connection.abort()
+
+    def _leave(self, connection: Connection) -> None:
+        task = asyncio.get_running_loop().create_task(connection.quit())
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    async def close(self) -> None:
+        """Says goodbye to all of them, without waiting long."""
+        for connection, (_, task) in self._kept.items():
+            task.cancel()
+            self._leave(connection)
+        self._kept.clear()
+        if self._leaving:
+            await asyncio.wait(set(self._leaving), timeout=1.0)
+
+
+def has_address(ip: str) -> bool:
+    """True when an IP address belongs to this machine."""
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    try:
+        # Connecting a datagram socket sends nothing; it only asks the routing table.
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((ip, 9))
+            return str(probe.getsockname()[0]) == ip
+    except OSError:
+        return False
