@@ -27,8 +27,8 @@ def message(number: int, size_octets: int, sender: str, to: str) -> bytes:
     """A plain message of about that size, dot-stuffed by construction."""
     head = (
         f"From: Bench <{sender}>\r\nTo: <{to}>\r\nSubject: Bench message {number}\r\n"
-        f"Date: Sun, 22 Nov 2026 10:00:00 +0000\r\nMessage-ID: <bench-{number}-{time.time_ns()}@client.example>\r\n"
-        "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+        f"Date: Sun, 22 Nov 2026 10:00:00 +0000\r\nMessage-ID: <bench-{number}-{time.time_ns()}@x.example>"
+        "\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
     ).encode()
     lines = max(1, (size_octets - len(head)) // len(LINE))
     return head + LINE * lines

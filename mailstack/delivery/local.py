@@ -8,6 +8,7 @@ Standards: RFC 5228 section 2.10.1 (actions), RFC 5321 section 4.4 (Return-Path)
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -160,3 +161,32 @@ def _one(store_: AccountStore, job: Job, message: NewMessage, place: _Place) -> 
             continue
         return Copy(done.folder, done.uid, place.action.lower(), done.again)
     raise AssertionError("INBOX was tried")
+
+
+def dump_retry(number: int, received_at: float, actions: Sequence[Keep | FileInto]) -> str:
+    """What a later attempt needs to do exactly what this one could not; opaque text."""
+    wanted = [
+        [type(a).__name__, a.mailbox, list(a.flags), isinstance(a, FileInto) and a.create] for a in actions
+    ]
+    return json.dumps({"number": number, "received_at": received_at, "actions": wanted})
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A `dump_retry` read back."""
+
+    number: int
+    received_at: float
+    actions: tuple[Keep | FileInto, ...]
+
+
+def load_retry(detail: str, *, received_at: float) -> Retry:
+    """Reads it back; anything else (a report to a local address has none) means INBOX."""
+    if not detail:
+        return Retry(1, received_at, (Keep(),))
+    read = json.loads(detail)
+    actions = tuple(
+        FileInto(mailbox, tuple(flags), create) if kind == "FileInto" else Keep(mailbox, tuple(flags))
+        for kind, mailbox, flags, create in read["actions"]
+    )
+    return Retry(int(read["number"]), float(read["received_at"]), actions)

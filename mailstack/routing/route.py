@@ -104,7 +104,7 @@ def route(address: Address, directory: DirectoryReader, facts: Facts) -> Route:
         return _srs(home, facts)
     found = directory.find(home) or _plus(home, directory)
     if found is not None:
-        return _found(found, address, facts)
+        return _found(found, address, directory, facts)
     return _unknown(address, home, domain, directory, facts)
 
 
@@ -179,12 +179,14 @@ def _plus(address: Address, directory: DirectoryReader) -> Account | Alias | Gon
     return directory.find(replace(address, local=base))
 
 
-def _found(found: Account | Alias | Gone, original: Address, facts: Facts) -> Route:
+def _found(
+    found: Account | Alias | Gone, original: Address, directory: DirectoryReader, facts: Facts
+) -> Route:
     match found:
         case Account():
             return _account(found, original)
         case Alias():
-            return _alias(found, original, facts)
+            return _alias(found, original, directory, facts)
         case Gone():
             return Refuse(Reply(550, "1.1", f"{original} does not exist any more"), "gone")
         case _:
@@ -201,23 +203,27 @@ def _account(account: Account, original: Address) -> Route:
     return Local(account, original)
 
 
-def _alias(alias: Alias, original: Address, facts: Facts) -> Route:
+def _alias(alias: Alias, original: Address, directory: DirectoryReader, facts: Facts) -> Route:
     if alias.expires_at is not None and alias.expires_at <= facts.now:
         return Refuse(Reply(550, "1.1", f"{original} has expired"), "expired")
-    if not facts.trusted and not _may_post(alias, facts):
+    if not facts.trusted and not _may_post(alias, directory, facts):
         return Refuse(Reply(550, "7.1", f"You may not post to {original}"), "posters")
     return Expand(alias, original)
 
 
-def _may_post(alias: Alias, facts: Facts) -> bool:
+def _may_post(alias: Alias, directory: DirectoryReader, facts: Facts) -> bool:
+    if alias.posters == "all":
+        return True
     sender = facts.login.address if facts.login is not None else facts.sender
+    if sender is None or (facts.login is None and directory.domain(sender.domain) is not None):
+        return False  # whoever claims an address of ours logs in
     match alias.posters:
-        case "all":
-            return True
         case "domain":
-            return sender is not None and sender.domain == alias.address.domain
-        case "members" | "listed":
-            return sender is not None and sender.key in {_key(target) for target in alias.targets}
+            return sender.domain == alias.address.domain
+        case "members":
+            return sender.key in {_key(target) for target in alias.targets}
+        case "listed":
+            return sender.key in {_key(poster) for poster in alias.listed}
         case _:
             assert_never(alias.posters)
 

@@ -176,10 +176,21 @@ def test_an_srs_address_takes_bounces_only(directory: MemoryDirectory) -> None:
 
 
 def test_group_members_may_post(directory: MemoryDirectory) -> None:
-    found = route(
-        Address.parse("team@us.example"), directory, Facts(sender=Address.parse("alice@us.example"), now=NOW)
-    )
-    assert isinstance(found, Expand)
+    alice = directory.find(Address.parse("alice@us.example"))
+    assert isinstance(to("team@us.example", directory, login=alice), Expand)
+
+
+def test_an_address_of_ours_without_login_may_not_post(directory: MemoryDirectory) -> None:
+    forged = Facts(sender=Address.parse("alice@us.example"), now=NOW)
+    found = route(Address.parse("team@us.example"), directory, forged)
+    assert isinstance(found, Refuse)
+
+
+@pytest.mark.parametrize(("sender", "allowed"), [("x@far.example", True), ("y@far.example", False)])
+def test_listed_senders_may_post(directory: MemoryDirectory, sender: str, allowed: bool) -> None:
+    directory.add_alias("news@us.example", "alice@us.example", posters="listed", listed=("x@far.example",))
+    found = route(Address.parse("news@us.example"), directory, Facts(Address.parse(sender), NOW))
+    assert isinstance(found, Expand) is allowed
 
 
 def test_a_short_srs_address_stands_for_the_sender_in_the_table(directory: MemoryDirectory) -> None:
