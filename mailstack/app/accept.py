@@ -1,0 +1,241 @@
+"""What the SMTP front end asks: who is it, is this recipient ours, take this message.
+
+Implements `net.smtp_server.Acceptor` for one worker process.  Everything that blocks
+(hashing, fsync, SQLite writes) runs in pools of threads; directory reads are a few
+microseconds and run on the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mailstack.app.mail import Services
+from mailstack.app.transaction import Transaction
+from mailstack.delivery.queue import Queue
+from mailstack.directory import Directory
+from mailstack.mailbox import MailStore
+from mailstack.model.address import Address
+from mailstack.model.directory import Account
+from mailstack.model.envelope import Body, Client, Envelope
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.reply import Reply
+from mailstack.net.filter_client import FilterClient
+from mailstack.net.resolver import Resolver
+from mailstack.routing.route import Expand, Facts, Local, Refuse, Remote, route
+from mailstack.smtp.policy import sender as sender_policy
+from mailstack.state.senders import LongSenders
+
+if TYPE_CHECKING:
+    from mailstack.app.daemon import Context
+
+#: Deliveries that may wait for the disk at the same time in one worker.
+DISK_THREADS = 16
+#: Hashes beyond this many waiting are answered "try again" (limits, section 7).
+MAX_WAITING_LOGINS = 64
+#: How long an answer "its MX points here" is believed, in seconds.
+MX_HERE_S = 300.0
+
+_ALPHABET = "0123456789abcdefghijklmnopqrstuv"
+_log = logging.getLogger(__name__)
+
+
+def make_id(now: float, random: bytes) -> str:
+    """An accept id: 9 characters of milliseconds, 8 of randomness; sorts by time.
+
+    Args:
+        now: Unix seconds.
+        random: 5 octets.
+    """
+    number = int(now * 1000) << 40 | int.from_bytes(random[:5], "big")
+    return "".join(_ALPHABET[number >> shift & 31] for shift in range(80, -1, -5))
+
+
+class AcceptService:
+    """The acceptor of one smtp worker."""
+
+    def __init__(self, context: Context) -> None:
+        config, paths = context.config, context.paths
+        self._context = context
+        self._config = config
+        self._disk = ThreadPoolExecutor(DISK_THREADS, "disk")
+        self._hashing = ThreadPoolExecutor(os.cpu_count() or 1, "login")
+        self._waiting_logins = 0
+        self._directory = Directory(paths, options=config.auth)
+        self._resolver = Resolver(config.dns)
+        self._mx_here: dict[str, tuple[float, bool]] = {}
+        self._postmaster = Address.parse(config.server.postmaster) if config.server.postmaster else None
+        self._services = Services(
+            config=config,
+            directory=self._directory,
+            store=MailStore(
+                paths.mail, now=context.now, random_bytes=context.random_bytes, options=config.mailbox
+            ),
+            queue=Queue(paths, now=context.now, random_bytes=context.random_bytes, options=config.queue),
+            filter=FilterClient(paths.filter_socket, budget_s=config.filter.budget_s),
+            maillog=context.maillog,
+            bus=context.bus,
+            long_senders=LongSenders(paths.state_db),
+            disk=self._disk,
+            new_id=self.new_id,
+            fatal=context.fatal,
+        )
+
+    def now(self) -> float:
+        """Unix seconds."""
+        return self._context.now()
+
+    def new_id(self) -> str:
+        """A fresh accept id."""
+        return make_id(self._context.now(), self._context.random_bytes(5))
+
+    async def authenticate(self, client: Client, login: str, password: str) -> Account | Reply:
+        """Checks a login; the same words and time for unknown users and wrong passwords."""
+        if self._waiting_logins >= MAX_WAITING_LOGINS:
+            return Reply(454, "7.0", "Too many logins at the moment; try again in a minute")
+        self._waiting_logins += 1
+        try:
+            account = await asyncio.get_running_loop().run_in_executor(
+                self._hashing, partial(self._directory.authenticate, login, password, protocol="smtp")
+            )
+        except TemporaryFailure as error:
+            _log.error("login: %s", error.why)
+            return Reply(454, "7.0", "Logins cannot be checked at the moment; try again later")
+        finally:
+            self._waiting_logins -= 1
+        if account is None:
+            return Reply(535, "7.8", "User name or password is wrong (the user name is the full address)")
+        return account
+
+    def check_sender(self, account: Account, sender: Address | None) -> Reply | None:
+        """The envelope sender must belong to the login; None when it does."""
+        return sender_policy.check_envelope(
+            account, sender, may_send_as=lambda address: self._directory.may_send_as(account, address)
+        )
+
+    async def check_recipient(
+        self, client: Client, account: Account | None, sender: Address | None, recipient: Address
+    ) -> Reply:
+        """Routes one recipient: 250 or why not."""
+        try:
+            facts = await self._facts(account, sender, [recipient])
+            found = route(recipient, self._directory, facts)
+            match found:
+                case Refuse():
+                    return found.reply
+                case Local():
+                    return await self._check_quota(found.account) or _recipient_ok(recipient)
+                case Expand() | Remote():
+                    return _recipient_ok(recipient)
+        except TemporaryFailure as error:
+            _log.error("recipient check: %s", error.why)
+            return Reply(451, error.status, "Addresses cannot be checked at the moment; try again later")
+
+    async def accept(self, envelope: Envelope, body: Body, account: Account | None) -> Reply:
+        """The whole end of DATA: never raises; the reply says what became of it."""
+        try:
+            addresses = [recipient.address for recipient in envelope.recipients]
+            facts = await self._facts(account, envelope.reverse_path, addresses)
+            return await Transaction(self._services, envelope, body, account=account, facts=facts).run()
+        except TemporaryFailure as error:
+            if error.fatal:
+                self._context.fatal(error.why)
+            return self._not_now(envelope, error.why, error.status)
+        except OSError as error:
+            return self._not_now(envelope, f"{error.strerror or error}", "3.0")
+        except Exception:
+            _log.exception("accepting %s", envelope.accept_id)
+            return self._not_now(envelope, "an error of ours, see the daemon's log", "3.0")
+
+    async def close(self) -> None:
+        """Ends the pools; what is being delivered is finished first."""
+        await asyncio.to_thread(self._disk.shutdown)
+        await asyncio.to_thread(self._hashing.shutdown)
+        await self._services.filter.close()
+        await self._resolver.close()
+        self._services.store.close()
+        self._services.queue.close()
+        self._services.long_senders.close()
+        self._directory.close()
+
+    def _not_now(self, envelope: Envelope, why: str, status: str) -> Reply:
+        reply = Reply(
+            451,
+            status,
+            f"The message cannot be taken at the moment; try again later (id={envelope.accept_id})",
+        )
+        if status == "3.1":
+            reply = Reply(
+                452, "3.1", f"There is no space for the message; try again later (id={envelope.accept_id})"
+            )
+        self._context.maillog.refused(
+            envelope.accept_id,
+            peer=envelope.client.ip,
+            at="end",
+            check="local_error",
+            code=reply.code,
+            status=f"{reply.code // 100}.{reply.status}",
+            why=why,
+            sender=envelope.sender,
+            login=envelope.client.login,
+            to=",".join(str(r.address) for r in envelope.recipients[:5]),
+        )
+        return reply
+
+    async def _check_quota(self, account: Account) -> Reply | None:
+        if account.quota_octets is None:
+            return None
+        store = self._services.store.account(account.address, account.quota_octets)
+        used, limit = await asyncio.get_running_loop().run_in_executor(self._disk, store.quota)
+        if limit is not None and used >= limit:
+            return Reply(452, "2.2", f"The mailbox of {account.address} is full; try again later")
+        return None
+
+    async def _facts(
+        self, account: Account | None, sender: Address | None, recipients: list[Address]
+    ) -> Facts:
+        facts = Facts(
+            sender=sender,
+            now=self.now(),
+            login=account,
+            postmaster=self._postmaster,
+            srs_secrets=self._directory.srs_secrets(),
+            srs_valid_days=self._config.srs.valid_days,
+            long_sender=self._services.long_senders.find,
+        )
+        following = {
+            domain.name
+            for address in recipients
+            if address.domain and (domain := self._directory.domain(address.domain)) is not None
+            if domain.inbound == "follow-mx"
+        }
+        if not following:
+            return facts
+        return replace(facts, mx_here={name: await self._is_mx_here(name) for name in following})
+
+    async def _is_mx_here(self, domain: str) -> bool:
+        """True when the domain's MX names this host; without an answer what was true last, else True."""
+        known = self._mx_here.get(domain)
+        if known is not None and known[0] > self.now():
+            return known[1]
+        answer = await self._resolver.lookup(domain, "MX")
+        if answer.status == "temperror":
+            return known[1] if known is not None else True
+        hosts = {str(record[1]) for record in answer.records if isinstance(record, tuple)}
+        here = self._config.hostname in hosts
+        self._mx_here[domain] = (self.now() + MX_HERE_S, here)
+        return here
+
+
+def _recipient_ok(recipient: Address) -> Reply:
+    return Reply(250, "1.5", f"{recipient} ok")
+
+
+def build(context: Context) -> AcceptService:
+    """The acceptor of this worker."""
+    return AcceptService(context)

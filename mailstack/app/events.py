@@ -1,0 +1,119 @@
+"""What one transaction tells the mail log and the bus."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from mailstack.app.mail import Mail, Services
+from mailstack.delivery.decide import Decision
+from mailstack.delivery.entry import QueueMessage
+from mailstack.model.reply import Reply
+from mailstack.model.verdict import FilterAnswer
+
+_SHOWN = 5
+
+_log = logging.getLogger(__name__)
+
+
+def verdict(services: Services, mail: Mail, answer: FilterAnswer) -> None:
+    """`filtered`, or `unfiltered` and why."""
+    found = answer.verdict
+    if found.unfiltered:
+        services.maillog.unfiltered(mail.envelope.accept_id, why=found.unfiltered)
+        return
+    if mail.account is not None:
+        return  # a login is not judged
+    who = found.authentication
+    services.maillog.filtered(
+        mail.envelope.accept_id,
+        klass=found.klass,
+        score=found.score,
+        action=found.action,
+        spf=who.spf.result,
+        dkim=",".join(f"{d.result}:{d.domain}" for d in who.dkim) or "none",
+        dmarc=who.dmarc.result,
+        reasons=",".join(f"{r.name}:{r.weight:.2f}" for r in found.reasons[:12]),
+    )
+
+
+def refused(services: Services, mail: Mail, reply: Reply, check: str, why: str = "") -> None:
+    """`refused` at the end of DATA."""
+    envelope = mail.envelope
+    services.maillog.refused(
+        envelope.accept_id,
+        peer=envelope.client.ip,
+        at="end",
+        check=check,
+        code=reply.code,
+        status=f"{reply.code // 100}.{reply.status}",
+        why=why or reply.text,
+        sender=envelope.sender,
+        login=envelope.client.login,
+        to=",".join(str(r.address) for r in envelope.recipients[:_SHOWN]),
+        received_by=[t.account.address.key for t in mail.plan.locals],
+    )
+
+
+def queued(services: Services, mail: Mail, entries: Sequence[QueueMessage]) -> None:
+    """`queued`, and `forwarded` for what a redirection sends on."""
+    for entry in entries:
+        services.maillog.queued(
+            mail.envelope.accept_id,
+            queue_id=entry.queue_id,
+            sender=entry.sender,
+            to=",".join(recipient.address for recipient in entry.recipients[:_SHOWN]),
+            kind=entry.kind,
+            owner=entry.owner,
+        )
+        if entry.kind != "forward":
+            continue
+        for recipient in entry.recipients:
+            services.maillog.forwarded(
+                mail.envelope.accept_id,
+                owner=entry.owner,
+                to=recipient.address,
+                sender=entry.sender,
+                queue_id=entry.queue_id,
+            )
+
+
+def done(services: Services, mail: Mail, decision: Decision) -> None:
+    """`accepted`, `filed`, `discarded`; wakes imap and queue."""
+    envelope = mail.envelope
+    services.maillog.accepted(
+        envelope.accept_id,
+        peer=envelope.client.ip,
+        sender=envelope.sender,
+        recipients=[str(r.address) for r in envelope.recipients],
+        size_octets=mail.body.size_octets,
+        login=envelope.client.login,
+        message_id=mail.message_id,
+        tls=envelope.client.tls,
+    )
+    _filed(services, mail)
+    for target in decision.discards:
+        services.maillog.discarded(envelope.accept_id, to=str(target.account.address), why="rule")
+    for recipient, reply in mail.plan.refused:
+        _log.info("%s: %s: %s", envelope.accept_id, recipient.address, reply)
+    if mail.is_queued:
+        services.bus.publish("queue", {"event": "queued"})
+
+
+def _filed(services: Services, mail: Mail) -> None:
+    for store, copies in mail.stored:
+        account = store.target.account
+        for copy in copies:
+            services.maillog.filed(
+                mail.envelope.accept_id,
+                to=str(account.address),
+                original=str(store.target.original),
+                mailbox=copy.mailbox,
+                uid=copy.uid,
+                klass=store.verdict.klass,
+                sieve=copy.action,
+                why=store.note or store.verdict.script_error,
+            )
+            services.bus.publish(
+                "imap", {"event": "mailbox", "account": account.address.key, "folder": copy.mailbox}
+            )

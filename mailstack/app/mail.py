@@ -1,0 +1,82 @@
+"""The message of one transaction, as it grows from DATA to its end; and what works on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from mailstack.delivery.decide import Store
+from mailstack.delivery.local import Copy
+from mailstack.model.directory import Account
+from mailstack.model.envelope import Body, Envelope
+from mailstack.model.verdict import AccountVerdict, FilterAnswer, MessageVerdict
+from mailstack.routing.expand import Plan
+
+if TYPE_CHECKING:
+    from mailstack.app.config import Config
+    from mailstack.delivery.queue import Queue
+    from mailstack.directory import Directory
+    from mailstack.mailbox import MailStore
+    from mailstack.net.bus import Bus
+    from mailstack.net.filter_client import FilterClient
+    from mailstack.state.maillog import MailLog
+    from mailstack.state.senders import LongSenders
+
+
+@dataclass(frozen=True)
+class Services:
+    """What a transaction works with; one per worker process.
+
+    Attributes:
+        disk: threads for whatever blocks.
+        new_id: a fresh accept or queue id.
+        fatal: promise P8: the process must stop.
+    """
+
+    config: Config
+    directory: Directory
+    store: MailStore
+    queue: Queue
+    filter: FilterClient
+    maillog: MailLog
+    bus: Bus
+    long_senders: LongSenders
+    disk: Executor
+    new_id: Callable[[], str]
+    fatal: Callable[[str], None]
+
+
+@dataclass
+class Mail:
+    """One message on its way.
+
+    Attributes:
+        account: who logged in; None on MX.
+        received: our Received field, with CRLF.
+        signature: DKIM-Signature fields of a submission, with CRLF; else empty.
+        answer: the filter's first answer; its verdict is the message's.
+        verdicts: per number of a local target.
+        stored: copies that are durable.
+        later: copies that failed for the moment, and why.
+        is_queued: something is durable in the queue.
+    """
+
+    envelope: Envelope
+    body: Body
+    account: Account | None
+    received: bytes = b""
+    signature: bytes = b""
+    message_id: str = ""
+    plan: Plan = field(default_factory=lambda: Plan((), ()))
+    answer: FilterAnswer = field(default_factory=lambda: FilterAnswer(MessageVerdict()))
+    verdicts: dict[int, AccountVerdict] = field(default_factory=dict)
+    stored: list[tuple[Store, Sequence[Copy]]] = field(default_factory=list)
+    later: list[tuple[Store, str]] = field(default_factory=list)
+    is_queued: bool = False
+
+    @property
+    def is_sender_verified(self) -> bool:
+        """True when a report to the envelope sender is no backscatter (T9)."""
+        return self.account is not None or self.answer.verdict.authentication.is_sender_authenticated

@@ -1,0 +1,86 @@
+"""What mailstack writes on top of a message, and reading a body wherever it lies.
+
+From the top of a stored copy: Return-Path, Delivered-To, X-Original-To, Received,
+DKIM-Signature (submissions), Authentication-Results, X-Mailstack-Verdict, X-Spam-*.
+Only values of ours and checked addresses go in; nothing is decoded on the way.
+
+Standards: RFC 5321 section 4.4, RFC 8601.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mailstack.filters import explain
+from mailstack.mime.header import MAX_BLOCK_OCTETS, Headers
+from mailstack.model.envelope import Body, Envelope
+from mailstack.smtp import received as received_field
+
+if TYPE_CHECKING:
+    from mailstack.app.config import Config
+    from mailstack.app.mail import Mail
+    from mailstack.delivery.decide import Store
+
+_MESSAGE_ID = re.compile(rb"<[^<>\s]{1,900}>")
+
+
+def read(body: Body) -> bytes:
+    """All octets; blocking when they lie in a file."""
+    return body.data if body.data is not None else Path(body.path).read_bytes()
+
+
+def head(body: Body) -> bytes:
+    """As many octets as a header block may have."""
+    if body.data is not None:
+        return body.data[:MAX_BLOCK_OCTETS]
+    with Path(body.path).open("rb") as stream:
+        return stream.read(MAX_BLOCK_OCTETS)
+
+
+def without(message: bytes, cuts: Sequence[tuple[int, int]]) -> bytes:
+    """The message less the ranges [start, end), which are ascending."""
+    if not cuts:
+        return message
+    pieces, position = [], 0
+    for start, end in cuts:
+        pieces.append(message[position:start])
+        position = end
+    return b"".join([*pieces, message[position:]])
+
+
+def message_id(message: bytes) -> str:
+    """The Message-ID with its angle brackets, for the log; "" without a usable one."""
+    value = Headers.parse(message[:MAX_BLOCK_OCTETS]).first("message-id")
+    found = _MESSAGE_ID.search(value or b"")
+    return found.group().decode("utf-8", "replace") if found else ""
+
+
+def received(envelope: Envelope, hostname: str) -> bytes:
+    """Our Received field."""
+    return received_field.build(envelope, hostname)
+
+
+def stored_prefix(mail: Mail, store: Store, config: Config) -> bytes:
+    """The header lines on top of one account's copy."""
+    target, envelope = store.target, mail.envelope
+    lines = [
+        f"Return-Path: <{envelope.sender}>\r\n",
+        f"Delivered-To: {target.account.address}\r\n",
+        f"X-Original-To: {target.original}\r\n",
+    ]
+    if store.note:
+        lines.append(f"X-Mailstack-Note: {' '.join(store.note.split())[:900]}\r\n")
+    results = mail.answer.results_header
+    authentication = f"Authentication-Results: {results}\r\n" if results else ""
+    return b"".join(
+        (
+            "".join(lines).encode(),
+            mail.received,
+            mail.signature,
+            authentication.encode(),
+            explain.headers(mail.answer.verdict, store.verdict),
+        )
+    )

@@ -1,0 +1,266 @@
+"""One message at the end of DATA: from its octets to the one reply.
+
+    prepare  submission checks, fix-ups, signature, Received
+    resolve  routing and filter in rounds, until rules redirect to nobody new
+    decide   delivery/decide.py: what is stored, forwarded, sent, refused
+    carry    queue first (COMMIT), then the mailboxes (fsync), both before the reply
+    reply    by the table "one message, several recipients, one reply"
+
+Promises P1 to P3: after `run` has returned 250 every recipient's copy is durable; an
+exception means nothing is promised and the client will send again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TypeVar, TypeVarTuple
+
+from mailstack.app import events, outgoing, submission, trace
+from mailstack.app.mail import Mail, Services
+from mailstack.delivery.decide import Decision, Rejection, Store, decide, implicit_verdict
+from mailstack.delivery.local import Copy, Job, redirects_of, store
+from mailstack.disk.fault import fault_point
+from mailstack.model.address import Address
+from mailstack.model.directory import Account
+from mailstack.model.envelope import Body, Envelope, Recipient
+from mailstack.model.errors import PermanentFailure, TemporaryFailure
+from mailstack.model.reply import Reply
+from mailstack.model.verdict import FileInto, FilterAnswer, FilterRecipient, FilterRequest, Keep
+from mailstack.routing.expand import Expansion, LocalTarget
+from mailstack.routing.route import Facts
+
+#: Rules that redirect to accounts whose rules redirect ... are followed so far.
+MAX_ROUNDS = 6
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+_log = logging.getLogger(__name__)
+
+
+class Transaction:
+    """Carries one message to its end."""
+
+    def __init__(
+        self, services: Services, envelope: Envelope, body: Body, *, account: Account | None, facts: Facts
+    ) -> None:
+        """`account`: who logged in; None on MX.  `facts`: what routing needs."""
+        self._s = services
+        self._mail = Mail(envelope, body, account)
+        self._expansion = Expansion(services.directory, facts, services.config.routing)
+
+    async def run(self) -> Reply:
+        """Gives the reply; see the module's head for what it promises.
+
+        Raises:
+            TemporaryFailure: nothing is promised; the caller answers 451.
+        """
+        refusal = await self._prepare()
+        if refusal is not None:
+            return self._refuse(refusal, "submission")
+        await self._resolve()
+        refusal = self._content_refusal()
+        if refusal is not None:
+            return self._refuse(refusal, "policy")
+        mail = self._mail
+        decision = decide(mail.plan, mail.answer.verdict, mail.verdicts, is_login=mail.account is not None)
+        if not (decision.stores or decision.forwards or decision.mails or decision.discards):
+            return self._all_refused(decision)
+        refusal = await self._no_room(decision)
+        if refusal is not None:
+            return self._refuse(refusal, "queue_full")
+        return await self._carry(self._settle(decision))
+
+    # -- prepare ------------------------------------------------------------------------
+
+    async def _prepare(self) -> Reply | None:
+        """Received line; for submissions also checks, fix-ups and DKIM signature."""
+        mail, config = self._mail, self._s.config
+        if mail.account is not None:
+            prepared = await self._blocking(submission.prepare, self._s, mail, mail.account)
+            if isinstance(prepared, Reply):
+                return prepared
+            message, mail.signature = prepared
+            mail.body = Body(message, size_octets=len(message))
+        mail.received = trace.received(mail.envelope, config.hostname)
+        if mail.body.data is not None:
+            mail.message_id = trace.message_id(mail.body.data)
+        else:
+            mail.message_id = trace.message_id(await self._blocking(trace.head, mail.body))
+        return None
+
+    # -- resolve ------------------------------------------------------------------------
+
+    async def _resolve(self) -> None:
+        mail = self._mail
+        mail.plan = self._expansion.add(mail.envelope.recipients)
+        asked: set[int] = set()
+        for round_ in range(MAX_ROUNDS):
+            new = [target for target in mail.plan.locals if target.number not in asked]
+            if not new and (round_ > 0 or mail.account is not None):
+                return
+            asked.update(target.number for target in new)
+            answer = await self._ask(new)
+            if round_ == 0:
+                mail.answer = answer
+                events.verdict(self._s, mail, answer)
+            if answer.verdict.unfiltered:
+                return
+            mail.verdicts.update((account.recipient, account) for account in answer.accounts)
+            self._follow_rules(new)
+
+    def _follow_rules(self, targets: Sequence[LocalTarget]) -> None:
+        for target in targets:
+            said = self._mail.verdicts.get(target.number)
+            if said is not None and (redirects := redirects_of(said)):
+                self._mail.plan = self._expansion.redirect(target, [r.address for r in redirects])
+
+    async def _ask(self, targets: Sequence[LocalTarget]) -> FilterAnswer:
+        envelope, client, body = self._mail.envelope, self._mail.envelope.client, self._mail.body
+        recipients = tuple(
+            FilterRecipient(t.number, t.account.id, str(t.account.address), str(t.original), t.catch_all)
+            for t in targets
+        )
+        return await self._s.filter.ask(
+            FilterRequest(
+                accept_id=envelope.accept_id,
+                ip=client.ip,
+                helo=client.helo,
+                sender=envelope.sender,
+                recipients=recipients,
+                received_at=envelope.received_at,
+                message=body.data,
+                path=body.path,
+                size_octets=body.size_octets,
+                tls=client.tls,
+                login=client.login,
+                smtputf8=envelope.smtputf8,
+            )
+        )
+
+    # -- refusals -------------------------------------------------------------------------
+
+    def _content_refusal(self) -> Reply | None:
+        """What the filter says no to as a whole."""
+        verdict = self._mail.answer.verdict
+        if verdict.unfiltered and self._s.config.filter.on_unfiltered == "tempfail":
+            return Reply(451, "3.2", "The message cannot be checked now; try again later")
+        if self._mail.account is not None or verdict.action not in ("reject", "tempfail"):
+            return None
+        if all(r.address.local.lower() == "postmaster" for r in self._mail.envelope.recipients):
+            return None  # RFC 5321 section 4.5.1: reachable also when content rules say no
+        return Reply(verdict.reply_code or 550, verdict.reply_status or "7.1", verdict.reply_text)
+
+    def _refuse(self, reply: Reply, check: str) -> Reply:
+        events.refused(self._s, self._mail, reply, check)
+        return reply
+
+    def _all_refused(self, decision: Decision) -> Reply:
+        if decision.rejections:
+            return self._refuse(decision.rejections[0].reply, "recipient")
+        if self._mail.plan.refused:
+            return self._refuse(self._mail.plan.refused[0][1], "recipient")
+        raise AssertionError("a message that goes nowhere and is refused by nobody")
+
+    async def _no_room(self, decision: Decision) -> Reply | None:
+        """452 for a login whose mail would overfill the queue."""
+        if self._mail.account is None or not decision.forwards:
+            return None
+        return await self._blocking(self._s.queue.room_for, str(self._mail.account.address))
+
+    def _settle(self, decision: Decision) -> Decision:
+        """Some accept, some refuse: a DSN to a verified sender, else it is kept and marked."""
+        rejections = [*decision.rejections, *self._unreachable()]
+        stores, reported = list(decision.stores), []
+        for rejection in rejections:
+            if self._mail.envelope.reverse_path is not None and self._mail.is_sender_verified:
+                reported.append(rejection)
+            elif rejection.target is not None:
+                verdict = rejection.verdict or implicit_verdict(rejection.target)
+                stores.append(Store(rejection.target, (Keep(),), verdict, "could not be rejected"))
+            else:
+                stores.extend(self._postmasters_copy(rejection, stores))
+        return replace(decision, stores=tuple(stores), rejections=tuple(reported))
+
+    def _unreachable(self) -> list[Rejection]:
+        """Recipients none of whose targets can be reached, such as an alias to a deleted address."""
+        plan = self._mail.plan
+        reached = {t.recipient.number for t in plan.locals} | {t.recipient.number for t in plan.remotes}
+        refused = {recipient.number: (recipient, reply) for recipient, reply in plan.refused}
+        return [Rejection(*refused[number]) for number in refused if number not in reached]
+
+    def _postmasters_copy(self, rejection: Rejection, stores: Sequence[Store]) -> list[Store]:
+        """What an alias without a mailbox refuses beside others who accept: seen by the postmaster."""
+        address = rejection.recipient.address
+        known = {target.number for target in self._mail.plan.locals}
+        postmaster = Recipient(Address("postmaster", address.domain), rejection.recipient.number)
+        for target in self._expansion.add([postmaster]).locals:
+            if target.number not in known:
+                folder = FileInto(target.account.filters.spam_folder)
+                return [
+                    Store(target, (folder,), implicit_verdict(target), f"{address}: {rejection.reply.text}")
+                ]
+        if not stores:
+            raise TemporaryFailure(f"{address} refuses, and there is no postmaster to keep it")
+        # The postmaster is among the recipients and has a copy already.
+        _log.warning("%s: %s: %s", self._mail.envelope.accept_id, address, rejection.reply)
+        return []
+
+    # -- carry ----------------------------------------------------------------------------
+
+    async def _carry(self, decision: Decision) -> Reply:
+        mail = self._mail
+        if decision.forwards or decision.mails or decision.rejections:
+            entries = await self._blocking(outgoing.entries, self._s, mail, decision)
+            await self._blocking(self._s.queue.enqueue, entries)
+            mail.is_queued = True
+            events.queued(self._s, mail, entries)
+        await self._store_all(decision.stores)
+        if mail.later:
+            await self._retry_later()
+        fault_point("accept.before_reply")
+        events.done(self._s, mail, decision)
+        return Reply(250, "0.0", f"Ok id={mail.envelope.accept_id}")
+
+    async def _store_all(self, stores: Sequence[Store]) -> None:
+        results = await asyncio.gather(
+            *(self._blocking(self._store, s) for s in stores), return_exceptions=True
+        )
+        for wanted, result in zip(stores, results, strict=True):
+            if isinstance(result, TemporaryFailure) and result.fatal:
+                raise result
+            if isinstance(result, TemporaryFailure | PermanentFailure):
+                self._mail.later.append((wanted, result.why))
+            elif isinstance(result, BaseException):
+                raise result
+            else:
+                self._mail.stored.append((wanted, result))
+
+    def _store(self, wanted: Store) -> list[Copy]:
+        mail, account = self._mail, wanted.target.account
+        job = Job(
+            accept_id=mail.envelope.accept_id,
+            number=wanted.target.number,
+            received_at=mail.envelope.received_at,
+            host=self._s.config.hostname,
+            body=mail.body,
+            prefix=trace.stored_prefix(mail, wanted, self._s.config),
+            cuts=mail.answer.cuts,
+        )
+        return store(self._s.store.account(account.address, account.quota_octets), job, wanted.actions)
+
+    async def _retry_later(self) -> None:
+        """Some are stored, some failed for the moment: these are retried from the queue."""
+        mail = self._mail
+        if not mail.stored and not mail.is_queued:
+            raise TemporaryFailure(mail.later[0][1])
+        entries = await self._blocking(outgoing.retries, self._s, mail)
+        await self._blocking(self._s.queue.enqueue, entries)
+        mail.is_queued = True
+        events.queued(self._s, mail, entries)
+
+    async def _blocking(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._s.disk, work, *arguments)

@@ -1,0 +1,409 @@
+"""The end of DATA: the table "one message, several recipients, one reply", and what breaks.
+
+Real directory, real queue, mailboxes in memory, and a filter that says what a test wants.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from mailstack.app.mail import Services
+from mailstack.app.transaction import Transaction
+from mailstack.delivery.queue import Queue
+from mailstack.directory import Directory
+from mailstack.model.address import Address
+from mailstack.model.directory import Account
+from mailstack.model.envelope import Body, Client, Envelope, Recipient
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.mailbox import Delivery
+from mailstack.model.reply import Reply
+from mailstack.model.verdict import (
+    AccountAction,
+    AccountVerdict,
+    Authentication,
+    DiscardMail,
+    FileInto,
+    FilterAnswer,
+    FilterRequest,
+    Keep,
+    MessageVerdict,
+    Redirect,
+    RejectMail,
+    SendMail,
+    SpfResult,
+)
+from mailstack.net.bus import Bus
+from mailstack.routing.route import Facts
+from mailstack.state.maillog import MailLog
+from mailstack.state.senders import LongSenders
+from tests.kit.clock import START
+from tests.kit.instance import Instance, new_instance
+from tests.kit.memory_mailbox import MemoryMailbox
+
+LETTER = (
+    b"From: Someone <x@far.test>\r\nTo: you@example.test\r\nSubject: hello\r\n"
+    b"Message-ID: <1@far.test>\r\n\r\nHello.\r\n"
+)
+OWN = LETTER.replace(b"x@far.test>\r\nTo", b"alice@example.test>\r\nTo")
+SPAM = MessageVerdict(klass="spam", score=0.99, action="junk")
+VERIFIED = MessageVerdict(authentication=Authentication(spf=SpfResult("pass", "far.test")))
+
+
+@dataclass
+class ScriptedFilter:
+    """Answers what the test says, per local part; the implicit keep for everybody else."""
+
+    verdict: MessageVerdict = field(default_factory=MessageVerdict)
+    actions: dict[str, tuple[AccountAction, ...]] = field(default_factory=dict)
+    klass: str = "ham"
+    cuts: tuple[tuple[int, int], ...] = ()
+    asked: list[FilterRequest] = field(default_factory=list)
+
+    async def ask(self, request: FilterRequest) -> FilterAnswer:
+        self.asked.append(request)
+        if self.verdict.unfiltered:
+            return FilterAnswer(self.verdict)
+        return FilterAnswer(
+            self.verdict,
+            tuple(
+                AccountVerdict(
+                    r.number,
+                    self.klass,  # type: ignore[arg-type]
+                    0.0,
+                    self.actions.get(r.address.partition("@")[0], (Keep(implicit=True),)),
+                )
+                for r in request.recipients
+            ),
+            self.cuts,
+            "mx.example.test; spf=none",
+        )
+
+
+class Mailboxes:
+    """A memory mailbox per address; `failing` ones raise."""
+
+    def __init__(self) -> None:
+        self.boxes: dict[str, MemoryMailbox] = {}
+        self.failing: dict[str, Exception] = {}
+
+    def account(self, address: Address, quota_octets: int | None = None) -> MemoryMailbox:
+        box = self.boxes.setdefault(address.local, MemoryMailbox())
+        if address.local in self.failing:
+            broken = MemoryMailbox()
+            error = self.failing[address.local]
+
+            def deliver(*arguments: object, **options: object) -> Delivery:
+                raise error
+
+            broken.deliver = deliver  # type: ignore[method-assign]
+            return broken
+        return box
+
+    def held(self, local: str, folder: str = "INBOX") -> list[bytes]:
+        box = self.boxes.get(local)
+        if box is None:
+            return []
+        status = box.status(folder)
+        return [box.data(folder, row.uid) for row in box.rows(status.id)]
+
+
+@dataclass
+class World:
+    services: Services
+    filter: ScriptedFilter
+    mail: Mailboxes
+    lines: io.StringIO
+    fatal: list[str]
+
+    @property
+    def queue(self) -> Queue:
+        return self.services.queue
+
+    def queued(self) -> dict[str, tuple[str, list[str]]]:
+        """Kind -> sender and recipients."""
+        rows = self.queue.read(
+            "SELECT m.kind, m.sender, r.address FROM message m JOIN recipient r ON r.message = m.id"
+        )
+        found: dict[str, tuple[str, list[str]]] = {}
+        for kind, sender, address in rows:
+            found.setdefault(str(kind), (str(sender), []))[1].append(str(address))
+        return found
+
+    async def send(
+        self, *to: str, sender: str | None = "x@far.test", letter: bytes = LETTER, login: str = ""
+    ) -> Reply:
+        reverse = Address.parse(sender) if sender else None
+        account = self.account(login) if login else None
+        envelope = Envelope(
+            accept_id="0123456789abcdefg",
+            client=Client(
+                "192.0.2.7", 5000, "client.far.test", login=login, listener="submission" if login else "mx"
+            ),
+            reverse_path=reverse,
+            recipients=tuple(Recipient(Address.parse(text), n) for n, text in enumerate(to, 1)),
+            received_at=START,
+        )
+        facts = Facts(
+            sender=reverse, now=START, login=account, srs_secrets=self.services.directory.srs_secrets()
+        )
+        body = Body(letter, size_octets=len(letter))
+        return await Transaction(self.services, envelope, body, account=account, facts=facts).run()
+
+    def account(self, text: str) -> Account:
+        found = self.services.directory.find(Address.parse(text))
+        assert isinstance(found, Account)
+        return found
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Instance:
+    made = new_instance(tmp_path / "i")
+    for name in ("alice", "bob", "gone", "kept"):
+        assert made.cli("user", "add", f"{name}@example.test").code == 0
+    made.cli("forward", "set", "gone@example.test", "friend@far.test", "--no-keep")
+    made.cli("forward", "set", "kept@example.test", "friend@far.test", "--keep")
+    made.cli("alias", "add", "out@example.test", "friend@far.test")
+    made.cli("alias", "add", "lost@example.test", "deleted@example.test")
+    made.cli("alias", "add", "postmaster@example.test", "alice@example.test")
+    return made
+
+
+@pytest.fixture
+def world(instance: Instance, tmp_path: Path) -> Iterator[World]:
+    config, paths = instance.config, instance.config.paths
+    lines, fatal = io.StringIO(), []  # type: tuple[io.StringIO, list[str]]
+    numbers = iter(range(1, 100))
+    scripted, mailboxes = ScriptedFilter(), Mailboxes()
+    bus = Bus(tmp_path / "run", "smtp")
+    with ThreadPoolExecutor(4) as disk:
+        services = Services(
+            config=config,
+            directory=Directory(paths),
+            store=mailboxes,  # type: ignore[arg-type]
+            queue=Queue(paths, now=lambda: START, random_bytes=lambda n: b"r" * n),
+            filter=scripted,  # type: ignore[arg-type]
+            maillog=MailLog(None, daemon="smtp", now=lambda: START, stream=lines),
+            bus=bus,
+            long_senders=LongSenders(paths.state_db),
+            disk=disk,
+            new_id=lambda: f"new{next(numbers)}",
+            fatal=fatal.append,
+        )
+        yield World(services, scripted, mailboxes, lines, fatal)
+        services.queue.close()
+        services.directory.close()
+        services.long_senders.close()
+        bus.close()
+
+
+ALICE, BOB = "alice@example.test", "bob@example.test"
+
+
+async def test_a_plain_message_is_stored_with_our_lines_on_top(world: World) -> None:
+    reply = await world.send(ALICE)
+    assert str(reply) == "250 2.0.0 Ok id=0123456789abcdefg"
+    (stored,) = world.mail.held("alice")
+    assert stored.endswith(LETTER)
+    names = [line.partition(b":")[0] for line in stored[: -len(LETTER)].split(b"\r\n") if line[:1] > b" "]
+    assert names[:6] == [
+        b"Return-Path",
+        b"Delivered-To",
+        b"X-Original-To",
+        b"Received",
+        b"Authentication-Results",
+        b"X-Mailstack-Verdict",
+    ]
+    assert "filed id=0123456789abcdefg to=alice@example.test mailbox=INBOX" in world.lines.getvalue()
+
+
+async def test_what_the_filter_cuts_is_left_out_of_the_copy_only(world: World) -> None:
+    start = LETTER.index(b"Subject")
+    world.filter.cuts = ((start, LETTER.index(b"Message-ID")),)
+    await world.send("kept@example.test")
+    (stored,) = world.mail.held("kept")
+    assert b"Subject" not in stored
+    assert world.queued()["forward"][1] == ["friend@far.test"]
+
+
+async def test_every_local_recipient_refuses(world: World) -> None:
+    world.filter.actions = {"alice": (RejectMail("Not wanted"),)}
+    reply = await world.send(ALICE)
+    assert str(reply) == "550 5.7.1 Not wanted"
+    assert world.mail.held("alice") == []
+    assert not world.queued()
+
+
+async def test_one_rejects_and_the_sender_is_verified_so_a_report_goes_out(world: World) -> None:
+    world.filter.verdict = VERIFIED
+    world.filter.actions = {"alice": (RejectMail("Not wanted"),)}
+    reply = await world.send(ALICE, BOB)
+    assert reply.code == 250
+    assert world.mail.held("alice") == []
+    assert len(world.mail.held("bob")) == 1
+    assert world.queued() == {"dsn": ("", ["x@far.test"])}
+
+
+async def test_one_rejects_and_nobody_knows_the_sender_so_it_is_kept_and_marked(world: World) -> None:
+    world.filter.actions = {"alice": (RejectMail("Not wanted"),)}
+    reply = await world.send(ALICE, BOB)
+    assert reply.code == 250
+    (kept,) = world.mail.held("alice")
+    assert b"X-Mailstack-Note: could not be rejected\r\n" in kept
+    assert not world.queued()
+
+
+async def test_a_refusal_by_policy_stores_nothing(world: World) -> None:
+    world.filter.verdict = MessageVerdict(
+        action="reject", reply_code=550, reply_status="7.1", reply_text="far.test says p=reject"
+    )
+    assert str(await world.send(ALICE, BOB)) == "550 5.7.1 far.test says p=reject"
+    assert not world.mail.held("alice")
+    assert "refused" in world.lines.getvalue()
+
+
+async def test_postmaster_is_reachable_whatever_policy_says(world: World) -> None:
+    # RFC 5321 section 4.5.1
+    world.filter.verdict = MessageVerdict(action="reject", reply_code=550, reply_text="no")
+    assert (await world.send("postmaster@example.test")).code == 250
+    assert len(world.mail.held("alice")) == 1
+
+
+async def test_some_stored_and_one_fails_for_now_is_retried_from_the_queue(world: World) -> None:
+    world.mail.failing["alice"] = TemporaryFailure("the disk is full", status="3.1")
+    reply = await world.send(ALICE, BOB)
+    assert reply.code == 250
+    assert len(world.mail.held("bob")) == 1
+    assert world.queued() == {"local": ("x@far.test", [ALICE])}
+
+
+async def test_nothing_stored_and_a_temporary_failure_means_try_again(world: World) -> None:
+    world.mail.failing["alice"] = TemporaryFailure("the disk is full", status="3.1")
+    with pytest.raises(TemporaryFailure):
+        await world.send(ALICE)
+    assert not world.queued()
+
+
+async def test_an_error_of_the_disk_itself_is_never_acknowledged(world: World) -> None:
+    # promise P8
+    world.mail.failing["alice"] = TemporaryFailure("EIO", fatal=True)
+    with pytest.raises(TemporaryFailure) as caught:
+        await world.send(ALICE, BOB)
+    assert caught.value.fatal
+
+
+async def test_a_redirection_leaves_with_srs_and_no_copy_stays(world: World) -> None:
+    assert (await world.send("gone@example.test")).code == 250
+    sender, recipients = world.queued()["forward"]
+    assert recipients == ["friend@far.test"]
+    assert sender.startswith("SRS0=")
+    assert sender.endswith("=far.test=x@example.test")
+    assert world.mail.held("gone") == []
+    assert "forwarded" in world.lines.getvalue()
+
+
+async def test_the_null_sender_stays_null_on_a_forward(world: World) -> None:
+    await world.send("gone@example.test", sender=None)
+    assert world.queued()["forward"][0] == ""
+
+
+async def test_spam_to_a_redirection_stays_at_home(world: World) -> None:
+    world.filter.verdict, world.filter.klass = SPAM, "spam"
+    world.filter.actions = {"gone": (FileInto("Spam"),)}
+    await world.send("gone@example.test")
+    assert len(world.mail.held("gone", "Spam")) == 1
+    assert not world.queued()
+
+
+async def test_spam_to_an_alias_without_a_mailbox_is_refused(world: World) -> None:
+    world.filter.verdict = SPAM
+    assert (await world.send("out@example.test")).code == 550
+    assert not world.queued()
+
+
+async def test_spam_to_such_an_alias_beside_others_goes_to_the_postmaster(world: World) -> None:
+    world.filter.verdict, world.filter.klass = SPAM, "spam"
+    world.filter.actions = {"bob": (FileInto("Spam"),)}
+    assert (await world.send("out@example.test", BOB)).code == 250
+    assert len(world.mail.held("bob", "Spam")) == 1
+    (seen,) = world.mail.held("alice", "Spam")
+    assert b"out@example.test" in seen
+    assert not world.queued()
+
+
+async def test_an_alias_to_nobody_is_refused(world: World) -> None:
+    assert (await world.send("lost@example.test")).code == 550
+
+
+async def test_an_alias_to_nobody_beside_others_is_not_lost(world: World) -> None:
+    assert (await world.send("lost@example.test", BOB)).code == 250
+    assert len(world.mail.held("bob")) == 1
+    assert len(world.mail.held("alice", "Spam")) == 1
+
+
+async def test_rules_that_redirect_to_accounts_here_ask_the_filter_for_them_too(world: World) -> None:
+    world.filter.actions = {"alice": (Redirect(BOB),), "bob": (FileInto("Archive"),)}
+    assert (await world.send(ALICE)).code == 250
+    assert [len(request.recipients) for request in world.filter.asked] == [1, 1]
+    assert world.mail.held("alice") == []
+    assert len(world.mail.held("bob", "Archive")) == 1
+    assert not world.queued()
+
+
+async def test_rules_that_redirect_in_a_circle_keep_a_copy(world: World) -> None:
+    # V4
+    world.filter.actions = {"alice": (Redirect(BOB),), "bob": (Redirect(ALICE),)}
+    assert (await world.send(ALICE)).code == 250
+    assert len(world.mail.held("alice")) + len(world.mail.held("bob")) == 1
+
+
+async def test_a_reply_of_a_rule_is_queued(world: World) -> None:
+    reply = SendMail("", ("x@far.test",), b"From: alice@example.test\r\n\r\naway\r\n")
+    world.filter.actions = {"alice": (Keep(implicit=True), reply)}
+    await world.send(ALICE)
+    assert world.queued()["vacation"] == ("", ["x@far.test"])
+
+
+async def test_a_discard_is_acknowledged_and_logged(world: World) -> None:
+    world.filter.actions = {"alice": (DiscardMail(),)}
+    assert (await world.send(ALICE)).code == 250
+    assert "discarded id=0123456789abcdefg to=alice@example.test" in world.lines.getvalue()
+
+
+async def test_without_the_filter_mail_is_kept_and_marked(world: World) -> None:
+    world.filter.verdict = MessageVerdict(unfiltered="timeout")
+    assert (await world.send(ALICE)).code == 250
+    (stored,) = world.mail.held("alice")
+    assert b"X-Mailstack-Verdict: unfiltered; why=timeout\r\n" in stored
+    assert "unfiltered id=0123456789abcdefg why=timeout" in world.lines.getvalue()
+
+
+async def test_a_submission_is_signed_and_queued_whole(world: World) -> None:
+    reply = await world.send(
+        "far@far.test", "near@far.test", BOB, sender=ALICE, letter=OWN + b"x\r\n", login=ALICE
+    )
+    assert reply.code == 250
+    assert world.queued()["submission"] == (ALICE, ["far@far.test", "near@far.test"])
+    (stored,) = world.mail.held("bob")
+    assert stored.count(b"DKIM-Signature:") == 2
+    assert b"192.0.2.7" not in stored
+
+
+async def test_a_submission_with_a_foreign_author_is_refused(world: World) -> None:
+    reply = await world.send("far@far.test", sender=ALICE, login=ALICE)
+    assert reply.code == 550
+    assert "x@far.test" in reply.text
+    assert ALICE in reply.text
+    assert not world.queued()
+
+
+async def test_doing_it_again_writes_nothing_twice(world: World) -> None:
+    # promise P3: the names are deterministic
+    await world.send(ALICE, BOB)
+    await world.send(ALICE, BOB)
+    assert len(world.mail.held("alice")) == len(world.mail.held("bob")) == 1
