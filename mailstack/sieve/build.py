@@ -35,6 +35,7 @@ class Builder:
         self._scope = scope
         self._path = path
         self._tags: dict[tuple[str, str], Mapping[str, Tag]] = {}
+        self._defaults: dict[tuple[str, str], dict[str, object]] = {}
         self._envelope_parts = MappingProxyType(dict(scope.envelope_parts))
 
     def block(self, nodes: list[CommandNode]) -> Block:
@@ -73,10 +74,9 @@ class Builder:
     def _arguments(
         self, node: CommandNode, definition: CommandDef, tags: Mapping[str, Tag]
     ) -> tuple[dict[str, object], dict[str, Template | tuple[Template | str, ...]]]:
-        values: dict[str, object] = {tag.group: None for tag in tags.values() if tag.group}
-        values.update(node.groups)
-        values.update((tag.key, False if tag.value is None else None) for tag in tags.values())
-        values.update((arg.name, None) for arg in definition.positional)
+        values = self._defaults_of(definition, tags).copy()
+        # Should a group be called as an argument is, the argument wins: it is set last.
+        values.update((group, tag) for group, tag in node.groups.items() if group not in node.bound)
         templates: dict[str, Template | tuple[Template | str, ...]] = {}
         for name, bound in node.bound.items():
             value = self._value(bound)
@@ -85,6 +85,15 @@ class Builder:
             else:
                 values[name] = value
         return values, templates
+
+    def _defaults_of(self, definition: CommandDef, tags: Mapping[str, Tag]) -> dict[str, object]:
+        key = (definition.kind, definition.name)
+        defaults = self._defaults.get(key)
+        if defaults is None:
+            defaults = self._defaults[key] = {tag.group: None for tag in tags.values() if tag.group}
+            defaults.update((tag.key, False if tag.value is None else None) for tag in tags.values())
+            defaults.update((arg.name, None) for arg in definition.positional)
+        return defaults
 
     def _value(self, bound: Bound) -> bool | int | str | Template | tuple[Template | str, ...]:
         if bound.is_flag:

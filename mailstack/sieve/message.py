@@ -51,6 +51,7 @@ class Message:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._fields: list[Field] | None = None
+        self._by_name: dict[str, list[Field]] | None = None
         self._values: dict[str, list[str]] = {}
         self._addresses: dict[str, list[SplitAddress]] = {}
         self._body_at = -1
@@ -116,13 +117,18 @@ class Message:
 
     def exists(self, name: str) -> bool:
         """True when there is such a field; names are compared without case."""
-        name = name.lower()
-        return any(field.name == name for field in self._read())
+        return name.lower() in self._index()
 
     def raw_values(self, name: str) -> list[bytes]:
         """The unfolded, undecoded values of the fields of that name, in order."""
-        name = name.lower()
-        return [field.body for field in self._read() if field.name == name]
+        return [field.body for field in self._index().get(name.lower(), ())]
+
+    def _index(self) -> dict[str, list[Field]]:
+        if self._by_name is None:
+            self._by_name = {}
+            for field in self._read():
+                self._by_name.setdefault(field.name, []).append(field)
+        return self._by_name
 
     def header_values(self, name: str) -> list[str]:
         """The values of the fields of that name: unfolded, decoded, stripped."""
@@ -149,6 +155,7 @@ class Message:
                     yield _split(entry)
 
     def _forget(self) -> None:
+        self._by_name = None
         self._values.clear()
         self._addresses.clear()
 

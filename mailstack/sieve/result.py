@@ -34,8 +34,11 @@ class Result:
         self.actions.clear()
         self.failed = False
 
-    def add(self, action: Action, limits: Limits) -> None:
+    def add(self, action: Action, limits: Limits | None = None) -> None:
         """Adds an action, or merges it with one that does the same.
+
+        Args:
+            limits: those of the run; `ctx.add_action` gives them.
 
         Raises:
             SieveError: it cannot stand beside one that is there (RFC 5228 section 2.10.1).
@@ -49,7 +52,7 @@ class Result:
         for old in self.actions:
             if _disagree(old, action):
                 raise SieveError(conflict_words(old, action))
-        self._check_limits(action, limits)
+        self._check_limits(action, limits or Limits())
         self.actions.append(action)
 
     def _check_limits(self, action: Action, limits: Limits) -> None:
