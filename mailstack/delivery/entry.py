@@ -51,6 +51,7 @@ class QueueMessage:
         sender: envelope sender as text; "" for the null sender.
         data: the octets; None: they lie in `path`.
         path: a file with the octets; it is copied and stays.
+        path_octets: how many of the file's octets, from its start, are the message; None: all.
         prefix: octets put before `data` or the file's octets (header lines).
         smtputf8: it was received, or made, with SMTPUTF8.
         body: "7BIT" or "8BITMIME" as declared.
@@ -66,6 +67,7 @@ class QueueMessage:
     sender: str = ""
     data: bytes | None = None
     path: str = ""
+    path_octets: int | None = None
     prefix: bytes = b""
     kind: Kind = "submission"
     smtputf8: bool = False

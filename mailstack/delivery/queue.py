@@ -277,8 +277,12 @@ class Queue:
         *,
         lease_owner: str,
         reports: Sequence[QueueMessage] = (),
+        hold: bool = False,
     ) -> list[str]:
         """Writes down what an attempt did, with the reports it causes, in one transaction.
+
+        Args:
+            hold: nothing more is tried before an operator has looked at it.
 
         Returns:
             Queue ids of the reports.
@@ -292,6 +296,8 @@ class Queue:
         def work(connection: sqlite3.Connection) -> bool:
             for result in results:
                 rows.note(connection, result, lease_owner)
+            if hold:
+                connection.execute("UPDATE message SET held = 1 WHERE id = ?", (queue_id,))
             return rows.close_when_done(connection, queue_id, now)
 
         is_done, queue_ids = self.enqueue_with(reports, work)

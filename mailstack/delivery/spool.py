@@ -240,6 +240,9 @@ class _Writing:
             yield self._message.data
             return
         with open(self._message.path, "rb") as file:
+            if self._message.path_octets is not None:
+                yield from _blocks(file.fileno(), self._message.path_octets)
+                return
             while block := os.read(file.fileno(), BLOCK_OCTETS):
                 yield block
 

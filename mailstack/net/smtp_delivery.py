@@ -55,12 +55,14 @@ class Trial:
     Attributes:
         recipients: in the order of the entry's.
         is_dead: no host could be talked to at all.
-        wants_rest: a host asked us to slow down (421, or 4.7.x).
+        wants_less: a host asked us to slow down (421, or 4.7.x).
+        wants_pause: it said so for the connection as a whole (421).
     """
 
     recipients: tuple[Tried, ...]
     is_dead: bool
-    wants_rest: bool
+    wants_less: bool
+    wants_pause: bool
 
 
 class SmtpDelivery:
@@ -188,7 +190,8 @@ class _Attempt:
         self._tried: list[Tried | None] = [None] * len(entry.recipients)
         self._open = list(range(len(entry.recipients)))
         self._was_heard = False
-        self._wants_rest = False
+        self._wants_less = False
+        self._wants_pause = False
         self._refusals: list[Reply] = []
 
     @property
@@ -200,7 +203,7 @@ class _Attempt:
         """The result; whoever was never answered gets the last host's refusal."""
         missing = Tried(Answer(Reply(451, "4.1", "No host could be reached"), "greeting", is_ours=True))
         recipients = tuple(_for_now(tried or missing, self._refusals) for tried in self._tried)
-        return Trial(recipients, is_dead=not self._was_heard, wants_rest=self._wants_rest)
+        return Trial(recipients, not self._was_heard, self._wants_less, self._wants_pause)
 
     def give_all(self, tried: Tried) -> None:
         """The same for everybody still open."""
@@ -212,9 +215,13 @@ class _Attempt:
         """A host that gives no session: the next one may."""
         reply = error.answer.reply
         self._refusals.append(reply)
-        self._wants_rest |= reply.code == 421 or (reply.is_temporary and reply.status.startswith("7."))
+        self._note_pace(reply)
         for number in self._open:
             self._tried[number] = Tried(error.answer, str(host))
+
+    def _note_pace(self, reply: Reply) -> None:
+        self._wants_pause |= reply.code == 421
+        self._wants_less |= reply.code == 421 or (reply.is_temporary and reply.status.startswith("7."))
 
     async def use(self, connection: Connection, key: str) -> bool:
         """Sends to everybody still open; False when the connection had died while it was idle."""
@@ -244,7 +251,7 @@ class _Attempt:
                 connection.tls,
                 done.relays_reports,
             )
-            self._wants_rest |= reply.code == 421 or (reply.is_temporary and reply.status.startswith("7."))
+            self._note_pace(reply)
             if accepted and answer.stage == "rcpt" and (reply.code, reply.status) in _TOO_MANY:
                 again = True
             elif not reply.is_temporary or answer.is_possible_duplicate:

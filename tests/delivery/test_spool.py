@@ -55,6 +55,16 @@ def test_a_large_file_is_copied_and_read_in_blocks(spool: Spool, tmp_path: Path)
     assert body.read_bytes() == octets
 
 
+def test_only_the_front_of_a_file_is_taken_when_so_asked(spool: Spool, tmp_path: Path) -> None:
+    (tmp_path / "body").write_bytes(MESSAGE + b"something else")
+    message = QueueMessage(RECIPIENTS, path=str(tmp_path / "body"), path_octets=len(MESSAGE))
+    content = read(spool, stored(spool, message))
+    assert isinstance(content, Content)
+    assert content.read() == MESSAGE
+    with pytest.raises(TemporaryFailure):
+        spool.write(QueueMessage(RECIPIENTS, path=str(tmp_path / "body"), path_octets=10_000), "id2", 0)
+
+
 def test_the_trailer_tells_everything_the_rows_do(spool: Spool) -> None:
     message = QueueMessage(
         RECIPIENTS,

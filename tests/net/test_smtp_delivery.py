@@ -241,18 +241,23 @@ async def test_a_host_that_refuses_to_talk_defers_unless_it_never_takes_mail(
 
 
 @pytest.mark.parametrize(
-    ("replies", "wants"),
+    ("replies", "less", "pause"),
     [
-        ({"mail": "421 4.7.0 slow"}, True),
-        ({"rcpt": "450 4.7.1 grey"}, True),
-        ({"rcpt": "450 4.2.1 x"}, False),
+        ({"mail": "421 4.7.0 slow"}, True, True),
+        ({"greeting": "421 busy"}, True, True),
+        ({"rcpt": "450 4.7.1 grey"}, True, False),
+        ({"rcpt": "450 4.2.1 x"}, False, False),
+        ({"rcpt": "550 5.7.1 x"}, False, False),
     ],
 )
-async def test_a_host_that_wants_rest_is_noticed(replies: dict[str, Any], wants: bool) -> None:
+async def test_a_host_that_wants_less_or_a_pause_is_noticed(
+    replies: dict[str, Any], less: bool, pause: bool
+) -> None:
     # Q14
     with SmtpSink(replies=replies) as sink:
         async with delivery(sink) as made:
-            assert (await deliver(made)).wants_rest is wants
+            trial = await deliver(made)
+    assert (trial.wants_less, trial.wants_pause) == (less, pause)
 
 
 # -- too many recipients
