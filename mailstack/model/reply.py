@@ -54,6 +54,8 @@ class Reply:
         """
         out = []
         for line in self._lines():
-            clean = "".join(c if c >= " " and c != "\x7f" else "?" for c in line)
+            clean = line
+            if not line.isprintable():
+                clean = "".join(c if c >= " " and c != "\x7f" else "?" for c in line)
             out.append(clean.encode("utf-8", "replace")[: MAX_TEXT_OCTETS + 12] + b"\r\n")
         return b"".join(out)

@@ -119,7 +119,7 @@ class Incoming:
         refusal = reader.fault() or self._fault
         if refusal is not None:
             return refusal
-        is_spooled = reader.held_octets != reader.size_octets
+        is_spooled = reader.size_octets > self._options.memory_octets
         if is_spooled:
             await self._write()
             self._spool.close()

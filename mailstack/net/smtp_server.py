@@ -143,6 +143,10 @@ class SmtpServer:
             connection.wake()
 
 
+#: Commands of one client that are answered before others get their turn.
+_IN_A_ROW: Final = 50
+#: Last words to clients that send nothing at that moment.
+_QUIET: Final = (replies.BYE, replies.CLOSING, replies.TIMEOUT, replies.SESSION_OVER)
 #: The client is not there any more: nothing is said.
 _GONE: Final = Say(replies.BYE, close=True)
 
@@ -180,10 +184,12 @@ class SmtpConnection(SmtpWire):
         client = Client(self._peer.ip, self._peer.port, tls=describe(self._wire), listener=self._server.name)
         session = self._session = Session(self._server.setting, client)
         say = await self._greet()
-        deadline = NEVER
+        deadline, in_a_row = NEVER, 0
         while say is None or not say.close:
-            line = self._next_line()
+            in_a_row += 1
+            line = self._next_line() if in_a_row <= _IN_A_ROW else None
             if line is None:
+                in_a_row = 0
                 if deadline == NEVER:
                     deadline = self._command_deadline()
                 say = await self._more(deadline)
@@ -200,7 +206,7 @@ class SmtpConnection(SmtpWire):
             else:
                 self._write(say.reply)
         if say is not _GONE:
-            await self._linger(is_polite=say.reply is replies.BYE)
+            await self._linger(may_be_sending=say.reply not in _QUIET)
 
     async def _greet(self) -> Say | None:
         """Says 220, unless the client spoke first (S35)."""
@@ -231,6 +237,7 @@ class SmtpConnection(SmtpWire):
     async def _more(self, deadline: float) -> Say | None:
         """Gets more input for the command loop, or says why the session ends."""
         session, buffer = self._session, self._buffer
+        has_line = False
         if buffer:
             if session.is_foreign(buffer) and not session.client.tls:
                 return session.spoke_tls()
@@ -238,6 +245,7 @@ class SmtpConnection(SmtpWire):
             limit = session.line_limit(buffer)
             if end > limit or (end < 0 and len(buffer) > limit + 1):
                 return session.line_too_long(buffer)
+            has_line = end >= 0
         self._held = len(buffer)
         self._flush()
         if self._has_eof:
@@ -246,6 +254,9 @@ class SmtpConnection(SmtpWire):
             return Say(replies.CLOSING, close=True)
         if self._is_write_paused:
             return await self._wait_for_output()
+        if has_line:
+            await asyncio.sleep(0)
+            return None
         if await self._input(deadline):
             return None
         if self.loop.time() >= self._session_end():
@@ -253,9 +264,10 @@ class SmtpConnection(SmtpWire):
         return Say(replies.TIMEOUT, close=True, refusal=Refusal("command", "timeout"))
 
     async def _wait_for_output(self) -> Say | None:
-        if await self._input(self.loop.time() + self._wait_s(self._options.output_wait_s)):
+        if await self._output(self.loop.time() + self._wait_s(self._options.output_wait_s)):
             return None
         self._wire.abort()
+        self._is_lost = self._has_eof = True
         return Say(replies.TIMEOUT, close=True, refusal=Refusal("command", "output_timeout"))
 
     def _wait_s(self, seconds: float) -> float:

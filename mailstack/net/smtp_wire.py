@@ -116,11 +116,11 @@ class SmtpWire(SMTP):
 
     # -- input ---------------------------------------------------------------------------
 
-    async def _input(self, deadline: float) -> bool:
+    async def _input(self, deadline: float, *, is_reading: bool = True) -> bool:
         """Waits for input, end or a change of the output; False at the deadline."""
         if self._is_lost:
             return True
-        if self._is_read_paused:
+        if self._is_read_paused and is_reading:
             self._is_read_paused = False
             self._wire.resume_reading()
         self._arm(deadline)
@@ -132,6 +132,16 @@ class SmtpWire(SMTP):
             self._deadline = NEVER
         is_timeout, self._is_timeout = self._is_timeout, False
         return not is_timeout
+
+    async def _output(self, deadline: float) -> bool:
+        """Waits until the client has read what was said; nothing is read from it meanwhile."""
+        if not self._is_read_paused and not self._is_lost:
+            self._is_read_paused = True
+            self._wire.pause_reading()
+        while self._is_write_paused and not self._is_lost:
+            if not await self._input(deadline, is_reading=False):
+                return False
+        return True
 
     def _arm(self, deadline: float) -> None:
         # One timer per connection; it is moved when it fires too early, not at each command.
@@ -184,10 +194,10 @@ class SmtpWire(SMTP):
             self._wire.write(self._out[0] if len(self._out) == 1 else b"".join(self._out))
             self._out.clear()
 
-    async def _linger(self, *, is_polite: bool) -> None:
+    async def _linger(self, *, may_be_sending: bool) -> None:
         """Closing with unread input would reset the connection and eat the last reply."""
         self._flush()
-        if (is_polite and not self._has_pending()) or self._has_eof or self.is_encrypted:
+        if not (may_be_sending or self._has_pending()) or self._has_eof or self.is_encrypted:
             return
         self._buffer.clear()
         self._chunks.clear()

@@ -14,9 +14,20 @@ import uvloop
 Factory = Callable[[], asyncio.AbstractEventLoop]
 
 
+_LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
 def both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
     """Makes an async test two plain ones; its other fixtures must be plain too."""
+    return _in_loops(test, ["asyncio", "uvloop"])
 
+
+def on_uvloop(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:
+    """Runs an async test under uvloop only, as the daemons do."""
+    return _in_loops(test, ["uvloop"])
+
+
+def _in_loops(test: Callable[..., Coroutine[Any, Any, None]], names: list[str]) -> Callable[..., None]:
     @functools.wraps(test)
     def run(*args: object, loop_factory: Factory, **values: object) -> None:
         with asyncio.Runner(loop_factory=loop_factory) as runner:
@@ -25,6 +36,4 @@ def both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., 
     signature = inspect.signature(test)
     more = inspect.Parameter("loop_factory", inspect.Parameter.KEYWORD_ONLY)
     run.__signature__ = signature.replace(parameters=[*signature.parameters.values(), more])  # type: ignore[attr-defined]
-    return pytest.mark.parametrize(
-        "loop_factory", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"]
-    )(run)
+    return pytest.mark.parametrize("loop_factory", [_LOOPS[name] for name in names], ids=names)(run)
