@@ -1,0 +1,383 @@
+"""account.db of one account: connections, transactions, and numbers that never repeat.
+
+Two connections: reads never wait for a writer's fsync.  Whoever writes holds the
+account's lock in this process and SQLite's between processes; nothing is remembered
+between two calls that another process could have changed.
+
+UIDs and MODSEQs come from blocks reserved durably beforehand, so a transaction that a
+power cut takes back can never lead to the same number for another message: after a
+boot, counting goes on behind the reserved block (promise: faults, section 2, step 8).
+
+Standards: RFC 3501 section 2.3.1.1, RFC 7162.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from base64 import urlsafe_b64encode
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from mailstack.disk import durable, migrations
+from mailstack.disk.sqlite import failure, open_database, transaction
+from mailstack.mailbox.maildir import address_of
+from mailstack.mailbox.schema import ACCOUNT_STEPS
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.mailbox import MailboxError
+
+T = TypeVar("T")
+
+#: UIDs and MODSEQs reserved at a time, per folder.
+BLOCK = 1_000
+#: SQLite's page cache, per connection, in KiB: many accounts are open at a time.
+_CACHE_KIB = 1_024
+_ATTEMPTS = 4
+
+
+class Exhausted(Exception):
+    """A folder has used up its reserved block; `count` UIDs were wanted."""
+
+    def __init__(self, folder_id: int, count: int) -> None:
+        super().__init__(folder_id)
+        self.folder_id = folder_id
+        self.count = count
+
+
+def boot_id() -> str:
+    """What changes when the machine starts; "" where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def new_object_id(random_bytes: Callable[[int], bytes], kind: str) -> str:
+    """An RFC 8474 object id: `kind` and 72 random bits."""
+    return kind + urlsafe_b64encode(random_bytes(9)).decode("ascii")
+
+
+class AccountDatabase:
+    """The database of one account home; opened when first used, closed by `close`.
+
+    Safe to use from any thread; after `close` it opens itself again.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        now: Callable[[], float],
+        random_bytes: Callable[[int], bytes],
+        boot: str,
+        prepare: Callable[[sqlite3.Connection], None],
+        opened: Callable[[sqlite3.Connection], None],
+    ) -> None:
+        """Opens nothing yet.
+
+        Args:
+            home: account home; must exist before the first use.
+            boot: this boot's id.
+            prepare: fills an empty database; called inside a transaction.
+            opened: told when it was opened, with the writing connection.
+        """
+        self.path = home / "account.db"
+        self.boot = boot
+        self._home = home
+        self._now = now
+        self._random_bytes = random_bytes
+        self._prepare = prepare
+        self._opened = opened
+        self.lock = threading.RLock()
+        self._read_lock = threading.RLock()
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._inode = 0
+        self._full = True
+        self.epoch = ""
+
+    @contextlib.contextmanager
+    def read(self, doing: str = "reading the mailbox") -> Iterator[sqlite3.Connection]:
+        """The reading connection, for this thread alone.
+
+        Raises:
+            TemporaryFailure: the database cannot be read.
+        """
+        while True:
+            self._check_inode()
+            if self._reader is None:
+                self._open_reader()
+            with self._read_lock:
+                if self._reader is None:
+                    continue  # closed by another thread in between
+                try:
+                    yield self._reader
+                except sqlite3.Error as error:
+                    raise self._failed(error, doing) from error
+            return
+
+    @contextlib.contextmanager
+    def write(self, doing: str, *, durable_commit: bool) -> Iterator[sqlite3.Connection]:
+        """A transaction that holds the account's write lock; COMMIT at the end of the block.
+
+        Args:
+            durable_commit: on the disk when the block ends (synchronous=FULL).
+
+        Raises:
+            TemporaryFailure: locked for too long, disk full, damaged.
+        """
+        with self.lock:
+            connection = self._current_writer()
+            if self._full != durable_commit:
+                connection.execute(f"PRAGMA synchronous={'FULL' if durable_commit else 'NORMAL'}")
+                self._full = durable_commit
+            try:
+                with transaction(connection, doing):
+                    yield connection
+            except TemporaryFailure as error:
+                if isinstance(error.__cause__, sqlite3.DatabaseError):
+                    raise self._failed(error.__cause__, doing) from error.__cause__
+                raise
+
+    def change(self, doing: str, work: Callable[[sqlite3.Connection], T], *, durable_commit: bool) -> T:
+        """Runs `work` in a transaction, again after reserving numbers when it ran out of them."""
+        for _ in range(_ATTEMPTS):
+            try:
+                with self.write(doing, durable_commit=durable_commit) as connection:
+                    return work(connection)
+            except Exhausted as error:
+                self.reserve(error.folder_id, error.count)
+        raise TemporaryFailure(f"{doing}: other processes took every reserved number")
+
+    def reserve(self, folder_id: int, count: int) -> None:
+        """Makes sure that `count` UIDs and a MODSEQ may be given out, durably."""
+        with self.write("reserving UIDs", durable_commit=True) as connection:
+            connection.execute(
+                "UPDATE folders SET uid_reserved = max(uid_reserved, uid_next + ?),"
+                " modseq_reserved = modseq + ? WHERE id = ?",
+                (count + BLOCK, BLOCK, folder_id),
+            )
+            _set_meta(connection, "generation", int(_meta(connection, "generation") or 0) + 1)
+        self.witness()
+
+    def close(self, *, wait: bool = True) -> bool:
+        """Closes the connections; False when somebody uses them and `wait` is False."""
+        if not self.lock.acquire(blocking=wait):
+            return False
+        try:
+            if not self._read_lock.acquire(blocking=wait):
+                return False
+            try:
+                self._drop()
+            finally:
+                self._read_lock.release()
+        finally:
+            self.lock.release()
+        return True
+
+    @property
+    def is_open(self) -> bool:
+        """True while it holds connections."""
+        return self._writer is not None or self._reader is not None
+
+    def _drop(self) -> None:
+        for connection in (self._reader, self._writer):
+            if connection is not None:
+                with contextlib.suppress(sqlite3.Error):
+                    connection.close()
+        self._reader = self._writer = None
+
+    def _current_writer(self) -> sqlite3.Connection:
+        self._check_inode()
+        if self._writer is None:
+            return self._open()
+        return self._writer
+
+    def _open_reader(self) -> None:
+        # Always in this order: the account's lock, then the reader's.
+        with self.lock, self._read_lock:
+            self._current_writer()
+            if self._reader is None:
+                self._reader = open_database(self.path, read_only=True)
+                self._reader.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+
+    def _check_inode(self) -> None:
+        # Somebody may have removed or replaced the file under us; what we would write
+        # to the old one would be lost.
+        if self._writer is None and self._reader is None:
+            return
+        try:
+            inode = os.stat(self.path).st_ino
+        except FileNotFoundError:
+            inode = -1
+        except OSError as error:
+            raise durable.failure(error, f"opening {self.path}") from error
+        if inode != self._inode:
+            with self.lock, self._read_lock:
+                self._drop()
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            with migrations.exclusive(self._home / "lock"):
+                if not self.path.exists():
+                    # A -wal or -shm without its database belongs to one that is gone.
+                    remove_database(self.path)
+                connection = open_database(self.path)
+        except OSError as error:
+            raise durable.failure(error, f"opening {self.path}") from error
+        try:
+            connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+            migrations.migrate(connection, ACCOUNT_STEPS)
+            self._full = True
+            with transaction(connection, f"opening {self.path}"):
+                self._settle(connection)
+            self._inode = os.stat(self.path).st_ino
+        except sqlite3.Error as error:
+            connection.close()
+            raise self._failed(error, f"opening {self.path}") from error
+        except BaseException as error:
+            connection.close()
+            if isinstance(error, TemporaryFailure) and isinstance(error.__cause__, sqlite3.DatabaseError):
+                raise self._failed(error.__cause__, f"opening {self.path}") from error.__cause__
+            raise
+        self._writer = connection
+        self.witness()
+        self._opened(connection)
+        return connection
+
+    def _settle(self, connection: sqlite3.Connection) -> None:
+        """What must be put right when a database is opened."""
+        epoch = _meta(connection, "epoch")
+        inode = os.stat(self.path).st_ino
+        if epoch is None:
+            epoch = new_object_id(self._random_bytes, "M")
+            _set_meta(connection, "epoch", epoch)
+            _set_meta(connection, "generation", 1)
+            _set_meta(connection, "uid_validity", 0)
+            _set_meta(connection, "boot", self.boot)
+            _set_meta(connection, "inode", inode)
+        generation = int(_meta(connection, "generation") or 0)
+        witnessed, validity = read_witness(self._home)
+        if generation < witnessed:
+            # An older copy of the database was put back: UIDs given out since are unknown.
+            new_validities(connection, int(self._now()), at_least=validity)
+            epoch = new_object_id(self._random_bytes, "M")
+            _set_meta(connection, "epoch", epoch)
+            _set_meta(connection, "generation", witnessed + 1)
+        if _meta(connection, "boot") != self.boot or _meta(connection, "inode") != inode:
+            jump(connection)
+            _set_meta(connection, "boot", self.boot)
+            _set_meta(connection, "inode", inode)
+        self.epoch = str(epoch)
+        self._prepare(connection)
+
+    def witness(self) -> None:
+        """Notes generation and UIDVALIDITY outside the database, so that an old copy is noticed.
+
+        Raises:
+            TemporaryFailure: the note cannot be written.
+        """
+        with self.lock:
+            connection = self._current_writer()
+            generation = int(_meta(connection, "generation") or 0)
+            validity = int(_meta(connection, "uid_validity") or 0)
+            if (generation, validity) == read_witness(self._home):
+                return
+            try:
+                durable.replace_text(self._home / "uidvalidity", f"{generation} {validity}\n")
+            except OSError as error:
+                raise durable.failure(error, "noting reserved UIDs") from error
+
+    def _failed(self, error: sqlite3.Error, doing: str) -> TemporaryFailure:
+        found = failure(error, doing)
+        if "damaged" in found.why:
+            found.why += f"; run 'mailstack mailbox rebuild {address_of(self._home)}'"
+            found.args = (found.why,)
+        return found
+
+
+def read_witness(home: Path) -> tuple[int, int]:
+    """Generation and highest UIDVALIDITY noted beside the database; zeros when there are none."""
+    try:
+        words = (home / "uidvalidity").read_text(encoding="ascii").split()
+        return int(words[0]), int(words[1])
+    except (OSError, ValueError, IndexError):
+        return 0, 0
+
+
+def remove_database(path: Path) -> None:
+    """Removes a database with its -wal and -shm."""
+    for suffix in ("", "-wal", "-shm"):
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(f"{path}{suffix}")
+
+
+def take_uids(connection: sqlite3.Connection, folder_id: int, count: int) -> tuple[int, int]:
+    """Takes `count` UIDs of a folder and one MODSEQ.
+
+    Returns:
+        The first UID, and the MODSEQ.
+
+    Raises:
+        Exhausted: reserve first.
+        MailboxError: NONEXISTENT, the folder is gone.
+    """
+    row = connection.execute(
+        "UPDATE folders SET uid_next = uid_next + ?, modseq = modseq + 1"
+        " WHERE id = ? AND uid_next + ? <= uid_reserved AND modseq < modseq_reserved"
+        " RETURNING uid_next, modseq",
+        (count, folder_id, count),
+    ).fetchone()
+    if row is None:
+        if connection.execute("SELECT 1 FROM folders WHERE id = ?", (folder_id,)).fetchone() is None:
+            raise MailboxError("NONEXISTENT", "the folder is gone")
+        raise Exhausted(folder_id, count)
+    return row[0] - count, row[1]
+
+
+def take_modseq(connection: sqlite3.Connection, folder_id: int) -> int:
+    """Takes the next MODSEQ of a folder; raises as `take_uids`."""
+    return take_uids(connection, folder_id, 0)[1]
+
+
+def next_validity(connection: sqlite3.Connection, now: int, *, at_least: int = 0) -> int:
+    """A UIDVALIDITY no folder of this account ever had."""
+    last = int(_meta(connection, "uid_validity") or 0)
+    value = max(now, last + 1, at_least + 1) & 0xFFFFFFFF
+    _set_meta(connection, "uid_validity", value)
+    return value  # the caller calls `witness` after its COMMIT
+
+
+def new_validities(connection: sqlite3.Connection, now: int, *, at_least: int = 0) -> None:
+    """Gives every folder a new UIDVALIDITY: clients must fetch everything again."""
+    for (folder_id,) in connection.execute("SELECT id FROM folders ORDER BY id").fetchall():
+        value = next_validity(connection, now, at_least=at_least)
+        connection.execute("UPDATE folders SET uid_validity = ? WHERE id = ?", (value, folder_id))
+
+
+def jump(connection: sqlite3.Connection) -> None:
+    """Goes on counting behind the reserved blocks, as if all of them had been given out.
+
+    UIDs that may have been seen and are gone count as expunged, so that clients drop them.
+    """
+    connection.execute(
+        "INSERT OR REPLACE INTO expunged (folder, modseq, first_uid, last_uid)"
+        " SELECT id, modseq_reserved + 1, uid_next, uid_reserved - 1 FROM folders"
+        " WHERE uid_next < uid_reserved"
+    )
+    connection.execute(
+        "UPDATE folders SET uid_next = uid_reserved, modseq = modseq_reserved + 1,"
+        " modseq_reserved = modseq_reserved + 1"
+    )
+
+
+def _meta(connection: sqlite3.Connection, key: str) -> str | int | None:
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+    return None if row is None else row[0]
+
+
+def _set_meta(connection: sqlite3.Connection, key: str, value: str | int) -> None:
+    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))

@@ -1,0 +1,140 @@
+"""What follows a change on disk: file names after flags, removed files after rows."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+from mailstack.disk import durable
+from mailstack.mailbox import folders, maildir
+from mailstack.mailbox.core import Core
+
+#: Files handled while the account's lock is held.
+BATCH = 200
+_MID_FOLDER = 4_294_967_296
+
+
+def follow_names(core: Core) -> bool:
+    """Renames files whose flags changed, and moves told-of ones from new/ to cur/.
+
+    True when more are left.
+    """
+    with core.db.write("renaming messages", durable_commit=False) as connection:
+        found = connection.execute(
+            "SELECT f.dir, m.folder, m.uid, m.base, m.sub, m.letters, m.flags, m.keywords"
+            " FROM messages m JOIN folders f ON f.id = m.folder WHERE m.dirty = 1 LIMIT ?",
+            (BATCH,),
+        ).fetchall()
+        found += connection.execute(
+            "SELECT f.dir, m.folder, m.uid, m.base, m.sub, m.letters, m.flags, m.keywords"
+            " FROM folders f JOIN messages m INDEXED BY message_new"
+            " ON m.folder = f.id AND m.sub = 0 AND m.uid < f.recent_from WHERE m.dirty = 0 LIMIT ?",
+            (BATCH - len(found),),
+        ).fetchall()
+        updates = []
+        for directory, folder_id, uid, base, sub, letters, flags, keywords in found:
+            _, foreign = maildir.split_letters(letters)
+            wanted = maildir.letters_of(maildir.bits_of(flags, keywords), foreign)
+            if sub == 1 and wanted == letters:
+                updates.append((1, letters, folder_id, uid))
+                continue
+            path = core.path_of(directory)
+            moved = _rename(path, maildir.file_name(base, sub, letters), maildir.file_name(base, 1, wanted))
+            # What is not there under the name we know, the next look at the disk finds.
+            updates.append((1, wanted, folder_id, uid) if moved else (sub, letters, folder_id, uid))
+        connection.executemany(
+            "UPDATE messages SET sub = ?, letters = ?, dirty = 0 WHERE folder = ? AND uid = ?", updates
+        )
+    return len(found) == BATCH
+
+
+def _rename(path: str, old: str, new: str) -> bool:
+    try:
+        os.rename(f"{path}/{old}", f"{path}/{new}")
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise durable.failure(error, "renaming a message") from error
+    return True
+
+
+def remove_doomed(core: Core) -> bool:
+    """Removes files of expunged messages, or sets them aside; True when more are left."""
+    with core.db.read() as connection:
+        found = connection.execute(
+            "SELECT f.dir, d.folder, d.base, d.sub, d.letters, d.keep, d.mid"
+            " FROM doomed d LEFT JOIN folders f ON f.id = d.folder LIMIT ?",
+            (BATCH,),
+        ).fetchall()
+    if not found:
+        folders.purge(core)
+        return False
+    touched: set[str] = set()
+    with core.disk("removing messages"):
+        for directory, folder_id, base, sub, letters, keep, _ in found:
+            if directory is not None:
+                touched |= _remove(
+                    core, core.path_of(directory), base, sub, letters, f"{base}.{folder_id}" * keep
+                )
+        for directory in touched:
+            with contextlib.suppress(FileNotFoundError):
+                durable.sync_folder(directory)
+    with core.db.write("removing messages", durable_commit=False) as connection:
+        # Only now: a row that went before its file would let the file come back.
+        connection.executemany(
+            "DELETE FROM doomed WHERE folder = ? AND base = ?", [(row[1], row[2]) for row in found]
+        )
+        unused = [row[6] for row in found if not _is_used(connection, row[6])]
+    core.cache.forget(core.db.epoch, unused)
+    return True
+
+
+def _remove(core: Core, path: str, base: str, sub: int, letters: str, aside: str) -> set[str]:
+    """Removes one file; gives the directory it was in."""
+    name = maildir.file_name(base, sub, letters)
+    for attempt in (name, None):
+        if attempt is None:
+            attempt = find_file(path, base)
+            if attempt is None:
+                return set()
+        try:
+            if aside:
+                folders.set_aside(core, Path(path) / attempt, aside)
+            else:
+                os.unlink(f"{path}/{attempt}")
+        except FileNotFoundError:
+            continue
+        return {f"{path}/{attempt.partition('/')[0]}"}
+    return set()
+
+
+def find_file(path: str, base: str) -> str | None:
+    """A message file by its base name, whatever its flags, below a folder's directory."""
+    for sub in ("cur", "new"):
+        try:
+            names = os.listdir(f"{path}/{sub}")
+        except FileNotFoundError:
+            continue
+        for name in names:
+            if name.startswith(base) and maildir.split_file_name(name)[0] == base:
+                return f"{sub}/{name}"
+    return None
+
+
+def _is_used(connection: sqlite3.Connection, mid: int) -> bool:
+    return (
+        connection.execute(
+            "SELECT 1 FROM messages WHERE folder = ? AND uid = ?", (mid // _MID_FOLDER, mid % _MID_FOLDER)
+        ).fetchone()
+        is not None
+        or connection.execute(
+            "SELECT 1 FROM messages WHERE mid = ? AND mid <> folder * 4294967296 + uid", (mid,)
+        ).fetchone()
+        is not None
+    )
+
+
+JOBS: dict[str, Callable[[Core], bool]] = {"names": follow_names, "doomed": remove_doomed}

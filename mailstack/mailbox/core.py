@@ -1,0 +1,140 @@
+"""What every part of one account's store shares: its places, databases and options."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from mailstack.disk import durable
+from mailstack.disk.durable import GroupSync
+from mailstack.mailbox import maildir
+from mailstack.mailbox.account import AccountDatabase
+from mailstack.mailbox.cache import Cache
+from mailstack.mailbox.options import MailboxOptions
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.mailbox import MailboxError
+
+if TYPE_CHECKING:
+    from mailstack.mailbox.worker import Worker
+
+
+class FolderRow(NamedTuple):
+    """The columns of a folder that most work needs; `path` is its directory on disk."""
+
+    id: int
+    name: str
+    dir: str
+    uid_validity: int
+    special_use: str
+    boot: str
+    path: str
+
+
+class Core:
+    """One account, as the modules of this package see it.
+
+    Attributes:
+        seen: by folder, the modification times of new/ and cur/ (ns) at the last look.
+        scan_lock: one look at the disk at a time.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *,
+        now: Callable[[], float],
+        random_bytes: Callable[[int], bytes],
+        options: MailboxOptions,
+        group: GroupSync,
+        worker: Worker,
+        boot: str,
+        prepare: Callable[[Core, sqlite3.Connection], None],
+        opened: Callable[[Core, sqlite3.Connection], None],
+    ) -> None:
+        self.home = home
+        self.maildir = home / "Maildir"
+        self.address = maildir.address_of(home)
+        self.now = now
+        self.random_bytes = random_bytes
+        self.options = options
+        self.group = group
+        self.worker = worker
+        self.seen: dict[int, tuple[int, int]] = {}
+        self.seen_folders = 0
+        self.scan_lock = threading.RLock()
+        self.cache = Cache(home)
+        self.db = AccountDatabase(
+            home,
+            now=now,
+            random_bytes=random_bytes,
+            boot=boot,
+            prepare=lambda connection: prepare(self, connection),
+            opened=lambda connection: opened(self, connection),
+        )
+
+    def close(self, *, wait: bool = True) -> bool:
+        """Closes the databases; they open again when used.  False: in use, with `wait` False."""
+        if not self.db.close(wait=wait):
+            return False
+        self.cache.close(wait=wait)
+        return True
+
+    def path_of(self, directory: str) -> str:
+        """The directory of a folder whose `dir` column this is."""
+        return f"{self.maildir}/{directory}" if directory else str(self.maildir)
+
+    def find(self, connection: sqlite3.Connection, name: str) -> FolderRow | None:
+        """The folder of that checked name."""
+        return self._folder(connection, "name", name)
+
+    def get(self, connection: sqlite3.Connection, folder_id: int) -> FolderRow:
+        """The folder with that id.
+
+        Raises:
+            MailboxError: NONEXISTENT, it was deleted.
+        """
+        found = self._folder(connection, "id", folder_id)
+        if found is None:
+            raise MailboxError("NONEXISTENT", "the folder is gone")
+        return found
+
+    def _folder(self, connection: sqlite3.Connection, column: str, value: str | int) -> FolderRow | None:
+        query = _BY_NAME if column == "name" else _BY_ID
+        row = connection.execute(query, (value,)).fetchone()
+        return None if row is None else FolderRow._make((*row, self.path_of(row[2])))
+
+    def tmp_path(self, name: str) -> str:
+        """A file in tmp/, where messages are written before they get their name."""
+        return os.path.join(self.maildir, "tmp", name)
+
+    def new_base(self) -> str:
+        """A base name for a message file, unique for ever."""
+        return f"{int(self.now())}.R{self.random_bytes(10).hex()}.mailstack"
+
+    @contextlib.contextmanager
+    def disk(self, doing: str) -> Iterator[None]:
+        """Turns OSError into TemporaryFailure, naming the account."""
+        try:
+            yield
+        except OSError as error:
+            found = durable.failure(error, f"{doing} for {self.address}")
+            raise TemporaryFailure(found.why, status=found.status, fatal=found.fatal) from error
+
+
+_COLUMNS = "SELECT id, name, dir, uid_validity, special_use, boot FROM folders WHERE "
+_BY_NAME = _COLUMNS + "name = ?"
+_BY_ID = _COLUMNS + "id = ?"
+
+
+def directory_times(path: str) -> tuple[int, int]:
+    """Modification times of a folder's new/ and cur/, in ns.
+
+    Raises:
+        FileNotFoundError: one of them is missing.
+    """
+    return os.stat(f"{path}/new").st_mtime_ns, os.stat(f"{path}/cur").st_mtime_ns

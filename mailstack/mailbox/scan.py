@@ -1,0 +1,338 @@
+"""Finds what other programs did to a folder's files: mutt, mbsync, rm.
+
+A look costs two `stat` calls while nothing changed.  Otherwise the directory is
+compared with the rows, and only when they differ compared again while the account's
+write lock is held: by then every file one of our own processes is about to index has
+its row, because those processes hold that lock too, or insert with the same unique key.
+
+Flags are merged letter by letter: what we changed since the name was written and what
+another program changed in the name both stay.  After a crash of the machine the names
+may be older than the rows, so then the rows win.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from mailstack.mailbox import files, folders, maildir, messages
+from mailstack.mailbox.account import take_modseq, take_uids
+from mailstack.mailbox.core import Core, FolderRow, directory_times
+from mailstack.mailbox.files import Examined
+from mailstack.model.mailbox import MailboxError
+
+#: Files indexed in one transaction, and octets of them looked at before it.
+BATCH = 500
+BATCH_OCTETS = 64 * 1024 * 1024
+_MAX_ROUNDS = 10_000
+
+
+class _File(NamedTuple):
+    sub: int
+    letters: str
+    name: str
+
+
+class _Row(NamedTuple):
+    uid: int
+    base: str
+    sub: int
+    letters: str
+    flags: int
+    keywords: str
+
+
+@dataclass(slots=True)
+class Difference:
+    """Files and rows that do not match."""
+
+    unknown: dict[str, _File] = field(default_factory=dict)
+    missing: list[_Row] = field(default_factory=list)
+    moved: list[tuple[_Row, _File]] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.unknown or self.missing or self.moved)
+
+
+def refresh(core: Core, folder_id: int, *, force: bool = False) -> bool:
+    """Brings a folder's rows in line with its files; True when messages changed.
+
+    Args:
+        force: look even when the directory seems unchanged.
+
+    Raises:
+        MailboxError: NONEXISTENT, the folder is gone.
+        TemporaryFailure: disk or database in trouble.
+    """
+    with core.db.read() as connection:
+        folder = core.get(connection, folder_id)
+    times = _times(core, folder)
+    settled_names = folder.boot == core.db.boot
+    if not force and settled_names and core.seen.get(folder_id) == times:
+        return False
+    with core.scan_lock:
+        return _look(core, folder, force=force or not settled_names)
+
+
+def _times(core: Core, folder: FolderRow) -> tuple[int, int]:
+    with core.disk("reading the mailbox"):
+        try:
+            return directory_times(folder.path)
+        except FileNotFoundError:
+            pass
+        if folder.dir and not maildir.is_directory(folder.path):
+            core.seen_folders = 0
+            folders.discover(core)
+            with core.db.read() as connection:
+                folder = core.get(connection, folder.id)
+        maildir.refuse_links([core.maildir / folder.dir])
+        maildir.make_folder(core.maildir / folder.dir)
+        return directory_times(folder.path)
+
+
+def _look(core: Core, folder: FolderRow, *, force: bool) -> bool:
+    changed = False
+    examined: dict[str, Examined | None] = {}
+    before: Difference | None = None
+    for _ in range(_MAX_ROUNDS):
+        times = _times(core, folder)
+        seen = core.seen.get(folder.id)
+        if not force and seen == times:
+            break
+        started_ns = time.time_ns()  # the kernel's clock stamps directories
+        difference = _difference(core, folder, full=force or seen is None or seen[1] != times[1])
+        _examine(folder, difference, examined)
+        for base in [base for base in difference.unknown if base in examined and examined[base] is None]:
+            del difference.unknown[base]  # a directory, a link: no message
+        if difference or folder.boot != core.db.boot:
+            settled = _settle(core, folder, examined)
+            changed |= settled
+            folder = folder._replace(boot=core.db.boot)
+            if difference and (settled or difference != before):
+                core.seen.pop(folder.id, None)
+                before, force = difference, False
+                continue
+        if started_ns - max(times) > folders.SETTLED_NS:
+            core.seen[folder.id] = times
+        else:
+            core.seen.pop(folder.id, None)
+        break
+    return changed
+
+
+def _difference(core: Core, folder: FolderRow, *, full: bool) -> Difference:
+    with core.disk("reading the mailbox"):
+        listing = _listing(folder, full=full)
+    with core.db.read() as connection:
+        difference = _compare(connection, folder, listing, full=full)
+    if difference.missing and not full:
+        return _difference(core, folder, full=True)
+    return difference
+
+
+def _listing(folder: FolderRow, *, full: bool) -> dict[str, _File]:
+    """Files by base name; what cannot be a message is left out."""
+    found: dict[str, _File] = {}
+    for sub, directory in ((0, "new"), (1, "cur")):
+        if sub and not full:
+            continue
+        for name in os.listdir(f"{folder.path}/{directory}"):
+            if name.startswith(".") or not is_message_name(name):
+                continue
+            base, letters = maildir.split_file_name(name)
+            found[base] = _File(sub, letters, f"{directory}/{name}")
+    return found
+
+
+def is_message_name(name: str) -> bool:
+    """False for names the index cannot hold: not UTF-8, control characters, too long."""
+    base = name.partition(":")[0]
+    return name.isprintable() and 0 < len(base) <= 250 and not name.endswith(".lock")
+
+
+def _compare(
+    connection: sqlite3.Connection, folder: FolderRow, listing: dict[str, _File], *, full: bool
+) -> Difference:
+    query = "SELECT uid, base, sub, letters, flags, keywords FROM messages WHERE folder = ?"
+    if not full:
+        query = query.replace("messages", "messages INDEXED BY message_new") + " AND sub = 0"
+    difference = Difference()
+    for found in connection.execute(query, (folder.id,)):
+        file = listing.pop(found[1], None)
+        if file is None:
+            difference.missing.append(_Row._make(found))
+        elif file.sub != found[2] or file.letters != found[3]:
+            difference.moved.append((_Row._make(found), file))
+    for base in [base for base in listing if _is_doomed(connection, folder.id, base)]:
+        del listing[base]
+    if not full:
+        for base in list(listing):
+            row = connection.execute(
+                "SELECT uid, base, sub, letters, flags, keywords FROM messages WHERE base = ? AND folder = ?",
+                (base, folder.id),
+            ).fetchone()
+            if row is not None:
+                difference.moved.append((_Row._make(row), listing.pop(base)))
+    difference.unknown = listing
+    return difference
+
+
+def _is_doomed(connection: sqlite3.Connection, folder_id: int, base: str) -> bool:
+    return (
+        connection.execute("SELECT 1 FROM doomed WHERE folder = ? AND base = ?", (folder_id, base)).fetchone()
+        is not None
+    )
+
+
+def _examine(folder: FolderRow, difference: Difference, examined: dict[str, Examined | None]) -> None:
+    """Looks into some of the unknown files, outside any transaction."""
+    fresh = octets = 0
+    for base, file in difference.unknown.items():
+        if base in examined:
+            continue
+        if fresh >= BATCH or octets >= BATCH_OCTETS:
+            return
+        found = files.examine(f"{folder.path}/{file.name}")
+        examined[base] = found
+        fresh += 1
+        octets += found.size if found is not None else 0
+
+
+def _settle(core: Core, folder: FolderRow, examined: dict[str, Examined | None]) -> bool:
+    """Compares again while nobody else writes, and corrects the rows."""
+
+    def work(connection: sqlite3.Connection) -> bool:
+        current = core.get(connection, folder.id)
+        with core.disk("reading the mailbox"):
+            difference = _compare(connection, current, _listing(current, full=True), full=True)
+            if difference.missing:
+                # A file that another program renames while the directory is read can be
+                # missed once, hardly twice.
+                there = _listing(current, full=True)
+                difference.missing = [row for row in difference.missing if row.base not in there]
+        rows_win = current.boot != core.db.boot
+        changed = _add(core, connection, current, difference.unknown, examined)
+        changed |= _drop(connection, current, difference.missing)
+        changed |= _merge(core, connection, current, difference.moved, rows_win=rows_win)
+        if rows_win:
+            connection.execute("UPDATE folders SET boot = ? WHERE id = ?", (core.db.boot, folder.id))
+        return changed
+
+    changed = core.db.change("indexing messages", work, durable_commit=False)
+    if changed:
+        core.worker.names(core)
+    return changed
+
+
+def _add(
+    core: Core,
+    connection: sqlite3.Connection,
+    folder: FolderRow,
+    unknown: dict[str, _File],
+    examined: dict[str, Examined | None],
+) -> bool:
+    """Rows for files that have none, oldest first."""
+    ready = sorted(
+        (found.internal_at, base, found) for base in unknown if (found := examined.get(base)) is not None
+    )[:BATCH]
+    if not ready:
+        return False
+    uid, modseq = take_uids(connection, folder.id, len(ready))
+    saved_at = int(core.now())
+    unseen = deleted = 0
+    for number, (internal_at, base, found) in enumerate(ready, uid):
+        file = unknown[base]
+        bits, _ = maildir.split_letters(file.letters)
+        flags, forwarded = bits & 31, bool(bits & ~31)
+        words = (
+            messages.know_keywords(core, connection, folder.id, [maildir.FORWARDED], drop=True)
+            if forwarded
+            else ()
+        )
+        connection.execute(
+            INSERT,
+            (
+                folder.id, number, base, file.sub, file.letters, flags, " ".join(words), modseq, found.size,
+                found.disk_size, internal_at, saved_at, folder.id * 4_294_967_296 + number,
+                int(file.sub == 0 and bits != 0),
+            ),
+        )  # fmt: skip
+        unseen += not flags & 1
+        deleted += flags >> 3 & 1
+    size = sum(found.size for _, _, found in ready)
+    messages.count(connection, folder.id, messages=len(ready), unseen=unseen, deleted=deleted, size=size)
+    return True
+
+
+#: One message; the columns of `messages` without `thread`.
+INSERT = (
+    "INSERT INTO messages (folder, uid, base, sub, letters, flags, keywords, modseq, size, disk_size,"
+    " internal_at, saved_at, mid, dirty) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+def _drop(connection: sqlite3.Connection, folder: FolderRow, missing: list[_Row]) -> bool:
+    if not missing:
+        return False
+    messages.remove(connection, folder.id, [row.uid for row in missing], keep=False, files=False)
+    return True
+
+
+def _merge(
+    core: Core,
+    connection: sqlite3.Connection,
+    folder: FolderRow,
+    moved: list[tuple[_Row, _File]],
+    *,
+    rows_win: bool,
+) -> bool:
+    """Follows files whose name changed; True when flags changed with it."""
+    modseq = 0
+    unseen = deleted = 0
+    for row, file in moved:
+        ours = maildir.bits_of(row.flags, row.keywords)
+        theirs, foreign = maildir.split_letters(file.letters)
+        base, _ = maildir.split_letters(row.letters)
+        bits = ours if rows_win else base ^ ((theirs ^ base) | (ours ^ base))
+        wanted = maildir.letters_of(bits, foreign)
+        dirty = int(wanted != file.letters or (file.sub == 0 and bits != 0))
+        connection.execute(
+            "UPDATE messages SET sub = ?, letters = ?, dirty = ? WHERE folder = ? AND uid = ?",
+            (file.sub, file.letters, dirty, folder.id, row.uid),
+        )
+        if bits == ours:
+            continue
+        modseq = modseq or take_modseq(connection, folder.id)
+        words = [word for word in row.keywords.split() if word.lower() != maildir.FORWARDED.lower()]
+        if bits & ~31:
+            words += messages.know_keywords(core, connection, folder.id, [maildir.FORWARDED], drop=True)
+        flags = bits & 31
+        connection.execute(
+            "UPDATE messages SET flags = ?, keywords = ?, modseq = ? WHERE folder = ? AND uid = ?",
+            (flags, " ".join(words), modseq, folder.id, row.uid),
+        )
+        unseen += (row.flags & 1) - (flags & 1)
+        deleted += (flags >> 3 & 1) - (row.flags >> 3 & 1)
+    messages.count(connection, folder.id, unseen=unseen, deleted=deleted)
+    return modseq != 0
+
+
+def replaced(core: Core, folder_id: int, uid: int) -> None:
+    """A file has another size than its row: the old message is gone, the file is a new one.
+
+    Raises:
+        MailboxError: EXPUNGEISSUED, always: the UID that was asked for is gone.
+    """
+
+    def work(connection: sqlite3.Connection) -> None:
+        messages.remove(connection, folder_id, [uid], keep=False, files=False)
+
+    try:
+        core.db.change("indexing messages", work, durable_commit=True)
+    except messages.Unchanged:
+        pass
+    refresh(core, folder_id, force=True)
+    raise MailboxError("EXPUNGEISSUED", "the message was changed by another program")

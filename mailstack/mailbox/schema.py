@@ -1,0 +1,120 @@
+"""Tables of account.db and cache.db.
+
+account.db holds what cannot be computed again; cache.db only what can.  A step, once
+released, is never changed: a new one is added.
+"""
+
+from __future__ import annotations
+
+ACCOUNT_STEPS: tuple[str, ...] = (
+    """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;
+
+-- Counters are kept by whoever changes messages; `mailbox verify` compares them.
+-- uid_next and modseq may only grow up to the reserved bounds, which are durable.
+-- boot: where the file names of this folder were last known to follow the rows.
+CREATE TABLE folders (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    dir TEXT NOT NULL UNIQUE,
+    object_id TEXT NOT NULL UNIQUE,
+    special_use TEXT NOT NULL DEFAULT '',
+    uid_validity INTEGER NOT NULL,
+    uid_next INTEGER NOT NULL DEFAULT 1,
+    uid_reserved INTEGER NOT NULL DEFAULT 1,
+    modseq INTEGER NOT NULL DEFAULT 1,
+    modseq_reserved INTEGER NOT NULL DEFAULT 1,
+    recent_from INTEGER NOT NULL DEFAULT 1,
+    messages INTEGER NOT NULL DEFAULT 0,
+    unseen INTEGER NOT NULL DEFAULT 0,
+    deleted INTEGER NOT NULL DEFAULT 0,
+    size INTEGER NOT NULL DEFAULT 0,
+    expunge_floor INTEGER NOT NULL DEFAULT 0,
+    boot TEXT NOT NULL DEFAULT '',
+    created_at INTEGER NOT NULL
+);
+
+-- sub: 0 new/, 1 cur/; letters: flags in the file name now; dirty: it must be renamed.
+-- disk_size: octets of the file when they differ from those we serve (bare line feeds).
+-- mid: folder * 2^32 + uid of where the message came first; copies keep it.
+CREATE TABLE messages (
+    folder INTEGER NOT NULL,
+    uid INTEGER NOT NULL,
+    base TEXT NOT NULL,
+    sub INTEGER NOT NULL,
+    letters TEXT NOT NULL,
+    flags INTEGER NOT NULL,
+    keywords TEXT NOT NULL,
+    modseq INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    disk_size INTEGER,
+    internal_at INTEGER NOT NULL,
+    saved_at INTEGER NOT NULL,
+    mid INTEGER NOT NULL,
+    thread INTEGER,
+    dirty INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (folder, uid)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX message_base ON messages (base, folder);
+CREATE INDEX message_modseq ON messages (folder, modseq);
+CREATE INDEX message_dirty ON messages (folder, uid) WHERE dirty = 1;
+CREATE INDEX message_new ON messages (folder, uid) WHERE sub = 0;
+CREATE INDEX message_copy ON messages (mid) WHERE mid <> folder * 4294967296 + uid;
+
+CREATE TABLE expunged (
+    folder INTEGER NOT NULL,
+    modseq INTEGER NOT NULL,
+    first_uid INTEGER NOT NULL,
+    last_uid INTEGER NOT NULL,
+    PRIMARY KEY (folder, modseq, first_uid)
+) WITHOUT ROWID;
+
+-- Files whose rows are gone and that are still to be removed; keep: set aside first.
+CREATE TABLE doomed (
+    folder INTEGER NOT NULL,
+    base TEXT NOT NULL,
+    sub INTEGER NOT NULL,
+    letters TEXT NOT NULL,
+    keep INTEGER NOT NULL,
+    mid INTEGER NOT NULL,
+    PRIMARY KEY (folder, base)
+) WITHOUT ROWID;
+
+CREATE TABLE keywords (
+    folder INTEGER NOT NULL,
+    name TEXT NOT NULL COLLATE NOCASE,
+    PRIMARY KEY (folder, name)
+) WITHOUT ROWID;
+
+CREATE TABLE subscriptions (name TEXT PRIMARY KEY) WITHOUT ROWID;
+
+-- folder 0: the account itself (RFC 5464 section 3: server annotations).
+CREATE TABLE metadata (
+    folder INTEGER NOT NULL,
+    entry TEXT NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (folder, entry)
+) WITHOUT ROWID;
+
+CREATE TABLE rights (
+    folder INTEGER NOT NULL,
+    identifier TEXT NOT NULL,
+    rights TEXT NOT NULL,
+    PRIMARY KEY (folder, identifier)
+) WITHOUT ROWID;
+""",
+)
+
+#: cache.db is thrown away when this differs from its user_version.
+CACHE_VERSION = 1
+CACHE_SCRIPT = """
+CREATE TABLE meta (epoch TEXT NOT NULL);
+CREATE TABLE texts (
+    mid INTEGER PRIMARY KEY,
+    header_octets INTEGER NOT NULL,
+    envelope BLOB NOT NULL,
+    body BLOB NOT NULL,
+    bodystructure BLOB NOT NULL,
+    preview TEXT NOT NULL
+);
+"""

@@ -1,0 +1,357 @@
+"""The mail store of one process: accounts by address, each an AccountStore.
+
+Blocking, and safe to use from any thread.  Several processes may use the same store at
+once.  An account is opened when it is first used; only so many stay open, the others
+open themselves again when somebody still holds them.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from mailstack.disk import durable
+from mailstack.disk.durable import GroupSync
+from mailstack.mailbox import background, files, folders, maildir, messages, quota, scan, storing
+from mailstack.mailbox.account import boot_id
+from mailstack.mailbox.cache import make_texts
+from mailstack.mailbox.core import Core
+from mailstack.mailbox.options import MailboxOptions
+from mailstack.mailbox.worker import Worker
+from mailstack.model.address import Address
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.mailbox import (
+    Appended,
+    Copied,
+    Delivery,
+    FlagOperation,
+    Flags,
+    FolderEntry,
+    FolderStatus,
+    MailboxError,
+    MessageRow,
+    MessageTexts,
+    NewMessage,
+)
+
+#: Texts made in one go before they are put into the cache.
+_TEXTS_BATCH = 64
+
+
+class MailStore:
+    """Every account's mailboxes below one root."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        now: Callable[[], float],
+        random_bytes: Callable[[int], bytes],
+        options: MailboxOptions | None = None,
+        boot: str | None = None,
+        trouble: Callable[[TemporaryFailure], None] | None = None,
+    ) -> None:
+        """Opens nothing yet.
+
+        Args:
+            root: folder of the account homes; made when it is missing.
+            now: Unix seconds.
+            random_bytes: for names and ids nobody may guess.
+            boot: id of this boot; None: the system's.  After another one, counting goes
+                on behind what had been reserved.
+            trouble: told of failures in the background, where nobody waits; a fatal one
+                means that the process must stop (promise P8).
+        """
+        self.root = root
+        self._now = now
+        self._random_bytes = random_bytes
+        self._options = options or MailboxOptions()
+        self._boot = boot_id() if boot is None else boot
+        self._group = GroupSync()
+        self._trouble = trouble
+        self._worker = Worker(self._options, self._report)
+        self._lock = threading.Lock()
+        self._cores: weakref.WeakValueDictionary[str, Core] = weakref.WeakValueDictionary()
+        self._open: OrderedDict[str, Core] = OrderedDict()
+        #: The last failure in the background; None: none yet.
+        self.last_trouble: TemporaryFailure | None = None
+
+    def account(self, address: Address, quota_octets: int | None = None) -> Account:
+        """The account's store; its home and default folders are made at first use.
+
+        Args:
+            quota_octets: the account's limit; None: no limit.
+
+        Raises:
+            TemporaryFailure: the home cannot be made or opened.
+        """
+        home = maildir.account_home(self.root, address)
+        key = str(home)
+        with self._lock:
+            core = self._cores.get(key)
+            if core is None:
+                core = self._cores[key] = self._core(home)
+        self._used(core)
+        return Account(core, quota_octets)
+
+    def exists(self, address: Address) -> bool:
+        """True when the account has a home already."""
+        return maildir.is_directory(maildir.account_home(self.root, address))
+
+    def flush(self) -> None:
+        """Does now what waits in the background: cache rows, file names, removed files.
+
+        Raises:
+            TemporaryFailure: the disk is in trouble.
+        """
+        self._worker.flush()
+
+    def close(self) -> None:
+        """Finishes the background work and closes every account.
+
+        Raises:
+            TemporaryFailure: the disk is in trouble; what was answered OK is safe.
+        """
+        try:
+            self._worker.close()
+        finally:
+            with self._lock:
+                cores = list(self._cores.values())
+                self._open.clear()
+            for core in cores:
+                core.close()
+
+    def _core(self, home: Path) -> Core:
+        core = Core(
+            home,
+            now=self._now,
+            random_bytes=self._random_bytes,
+            options=self._options,
+            group=self._group,
+            worker=self._worker,
+            boot=self._boot,
+            prepare=folders.prepare,
+            opened=self._opened,
+        )
+        with core.disk("making the mailbox"):
+            maildir.refuse_links([home.parent, home, core.maildir])
+            if not home.is_dir():
+                durable.make_folder(home)
+        return core
+
+    def _opened(self, core: Core, connection: sqlite3.Connection) -> None:
+        """An account opened its database: what was left undone is done, others may close."""
+        older_than = self._now() - self._options.tmp_keep_hours * 3600
+        with core.disk("sweeping tmp/"):
+            maildir.sweep_tmp(core.maildir, older_than=older_than)
+        if connection.execute("SELECT 1 FROM doomed LIMIT 1").fetchone():
+            self._worker.doomed(core)
+        if connection.execute("SELECT 1 FROM messages WHERE dirty = 1 LIMIT 1").fetchone():
+            self._worker.names(core)
+        self._used(core)
+
+    def _used(self, core: Core) -> None:
+        victims = []
+        with self._lock:
+            self._open[str(core.home)] = core
+            self._open.move_to_end(str(core.home))
+            while len(self._open) > self._options.max_open_accounts:
+                victims.append(self._open.popitem(last=False)[1])
+        for victim in victims:
+            if not victim.close(wait=False):
+                with self._lock:  # in use this moment: its turn comes again
+                    self._open.setdefault(str(victim.home), victim)
+
+    def _report(self, error: TemporaryFailure) -> None:
+        self.last_trouble = error
+        if self._trouble is not None:
+            self._trouble(error)
+
+
+class Account:
+    """One account; implements model.mailbox.AccountStore, where the methods are described.
+
+    Attributes:
+        quota_octets: None: no limit.
+    """
+
+    def __init__(self, core: Core, quota_octets: int | None = None) -> None:
+        self.core = core
+        self.quota_octets = quota_octets
+
+    def folders(self) -> list[FolderEntry]:
+        """All folders, missing parents and subscriptions without a folder, sorted."""
+        return folders.entries(self.core)
+
+    def status(self, name: str) -> FolderStatus:
+        """Counters, after a look at the disk; NONEXISTENT when it is not there."""
+        name = maildir.check_name(name)
+        folders.discover(self.core)
+        with self.core.db.read() as connection:
+            folder = self.core.find(connection, name)
+        if folder is None:
+            raise MailboxError("NONEXISTENT", "there is no folder of that name")
+        scan.refresh(self.core, folder.id)
+        with self.core.db.read() as connection:
+            return folders.status(connection, folder.id)
+
+    def create(self, name: str, *, special_use: str = "") -> FolderStatus:
+        """Makes a folder; ALREADYEXISTS, CANNOT, LIMIT."""
+        return folders.create(self.core, name, special_use)
+
+    def delete(self, name: str) -> None:
+        """Removes a folder; its directory is set aside; CANNOT, NONEXISTENT."""
+        folders.delete(self.core, name)
+
+    def rename(self, old: str, new: str) -> None:
+        """Renames with children; INBOX: moves its messages to a new folder."""
+        if maildir.check_name(old) != "INBOX":
+            folders.rename(self.core, old, new)
+            return
+        folders.create(self.core, new, "")
+        inbox = self.status("INBOX")
+        self.move(inbox.id, [row.uid for row in self.rows(inbox.id)], new)
+
+    def subscribe(self, name: str, *, subscribed: bool) -> None:
+        """Remembers a subscription, also of a name that does not exist."""
+        folders.subscribe(self.core, name, subscribed)
+
+    def refresh(self, folder_id: int) -> bool:
+        """Looks for files changed by other programs; True when something changed."""
+        return scan.refresh(self.core, folder_id)
+
+    def highest_modseq(self, folder_id: int) -> int:
+        """Cheap: has anything changed?  NONEXISTENT when the folder was deleted."""
+        with self.core.db.read() as connection:
+            row = connection.execute("SELECT modseq FROM folders WHERE id = ?", (folder_id,)).fetchone()
+        if row is None:
+            raise MailboxError("NONEXISTENT", "the folder is gone")
+        return int(row[0])
+
+    def rows(self, folder_id: int, *, since_modseq: int = 0) -> list[MessageRow]:
+        """Messages by ascending UID; with since_modseq only those changed after it."""
+        return messages.rows(self.core, folder_id, since_modseq)
+
+    def expunged(self, folder_id: int, *, since_modseq: int) -> list[int]:
+        """UIDs expunged after that MODSEQ."""
+        return messages.expunged(self.core, folder_id, since_modseq)
+
+    def claim_recent(self, folder_id: int) -> int:
+        """First UID nobody has been told of as recent; marks all as told."""
+        return messages.claim_recent(self.core, folder_id)
+
+    def texts(self, folder_id: int, uids: Sequence[int]) -> dict[int, MessageTexts]:
+        """Ready-made texts; made now for those that are missing.  Messages that are gone are left out."""
+        core = self.core
+        with core.db.read() as connection:
+            mids = dict(messages.select(connection, folder_id, uids, "uid, mid"))
+        epoch = core.db.epoch
+        cached = core.cache.get(epoch, list(mids.values()))
+        out = {}
+        fresh: list[tuple[int, MessageTexts]] = []
+        for uid, mid in mids.items():
+            texts = cached.get(mid)
+            if texts is None:
+                texts = self._make_texts(folder_id, uid)
+                if texts is None:
+                    continue
+                fresh.append((mid, texts))
+            out[uid] = texts
+            if len(fresh) >= _TEXTS_BATCH:
+                core.cache.put(epoch, fresh)
+                fresh = []
+        core.cache.put(epoch, fresh)
+        return out
+
+    def _make_texts(self, folder_id: int, uid: int) -> MessageTexts | None:
+        try:
+            opened = self.open(folder_id, uid)
+        except MailboxError:
+            return None
+        try:
+            return make_texts(opened.read())
+        except MailboxError:
+            return None
+        finally:
+            opened.close()
+
+    def open(self, folder_id: int, uid: int) -> files.OpenMessage:
+        """The message; UNAVAILABLE when its file cannot be read, EXPUNGEISSUED when gone."""
+        for _ in range(3):
+            path, base, sub, letters, size, disk_size = self._file(folder_id, uid)
+            for name in (maildir.file_name(base, sub, letters), background.find_file):
+                found = name if isinstance(name, str) else name(path, base)
+                if found is None:
+                    break
+                try:
+                    return files.open_message(f"{path}/{found}", size=size, disk_size=disk_size)
+                except FileNotFoundError:
+                    continue
+                except files.Changed:
+                    scan.replaced(self.core, folder_id, uid)
+            scan.refresh(self.core, folder_id, force=True)
+        raise MailboxError("UNAVAILABLE", "the message's file is renamed again and again")
+
+    def _file(self, folder_id: int, uid: int) -> tuple[str, str, int, str, int, int | None]:
+        with self.core.db.read() as connection:
+            row = connection.execute(
+                "SELECT f.dir, m.base, m.sub, m.letters, m.size, m.disk_size"
+                " FROM messages m JOIN folders f ON f.id = m.folder WHERE m.folder = ? AND m.uid = ?",
+                (folder_id, uid),
+            ).fetchone()
+            if row is None:
+                self.core.get(connection, folder_id)
+                raise MailboxError("EXPUNGEISSUED", "the message is gone")
+        return self.core.path_of(row[0]), row[1], row[2], row[3], row[4], row[5]
+
+    def change_flags(
+        self,
+        folder_id: int,
+        uids: Sequence[int],
+        operation: FlagOperation,
+        *,
+        flags: Flags,
+        keywords: Iterable[str] = (),
+    ) -> list[MessageRow]:
+        """Adds, removes or replaces; gives the rows that changed; LIMIT for keywords."""
+        return messages.change_flags(self.core, folder_id, uids, operation, flags, keywords)
+
+    def expunge(self, folder_id: int, uids: Sequence[int]) -> list[int]:
+        """Removes these messages whatever their flags; gives the UIDs removed."""
+        return messages.expunge(self.core, folder_id, uids)
+
+    def copy(self, folder_id: int, uids: Sequence[int], target: str) -> Copied:
+        """All or nothing; TRYCREATE, OVERQUOTA."""
+        return storing.copy(self.core, self.quota_octets, folder_id, uids, target, move=False)
+
+    def move(self, folder_id: int, uids: Sequence[int], target: str) -> Copied:
+        """As copy, and the originals are expunged in the same breath."""
+        return storing.copy(self.core, self.quota_octets, folder_id, uids, target, move=True)
+
+    def append(self, name: str, messages: Sequence[NewMessage]) -> Appended:
+        """All or nothing; TRYCREATE, OVERQUOTA."""
+        return storing.append(self.core, self.quota_octets, name, messages)
+
+    def deliver(
+        self,
+        name: str,
+        message: NewMessage,
+        *,
+        base_name: str,
+        prefix: bytes = b"",
+        cuts: Sequence[tuple[int, int]] = (),
+        create: bool = False,
+    ) -> Delivery:
+        """Stores a message under a deterministic name, durably, once."""
+        return storing.deliver(
+            self.core, name, message, base_name=base_name, prefix=prefix, cuts=cuts, create=create
+        )
+
+    def quota(self) -> tuple[int, int | None]:
+        """Octets used outside Spam and Trash, and the limit (None: no limit)."""
+        with self.core.db.read() as connection:
+            return quota.used(connection), self.quota_octets

@@ -1,0 +1,445 @@
+"""Messages on their way in: delivery, APPEND, COPY and MOVE.
+
+Delivery: written in tmp/, fsynced, renamed, folder fsynced (shared with concurrent
+deliveries), then the row.  The row's COMMIT is not synced: its UID comes from a block
+reserved durably, and a row lost with the power is found again from its file.
+
+APPEND, COPY and MOVE hold the account's write lock while files without rows are in
+sight, so a look at the disk never takes them for somebody else's; their COMMIT is synced.
+
+Standards: RFC 3501 sections 6.3.11 and 6.4.7, RFC 4315, RFC 6851.  Promises P1, P3.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from mailstack.disk.fault import fault_point
+from mailstack.mailbox import background, files, folders, maildir, messages, quota
+from mailstack.mailbox.account import take_uids
+from mailstack.mailbox.core import Core, FolderRow
+from mailstack.mailbox.files import Written
+from mailstack.mailbox.scan import INSERT
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.mailbox import Appended, Copied, Delivery, MailboxError, NewMessage
+
+_ATTEMPTS = 5
+_TMP_NUMBERS = itertools.count(1)
+_MID_FOLDER = 4_294_967_296
+
+
+def deliver(
+    core: Core,
+    name: str,
+    message: NewMessage,
+    *,
+    base_name: str,
+    prefix: bytes,
+    cuts: Sequence[tuple[int, int]],
+    create: bool,
+) -> Delivery:
+    """Stores a message once under a deterministic name; see AccountStore.deliver."""
+    maildir.check_base(base_name)
+    job = _Delivery(core, message, base_name, prefix, cuts)
+    try:
+        name = maildir.check_name(name)
+    except MailboxError:
+        name = "INBOX"
+    with core.disk("storing a message"):
+        for _ in range(_ATTEMPTS):
+            delivery = job.attempt(name, create=create)
+            if delivery is not None:
+                return delivery
+    raise TemporaryFailure(f"storing a message for {core.address}: its folder vanishes again and again")
+
+
+class _Delivery:
+    """One delivery, which may have to be tried again when its folder goes away under it."""
+
+    def __init__(
+        self, core: Core, message: NewMessage, base: str, prefix: bytes, cuts: Sequence[tuple[int, int]]
+    ) -> None:
+        self._core = core
+        self._message = message
+        self._base = base
+        self._prefix = prefix
+        self._cuts = cuts
+        self._keywords = messages.check_keywords(message.keywords)
+        self._internal_at = int(core.now()) if message.internal_at is None else message.internal_at
+        bits = maildir.bits_of(int(message.flags) & 31, " ".join(self._keywords))
+        self._letters = maildir.letters_of(bits)
+        self._sub = int(bits != 0)
+
+    def attempt(self, name: str, *, create: bool) -> Delivery | None:
+        """Delivers; None when the folder vanished and everything is to be done again."""
+        core = self._core
+        folder, known = self._target(name, create=create)
+        if known is not None:
+            return Delivery(folder.name, known, self._base, again=True)
+        final = f"{folder.path}/{maildir.file_name(self._base, self._sub, self._letters)}"
+        size = self._earlier(final)
+        data: bytes | None = None
+        mine = size is None
+        if size is None:
+            written = self._write()
+            size, data = written.size, written.data
+            try:
+                fault_point("mailbox.synced")
+                if not self._rename(folder, written.path, final):
+                    return None
+            finally:
+                _unlink(written.path)
+        try:
+            uid = self._commit(folder, final, size)
+        except (OSError, TemporaryFailure, MailboxError) as error:
+            if mine:
+                self._withdraw(folder, final)
+            if isinstance(error, FileNotFoundError | MailboxError):
+                return None  # the folder was renamed or deleted at this moment
+            raise
+        fault_point("mailbox.row")
+        if data is not None:
+            core.worker.texts(core, folder.id * _MID_FOLDER + uid, data)
+        return Delivery(folder.name, uid, self._base)
+
+    def _commit(self, folder: FolderRow, final: str, size: int) -> int:
+        """Makes the name durable, then the row; gives the UID."""
+        core = self._core
+        fault_point("mailbox.renamed")
+        core.group.sync(os.path.dirname(final))
+        fault_point("mailbox.folder_synced")
+        return core.db.change(
+            "storing a message", lambda c: self._row(c, folder.id, size), durable_commit=False
+        )
+
+    def _withdraw(self, folder: FolderRow, final: str) -> None:
+        """Takes back a file that was not acknowledged, wherever its folder is now."""
+        _unlink(final)
+        with contextlib.suppress(TemporaryFailure, MailboxError), self._core.db.read() as connection:
+            path = self._core.get(connection, folder.id).path
+            if path != folder.path:
+                _unlink(path + final[len(folder.path) :])
+
+    def _target(self, name: str, *, create: bool) -> tuple[FolderRow, int | None]:
+        """The folder to store in, and the UID when the message is there already."""
+        core = self._core
+        with core.db.read() as connection:
+            there = connection.execute(
+                "SELECT f.name, m.uid FROM messages m JOIN folders f ON f.id = m.folder WHERE m.base = ?",
+                (self._base,),
+            ).fetchone()
+            folder = core.find(connection, name if there is None else there[0])
+            doomed = (
+                folder is not None
+                and connection.execute(
+                    "SELECT 1 FROM doomed WHERE folder = ? AND base = ?", (folder.id, self._base)
+                ).fetchone()
+            )
+        if folder is None:
+            folder = _find_or_create(core, name, create=create)
+        if doomed:
+            core.worker.doomed(core)
+            core.worker.flush(core)
+        return folder, None if there is None else int(there[1])
+
+    def _earlier(self, final: str) -> int | None:
+        """Size of the file when an earlier try got as far as renaming it."""
+        if not os.path.lexists(final):
+            return None
+        found = files.examine(final)
+        return None if found is None else found.size
+
+    def _write(self) -> Written:
+        tmp = self._core.tmp_path(f"{self._base}.{os.getpid()}.{next(_TMP_NUMBERS)}")
+        for again in (False, True):
+            try:
+                return files.write_message(
+                    tmp, self._message, prefix=self._prefix, cuts=self._cuts, internal_at=self._internal_at
+                )
+            except FileNotFoundError:
+                if again:
+                    raise
+                maildir.make_folder(self._core.maildir)
+        raise AssertionError("unreachable")
+
+    def _rename(self, folder: FolderRow, tmp: str, final: str) -> bool:
+        for again in (False, True):
+            try:
+                os.rename(tmp, final)
+            except FileNotFoundError:
+                if again or (folder.dir and not maildir.is_directory(folder.path)):
+                    self._core.seen_folders = 0
+                    return False
+                maildir.make_folder(self._core.maildir / folder.dir)
+            else:
+                return True
+        raise AssertionError("unreachable")
+
+    def _row(self, connection: sqlite3.Connection, folder_id: int, size: int) -> int:
+        core = self._core
+        flags = int(self._message.flags) & 31
+        words = messages.know_keywords(core, connection, folder_id, self._keywords, drop=True)
+        uid, modseq = take_uids(connection, folder_id, 1)
+        values = (
+            folder_id, uid, self._base, self._sub, self._letters, flags, " ".join(words), modseq, size, None,
+            self._internal_at, int(core.now()), folder_id * _MID_FOLDER + uid, 0,
+        )  # fmt: skip
+        try:
+            connection.execute(INSERT, values)
+        except sqlite3.IntegrityError:
+            # A look at the disk was faster: the row is there, without our keywords.
+            (uid,) = connection.execute(
+                "SELECT uid FROM messages WHERE base = ? AND folder = ?", (self._base, folder_id)
+            ).fetchone()
+            connection.execute(
+                "UPDATE messages SET keywords = ?, modseq = ?, internal_at = ? WHERE folder = ? AND uid = ?",
+                (" ".join(words), modseq, self._internal_at, folder_id, uid),
+            )
+            return int(uid)
+        messages.count(
+            connection, folder_id, messages=1, unseen=int(not flags & 1), deleted=flags >> 3 & 1, size=size
+        )
+        return uid
+
+
+def _find_or_create(core: Core, name: str, *, create: bool) -> FolderRow:
+    """The folder of that name, made when it should be; else INBOX."""
+    folders.discover(core)
+    with core.db.read() as connection:
+        folder = core.find(connection, name)
+    if folder is None and create:
+        # Refused or made by somebody else at the same moment: looked up below.
+        with contextlib.suppress(MailboxError):
+            folders.create(core, name, "")
+    with core.db.read() as connection:
+        folder = core.find(connection, name) or core.find(connection, "INBOX")
+    if folder is None:
+        raise TemporaryFailure(f"{core.address} has no INBOX: run 'mailstack mailbox verify --repair'")
+    return folder
+
+
+def append(core: Core, limit: int | None, name: str, new: Sequence[NewMessage]) -> Appended:
+    """Stores messages, all or none; see AccountStore.append."""
+    name = maildir.check_name(name)
+    if not _exists(core, name):
+        raise MailboxError("TRYCREATE", "there is no folder of that name")
+    now = int(core.now())
+    keywords = [messages.check_keywords(message.keywords) for message in new]
+    written: list[Written] = []
+    placed: list[str] = []
+
+    def work(connection: sqlite3.Connection) -> tuple[Appended, int]:
+        folder = core.find(connection, name)
+        if folder is None:
+            raise MailboxError("TRYCREATE", "there is no folder of that name")
+        quota.check(connection, limit, folder.special_use, [each.size for each in written])
+        words = [messages.know_keywords(core, connection, folder.id, each) for each in keywords]
+        first, modseq = take_uids(connection, folder.id, len(new))
+        rows = []
+        for uid, message, each, own in zip(itertools.count(first), new, written, words):
+            flags, joined = int(message.flags) & 31, " ".join(own)
+            letters = maildir.letters_of(maildir.bits_of(flags, joined))
+            base = os.path.basename(each.path)
+            final = f"{folder.path}/{maildir.file_name(base, 1, letters)}"
+            os.rename(each.path, final)
+            placed.append(final)
+            at = now if message.internal_at is None else message.internal_at
+            rows.append(
+                (folder.id, uid, base, 1, letters, flags, joined, modseq, each.size, None, at, now,
+                 folder.id * _MID_FOLDER + uid, 0)
+            )  # fmt: skip
+        fault_point("mailbox.renamed")
+        core.group.sync(f"{folder.path}/cur")
+        fault_point("mailbox.folder_synced")
+        _insert(connection, folder.id, rows)
+        return Appended(folder.uid_validity, tuple(row[1] for row in rows)), folder.id
+
+    with core.disk("storing a message"):
+        try:
+            for message in new:
+                at = now if message.internal_at is None else message.internal_at
+                tmp = core.tmp_path(core.new_base())
+                written.append(files.write_message(tmp, message, internal_at=at))
+            fault_point("mailbox.synced")
+            appended, folder_id = core.db.change("storing a message", work, durable_commit=True)
+        except BaseException:
+            for path in [*placed, *(each.path for each in written)]:
+                _unlink(path)
+            raise
+        fault_point("mailbox.row")
+    for uid, each in zip(appended.uids, written, strict=True):
+        if each.data is not None:
+            core.worker.texts(core, folder_id * _MID_FOLDER + uid, each.data)
+    return appended
+
+
+def copy(
+    core: Core, limit: int | None, folder_id: int, uids: Sequence[int], target: str, *, move: bool
+) -> Copied:
+    """Copies or moves messages, all or none; files are hard links, so nothing is written twice."""
+    target = maildir.check_name(target)
+    if not _exists(core, target):
+        raise MailboxError("TRYCREATE", "there is no folder of that name")
+    placed: list[str] = []
+
+    def work(connection: sqlite3.Connection) -> Copied:
+        source = core.get(connection, folder_id)
+        into = core.find(connection, target)
+        if into is None:
+            raise MailboxError("TRYCREATE", "there is no folder of that name")
+        found = list(messages.select(connection, folder_id, uids, _COPIED))
+        if not found:
+            return Copied(into.uid_validity, (), ())
+        _check_quota(connection, limit, source, into, [row[6] for row in found], move=move)
+        first, modseq = take_uids(connection, into.id, len(found))
+        words = _keywords_for(core, connection, into.id, {row[5] for row in found})
+        now = int(core.now())
+        rows = []
+        for uid, row in enumerate(found, first):
+            _, base, sub, letters, flags, keywords, size, disk_size, internal_at, mid = row
+            new_letters = maildir.letters_of(maildir.bits_of(flags, words[keywords]))
+            base = _link(core, connection, source, into, (base, sub, letters), new_letters, placed)
+            rows.append(
+                (into.id, uid, base, 1, new_letters, flags, words[keywords], modseq, size, disk_size,
+                 internal_at, now, mid, 0)
+            )  # fmt: skip
+        fault_point("mailbox.renamed")
+        core.group.sync(f"{into.path}/cur")
+        fault_point("mailbox.folder_synced")
+        _insert(connection, into.id, rows)
+        taken = tuple(row[0] for row in found)
+        if move:
+            messages.remove(connection, folder_id, taken, keep=False)
+        return Copied(into.uid_validity, taken, tuple(row[1] for row in rows))
+
+    with core.disk("copying messages"):
+        try:
+            copied = core.db.change("copying messages", work, durable_commit=True)
+        except BaseException:
+            for path in placed:
+                _unlink(path)
+            raise
+        fault_point("mailbox.row")
+    if move and copied.source_uids:
+        core.worker.doomed(core)
+    return copied
+
+
+_COPIED = "uid, base, sub, letters, flags, keywords, size, disk_size, internal_at, mid"
+
+
+def _check_quota(
+    connection: sqlite3.Connection,
+    limit: int | None,
+    source: FolderRow,
+    into: FolderRow,
+    sizes: Sequence[int],
+    *,
+    move: bool,
+) -> None:
+    if move and quota.is_aside(source.special_use) == quota.is_aside(into.special_use):
+        return  # nothing is added
+    quota.check(connection, limit, into.special_use, sizes)
+
+
+def _keywords_for(
+    core: Core, connection: sqlite3.Connection, folder_id: int, texts: set[str]
+) -> dict[str, str]:
+    """What each message's keywords are called in the other folder."""
+    return {
+        text: " ".join(messages.know_keywords(core, connection, folder_id, text.split(), drop=True))
+        for text in texts
+    }
+
+
+def _link(
+    core: Core,
+    connection: sqlite3.Connection,
+    source: FolderRow,
+    into: FolderRow,
+    file: tuple[str, int, str],
+    letters: str,
+    placed: list[str],
+) -> str:
+    """Makes the copy's file; gives its base name, the original's when that is free."""
+    base, sub, old_letters = file
+    origin = f"{source.path}/{maildir.file_name(base, sub, old_letters)}"
+    if _is_taken(connection, into.id, base):
+        base = core.new_base()
+    for _ in range(_ATTEMPTS):
+        final = f"{into.path}/{maildir.file_name(base, 1, letters)}"
+        try:
+            os.link(origin, final, follow_symlinks=False)
+        except FileExistsError:
+            base = core.new_base()  # left by a crash; it is somebody's message now
+        except FileNotFoundError:
+            found = background.find_file(source.path, file[0])
+            if found is None:
+                core.seen.pop(source.id, None)
+                raise MailboxError("EXPUNGEISSUED", "a message was removed by another program") from None
+            origin = f"{source.path}/{found}"
+            maildir.make_folder(Path(into.path))
+        except OSError as error:
+            if error.errno not in (errno.EMLINK, errno.EPERM, errno.EXDEV, errno.EOPNOTSUPP):
+                raise
+            _copy_octets(core, origin, final)
+            placed.append(final)
+            return base
+        else:
+            placed.append(final)
+            return base
+    raise TemporaryFailure("copying messages: their files are renamed again and again")
+
+
+def _copy_octets(core: Core, origin: str, final: str) -> None:
+    """For a file system, or a file, that takes no more links."""
+    tmp = core.tmp_path(core.new_base())
+    try:
+        files.write_message(tmp, NewMessage(None, origin), internal_at=int(os.stat(origin).st_mtime))
+        os.rename(tmp, final)
+    finally:
+        _unlink(tmp)
+
+
+def _is_taken(connection: sqlite3.Connection, folder_id: int, base: str) -> bool:
+    return (
+        connection.execute(
+            "SELECT 1 FROM messages WHERE base = ? AND folder = ? UNION ALL"
+            " SELECT 1 FROM doomed WHERE folder = ? AND base = ?",
+            (base, folder_id, folder_id, base),
+        ).fetchone()
+        is not None
+    )
+
+
+def _insert(connection: sqlite3.Connection, folder_id: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    connection.executemany(INSERT, rows)
+    messages.count(
+        connection,
+        folder_id,
+        messages=len(rows),
+        unseen=sum(1 for row in rows if not row[5] & 1),
+        deleted=sum(1 for row in rows if row[5] & 8),
+        size=sum(row[8] for row in rows),
+    )
+
+
+def _exists(core: Core, name: str) -> bool:
+    with core.db.read() as connection:
+        if core.find(connection, name) is not None:
+            return True
+    folders.discover(core)
+    with core.db.read() as connection:
+        return core.find(connection, name) is not None
+
+
+def _unlink(path: str) -> None:
+    with contextlib.suppress(OSError):
+        os.unlink(path)
