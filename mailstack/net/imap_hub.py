@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Protocol
 
 from mailstack.imap.options import ImapOptions
 from mailstack.imap.requests import LoginRefused
+from mailstack.imap.view import View
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Client
 from mailstack.model.errors import TemporaryFailure
@@ -70,7 +71,7 @@ class Watching(Protocol):
         """Say BYE at the next chance."""
         ...
 
-    def watched(self) -> tuple[AccountStore, int] | None:
+    def watched(self) -> tuple[AccountStore, View] | None:
         """The folder an idle connection has selected."""
         ...
 
@@ -87,7 +88,6 @@ class ImapHub:
         self._strangers: set[Watching] = set()
         self._users: dict[str, set[Watching]] = {}
         self._tasks: list[asyncio.Task[None]] = []
-        self._seen: dict[tuple[int, int], int] = {}
 
     # -- limits -----------------------------------------------------------------------
 
@@ -169,23 +169,19 @@ class ImapHub:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self.options.poll_s)
-            watched: dict[tuple[int, int], tuple[AccountStore, int, list[Watching]]] = {}
-            for users in self._users.values():
-                for connection in users:
-                    found = connection.watched()
-                    if found is not None:
-                        key = (id(found[0]), found[1])
-                        watched.setdefault(key, (*found, []))[2].append(connection)
+            watched = [
+                (connection, *found)
+                for users in self._users.values()
+                for connection in users
+                if (found := connection.watched()) is not None
+            ]
             if not watched:
-                self._seen.clear()
                 continue
-            looks = [(key, store, folder) for key, (store, folder, _) in watched.items()]
-            found_now = await loop.run_in_executor(self.services.executor, _look, looks)
-            for key, modseq in found_now.items():
-                if self._seen.get(key, modseq) != modseq:
-                    for connection in watched[key][2]:
-                        connection.poke()
-            self._seen = found_now
+            folders = {(id(store), view.folder_id): (store, view.folder_id) for _, store, view in watched}
+            highest = await loop.run_in_executor(self.services.executor, _look, folders)
+            for connection, store, view in watched:
+                if highest.get((id(store), view.folder_id), view.modseq) != view.modseq:
+                    connection.poke()
 
     async def _review(self) -> None:
         while True:
@@ -197,9 +193,10 @@ class ImapHub:
                         connection.end("This account can no longer be used")
 
 
-def _look(looks: Iterable[tuple[tuple[int, int], AccountStore, int]]) -> dict[tuple[int, int], int]:
+def _look(folders: Mapping[tuple[int, int], tuple[AccountStore, int]]) -> dict[tuple[int, int], int]:
+    """The highest MODSEQ of each folder, after a look at its files."""
     found = {}
-    for key, store, folder_id in looks:
+    for key, (store, folder_id) in folders.items():
         try:
             store.refresh(folder_id)
             found[key] = store.highest_modseq(folder_id)

@@ -43,6 +43,7 @@ from mailstack.imap.requests import (
 )
 from mailstack.imap.response import status_line
 from mailstack.imap.session import Session, Setup
+from mailstack.imap.view import View
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Client
 from mailstack.model.errors import TemporaryFailure
@@ -157,12 +158,12 @@ class ImapConnection(asyncio.Protocol):
         self._ending = why
         self._wake("time")
 
-    def watched(self) -> tuple[AccountStore, int] | None:
+    def watched(self) -> tuple[AccountStore, View] | None:
         """Store and folder, while this connection idles in one."""
         view = self._session.view if self._session is not None else None
         if not self._wants_changes or view is None or self._store is None:
             return None
-        return self._store, view.folder_id
+        return self._store, view
 
     # -- the life of the connection ------------------------------------------------------
 
