@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -123,8 +124,9 @@ def get(address: AddressArgument, name: NameArgument) -> None:
         source = script.source.decode("utf-8", "replace")
         show({"name": script.name, "active": script.active, "source": source})
         return
-    sys.stdout.buffer.write(script.source)
-    sys.stdout.buffer.flush()
+    # Not show(): the octets as they are, no line end added.
+    sys.stdout.write(script.source.decode("utf-8", "surrogateescape"))
+    sys.stdout.flush()
 
 
 @app.command()
@@ -173,7 +175,7 @@ def _row(one: Diagnostic) -> dict[str, object]:
     return {"line": one.line, "column": one.column, "message": one.message}
 
 
-def _document(context: Context, errors: tuple[Diagnostic, ...]) -> dict[str, object]:
+def _document(context: Context, errors: Sequence[Diagnostic]) -> dict[str, object]:
     return {
         "actions": context.result.as_json(),
         "flags": list(context.flags),

@@ -23,7 +23,7 @@ from mailstack.sieve.actions import (
 from mailstack.sieve.cache import ScriptCache
 from mailstack.sieve.check import CheckContext
 from mailstack.sieve.compiler import CompileResult, check_upload, compile  # noqa: A004
-from mailstack.sieve.compose import Letterhead
+from mailstack.sieve.compose import Letterhead, redirect_loop
 from mailstack.sieve.context import Context, Envelope
 from mailstack.sieve.control import ControlFlow, LimitReached, SieveError, Stop
 from mailstack.sieve.definition import (
@@ -101,5 +101,6 @@ __all__ = [
     "check_upload",
     "compile",
     "execute",
+    "redirect_loop",
     "run",
 ]

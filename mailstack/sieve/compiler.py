@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from mailstack.sieve import lexer
@@ -32,8 +32,8 @@ class CompileResult:
     """
 
     script: Script | None
-    errors: tuple[Diagnostic, ...] = ()
-    warnings: tuple[Diagnostic, ...] = ()
+    errors: list[Diagnostic] = field(default_factory=list)
+    warnings: list[Diagnostic] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -84,11 +84,11 @@ def compile(  # noqa: A001  the library's word for it, as in `re.compile`
     except RecursionError:
         # Nesting is bounded; only a caller who is deep in recursion himself gets here.
         diagnostics.errors.append(Diagnostic(1, 1, "the script is nested too deeply to be read here", path))
-    errors = tuple(sorted(diagnostics.errors, key=lambda one: (one.line, one.column)))
-    return CompileResult(None if errors else script, errors, tuple(diagnostics.warnings))
+    errors = sorted(diagnostics.errors, key=lambda one: (one.line, one.column))
+    return CompileResult(None if errors else script, errors, diagnostics.warnings)
 
 
-def check_upload(source: bytes, result: CompileResult) -> tuple[Diagnostic, ...]:
+def check_upload(source: bytes, result: CompileResult) -> list[Diagnostic]:
     """Why a script may not be stored: its errors, and line ends of both kinds in one file.
 
     A script that lies here already and mixes line ends runs; a new one is refused, because
@@ -101,8 +101,8 @@ def check_upload(source: bytes, result: CompileResult) -> tuple[Diagnostic, ...]
         return result.errors
     mixed = lexer.first_mixed_line_end(source.decode("utf-8", "replace"))
     if mixed is None:
-        return ()
-    return (Diagnostic(*mixed, "the script mixes CRLF and LF line ends; use one of them", None),)
+        return []
+    return [Diagnostic(*mixed, "the script mixes CRLF and LF line ends; use one of them", None)]
 
 
 def _compile(source: bytes | str, context: CheckContext) -> Script | None:

@@ -104,6 +104,18 @@ class Tag:
         return self.name[1:]
 
 
+class TagGroup(tuple["Tag", ...]):
+    """Tags that belong together; joins with lists and tuples of tags by `+`."""
+
+    __slots__ = ()
+
+    def __add__(self, other: Iterable[TagLike]) -> TagGroup:  # type: ignore[override]
+        return TagGroup((*self, *flatten(other)))
+
+    def __radd__(self, other: Iterable[TagLike]) -> TagGroup:
+        return TagGroup((*flatten(other), *self))
+
+
 #: Groups the engine knows: their members grow with the extensions a script requires.
 MATCH_GROUP = "match-type"
 COMPARATOR_GROUP = "comparator"
@@ -111,17 +123,11 @@ ADDRESS_PART_GROUP = "address-part"
 
 #: Put these into `tags` of a test; `args.match` is then an object with
 #: `match(values, keys)`, which obeys whatever match type and comparator the script gave.
-MATCH_TAGS: tuple[Tag, ...] = (
-    Tag(":is", group=MATCH_GROUP),
-    Tag(":contains", group=MATCH_GROUP),
-    Tag(":matches", group=MATCH_GROUP),
-)
+MATCH_TAGS = TagGroup(Tag(name, group=MATCH_GROUP) for name in (":is", ":contains", ":matches"))
 COMPARATOR_TAG = Tag(":comparator", value=STRING, group=COMPARATOR_GROUP, constant=True)
 #: With these in `tags`, `args.address_part` turns addresses into the part asked for.
-ADDRESS_PART_TAGS: tuple[Tag, ...] = (
-    Tag(":localpart", group=ADDRESS_PART_GROUP),
-    Tag(":domain", group=ADDRESS_PART_GROUP),
-    Tag(":all", group=ADDRESS_PART_GROUP),
+ADDRESS_PART_TAGS = TagGroup(
+    Tag(name, group=ADDRESS_PART_GROUP) for name in (":localpart", ":domain", ":all")
 )
 
 TagLike: TypeAlias = "Tag | Iterable[Tag]"

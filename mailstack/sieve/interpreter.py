@@ -26,7 +26,7 @@ class RunOutcome:
     """
 
     ok: bool
-    errors: tuple[Diagnostic, ...]
+    errors: list[Diagnostic]
     implicit_keep: bool
     stopped: bool
     control: ControlFlow | None = None
@@ -46,15 +46,15 @@ def run(script: Script, ctx: Context) -> RunOutcome:
     before = list(ctx.result.actions)
     ctx.runs += 1
     control: ControlFlow | None = None
-    errors: tuple[Diagnostic, ...] = ()
+    errors: list[Diagnostic] = []
     try:
         ctx.run_block(script.block)
     except ControlFlow as flow:
         control = flow
     except SieveError as error:
-        errors = (error.diagnostic or Diagnostic(1, 1, error.message, script.path),)
+        errors = [error.diagnostic or Diagnostic(1, 1, error.message, script.path)]
     except RecursionError:
-        errors = (Diagnostic(1, 1, "the script is nested too deeply to be run here", script.path),)
+        errors = [Diagnostic(1, 1, "the script is nested too deeply to be run here", script.path)]
     finally:
         ctx.runs -= 1
     if errors:

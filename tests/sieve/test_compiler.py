@@ -47,7 +47,7 @@ def test_mixed_line_ends_run_but_are_refused_at_upload() -> None:
     assert result.ok
     assert [(one.line, one.column) for one in check_upload(source, result)] == [(2, 6)]
     for fine in (source.replace(b"\r\n", b"\n"), source.replace(b"# one\n", b"# one\r\n")):
-        assert check_upload(fine, compile(fine)) == ()
+        assert check_upload(fine, compile(fine)) == []
 
 
 def test_upload_refuses_what_does_not_compile() -> None:

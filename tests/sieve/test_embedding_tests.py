@@ -86,6 +86,18 @@ def test_a_test_gets_match_tags_resolved(test: str, truth: bool) -> None:
     assert bool(context.result.actions) == truth
 
 
+def test_tag_groups_join_with_lists_of_tags() -> None:
+    index = Tag(":index", value=NUMBER)
+    for tags in (
+        MATCH_TAGS + [index, COMPARATOR_TAG],  # noqa: RUF005
+        [index, COMPARATOR_TAG] + MATCH_TAGS,  # noqa: RUF005
+        (index, *MATCH_TAGS, COMPARATOR_TAG),
+        [index, MATCH_TAGS, [COMPARATOR_TAG]],
+    ):
+        assert len(CommandDef("x", "test", tags=tags).tags) == 5
+    assert len(MATCH_TAGS) == 3
+
+
 def test_match_types_grow_only_with_what_the_script_requires() -> None:
     registry = with_variables(Extension("words", tests=[words_test()]), count_extension())
     assert errors('require "words"; if words :count "eq" "2" { }', registry) == [

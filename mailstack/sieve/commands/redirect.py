@@ -33,9 +33,18 @@ def _run(ctx: Context, args: Args, block: Block | None) -> None:
     if address is None:
         raise SieveError(f"redirect: '{text[:80]}' is not an e-mail address")
     owner = _setting(ctx, "sieve_user_email")
+    _refuse_own(ctx, address, owner)
     action = args.modified(Redirect(address, envelope_from=_envelope_from(ctx), redirected_from=owner))
     assert isinstance(action, Action)
     ctx.add_action(action)
+
+
+def _refuse_own(ctx: Context, address: str, owner: str | None) -> None:
+    """A redirect to the address the message came to would only come back (V3)."""
+    for own in (owner, ctx.envelope.to, ctx.envelope.orig_to):
+        known = split_envelope(own)
+        if known is not None and known.text.lower() == address.lower():
+            raise SieveError(f"redirect: {address} is the address this message came to")
 
 
 def _envelope_from(ctx: Context) -> str | None:

@@ -67,6 +67,15 @@ def test_the_envelope_sender_of_a_redirect_is_chosen_by_the_settings(wanted: str
     assert redirect({"sieve_redirect_envelope_from": wanted}).envelope_from == sender
 
 
+@pytest.mark.parametrize("own", ["me@y.example", "ME@Y.example", "alias@y.example", "u@y.example"])
+def test_a_redirect_to_oneself_is_an_error_and_the_message_is_kept(own: str) -> None:
+    # V3
+    context = context_of(to="me@y.example", settings={"sieve_user_email": "u@y.example"})
+    context.envelope.orig_to = "alias@y.example"
+    outcome = run_in(f'discard; redirect "{own}";', context)
+    assert outcome.implicit_keep and "is the address this message came to" in outcome.errors[0].message
+
+
 @pytest.mark.parametrize("wanted", ["recipient", "orig_recipient", "user_email", "<b@q.example>"])
 def test_a_null_sender_stays_null(wanted: str) -> None:
     # RFC 5228 section 4.2: MUST
