@@ -165,7 +165,7 @@ class Checker:
         """Arguments and sub-tests."""
         before = len(self.context.diagnostics.errors)
         bound = arguments.bind(self, node, definition)
-        self._subtests(node, definition)
+        self._subtests(node, definition, complain=bound)
         return bound and len(self.context.diagnostics.errors) == before
 
     def _validate(self, node: CommandNode, definition: CommandDef) -> bool:
@@ -183,10 +183,10 @@ class Checker:
 
     # -- sub-tests ------------------------------------------------------------
 
-    def _subtests(self, node: CommandNode, definition: CommandDef) -> None:
+    def _subtests(self, node: CommandNode, definition: CommandDef, *, complain: bool) -> None:
         if definition.subtests == 0:
             if node.tests:
-                self._spurious_tests(node, definition)
+                self._spurious_tests(node, definition, complain=complain)
             return
         words = definition.words
         if definition.subtests == "many":
@@ -201,12 +201,15 @@ class Checker:
         for test in node.tests:
             self._test(test)
 
-    def _spurious_tests(self, node: CommandNode, definition: CommandDef) -> None:
+    def _spurious_tests(self, node: CommandNode, definition: CommandDef, *, complain: bool) -> None:
         first = node.tests[0]
         if not node.tests_listed and ":" + first.name in self.tags_of(definition):
             self.context.error(
                 first.pos, f"missing colon ':' before '{first.name}' tag for the {definition.words}"
             )
+            return
+        if not complain:
+            # `fileinto true;`: the missing argument has been reported, and that is the mistake.
             return
         if definition.kind == "test" and first.name in self.scope.commands:
             self.context.error(

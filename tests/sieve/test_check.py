@@ -32,6 +32,7 @@ from tests.sieve.kit import errors_of, script_of
         ('header "a" "b";', "attempted to use test 'header' as a command"),
         ("if keep { stop; }", "attempted to use command 'keep' as a test"),
         ('keep "x";', "the keep command accepts no positional arguments, but 1 is specified"),
+        ('require "fileinto"; fileinto true;', "the fileinto command requires 1 positional argument, but 0 are specified"),
         ("keep true;", "the keep command accepts no sub-tests, but tests are specified"),
         ("keep { stop; }", "the keep command accepts no block in braces"),
         ("if true;", "the if command requires a block in braces, but has none"),
@@ -56,7 +57,7 @@ from tests.sieve.kit import errors_of, script_of
         ('redirect "frop";', "redirect: 'frop' is not an e-mail address"),
         ("require 45;", "the require command expects a string list as argument 1 (capabilities), but a number was found"),
         ('require "_frop";', "unknown Sieve capability '_frop'"),
-        ('require ["redirect", "keep"];', "'redirect', 'keep' belongs to the base language and is never required"),
+        ('require ["redirect", "keep"];', "always there and never required: 'redirect', 'keep'"),
         ('keep; require "fileinto";', "the require command must stand at the beginning of the script"),
         ('if true { require "fileinto"; }', "the require command must stand at the beginning of the script"),
         ("frob;", "unknown command 'frob' (only reported once)"),
@@ -112,6 +113,13 @@ def test_other_mistakes_beside_an_unknown_require_are_still_found() -> None:
         "1:9",
         "2:6",
         "4:1",
+    ]
+
+
+def test_an_unknown_capability_is_reported_once() -> None:
+    assert errors_of('require ["a", "a"]; require "a"; if true { require "b"; }') == [
+        "1:10 unknown Sieve capability 'a'",
+        "1:44 the require command must stand at the beginning of the script",
     ]
 
 

@@ -4,27 +4,34 @@ from __future__ import annotations
 
 from mailstack.sieve.check import CheckContext
 from mailstack.sieve.definition import STRING_LIST, Arg, CommandDef
-from mailstack.sieve.syntax import CommandNode
+from mailstack.sieve.syntax import CommandNode, StringNode
 
 
 def _validate(node: CommandNode, vctx: CheckContext) -> None:
     previous = node.previous
-    if node.depth or (previous is not None and previous.name != "require"):
+    is_first = node.depth == 0 and (previous is None or previous.name == "require")
+    if not is_first:
         vctx.error(node.pos, "the require command must stand at the beginning of the script")
     base: list[str] = []
     for item in node["capabilities"].strings:
-        if vctx.scope.knows(item.value) and item.value:
+        if item.value and vctx.scope.knows(item.value):
             for extension in vctx.scope.enable(item.value):
                 if extension.on_require is not None:
                     extension.on_require(vctx, item.pos)
         elif item.value in vctx.scope.commands or item.value in vctx.scope.tests:
-            base.append(item.value)
+            base.append(f"'{item.value}'")
         else:
-            vctx.scope.has_unknown = True
-            vctx.error(item.pos, f"unknown Sieve capability '{item.value[:60]}'")
+            _unknown(item, vctx, complain=is_first)
     if base:
-        names = ", ".join(f"'{name}'" for name in base)
-        vctx.error(node.pos, f"{names} belongs to the base language and is never required")
+        vctx.error(node.pos, f"always there and never required: {', '.join(base)}")
+
+
+def _unknown(item: StringNode, vctx: CheckContext, *, complain: bool) -> None:
+    """One error for each name, however often it is required."""
+    vctx.scope.has_unknown = True
+    if complain and item.value not in vctx.scope.unknown:
+        vctx.scope.unknown.add(item.value)
+        vctx.error(item.pos, f"unknown Sieve capability '{item.value[:60]}'")
 
 
 REQUIRE = CommandDef(
