@@ -64,7 +64,7 @@ def compile(  # noqa: A001  the library's word for it, as in `re.compile`
     diagnostics = Diagnostics(limits.max_errors)
     script = None
     try:
-        registry = registry or Registry.standard()
+        registry = Registry.standard() if registry is None else registry
         context = CheckContext(
             registry,
             Scope(registry),
@@ -73,7 +73,7 @@ def compile(  # noqa: A001  the library's word for it, as in `re.compile`
             path,
             script_dir=_folder(path),
             storage=storage,
-            settings=settings or MappingProxyType({}),
+            settings=MappingProxyType({}) if settings is None else settings,
             includes=(path,) if path else (),
             files=[path or ""],
             compile_nested=_compile_nested,

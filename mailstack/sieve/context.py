@@ -118,19 +118,19 @@ class Context:
         result: Result | None = None,
         limits: Limits | None = None,
     ) -> None:
-        self.limits = limits or Limits()
-        self.message = message or Message.from_bytes(b"")
-        self.envelope = envelope or Envelope()
-        self.variables: VariableStore = variables or Variables(limits=self.limits)
-        self.settings: Mapping[str, object] = settings or MappingProxyType({})
+        self.limits = Limits() if limits is None else limits
+        self.message = Message.from_bytes(b"") if message is None else message
+        self.envelope = Envelope() if envelope is None else envelope
+        self.variables: VariableStore = Variables(limits=self.limits) if variables is None else variables
+        self.settings: Mapping[str, object] = MappingProxyType({}) if settings is None else settings
         self.storage = storage
         self.mailbox = mailbox
         self.now = now
         self.cpu_clock = cpu_clock
-        self.environment: Mapping[str, str] = environment or MappingProxyType({})
+        self.environment: Mapping[str, str] = MappingProxyType({}) if environment is None else environment
         self.duplicates = duplicates
         self.ext_lists = ext_lists
-        self.result = result or Result()
+        self.result = Result() if result is None else result
         self.flags: list[str] = []
         self.debug_log: list[str] = []
         self.steps = 0

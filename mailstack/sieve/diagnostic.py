@@ -34,7 +34,7 @@ class Diagnostic:
 
 
 class TooManyErrors(Exception):
-    """The compiler has reported as many errors as it may; it stops."""
+    """The compiler has reported as many errors as it may, or one that ends it all; it stops."""
 
 
 class Diagnostics:

@@ -176,7 +176,7 @@ def _prepare_contains(keys: Sequence[str], want: Want) -> Matching:
 
     def matching(values: Iterable[str], context: Context) -> Captures:
         for value in values:
-            context.charge((len(value) // OCTETS_PER_STEP + 1) * len(wanted) // 4)
+            context.charge((len(value) // OCTETS_PER_STEP + 1) * len(wanted) // 16)
             folded = fold(value)
             for key in wanted:
                 if key in folded:
@@ -193,7 +193,7 @@ def _prepare_matches(keys: Sequence[str], want: Want) -> Matching:
 
     def matching(values: Iterable[str], context: Context) -> Captures:
         for value in values:
-            context.charge((len(value) * cost >> 6) + len(globs) // 2)
+            context.charge((len(value) * cost >> 6) + len(globs) // 4)
             folded = fold(value)
             for glob in globs:
                 found = glob.match(folded, value, captures=want.captures)

@@ -90,7 +90,7 @@ class Message:
         """The message with its edits; without edits exactly the original octets."""
         if not self.edits:
             return self._data
-        return b"".join(field.raw for field in self.fields) + (self._data[self._tail_at :] or self._line_end)
+        return b"".join(field.raw for field in self._read()) + (self._data[self._tail_at :] or self._line_end)
 
     def undo_edits(self) -> None:
         """Back to the header as received."""
@@ -103,16 +103,23 @@ class Message:
     @property
     def fields(self) -> list[Field]:
         """All fields in order, edits applied; junk lines are left out."""
-        return self._read()
+        return [field for field in self._read() if field.name]
 
     def _read(self) -> list[Field]:
+        """Fields, and what lies between them as fields without a name, so that nothing is lost."""
         if self._fields is None:
             data = self._data
             self._tail_at, self._body_at = find_end(data)
-            self._fields = [
-                Field(field.name.decode("ascii"), data[field.start : field.end], field.value - field.start)
-                for field in iterate(data, 0, self._tail_at)
-            ]
+            self._fields = []
+            end = 0
+            for field in iterate(data, 0, self._tail_at):
+                if field.start > end:
+                    self._fields.append(Field("", data[end : field.start], 0))
+                raw = data[field.start : field.end]
+                self._fields.append(Field(field.name.decode("ascii"), raw, field.value - field.start))
+                end = field.end
+            if end < self._tail_at:
+                self._fields.append(Field("", data[end : self._tail_at], 0))
         return self._fields
 
     def exists(self, name: str) -> bool:
@@ -126,7 +133,7 @@ class Message:
     def _index(self) -> dict[str, list[Field]]:
         if self._by_name is None:
             self._by_name = {}
-            for field in self._read():
+            for field in self.fields:
                 self._by_name.setdefault(field.name, []).append(field)
         return self._by_name
 
@@ -199,7 +206,7 @@ class Message:
             How many are gone.
         """
         fields = self._read()
-        at = [n for n, field in enumerate(fields) if field.name == name.lower()]
+        at = [n for n, field in enumerate(fields) if name and field.name == name.lower()]
         if index:
             at = at[::-1] if last else at
             at = at[index - 1 : index]

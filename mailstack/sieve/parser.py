@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from mailstack.sieve.diagnostic import Position
+from mailstack.sieve.diagnostic import Position, TooManyErrors
 from mailstack.sieve.lexer import Kind, Report, Token
 from mailstack.sieve.limits import Limits
 from mailstack.sieve.syntax import CommandNode, ListNode, NumberNode, StringNode, TagNode
@@ -36,7 +36,11 @@ class Parser:
         self._token = next(self._tokens)
 
     def parse(self) -> list[CommandNode]:
-        """The commands of the outermost block."""
+        """The commands of the outermost block.
+
+        Raises:
+            TooManyErrors: there are more commands, tests or errors than anybody wants to read.
+        """
         nodes = self._commands_until_close(depth=0)
         while self._token.kind is not Kind.END:
             self._report(self._token.pos, "there is no open block that this '}' could close")
@@ -102,8 +106,9 @@ class Parser:
         name = self._next()
         node = CommandNode(name.value, name.pos, name.end, depth)
         self._commands += 1
-        if self._commands == self._limits.max_commands + 1:
+        if self._commands > self._limits.max_commands:
             self._report(name.pos, f"the script has more than {self._limits.max_commands} commands")
+            raise TooManyErrors
         try:
             self._arguments(node, test_depth=0)
             if self._at("{"):
@@ -222,8 +227,9 @@ class Parser:
             )
             raise _Broken
         self._tests += 1
-        if self._tests == self._limits.max_tests + 1:
+        if self._tests > self._limits.max_tests:
             self._report(self._token.pos, f"the script has more than {self._limits.max_tests} tests")
+            raise TooManyErrors
         name = self._next()
         node = CommandNode(name.value, name.pos, name.end, depth)
         self._arguments(node, depth)

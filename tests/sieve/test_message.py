@@ -76,6 +76,16 @@ def test_an_added_field_leaves_the_others_octet_for_octet() -> None:
     assert mail.header_values("x-a") == ["b"]
 
 
+def test_an_edit_loses_nothing_of_a_header_nobody_can_read() -> None:
+    data = b"From x@y 2024\r\nA: b\r\njunk\r\n more\r\n" + b"F: x\r\n" * 1_200 + b"\r\nbody"
+    mail = message(data)
+    mail.add_header("X", "y")
+    mail.add_header("Z", "z", last=True)
+    assert mail.to_bytes() == b"X: y\r\n" + data[:-6] + b"Z: z\r\n\r\nbody"
+    assert not mail.exists("") and mail.delete_header("") == 0
+    assert mail.delete_header("a") == 1 and b"junk\r\n more" in mail.to_bytes()
+
+
 def test_an_added_field_uses_the_line_ends_of_the_message() -> None:
     mail = message(b"A: b\n\nc")
     mail.add_header("X", "y")
