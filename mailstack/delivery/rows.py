@@ -51,6 +51,24 @@ class WaitingRow(NamedTuple):
 WAITING_COLUMNS = ", ".join(WaitingRow._fields)
 
 
+class LateRow(NamedTuple):
+    """A recipient that has waited for long, as `LATE_COLUMNS` select it."""
+
+    number: int
+    address: str
+    notify: str
+    orcpt: str
+    waited_s: float
+    last_at: float
+    host: str
+    code: int
+    status: str
+    reply: str
+
+
+LATE_COLUMNS = ", ".join(LateRow._fields)
+
+
 def destination_of(address: str) -> str:
     """The domain attempts are grouped by: lower case A-labels where it is one."""
     try:

@@ -228,7 +228,12 @@ class _Attempt:
         is_reused = connection.sent > 0
         while self._open and connection.is_usable:
             numbers = list(self._open)
-            done = await connection.deliver(self._delivery.transaction(self._entry, numbers), self._content)
+            transaction = self._delivery.transaction(self._entry, numbers)
+            try:
+                done = await connection.deliver(transaction, self._content)
+            except BaseException:  # cancelled, or the message cannot be read any more
+                connection.abort()
+                raise
             if is_reused and _is_stale(done):
                 connection.abort()
                 return False

@@ -1,0 +1,389 @@
+"""The queue's loop: what is due is claimed, tried and settled, many at a time.
+
+No destination holds up another (Q15): each has its own pace, the newest and the longest
+due destinations are served in turn, and what waits for a dead one is put off together.
+
+    due ─► claim (attempt committed) ─► deliver ─► settle (outcome and reports committed)
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from mailstack.app.queue_settle import Settler, refused, results_of
+from mailstack.delivery import recover, upkeep
+from mailstack.delivery.entry import LOCAL, Entry, EntryRecipient, Result
+from mailstack.delivery.lease import Lease
+from mailstack.delivery.pace import Pace, Paces
+from mailstack.delivery.queue import Due, Queue
+from mailstack.delivery.remote import next_hop
+from mailstack.delivery.spool import Content, Damaged, QueuePaths
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.outcome import Outcome
+from mailstack.model.reply import Reply
+
+if TYPE_CHECKING:
+    from mailstack.net.smtp_delivery import SmtpDelivery, Trial
+    from mailstack.state.maillog import MailLog
+
+T = TypeVar("T")
+#: Carries out a delivery for one recipient of kind "local"; blocking.
+DeliverLocal = Callable[[Entry, EntryRecipient, Content], Outcome]
+
+#: A wake-up that was lost costs at most so long; what the CLI changes counts within it too.
+POLL_S = 0.5
+UPKEEP_S = 60.0
+PURGE_S = 3_600.0
+LOCAL_CONCURRENCY = 10
+#: Wall and monotonic clock may differ by so much between two looks before it counts as a jump.
+CLOCK_SLACK_S = 5.0
+#: First wait after the disk refused an outcome; doubles up to a minute.
+SETTLE_AGAIN_S = 1.0
+
+_log = logging.getLogger(__name__)
+
+
+class Engine:
+    """One queue daemon's work.  Belongs to one event loop."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        paths: QueuePaths,
+        *,
+        lease: Lease,
+        smtp: SmtpDelivery,
+        deliver_local: DeliverLocal,
+        settler: Settler,
+        maillog: MailLog,
+        threads: Executor,
+        fatal: Callable[[str], None],
+    ) -> None:
+        """Nothing happens before `run`.
+
+        Args:
+            threads: for whatever blocks.
+            fatal: promise P8: called when the disk can no longer be trusted.
+        """
+        self._queue = queue
+        self._paths = paths
+        self._lease = lease
+        self._smtp = smtp
+        self._deliver_local = deliver_local
+        self._settler = settler
+        self._maillog = maillog
+        self._threads = threads
+        self._fatal = fatal
+        self._options = queue.options
+        self._paces = Paces(queue.options)
+        self._local_pace = Pace(queue.options)
+        self._local_pace.limit = min(LOCAL_CONCURRENCY, queue.options.max_deliveries)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._woken = asyncio.Event()
+        self._version = -1
+
+    def wake(self) -> None:
+        """Something was queued, or changed."""
+        self._woken.set()
+
+    async def prepare(self) -> None:
+        """Recovery after a crash; before `run`.
+
+        Raises:
+            TemporaryFailure: disk or database.
+        """
+        now = self._queue.now
+        released = await self._blocking(upkeep.release_dead, self._queue, self._paths, now=now())
+        if released:
+            self._maillog.write("recovered", recipients=released, why="their process had died")
+        for finding in await self._blocking(recover.recover, self._queue):
+            self._maillog.write("alarm" if finding.is_alarm else "recovered", finding.name, why=finding.what)
+        await self._blocking(upkeep.purge, self._queue, self._paths, now=now())
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Works until `stop` is set, then finishes what is under way.
+
+        Cancelled: what is under way is cut off; its recipients wait again.
+        """
+        keeping = asyncio.create_task(self._keep_up())
+        stopping = asyncio.create_task(self._wake_at(stop))
+        try:
+            while not stop.is_set():
+                self._woken.clear()
+                next_at = await self._round()
+                await self._sleep(next_at)
+                if keeping.done():
+                    keeping.result()
+            while self._tasks:
+                await asyncio.wait(set(self._tasks))
+        finally:
+            for task in (keeping, stopping, *self._tasks):
+                task.cancel()
+            await asyncio.gather(keeping, stopping, *self._tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Gives back what is still claimed; after `run`."""
+        try:
+            await self._blocking(upkeep.release, self._queue, self._lease.owner, now=self._queue.now())
+        except TemporaryFailure as error:
+            _log.error("claims are not given back: %s", error.why)
+
+    # -- rounds -----------------------------------------------------------------------
+
+    async def _round(self) -> float | None:
+        """Starts what can start now; gives when (Unix seconds) to look again, None for not soon."""
+        try:
+            while True:
+                due = await self._blocking(self._queue.due)
+                wanted = self._choose(due)
+                if not wanted:
+                    return self._next_look(due)
+                entries = await self._blocking(self._queue.claim, wanted, lease_owner=self._lease.owner)
+                for entry in entries:
+                    self._begin(entry)
+                if not entries:
+                    return self._next_look(due)
+        except TemporaryFailure as error:
+            self._complain(error)
+            return self._queue.now() + POLL_S
+
+    def _choose(self, due: list[Due]) -> dict[str, int]:
+        """How many messages of which destinations to take."""
+        now, clock = self._queue.now(), time.monotonic()
+        free = self._options.max_deliveries - len(self._tasks)
+        taken: dict[Pace, int] = {}
+        wanted: dict[str, int] = {}
+        # From both ends: neither a backlog of the dead nor a flood of the new starves the other.
+        for one in _both_ends([one for one in due if one.next_at <= now]):
+            if free <= 0:
+                break
+            pace = self._pace_of(one.destination)
+            count = min(pace.room(clock) - taken.get(pace, 0), free)
+            if count > 0:
+                wanted[one.destination] = count
+                taken[pace] = taken.get(pace, 0) + count
+                # A destination rarely has that many; the next round gives what is left.
+                free -= count
+        return wanted
+
+    def _next_look(self, due: list[Due]) -> float | None:
+        """A destination without room wakes us when a delivery ends or its pause does."""
+        now = self._queue.now()
+        times = [one.next_at for one in due if one.next_at > now]
+        clock = time.monotonic()
+        pause = self._paces.next_end_of_pause(clock)
+        if pause is not None:
+            times.append(now + pause - clock)
+        return min(times, default=None)
+
+    async def _sleep(self, next_at: float | None) -> None:
+        """Until woken, until `next_at`, or until the database was changed by somebody else."""
+        while not self._woken.is_set():
+            left_s = POLL_S if next_at is None else min(POLL_S, next_at - self._queue.now())
+            if left_s <= 0:
+                return
+            try:
+                async with asyncio.timeout(left_s):
+                    await self._woken.wait()
+            except TimeoutError:
+                if self._has_changed():
+                    return
+
+    def _has_changed(self) -> bool:
+        """A look of microseconds: somebody committed, whether or not we were told."""
+        try:
+            version = int(str(self._queue.read("PRAGMA data_version")[0][0]))
+        except TemporaryFailure:
+            return True
+        changed, self._version = version != self._version, version
+        return changed
+
+    async def _wake_at(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+        self.wake()
+
+    def _pace_of(self, destination: str) -> Pace:
+        if destination == LOCAL:
+            return self._local_pace
+        return self._paces.of(next_hop(destination, self._options))
+
+    # -- one attempt --------------------------------------------------------------------
+
+    def _begin(self, entry: Entry) -> None:
+        pace = self._pace_of(entry.recipients[0].destination)
+        pace.start()
+        task = asyncio.create_task(self._attempt(entry, pace))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self.wake()
+        if not task.cancelled() and task.exception() is not None:
+            _log.error("an attempt failed", exc_info=task.exception())
+
+    async def _attempt(self, entry: Entry, pace: Pace) -> None:
+        trial = None
+        try:
+            content = await self._open(entry)
+            if content is None:
+                return
+            if entry.recipients[0].destination == LOCAL:
+                await self._try_local(entry, content)
+                return
+            trial = await self._smtp.deliver(entry, content)
+            await self._settle(entry, results_of(entry, trial), content)
+        except Exception:
+            # A message that makes us fail must not take the others with it, nor stay claimed.
+            _log.exception("queue id %s makes us fail", entry.facts.queue_id)
+            await self._settle(
+                entry, _all(entry, Reply(451, "3.0", "Internal error; it will be tried again"))
+            )
+        finally:
+            is_dead = _judge(pace, trial)
+        if trial is not None:
+            await self._heed(entry, trial, is_dead)
+
+    async def _heed(self, entry: Entry, trial: Trial, is_dead: bool) -> None:
+        """What a trial means for others than its own message."""
+        tried = trial.recipients[0]
+        if tried.answer.stage == "auth":
+            # Q25: nothing leaves through the relay until an operator mends it.
+            self._maillog.write("alarm", entry.facts.queue_id, host=tried.host, why=tried.answer.reply.text)
+        if is_dead:
+            destination = entry.recipients[0].destination
+            try:
+                await self._blocking(self._settler.postpone, destination, tried.answer.reply, tried.host)
+            except TemporaryFailure as error:
+                self._complain(error)
+
+    async def _open(self, entry: Entry) -> Content | None:
+        """The message; when it is damaged or unreadable the attempt ends here."""
+        facts = entry.facts
+        try:
+            content = await self._blocking(self._queue.content, facts)
+        except TemporaryFailure as error:
+            # F20
+            self._maillog.write("alarm", facts.queue_id, why=error.why)
+            await self._settle(
+                entry, _all(entry, Reply(451, "3.0", "The message cannot be read at the moment"))
+            )
+            return None
+        if isinstance(content, Damaged):
+            # Q19
+            self._maillog.write("alarm", facts.queue_id, why=f"held: {content.why}")
+            claimed = [recipient.row for recipient in entry.recipients]
+            await self._blocking(
+                recover.mark_damaged, self._queue, facts.queue_id, content.why, claimed=claimed
+            )
+            return None
+        return content
+
+    async def _try_local(self, entry: Entry, content: Content) -> None:
+        results = []
+        for recipient in entry.recipients:
+            try:
+                outcome = await self._blocking(self._deliver_local, entry, recipient, content)
+            except TemporaryFailure as error:
+                self._complain(error)
+                outcome = refused(recipient, Reply(451, error.status, error.why))
+            results.append(Result(recipient, outcome))
+        await self._settle(entry, results, content)
+
+    async def _settle(self, entry: Entry, results: list[Result], content: Content | None = None) -> None:
+        """Commits the outcome; a full disk is waited out, because the far server has the message (F16)."""
+        wait_s = SETTLE_AGAIN_S
+        while True:
+            try:
+                await self._blocking(self._settler.settle, entry, results, content)
+                return
+            except TemporaryFailure as error:
+                self._complain(error)
+                if error.fatal:
+                    return
+            await asyncio.sleep(wait_s)
+            wait_s = min(wait_s * 2, 60.0)
+
+    # -- upkeep -------------------------------------------------------------------------
+
+    async def _keep_up(self) -> None:
+        """Every minute: leases, clocks, delay notices; every hour: what nobody needs."""
+        purged_at = time.monotonic()
+        seen_at, seen_wall = time.monotonic(), self._queue.now()
+        while True:
+            await asyncio.sleep(min(UPKEEP_S, self._options.lease_s / 3))
+            try:
+                back_s = (time.monotonic() - seen_at) - (self._queue.now() - seen_wall)
+                seen_at, seen_wall = time.monotonic(), self._queue.now()
+                await self._look_after(back_s if back_s > CLOCK_SLACK_S else 0.0)
+                if time.monotonic() - purged_at > PURGE_S:
+                    purged_at = time.monotonic()
+                    await self._blocking(upkeep.purge, self._queue, self._paths, now=self._queue.now())
+            except TemporaryFailure as error:
+                self._complain(error)
+
+    async def _look_after(self, back_s: float) -> None:
+        now = self._queue.now
+        await self._blocking(upkeep.renew, self._queue, self._lease.owner, now=now())
+        released = await self._blocking(upkeep.release_dead, self._queue, self._paths, now=now())
+        moved = await self._blocking(upkeep.heal_clock, self._queue, now=now(), back_s=back_s)
+        if moved:
+            self._maillog.write("alarm", why=f"the clock was changed; {moved} attempts are planned anew")
+        await self.tell_late()
+        if released or moved:
+            self.wake()
+
+    async def tell_late(self) -> None:
+        """Delay notices that are due."""
+        for queue_id in await self._blocking(upkeep.late, self._queue):
+            await self._blocking(self._settler.tell_late, queue_id)
+
+    # -- helpers ------------------------------------------------------------------------
+
+    async def _blocking(self, work: Callable[..., T], *arguments: object, **values: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, partial(work, *arguments, **values)
+        )
+
+    def _complain(self, error: TemporaryFailure) -> None:
+        _log.error("queue: %s", error.why)
+        if error.fatal:
+            self._fatal(error.why)
+
+
+def _all(entry: Entry, reply: Reply) -> list[Result]:
+    return [Result(recipient, refused(recipient, reply)) for recipient in entry.recipients]
+
+
+def _judge(pace: Pace, trial: Trial | None) -> bool:
+    """What a trial says about its host; True when the destination counts as dead."""
+    if trial is None:
+        pace.end()
+        return False
+    is_for_now = all(tried.answer.reply.is_temporary for tried in trial.recipients)
+    if trial.wants_less:
+        pace.slow_down(time.monotonic(), pause=trial.wants_pause)
+        return False
+    if trial.is_dead and is_for_now:
+        return pace.fail()
+    if any(tried.answer.reply.code < 300 for tried in trial.recipients):
+        pace.succeed()
+    else:
+        pace.end()
+    return False
+
+
+def _both_ends(due: list[Due]) -> list[Due]:
+    """First, last, second, last but one ..."""
+    mixed = []
+    for n in range((len(due) + 1) // 2):
+        mixed.append(due[n])
+        if n != len(due) - 1 - n:
+            mixed.append(due[-1 - n])
+    return mixed

@@ -1,0 +1,158 @@
+"""The queue's view of this machine: which return paths are here, and deliveries into mailboxes.
+
+Blocking; called from the queue daemon's threads.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mailstack.delivery import local
+from mailstack.delivery.dsn import Site
+from mailstack.delivery.entry import Entry, EntryRecipient, RecipientKind
+from mailstack.delivery.spool import Content
+from mailstack.filters.authentication.rsa_adapter import BadKey
+from mailstack.filters.authentication.sign import sign
+from mailstack.model.address import Address, AddressError
+from mailstack.model.directory import Account
+from mailstack.model.envelope import Body, Recipient
+from mailstack.model.errors import PermanentFailure, TemporaryFailure
+from mailstack.model.outcome import Deferred, Delivered, Failed, Outcome
+from mailstack.model.reply import Reply
+from mailstack.routing.expand import Expansion
+from mailstack.routing.route import Facts
+
+if TYPE_CHECKING:
+    from mailstack.app.config import Config
+    from mailstack.directory import Directory
+    from mailstack.mailbox import MailStore
+    from mailstack.net.bus import Bus
+    from mailstack.state.maillog import MailLog
+    from mailstack.state.senders import LongSenders
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Home:
+    """Directory and mailboxes of this instance."""
+
+    config: Config
+    directory: Directory
+    store: MailStore
+    maillog: MailLog
+    bus: Bus
+    long_senders: LongSenders
+    now: Callable[[], float]
+
+    @property
+    def site(self) -> Site:
+        """Who reports, for `dsn.report`."""
+        return Site(
+            self.config.hostname,
+            route=self.where,
+            sign=self.sign,
+            full_octets=self.config.queue.dsn_full_octets,
+        )
+
+    def where(self, address: str) -> tuple[str, RecipientKind]:
+        """Where mail for a return path goes: an account here, an address elsewhere, or ("", ...).
+
+        Aliases and plus forms lead to their account, SRS addresses to the sender behind them.
+        """
+        try:
+            recipient = Recipient(Address.parse(address), 1)
+            facts = Facts(
+                sender=None,
+                now=self.now(),
+                trusted=True,
+                postmaster=self._postmaster(),
+                srs_secrets=self.directory.srs_secrets(),
+                srs_valid_days=self.config.srs.valid_days,
+                long_sender=self.long_senders.find,
+            )
+            plan = Expansion(self.directory, facts, self.config.routing).add([recipient])
+        except AddressError:
+            return "", "local"
+        if plan.locals:
+            return str(plan.locals[0].account.address), "local"
+        return (str(plan.remotes[0].address), "remote") if plan.remotes else ("", "local")
+
+    def postmaster(self) -> str:
+        """The mailbox here that gets what nobody else can get; "" when there is none."""
+        configured = self._postmaster()
+        for address in (str(configured) if configured else "", f"postmaster@{self.config.hostname}"):
+            found, kind = self.where(address) if address else ("", "remote")
+            if found and kind == "local":
+                return found
+        return ""
+
+    def _postmaster(self) -> Address | None:
+        configured = self.config.server.postmaster
+        return Address.parse(configured) if configured else None
+
+    def sign(self, message: bytes, domain: str) -> bytes:
+        """DKIM fields for a report; b"" where we have no key."""
+        try:
+            keys = self.directory.dkim_keys(domain)
+            return sign(message, keys, now=int(self.now())) if keys else b""
+        except (BadKey, TemporaryFailure) as error:
+            # D26: a report without signature is better than none.
+            _log.error("a report of %s is not signed: %s", domain, error)
+            return b""
+
+    def deliver(self, entry: Entry, recipient: EntryRecipient, content: Content) -> Outcome:
+        """Stores a message for one local recipient, durably and once (promise P3)."""
+        account = self._account(recipient.address)
+        if account is None:
+            return Failed(Reply(550, "1.1", "There is no such mailbox any more"))
+        retry = local.load_retry(recipient.detail, received_at=entry.facts.created_at)
+        job = local.Job(
+            # The first attempt's file is found again by its name; a message of our own has its own id.
+            accept_id=entry.facts.accept_id if recipient.detail else entry.facts.queue_id,
+            number=retry.number,
+            received_at=retry.received_at,
+            host=self.config.hostname,
+            body=Body(content.read(), size_octets=content.size_octets),
+            prefix=b"" if recipient.detail else _prefix(entry, recipient),
+        )
+        try:
+            store = self.store.account(account.address, account.quota_octets)
+            copies = local.store(store, job, retry.actions)
+        except TemporaryFailure as error:
+            if error.fatal:
+                raise
+            return Deferred(Reply(451, error.status, error.why))
+        except PermanentFailure as error:
+            return Failed(Reply(552, error.status, error.why))
+        self._tell(entry, str(account.address), copies)
+        return Delivered(", ".join(copy.mailbox for copy in copies), "stored")
+
+    def _account(self, address: str) -> Account | None:
+        try:
+            found = self.directory.find(Address.parse(address))
+        except AddressError:
+            return None
+        return found if isinstance(found, Account) else None
+
+    def _tell(self, entry: Entry, address: str, copies: list[local.Copy]) -> None:
+        for copy in copies:
+            self.bus.publish("imap", {"event": "mailbox", "account": address, "folder": copy.mailbox})
+            self.maillog.filed(
+                entry.facts.queue_id,
+                to=address,
+                original=address,
+                mailbox=copy.mailbox,
+                uid=copy.uid,
+                klass="",
+                sieve=copy.action,
+                why="from the queue",
+            )
+
+
+def _prefix(entry: Entry, recipient: EntryRecipient) -> bytes:
+    """The lines of final delivery (RFC 5321 section 4.4); both addresses were checked before."""
+    return f"Return-Path: <{entry.facts.sender}>\r\nDelivered-To: {recipient.address}\r\n".encode()

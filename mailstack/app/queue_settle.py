@@ -1,0 +1,356 @@
+"""What follows from an attempt: outcome, reports, copies for people here, log lines.
+
+The rule above all others: a failure ends with exactly one person who knows.  That is the
+sender when we know it was the sender (P11), else whoever forwarded it, else the
+postmaster; what not even the postmaster's mailbox takes is held for the operator.
+
+Blocking; called from the queue daemon's threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mailstack.delivery import dsn, rows, schedule, upkeep
+from mailstack.delivery.entry import Entry, EntryRecipient, Facts, QueueMessage, QueueRecipient, Result
+from mailstack.delivery.queue import LeaseLost, Queue
+from mailstack.delivery.spool import Content
+from mailstack.disk.durable import guarded
+from mailstack.disk.fault import fault_point
+from mailstack.mime import generate
+from mailstack.model.outcome import Deferred, Delivered, Failed
+from mailstack.model.reply import Reply
+
+if TYPE_CHECKING:
+    from mailstack.app.queue_home import Home
+    from mailstack.net.smtp_delivery import Trial
+
+
+def results_of(entry: Entry, trial: Trial) -> list[Result]:
+    """A trial's answers as outcomes; on the last attempt "later" means never."""
+    found = []
+    for recipient, tried in zip(entry.recipients, trial.recipients, strict=True):
+        reply = tried.answer.reply
+        if tried.answer.is_possible_duplicate:
+            reply = replace(reply, text=f"{reply.text} (it may have arrived: possible duplicate)")
+        outcome = Delivered(tried.host, str(reply)) if reply.code < 300 else refused(recipient, reply)
+        found.append(Result(recipient, outcome, tried.host, not tried.relays_report, tried.tls))
+    return found
+
+
+def refused(recipient: EntryRecipient, reply: Reply) -> Deferred | Failed:
+    """A refusal as an outcome."""
+    return Deferred(reply) if reply.is_temporary and not recipient.is_last else Failed(reply)
+
+
+@dataclass(frozen=True, slots=True)
+class _Follow:
+    """What an attempt leaves behind beside its outcome.
+
+    Attributes:
+        told: what the log says about who knows of the failures.
+        hold: not even the last resort took it.
+    """
+
+    messages: tuple[QueueMessage, ...] = ()
+    told: str = ""
+    hold: bool = False
+
+
+class Settler:
+    """Writes outcomes down and tells those who must know."""
+
+    def __init__(self, queue: Queue, home: Home, *, lease_owner: str) -> None:
+        self._queue = queue
+        self._home = home
+        self._lease_owner = lease_owner
+
+    def settle(self, entry: Entry, results: Sequence[Result], content: Content | None) -> bool:
+        """Commits the outcome with everything that follows from it, then logs it.
+
+        Returns:
+            False when the attempt was not ours any more.
+
+        Raises:
+            TemporaryFailure: nothing was written; may be repeated.
+        """
+        follow = self._follow(entry, results, content)
+        if follow.hold:
+            results = [_held(result) for result in results]
+        if any(isinstance(result.outcome, Delivered) for result in results):
+            with guarded("writing to the queue"):
+                fault_point("queue.remote_accepted")
+        try:
+            self._queue.finish(
+                entry.facts.queue_id,
+                results,
+                lease_owner=self._lease_owner,
+                reports=follow.messages,
+                hold=follow.hold,
+            )
+        except LeaseLost:
+            self._home.maillog.write("lease_lost", entry.facts.queue_id)
+            return False
+        for result in results:
+            self._log(entry.facts, result, follow)
+        for message in follow.messages:
+            self._log_queued(message)
+        if any(isinstance(r.outcome, Deferred) and self._is_late(r.recipient) for r in results):
+            self.tell_late(entry.facts.queue_id)
+        return True
+
+    def _is_late(self, recipient: EntryRecipient) -> bool:
+        return not recipient.delay_told and schedule.is_late(recipient.waited_s, self._queue.options)
+
+    # -- who is told ------------------------------------------------------------------
+
+    def _follow(self, entry: Entry, results: Sequence[Result], content: Content | None) -> _Follow:
+        failed = [result for result in results if isinstance(result.outcome, Failed)]
+        good = [
+            result for result in results if isinstance(result.outcome, Delivered) and _wants_success(result)
+        ]
+        if not failed and not good:
+            return _Follow()
+        facts = entry.facts
+        if facts.is_sender_verified and facts.sender and facts.kind != "dsn":
+            return self._report(facts, failed, good, content)
+        return self._keep(entry, failed, content) if failed else _Follow()
+
+    def _report(
+        self, facts: Facts, failed: list[Result], good: list[Result], content: Content | None
+    ) -> _Follow:
+        told = [_reported(result, "failed", self._queue.now()) for result in failed]
+        for result in good:
+            action: dsn.Action = "delivered" if result.recipient.kind == "local" else "relayed"
+            told.append(_reported(result, action, self._queue.now()))
+        wanted = [one for one in told if dsn.is_wanted(one.action, one.notify)]
+        if not wanted:
+            return _Follow(told="not wanted (NOTIFY)")
+        report = dsn.report(
+            self._original(facts, content),
+            wanted,
+            self._home.site,
+            now=self._queue.now(),
+            report_id=self._queue.new_id(),
+        )
+        if report is not None:
+            return _Follow((report,), told=report.queue_id)
+        return self._to_postmaster(facts, failed, content) if failed else _Follow()
+
+    def _keep(self, entry: Entry, failed: list[Result], content: Content | None) -> _Follow:
+        """Nobody outside may be told: somebody here gets the message itself."""
+        facts = entry.facts
+        if facts.kind == "forward" and facts.owner:
+            # Q26: the redirection's owner wanted it in the first place.
+            return self._copy(facts, facts.owner, failed, content)
+        if facts.kind in ("dsn", "relay"):
+            return self._to_postmaster(facts, failed, content)
+        if facts.kind == "local":
+            is_last_resort = any(not result.recipient.detail for result in failed)
+            return (
+                _Follow(told="held", hold=True)
+                if is_last_resort
+                else self._to_postmaster(facts, failed, content)
+            )
+        return _Follow(told="nobody: null sender")
+
+    def _to_postmaster(self, facts: Facts, failed: list[Result], content: Content | None) -> _Follow:
+        """Q16: a report that cannot be delivered ends here, once."""
+        postmaster = self._home.postmaster()
+        if not postmaster:
+            return _Follow(told="nobody: no postmaster mailbox")
+        return self._copy(facts, postmaster, failed, content)
+
+    def _copy(self, facts: Facts, owner: str, failed: list[Result], content: Content | None) -> _Follow:
+        if content is None:
+            return _Follow(told="held", hold=True)
+        prefix = b"".join(
+            generate.header("X-Mailstack-Note", f"not delivered to {r.recipient.address}: {_reply(r)}")
+            for r in failed
+        )
+        copy = QueueMessage(
+            queue_id=self._queue.new_id(),
+            accept_id=facts.accept_id or facts.queue_id,
+            recipients=(QueueRecipient(owner, kind="local", owner=owner),),
+            path=str(content.path),
+            path_octets=content.size_octets,
+            prefix=prefix,
+            kind="local",
+            owner=owner,
+        )
+        return _Follow((copy,), told=f"{owner} has it")
+
+    def _original(self, facts: Facts, content: Content | None) -> dsn.Original:
+        octets = b""
+        if content is not None:
+            whole = facts.size_octets <= self._home.config.queue.dsn_full_octets
+            octets = content.read() if whole else next(content.chunks(), b"")
+        return dsn.Original(
+            id=facts.accept_id or facts.queue_id,
+            kind=facts.kind,
+            sender=facts.sender,
+            owner=facts.owner,
+            octets=octets,
+            size_octets=facts.size_octets,
+            arrived_at=facts.created_at,
+            ret=facts.ret,
+            envid=facts.envid,
+            smtputf8=facts.smtputf8,
+        )
+
+    # -- delays -----------------------------------------------------------------------
+
+    def tell_late(self, queue_id: str) -> None:
+        """Sends a local sender the one notice that a message is still here (P12).
+
+        Raises:
+            TemporaryFailure: nothing was written.
+        """
+        late = self._late(queue_id)
+        if not late:
+            return
+        facts, waiting = late
+        reports = []
+        if self._is_told_of_delays(facts):
+            content = self._queue.content(facts)
+            report = dsn.report(
+                self._original(facts, content if isinstance(content, Content) else None),
+                [self._delayed(facts, row) for row in waiting],
+                self._home.site,
+                now=self._queue.now(),
+                report_id=self._queue.new_id(),
+            )
+            reports = [report] if report is not None else []
+        numbers = [(row.number,) for row in waiting]
+        self._queue.enqueue_with(
+            reports,
+            lambda connection: (
+                connection.executemany(
+                    "UPDATE recipient SET delay_told = 1 WHERE number = ?", numbers
+                ).rowcount
+            ),
+        )
+        for report in reports:
+            self._log_queued(report)
+
+    def _late(self, queue_id: str) -> tuple[Facts, list[rows.LateRow]] | None:
+        found = self._queue.read(
+            f"SELECT {rows.FACT_COLUMNS} FROM message WHERE id = ?",  # noqa: S608
+            (queue_id,),
+        )
+        waiting = self._queue.read(
+            f"SELECT {rows.LATE_COLUMNS} FROM recipient WHERE message = ? AND state = 0"  # noqa: S608
+            " AND delay_told = 0 AND waited_s >= ?",
+            (queue_id, self._queue.options.delay_notice_after_s),
+        )
+        if not found or not waiting:
+            return None
+        return rows.facts(found[0]), [rows.LateRow._make(row) for row in waiting]
+
+    def _is_told_of_delays(self, facts: Facts) -> bool:
+        # Limits, section 9: only senders here; a delay is nobody else's business yet.
+        is_ours = facts.kind not in ("dsn", "vacation") and facts.sender and facts.is_sender_verified
+        return bool(is_ours) and self._home.where(facts.sender)[1] == "local"
+
+    def _delayed(self, facts: Facts, row: rows.LateRow) -> dsn.Reported:
+        left_s = schedule.give_up_after_s(facts.kind, self._queue.options) - row.waited_s
+        return dsn.Reported(
+            address=row.address,
+            action="delayed",
+            reply=Reply(row.code or 451, row.status, row.reply),
+            notify=frozenset(row.notify.split()),
+            orcpt=row.orcpt,
+            host=row.host,
+            at=row.last_at,
+            until=self._queue.now() + max(0.0, left_s),
+        )
+
+    # -- dead destinations --------------------------------------------------------------
+
+    def postpone(self, destination: str, reply: Reply, host: str) -> None:
+        """Puts off what else is due for a destination where nobody is there.
+
+        Raises:
+            TemporaryFailure: disk or database.
+        """
+        while postponed := upkeep.postpone_due(self._queue, destination, reply=reply, host=host):
+            for one in postponed:
+                result = Result(one.recipient, Deferred(reply), host)
+                self._log(one.facts, result, _Follow())
+            if len(postponed) < upkeep.BATCH:
+                return
+
+    # -- log ----------------------------------------------------------------------------
+
+    def _log(self, facts: Facts, result: Result, follow: _Follow) -> None:
+        r, log = result.recipient, self._home.maillog
+        owner = r.owner or facts.owner
+        match result.outcome:
+            case Delivered(_, detail):
+                if r.kind == "remote":
+                    log.delivered(
+                        facts.queue_id,
+                        to=r.address,
+                        host=result.host,
+                        answer=detail,
+                        tries=r.tries,
+                        tls=result.tls,
+                        owner=owner,
+                    )
+            case Deferred(reply):
+                log.deferred(
+                    facts.queue_id,
+                    to=r.address,
+                    host=result.host,
+                    code=reply.code,
+                    why=str(reply),
+                    next_s=max(0, round(r.next_at - self._queue.now())),
+                    tries=r.tries,
+                    owner=owner,
+                )
+            case Failed(reply):
+                log.bounced(
+                    facts.queue_id,
+                    to=r.address,
+                    host=result.host,
+                    code=reply.code,
+                    why=str(reply),
+                    dsn=follow.told,
+                    owner=owner,
+                )
+
+    def _log_queued(self, message: QueueMessage) -> None:
+        self._home.maillog.queued(
+            message.accept_id,
+            queue_id=message.queue_id,
+            sender=message.sender,
+            to=message.recipients[0].address,
+            kind=message.kind,
+            owner=message.owner,
+        )
+
+
+def _wants_success(result: Result) -> bool:
+    return "SUCCESS" in result.recipient.notify and (
+        result.recipient.kind == "local" or result.needs_relayed_report
+    )
+
+
+def _reply(result: Result) -> Reply:
+    outcome = result.outcome
+    return Reply(250, "0.0", outcome.detail) if isinstance(outcome, Delivered) else outcome.reply
+
+
+def _reported(result: Result, action: dsn.Action, now: float) -> dsn.Reported:
+    r = result.recipient
+    return dsn.Reported(
+        r.address, action, _reply(result), notify=r.notify, orcpt=r.orcpt, host=result.host, at=now
+    )
+
+
+def _held(result: Result) -> Result:
+    """A failure that nobody can be told of stays in the queue."""
+    outcome = result.outcome
+    return replace(result, outcome=Deferred(outcome.reply)) if isinstance(outcome, Failed) else result

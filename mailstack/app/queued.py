@@ -1,0 +1,98 @@
+"""The queue daemon: outbound mail, retries, reports, deliveries that failed locally at first.
+
+Signs only what mailstack itself composes; never listens on the network.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from mailstack.app.queue_engine import Engine
+from mailstack.app.queue_home import Home
+from mailstack.app.queue_settle import Settler
+from mailstack.delivery.lease import Lease
+from mailstack.delivery.queue import Queue
+from mailstack.directory import Directory
+from mailstack.mailbox import MailStore
+from mailstack.net.resolver import Resolver
+from mailstack.net.smtp_delivery import SmtpDelivery
+from mailstack.state.senders import LongSenders
+
+if TYPE_CHECKING:
+    from mailstack.app.daemon import Context
+
+#: Commits of that many attempts share their disk syncs.
+THREADS = 32
+
+
+async def serve(context: Context) -> None:
+    """Works until the context says stop.
+
+    Raises:
+        TemporaryFailure: databases or folders cannot be used; says what to do.
+    """
+    config, paths = context.config, context.paths
+    with ThreadPoolExecutor(THREADS, "queue") as threads:
+        queue = Queue(paths, now=context.now, random_bytes=context.random_bytes, options=config.queue)
+        directory = Directory(paths, options=config.auth)
+        store = MailStore(
+            paths.mail, now=context.now, random_bytes=context.random_bytes, options=config.mailbox
+        )
+        lease = Lease(paths, random_bytes=context.random_bytes)
+        resolver = Resolver(config.dns)
+        await resolver.start()
+        try:
+            home = Home(
+                config=config,
+                directory=directory,
+                store=store,
+                maillog=context.maillog,
+                bus=context.bus,
+                long_senders=LongSenders(paths.state_db),
+                now=context.now,
+            )
+            await _work(context, queue, home, lease=lease, resolver=resolver, threads=threads)
+        finally:
+            await resolver.close()
+            store.close()
+            directory.close()
+            queue.close()
+            lease.close()
+
+
+async def _work(
+    context: Context,
+    queue: Queue,
+    home: Home,
+    *,
+    lease: Lease,
+    resolver: Resolver,
+    threads: ThreadPoolExecutor,
+) -> None:
+    smtp = SmtpDelivery(
+        context.config.queue,
+        helo=context.config.hostname,
+        dns=resolver,
+        chance=lambda: int.from_bytes(context.random_bytes(4), "big") / 2**32,
+    )
+    engine = Engine(
+        queue,
+        context.paths,
+        lease=lease,
+        smtp=smtp,
+        deliver_local=home.deliver,
+        settler=Settler(queue, home, lease_owner=lease.owner),
+        maillog=context.maillog,
+        threads=threads,
+        fatal=context.fatal,
+    )
+    await engine.prepare()
+    context.bus.listen(asyncio.get_running_loop(), lambda message: engine.wake())
+    context.ready()
+    try:
+        await engine.run(context.stop)
+    finally:
+        await engine.close()
+        await smtp.close()
