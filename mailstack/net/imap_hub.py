@@ -28,6 +28,11 @@ from mailstack.model.mailbox import AccountStore, MailboxError
 
 _log = logging.getLogger(__name__)
 
+#: The look for foreign changes rests this many times as long as it took.
+POLL_REST = 20
+#: Account and folder id.
+_Folder = tuple[str, int]
+
 Authenticate = Callable[[Client, str, str, str], Awaitable[Account | LoginRefused]]
 
 
@@ -167,20 +172,25 @@ class ImapHub:
 
     async def _poll(self) -> None:
         loop = asyncio.get_running_loop()
+        took_s = 0.0
         while True:
-            await asyncio.sleep(self.options.poll_s)
-            watched = [
-                (connection, *found)
-                for users in self._users.values()
-                for connection in users
-                if (found := connection.watched()) is not None
-            ]
+            # With very many folders the look gets rarer instead of taking the machine.
+            await asyncio.sleep(max(self.options.poll_s, took_s * POLL_REST))
+            watched: list[tuple[Watching, _Folder, View]] = []
+            folders: dict[_Folder, AccountStore] = {}
+            for key, users in self._users.items():
+                for connection in users:
+                    if (found := connection.watched()) is not None:
+                        store, view = found
+                        watched.append((connection, (key, view.folder_id), view))
+                        folders[key, view.folder_id] = store
             if not watched:
                 continue
-            folders = {(id(store), view.folder_id): (store, view.folder_id) for _, store, view in watched}
+            begun = loop.time()
             highest = await loop.run_in_executor(self.services.executor, _look, folders)
-            for connection, store, view in watched:
-                if highest.get((id(store), view.folder_id), view.modseq) != view.modseq:
+            took_s = loop.time() - begun
+            for connection, folder, view in watched:
+                if highest.get(folder, view.modseq) != view.modseq:
                     connection.poke()
 
     async def _review(self) -> None:
@@ -193,15 +203,15 @@ class ImapHub:
                         connection.end("This account can no longer be used")
 
 
-def _look(folders: Mapping[tuple[int, int], tuple[AccountStore, int]]) -> dict[tuple[int, int], int]:
+def _look(folders: Mapping[_Folder, AccountStore]) -> dict[_Folder, int]:
     """The highest MODSEQ of each folder, after a look at its files."""
     found = {}
-    for key, (store, folder_id) in folders.items():
+    for folder, store in folders.items():
         try:
-            store.refresh(folder_id)
-            found[key] = store.highest_modseq(folder_id)
+            store.refresh(folder[1])
+            found[folder] = store.highest_modseq(folder[1])
         except MailboxError:
-            found[key] = -1  # gone: whoever has it selected must hear of it
+            found[folder] = -1  # gone: whoever has it selected must hear of it
         except TemporaryFailure as failure:
             _log.warning("looking for changes: %s", failure.why)
     return found

@@ -1,0 +1,201 @@
+"""The imap daemon: listeners, accounts, mailboxes and the bus, wired together.
+
+Passwords are checked in threads of their own, as many as there are cores, so that a
+burst of logins costs bounded memory and never the loop (limits, section 7).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+from mailstack.app.daemon import Context
+from mailstack.directory import Directory
+from mailstack.imap.requests import LoginRefused
+from mailstack.mailbox import MailStore
+from mailstack.model.directory import Account
+from mailstack.model.envelope import Client
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.mailbox import AccountStore
+from mailstack.net.imap_hub import ImapHub, ImapServices
+from mailstack.net.imap_server import ImapConnection, sweep
+from mailstack.net.listener import Admission, Connection, ConnectionCaps, Listener, Peer, Watcher
+from mailstack.net.tls import TlsContexts
+from mailstack.sasl.delays import FailureDelays
+
+#: Threads for mailboxes; most of them wait for the disk.
+STORE_THREADS = 16
+#: Logins that may wait for a hash; more are told to try later.
+MAX_WAITING = 64
+_KINDS = ("mailbox", "catchall", "noreply")
+
+_log = logging.getLogger(__name__)
+
+
+async def serve(context: Context) -> None:
+    """Serves IMAP until `context.stop`."""
+    config = context.config
+    directory = Directory(context.paths, options=config.auth)
+    store = MailStore(
+        context.paths.mail,
+        now=context.now,
+        random_bytes=context.random_bytes,
+        options=config.mailbox,
+        trouble=partial(_trouble, context),
+    )
+    threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="imap-store")
+    gate = Gate(context, directory)
+    try:
+        hub = ImapHub(
+            ImapServices(
+                host=config.hostname,
+                authenticate=gate.authenticate,
+                open_store=partial(_open, store),
+                executor=threads,
+                spool=context.paths.spool,
+                publish=partial(_publish, context),
+                fatal=context.fatal,
+                may_stay=partial(_may_stay, directory),
+                options=config.imap,
+            )
+        )
+        await _serve(context, hub)
+    finally:
+        gate.close()
+        threads.shutdown(wait=True, cancel_futures=True)
+        store.close()
+        directory.close()
+
+
+async def _serve(context: Context, hub: ImapHub) -> None:
+    loop = asyncio.get_running_loop()
+    await loop.run_in_executor(hub.services.executor, sweep, context.paths.spool)
+    listeners = _listeners(context, hub)
+    context.bus.listen(loop, hub.heard)
+    hub.start()
+    for listener in listeners:
+        listener.start()
+    context.ready()
+    await context.stop.wait()
+    for listener in listeners:
+        listener.stop()
+    hub.end_all("The server is shutting down")
+    await asyncio.gather(*(listener.finish(context.config.server.stop_grace_s) for listener in listeners))
+    await hub.stop()
+
+
+def _listeners(context: Context, hub: ImapHub) -> list[Listener]:
+    contexts = TlsContexts(context.config.tls, alarm=_log.error)
+    chooser = contexts.chooser("access") if contexts.is_available else None
+    admission = Admission(ConnectionCaps(total=context.config.imap.max_connections))
+
+    def plain(peer: Peer) -> Connection:
+        return ImapConnection(hub, peer, start_tls=chooser)
+
+    def encrypted(peer: Peer) -> Connection:
+        return ImapConnection(hub, peer)
+
+    watcher = _Watcher()
+    listeners = [
+        Listener(sock, plain, name="imap", admission=admission, watcher=watcher)
+        for sock in context.sockets.get("imap", [])
+    ]
+    if chooser is None and context.sockets.get("imaps"):
+        _log.error("no certificate is configured: nobody can connect to the imaps port")
+        return listeners
+    return listeners + [
+        Listener(sock, encrypted, name="imaps", admission=admission, tls=chooser, watcher=watcher)
+        for sock in context.sockets.get("imaps", [])
+    ]
+
+
+class Gate:
+    """Checks passwords, slows down who guesses, writes the mail log."""
+
+    def __init__(self, context: Context, directory: Directory) -> None:
+        self._context = context
+        self._directory = directory
+        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="imap-login")
+        self._waiting = 0
+        self._delays = FailureDelays(context.config.smtp.login_delays_s)
+
+    def close(self) -> None:
+        """Ends the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def authenticate(
+        self, client: Client, login: str, password: str, mechanism: str
+    ) -> Account | LoginRefused:
+        """The account; or why not, after the wait the failure earned."""
+        if self._waiting >= MAX_WAITING:
+            return LoginRefused("UNAVAILABLE", "Too many logins at once; try again later")
+        self._waiting += 1
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(
+                self._threads, partial(self._directory.authenticate, login, password, protocol="imap")
+            )
+        except TemporaryFailure as failure:
+            _log.error("checking a login: %s", failure.why)
+            return LoginRefused("UNAVAILABLE", "Logins cannot be checked now; try again later")
+        finally:
+            self._waiting -= 1
+        if found is None or found.kind not in _KINDS:
+            return await self._refuse(client, login, password, mechanism)
+        self._delays.succeeded(login, client.ip)
+        self._log(client, str(found.address), mechanism, ok=True)
+        return found
+
+    async def _refuse(self, client: Client, login: str, password: str, mechanism: str) -> LoginRefused:
+        delay = self._delays.failed(login, client.ip, password=password, now=self._context.now())
+        self._log(client, login, mechanism, ok=False)
+        if delay:
+            await asyncio.sleep(delay)
+        return LoginRefused("AUTHENTICATIONFAILED", "Wrong user name or password")
+
+    def _log(self, client: Client, account: str, mechanism: str, *, ok: bool) -> None:
+        why = "" if client.tls else "without TLS"
+        self._context.maillog.login(
+            protocol="imap", peer=client.ip, account=account, ok=ok, mechanism=mechanism, why=why
+        )
+
+
+class _Watcher(Watcher):
+    """What happens around connections, in the process log."""
+
+    def refused(self, peer: Peer, why: str) -> bytes:
+        _log.warning("%s: refused: %s", peer.ip, why)
+        return b"* BYE [UNAVAILABLE] Too many connections\r\n"
+
+    def handshake_failed(self, peer: Peer, why: str) -> None:
+        _log.info("%s: %s", peer.ip, why)
+
+    def exhausted(self, listener: str, why: str) -> None:
+        _log.error("listener %s: %s", listener, why)
+
+    def crashed(self, peer: Peer, error: BaseException) -> None:
+        _log.error("%s: the session broke", peer.ip, exc_info=error)
+
+
+def _open(store: MailStore, account: Account) -> AccountStore:
+    return store.account(account.address, account.quota_octets)
+
+
+def _trouble(context: Context, failure: TemporaryFailure) -> None:
+    _log.error("mailbox: %s", failure.why)
+    if failure.fatal:
+        context.fatal(failure.why)
+
+
+def _publish(context: Context, account: str, folder: str) -> None:
+    context.bus.publish("imap", {"event": "mailbox", "account": account, "folder": folder})
+
+
+def _may_stay(directory: Directory, account: Account) -> bool:
+    try:
+        found = directory.account_by_id(account.id)
+    except TemporaryFailure:
+        return True
+    return found is not None and found.enabled
