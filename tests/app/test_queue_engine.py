@@ -13,7 +13,7 @@ from mailstack.delivery.options import Route
 from mailstack.model.outcome import Deferred, Failed
 from mailstack.model.reply import Reply
 from tests.kit.ports import free_port
-from tests.kit.queue_engine import EngineKit, routes, running
+from tests.kit.queue_engine import routes, running
 from tests.kit.queues import MESSAGE
 from tests.kit.smtp_sink import CLOSE, HANG, SmtpSink
 
@@ -123,9 +123,6 @@ async def test_mixed_answers_deliver_once_defer_and_bounce(tmp_path: Path) -> No
         async with running(tmp_path, *routes(live_test=sink)) as kit:
             kit.put("ok@live.test", "later@live.test", "no@live.test")
             await kit.until_empty()
-        assert (
-            sorted(m.recipients for m in sink.messages) == [("later@live.test",), ("ok@live.test",)] or True
-        )
         taken = [r for m in sink.messages for r in m.recipients]
         assert sorted(taken) == ["later@live.test", "ok@live.test"]
         (report,) = kit.mail(ALICE)
@@ -401,7 +398,3 @@ async def test_what_is_cut_off_by_a_stop_waits_for_the_next_start(tmp_path: Path
             await kit.until(lambda: sink.connections == 1)
         async with running(tmp_path, start=False) as kit:
             assert admin.message(kit.kit.queue, queue_id).state == "waiting"
-
-
-def test_the_kit_is_typed() -> None:
-    assert EngineKit
