@@ -17,6 +17,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +36,8 @@ T = TypeVar("T")
 BLOCK = 1_000
 #: SQLite's page cache, per connection, in KiB: many accounts are open at a time.
 _CACHE_KIB = 1_024
+#: Reading notices a replaced database after this long; writing at once.
+_CHECK_S = 0.1
 _ATTEMPTS = 4
 
 
@@ -96,6 +99,7 @@ class AccountDatabase:
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._inode = 0
+        self._checked = 0.0
         self._full = True
         self.epoch = ""
 
@@ -107,7 +111,8 @@ class AccountDatabase:
             TemporaryFailure: the database cannot be read.
         """
         while True:
-            self._check_inode()
+            if time.monotonic() > self._checked + _CHECK_S:
+                self._check_inode()
             if self._reader is None:
                 self._open_reader()
             with self._read_lock:
@@ -209,6 +214,7 @@ class AccountDatabase:
         # to the old one would be lost.
         if self._writer is None and self._reader is None:
             return
+        self._checked = time.monotonic()
         try:
             inode = os.stat(self.path).st_ino
         except FileNotFoundError:

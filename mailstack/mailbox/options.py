@@ -25,8 +25,8 @@ class MailboxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     #: Seconds after which changed flags are written into the Maildir file names.
     flag_names_delay_s: float = 2.0
 
-    #: Octets of new messages that may wait in memory for their ready-made FETCH texts.
-    cache_backlog_bytes: int = 33_554_432
+    #: New messages whose ready-made FETCH texts may wait in memory until they are written.
+    cache_backlog: int = 2_000
 
     #: Hours after which a file left in tmp/ by a crash is removed.
     tmp_keep_hours: int = 36
@@ -38,7 +38,7 @@ class MailboxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             ("max_open_accounts", 1),
             ("expunged_keep_days", 0),
             ("flag_names_delay_s", 0),
-            ("cache_backlog_bytes", 0),
+            ("cache_backlog", 0),
             ("tmp_keep_hours", 1),
         ):
             if getattr(self, name) < least:

@@ -60,6 +60,15 @@ def deliver(
     raise TemporaryFailure(f"storing a message for {core.address}: its folder vanishes again and again")
 
 
+# The folder, whether the message is in any folder, whether its old file is still to be removed.
+_TARGET = (
+    "SELECT id, name, dir, uid_validity, special_use, boot,"
+    " EXISTS (SELECT 1 FROM messages WHERE base = ?),"
+    " EXISTS (SELECT 1 FROM doomed WHERE folder = folders.id AND base = ?)"
+    " FROM folders WHERE name = ?"
+)
+
+
 class _Delivery:
     """One delivery, which may have to be tried again when its folder goes away under it."""
 
@@ -90,12 +99,8 @@ class _Delivery:
         if size is None:
             written = self._write()
             size, data = written.size, written.data
-            try:
-                fault_point("mailbox.synced")
-                if not self._rename(folder, written.path, final):
-                    return None
-            finally:
-                _unlink(written.path)
+            if not self._rename(folder, written.path, final):
+                return None
         try:
             uid = self._commit(folder, final, size)
         except (OSError, TemporaryFailure, MailboxError) as error:
@@ -131,20 +136,21 @@ class _Delivery:
         """The folder to store in, and the UID when the message is there already."""
         core = self._core
         with core.db.read() as connection:
-            there = connection.execute(
-                "SELECT f.name, m.uid FROM messages m JOIN folders f ON f.id = m.folder WHERE m.base = ?",
-                (self._base,),
-            ).fetchone()
-            folder = core.find(connection, name if there is None else there[0])
-            doomed = (
-                folder is not None
-                and connection.execute(
-                    "SELECT 1 FROM doomed WHERE folder = ? AND base = ?", (folder.id, self._base)
+            row = connection.execute(_TARGET, (self._base, self._base, name)).fetchone()
+            there = None
+            if row is None or row[6]:
+                there = connection.execute(
+                    "SELECT f.name, m.uid FROM messages m JOIN folders f ON f.id = m.folder WHERE m.base = ?",
+                    (self._base,),
                 ).fetchone()
-            )
-        if folder is None:
-            folder = _find_or_create(core, name, create=create)
-        if doomed:
+                name = name if there is None else there[0]
+                row = connection.execute(_TARGET, (self._base, self._base, name)).fetchone()
+        folder = (
+            _find_or_create(core, name, create=create)
+            if row is None
+            else FolderRow._make((*row[:6], core.path_of(row[2])))
+        )
+        if row is not None and row[7]:
             core.worker.doomed(core)
             core.worker.flush(core)
         return folder, None if there is None else int(there[1])
@@ -170,23 +176,31 @@ class _Delivery:
         raise AssertionError("unreachable")
 
     def _rename(self, folder: FolderRow, tmp: str, final: str) -> bool:
-        for again in (False, True):
+        """Gives the file its name; False when there is no such folder any more."""
+        try:
+            fault_point("mailbox.synced")
             try:
                 os.rename(tmp, final)
             except FileNotFoundError:
-                if again or (folder.dir and not maildir.is_directory(folder.path)):
+                if folder.dir and not maildir.is_directory(folder.path):
                     self._core.seen_folders = 0
+                    _unlink(tmp)
                     return False
                 maildir.make_folder(self._core.maildir / folder.dir)
-            else:
-                return True
-        raise AssertionError("unreachable")
+                os.rename(tmp, final)
+        except OSError:
+            _unlink(tmp)
+            raise
+        return True
 
     def _row(self, connection: sqlite3.Connection, folder_id: int, size: int) -> int:
         core = self._core
         flags = int(self._message.flags) & 31
         words = messages.know_keywords(core, connection, folder_id, self._keywords, drop=True)
-        uid, modseq = take_uids(connection, folder_id, 1)
+        taken = connection.execute(_TAKE, (size, int(not flags & 1), flags >> 3 & 1, folder_id)).fetchone()
+        if taken is None:
+            take_uids(connection, folder_id, 1)  # raises: says why
+        uid, modseq = taken[0] - 1, taken[1]
         values = (
             folder_id, uid, self._base, self._sub, self._letters, flags, " ".join(words), modseq, size, None,
             self._internal_at, int(core.now()), folder_id * _MID_FOLDER + uid, 0,
@@ -202,11 +216,16 @@ class _Delivery:
                 "UPDATE messages SET keywords = ?, modseq = ?, internal_at = ? WHERE folder = ? AND uid = ?",
                 (" ".join(words), modseq, self._internal_at, folder_id, uid),
             )
-            return int(uid)
-        messages.count(
-            connection, folder_id, messages=1, unseen=int(not flags & 1), deleted=flags >> 3 & 1, size=size
-        )
-        return uid
+            messages.recount(connection, folder_id)
+        return int(uid)
+
+
+# As take_uids for one message, and its counters in the same statement.
+_TAKE = (
+    "UPDATE folders SET uid_next = uid_next + 1, modseq = modseq + 1, messages = messages + 1,"
+    " size = size + ?, unseen = unseen + ?, deleted = deleted + ?"
+    " WHERE id = ? AND uid_next < uid_reserved AND modseq < modseq_reserved RETURNING uid_next, modseq"
+)
 
 
 def _find_or_create(core: Core, name: str, *, create: bool) -> FolderRow:

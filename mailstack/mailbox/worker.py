@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 TEXTS_DELAY_S = 0.2
 #: After trouble with a disk, this long until the next try.
 TROUBLE_DELAY_S = 30.0
-_MAX_BATCH = 64
+_MAX_BATCH = 256
 
 
 class Worker:
@@ -39,8 +39,8 @@ class Worker:
         self._options = options
         self._trouble = trouble
         self._turn = threading.Condition()
-        self._texts: dict[Core, list[tuple[int, bytes]]] = {}
-        self._texts_octets = 0
+        self._texts: dict[Core, list[tuple[int, MessageTexts]]] = {}
+        self._texts_waiting = 0
         self._texts_due = 0.0
         self._due: dict[tuple[str, Core], float] = {}
         self._busy = False
@@ -48,15 +48,22 @@ class Worker:
         self._thread: threading.Thread | None = None
 
     def texts(self, core: Core, mid: int, data: bytes) -> None:
-        """A new message whose texts should be made; dropped when too much waits."""
+        """Makes a new message's texts now and has them kept later; dropped when too many wait.
+
+        They are made in the caller's thread: a thread that computes beside it would make
+        each of its system calls wait for Python's lock.
+        """
+        if self._texts_waiting >= self._options.cache_backlog:
+            return
+        texts = make_texts(data)
         with self._turn:
-            if self._closed or self._texts_octets + len(data) > self._options.cache_backlog_bytes:
+            if self._closed:
                 return
             if not self._texts:
                 self._texts_due = time.monotonic() + TEXTS_DELAY_S
                 self._wake()
-            self._texts.setdefault(core, []).append((mid, data))
-            self._texts_octets += len(data)
+            self._texts.setdefault(core, []).append((mid, texts))
+            self._texts_waiting += 1
 
     def names(self, core: Core) -> None:
         """Flags changed: the file names follow after a while."""
@@ -82,9 +89,9 @@ class Worker:
             jobs = [job for job in self._due if job[1] in cores]
             for job in jobs:
                 del self._due[job]
-            self._texts_octets -= sum(len(data) for batch in texts.values() for _, data in batch)
+            self._texts_waiting -= sum(map(len, texts.values()))
         for each, batch in texts.items():
-            _put_texts(each, batch)
+            each.cache.put(each.db.epoch, batch)
         for kind, each in jobs:
             while background.JOBS[kind](each):
                 pass
@@ -153,8 +160,8 @@ class Worker:
                 self._texts[core] = rest
             else:
                 del self._texts[core]
-            self._texts_octets -= sum(len(data) for _, data in batch)
-            return lambda: _put_texts(core, batch)
+            self._texts_waiting -= len(batch)
+            return lambda: core.cache.put(core.db.epoch, batch)
         for (kind, core), due in self._due.items():
             if due <= now:
                 del self._due[kind, core]
@@ -172,8 +179,3 @@ class Worker:
         else:
             if more:
                 self._add(kind, core, 0.0)
-
-
-def _put_texts(core: Core, batch: list[tuple[int, bytes]]) -> None:
-    texts: list[tuple[int, MessageTexts]] = [(mid, make_texts(data)) for mid, data in batch]
-    core.cache.put(core.db.epoch, texts)

@@ -20,11 +20,11 @@ from mailstack.mime.scanner import Part, scan
 MAX_TEXT_OCTETS = 512 * 1024
 #: RFC 8970 section 3.1: at most 256 characters, 200 recommended.
 PREVIEW_CHARACTERS = 200
-_PREVIEW_OCTETS = 4 * 1024
+_PREVIEW_OCTETS = 2 * 1024
+_PREVIEW_SOURCE = 4 * PREVIEW_CHARACTERS
 _PREVIEW_HTML_OCTETS = 24 * 1024
 
 _TAG_NAME = re.compile(r"/?([a-zA-Z][a-zA-Z0-9]{0,15})")
-_SPACE = re.compile(r"\s+")
 # Invisible padding that marketing mail puts into its hidden preview text.
 _PADDING = re.compile("[\u00ad\u034f\u200b-\u200f\u2060\ufeff]+")
 _HIDDEN = frozenset({"style", "script", "head", "title", "noscript", "svg"})
@@ -99,18 +99,27 @@ def preview(data: Octets, message: Part) -> str:
             return text
     if html_part is None:
         return ""
-    return _one_line(strip_html(_decoded(data, html_part, _PREVIEW_HTML_OCTETS)))
+    return _one_line(strip_html(_decoded(data, html_part, _PREVIEW_HTML_OCTETS), enough=_PREVIEW_SOURCE))
 
 
-def strip_html(source: str) -> str:
+def strip_html(source: str, *, enough: int = MAX_TEXT_OCTETS) -> str:
     """The text between tags, entities decoded; crude, in linear time.
 
     For one line of preview; the classifier has a real HTML parser.
+
+    Args:
+        enough: stops after so many characters that are no white space between tags.
     """
     out: list[str] = []
     position = 0
+    length = 0
     while (opened := source.find("<", position)) >= 0:
-        out.append(source[position:opened])
+        piece = source[position:opened]
+        if piece and not piece.isspace():
+            out.append(piece)
+            length += len(piece)
+            if length > enough:
+                return html.unescape("".join(out))
         if source.startswith("<!--", opened):
             closed = source.find("-->", opened + 4)
             position = closed + 3
@@ -148,6 +157,9 @@ def _decoded(data: Octets, part: Part, limit: int) -> str:
 
 
 def _one_line(text: str) -> str:
-    line = _SPACE.sub(" ", _PADDING.sub("", text[: PREVIEW_CHARACTERS * 20])).strip()
-    line = "".join(c for c in line if c.isprintable() or c == " ") if not line.isprintable() else line
+    if not text.isascii():
+        text = _PADDING.sub("", text)
+    line = " ".join(text[: 2 * _PREVIEW_SOURCE].split())
+    if not line.isprintable():
+        line = "".join(c for c in line if c.isprintable())
     return line[:PREVIEW_CHARACTERS].rstrip()
