@@ -1,0 +1,202 @@
+"""The imap daemon in this process: real accounts, real mailboxes, the bus, the end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from mailstack.app import imapd
+from mailstack.app.daemon import Context
+from mailstack.imap.options import ImapOptions
+from mailstack.mailbox import MailStore
+from mailstack.model.address import Address
+from mailstack.model.mailbox import NewMessage
+from mailstack.net.bus import Bus
+from mailstack.net.tls_options import TlsOptions
+from mailstack.state.maillog import MailLog
+from tests.kit import certificates
+from tests.kit.bare_session import message
+from tests.kit.imap_service import RawClient
+from tests.kit.instance import Instance, new_instance
+
+ALICE, SECRET = "alice@example.test", "correct horse battery"
+
+
+@dataclass
+class Running:
+    """A running daemon."""
+
+    instance: Instance
+    context: Context
+    port: int
+    tls_port: int
+    ca_file: str
+    log: io.StringIO
+    said: list[str]
+
+    async def connect(self, *, tls: bool = False) -> RawClient:
+        context = ssl.create_default_context(cafile=self.ca_file) if tls else None
+        client = await RawClient.connect(self.tls_port if tls else self.port, context)
+        await client.line()
+        return client
+
+    async def log_in(self) -> RawClient:
+        client = await self.connect()
+        assert (await client.command(f'LOGIN {ALICE} "{SECRET}"'.encode()))[-1].startswith(b"t OK")
+        return client
+
+
+@contextlib.asynccontextmanager
+async def daemon(folder: Path, **options: object) -> AsyncIterator[Running]:
+    instance = new_instance(folder / "instance")
+    with instance.writer() as writer:
+        writer.accounts.add(ALICE, password=SECRET)
+        writer.accounts.add("printer@example.test", password=SECRET, kind="device")
+    certificate, key = certificates.write(folder)
+    config = msgspec.structs.replace(
+        instance.config,
+        imap=ImapOptions(**{"allow_plaintext_loopback": True, **options}),  # type: ignore[arg-type]
+        tls=TlsOptions(certificate_file=certificate, key_file=key),
+    )
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    log, said = io.StringIO(), list[str]()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    context = Context(
+        config=config,
+        paths=config.paths,
+        role="imap",
+        worker=0,
+        workers=1,
+        sockets={"imap": [sockets[0]], "imaps": [sockets[1]]},
+        now=time.time,
+        random_bytes=os.urandom,
+        stop=stop,
+        maillog=MailLog(None, daemon="imap", now=time.time, stream=log),
+        bus=Bus(config.paths.run, "imap"),
+        tell=said.append,
+        halt=lambda: loop.call_soon_threadsafe(stop.set),
+    )
+    ports = [sock.getsockname()[1] for sock in sockets]
+    task = asyncio.create_task(imapd.serve(context))
+    while not said and not task.done():
+        await asyncio.sleep(0.01)
+    try:
+        yield Running(instance, context, ports[0], ports[1], certificate, log, said)
+    finally:
+        stop.set()
+        await asyncio.wait_for(task, 10)
+        context.bus.close()
+        for sock in sockets:
+            sock.close()
+
+
+async def test_an_account_logs_in_and_finds_its_folders(tmp_path: Path) -> None:
+    async with daemon(tmp_path) as running:
+        assert running.said == ["ready"]
+        client = await running.connect(tls=True)
+        assert (await client.command(f'LOGIN {ALICE} "{SECRET}"'.encode()))[-1].startswith(
+            b"t OK [CAPABILITY"
+        )
+        lines = await client.command(b'LIST (SPECIAL-USE) "" *')
+        assert len(lines) == 6
+        assert b"* 0 EXISTS" in await client.command(b"SELECT INBOX")
+        assert f"login protocol=imap peer=127.0.0.1 account={ALICE} mechanism=LOGIN" in running.log.getvalue()
+        await client.close()
+
+
+@pytest.mark.parametrize(
+    ("user", "password"),
+    [
+        (ALICE, "wrong"),
+        ("nobody@example.test", SECRET),
+        ("printer@example.test", SECRET),
+        ("", SECRET),
+        (ALICE, ""),
+    ],
+)
+async def test_whoever_may_not_gets_one_answer(tmp_path: Path, user: str, password: str) -> None:
+    async with daemon(tmp_path) as running:
+        client = await running.connect()
+        answer = (await client.command(f'LOGIN "{user}" "{password}"'.encode()))[-1]
+        assert answer == b"t NO [AUTHENTICATIONFAILED] Wrong user name or password"
+        assert "login_failed protocol=imap" in running.log.getvalue()
+        assert password not in running.log.getvalue() or not password
+        await client.close()
+
+
+async def test_without_tls_a_password_is_taken_only_where_the_configuration_says_so(tmp_path: Path) -> None:
+    async with daemon(tmp_path, allow_plaintext_loopback=False) as running:
+        client = await running.connect()
+        answer = (await client.command(f'LOGIN {ALICE} "{SECRET}"'.encode()))[-1]
+        assert answer.startswith(b"t NO [PRIVACYREQUIRED]")
+        await client.close()
+
+
+async def test_mail_another_process_delivers_shows_in_idle_within_a_moment(tmp_path: Path) -> None:
+    async with daemon(tmp_path, poll_s=60.0) as running:
+        client = await running.log_in()
+        await client.command(b"SELECT INBOX")
+        await client.send(b"i IDLE\r\n")
+        await client.line()
+        paths = running.context.paths
+
+        def deliver() -> None:
+            store = MailStore(paths.mail, now=time.time, random_bytes=os.urandom)
+            bus = Bus(paths.run, "smtp")
+            store.account(Address.parse(ALICE)).deliver("INBOX", NewMessage(message()), base_name="x.1.1")
+            bus.publish("imap", {"event": "mailbox", "account": ALICE, "folder": "INBOX"})
+            bus.close()
+            store.close()
+
+        await asyncio.to_thread(deliver)
+        assert await client.line() == b"* 1 EXISTS"
+        assert await client.line() == b"* 1 RECENT"
+        await client.close()
+
+
+async def test_a_file_another_program_drops_in_is_found_by_looking(tmp_path: Path) -> None:
+    async with daemon(tmp_path, poll_s=0.1) as running:
+        client = await running.log_in()
+        await client.command(b"SELECT INBOX")
+        await client.send(b"i IDLE\r\n")
+        await client.line()
+        new = running.context.paths.mail / "example.test" / "alice" / "Maildir" / "new"
+        (new / "1.somebody.else").write_bytes(message().replace(b"\r\n", b"\n"))
+        assert await client.line() == b"* 1 EXISTS"
+        await client.send(b"DONE\r\n")
+        await client.until(b"i ")
+        lines = await client.command(b"FETCH 1 (RFC822.SIZE BODY.PEEK[])")
+        assert lines[0] == b"* 1 FETCH (RFC822.SIZE %d BODY[] {%d}" % (len(message()), len(message()))
+        await client.close()
+
+
+async def test_a_suspended_account_s_session_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A15
+    monkeypatch.setattr("mailstack.net.imap_hub.ImapHub.REVIEW_S", 0.1)
+    async with daemon(tmp_path) as running:
+        client = await running.log_in()
+        with running.instance.writer() as writer:
+            writer.accounts.set(ALICE, enabled=False)
+        assert (await client.line()).startswith(b"* BYE")
+        await client.close()
+
+
+async def test_sigterm_says_bye_and_ends(tmp_path: Path) -> None:
+    # F37
+    async with daemon(tmp_path) as running:
+        client = await running.log_in()
+        running.context.stop.set()
+        assert (await client.line()).startswith(b"* BYE The server is shutting down")
+        await client.close()
