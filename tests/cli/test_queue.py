@@ -1,0 +1,118 @@
+"""mailstack queue."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from mailstack.delivery.entry import QueueMessage, QueueRecipient
+from mailstack.delivery.queue import Queue
+from tests.kit.instance import Instance
+from tests.kit.queues import MESSAGE
+
+
+@pytest.fixture
+def queue(instance: Instance) -> Iterator[Queue]:
+    opened = Queue(instance.config.paths, now=time.time, random_bytes=os.urandom)
+    yield opened
+    opened.close()
+
+
+def put(queue: Queue, *recipients: str, owner: str = "alice@example.test") -> str:
+    made = tuple(QueueRecipient(r) for r in recipients or ("b@example.net",))
+    return queue.enqueue([QueueMessage(made, sender=owner, data=MESSAGE, owner=owner)])[0]
+
+
+def test_an_empty_queue_says_so(instance: Instance) -> None:
+    assert instance.cli("queue", "list").out == "the queue is empty\n"
+    assert instance.cli("queue", "list", "--json").json == []
+
+
+def test_the_list_names_what_waits(instance: Instance, queue: Queue) -> None:
+    queue_id = put(queue, "b@example.net", "c@example.net")
+    (row,) = instance.cli("queue", "list", "--json").json
+    assert (row["id"], row["state"], row["sender"]) == (queue_id, "waiting", "alice@example.test")
+    assert [r["address"] for r in row["recipients"]] == ["b@example.net", "c@example.net"]
+    assert row["created"].endswith("Z")
+    text = instance.cli("queue", "list").out
+    assert queue_id in text
+    assert "b@example.net, c@example.net" in text
+
+
+def test_the_list_can_be_of_one_address(instance: Instance, queue: Queue) -> None:
+    put(queue)
+    mine = put(queue, owner="bob@example.test")
+    assert [r["id"] for r in instance.cli("queue", "list", "--owner", "Bob@Example.test", "--json").json] == [
+        mine
+    ]
+
+
+def test_one_message_is_shown_with_its_header(instance: Instance, queue: Queue) -> None:
+    queue_id = put(queue)
+    shown = instance.cli("queue", "show", queue_id, "--json").json
+    assert shown["id"] == queue_id
+    assert "Subject: hello\n" in shown["header"]
+    assert "Hello." not in shown["header"]
+    assert "Subject: hello" in instance.cli("queue", "show", queue_id).out
+    assert instance.cli("queue", "show", "none").code == 65
+
+
+def test_messages_are_held_released_retried_and_removed(instance: Instance, queue: Queue) -> None:
+    queue_id, other = put(queue), put(queue)
+
+    def states() -> dict[str, str]:
+        return {row["id"]: row["state"] for row in instance.cli("queue", "list", "--json").json}
+
+    assert instance.cli("queue", "hold", queue_id, "--json").json == {"messages": 1}
+    assert states() == {queue_id: "held", other: "waiting"}
+    assert instance.cli("queue", "retry", "--all", "--json").json == {"recipients": 1}
+    released = instance.cli("queue", "release", "--all")
+    assert (released.out, released.err) == ("", "1 message is released\n")
+    assert states() == {queue_id: "waiting", other: "waiting"}
+    assert instance.cli("queue", "remove", queue_id).code == 0
+    assert states() == {other: "waiting"}
+    assert instance.cli("queue", "hold", "--owner", "alice@example.test", "--json").json == {"messages": 1}
+
+
+@pytest.mark.parametrize("words", [(), ("x", "--all"), ("--all", "--owner", "a@b.org")])
+def test_which_messages_must_be_clear(instance: Instance, words: tuple[str, ...]) -> None:
+    assert instance.cli("queue", "remove", *words).code == 64
+    assert instance.cli("queue", "remove", "unknown").code == 65
+
+
+def test_verify_reports_and_mends(instance: Instance, queue: Queue) -> None:
+    assert instance.cli("queue", "verify").out == "the queue is sound\n"
+    queue_id = put(queue)
+    queue.spool.path(queue_id).unlink()
+    found = instance.cli("queue", "verify", "--json")
+    assert found.code == 65
+    assert [(f["name"], f["action"]) for f in found.json] == [(queue_id, "reported")]
+    assert instance.cli("queue", "verify", "--repair").code == 0
+    assert [row["state"] for row in instance.cli("queue", "list", "--json").json] == ["damaged"]
+
+
+def test_a_broken_database_is_made_again_from_the_files(instance: Instance, queue: Queue) -> None:
+    # F23
+    queue_id = put(queue)
+    queue.close()
+    path = instance.config.paths.queue_db
+    path.with_name("queue.db-wal").unlink(missing_ok=True)
+    path.write_bytes(b"not a database at all" * 500)
+    assert instance.cli("queue", "list").code == 75
+    time.sleep(0.01)
+    mended = instance.cli("queue", "verify", "--repair", "--json")
+    assert mended.code == 0
+    assert {f["action"] for f in mended.json if f["name"] in (queue_id, "queue.db")} == {"recovered"}
+    assert [row["id"] for row in instance.cli("queue", "list", "--json").json] == [queue_id]
+
+
+def test_what_a_far_server_said_cannot_touch_the_terminal(instance: Instance, queue: Queue) -> None:
+    put(queue)
+    queue.write(
+        lambda c: c.execute("UPDATE recipient SET reply = ?, code = 450", ("\x1b[31mred\x07",)).rowcount
+    )
+    for words in (("queue", "list"), ("queue", "show", queue.read("SELECT id FROM message")[0][0])):
+        assert "\x1b" not in instance.cli(*map(str, words)).out
