@@ -41,7 +41,7 @@ async def serve(context: Context) -> None:
             tls=TlsContexts(context.config.tls, alarm=_log.error),
             spool=context.paths.spool,
             has_room=lambda: state.has_room,
-            is_stressed=state.is_stressed,
+            is_stressed=lambda: state.is_stressed,
         )
         async with state.probing():
             await _serve(context, shared, state)
@@ -135,14 +135,18 @@ class _State:
         )
         self.admissions: list[Admission] = []
         self.has_room = True
-        self._is_late = False
+        self.is_stressed = False
 
-    def is_stressed(self) -> bool:
-        """Waits must be short: few slots are left, or the loop comes too late."""
+    def look(self, lag_s: float) -> None:
+        """Waits must be short when few slots are left, or the loop came `lag_s` too late."""
         if self._most_used is None:
-            return False
+            return
         most = self._most_used / 100
-        return self._is_late or any(one.share_used() > most for one in self.admissions)
+        is_late = lag_s > self._options.stress_lag_s
+        is_stressed = is_late or any(one.share_used() > most for one in self.admissions)
+        if is_stressed != self.is_stressed:
+            _log.warning("stress %s", "begins: waits are short" if is_stressed else "is over")
+        self.is_stressed = is_stressed
 
     @contextlib.asynccontextmanager
     async def probing(self) -> AsyncIterator[None]:
@@ -161,7 +165,7 @@ class _State:
             self.has_room = await asyncio.to_thread(self._ask_disk)
             before = loop.time()
             await asyncio.sleep(PROBE_S)
-            self._is_late = loop.time() - before - PROBE_S > self._options.stress_lag_s
+            self.look(loop.time() - before - PROBE_S)
 
 
 class LogWatcher(Watcher):

@@ -97,6 +97,7 @@ class Admission:
         self._now = now
         self._counts: dict[str, int] = {}
         self._rates: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._known_keys: dict[str, list[tuple[str, int, str]]] = {}
         self.total = 0
 
     @property
@@ -112,17 +113,15 @@ class Admission:
         """Counts a connection of `ip` in; "" or why it is refused."""
         if self.is_full:
             return "too many connections"
-        if not ip:
-            self.total += 1
-            return ""
-        if not self._rate_allows(ip):
-            return "too many new connections from your address"
-        keys = self._keys(ip)
-        for key, limit, whom in keys:
-            if self._counts.get(key, 0) >= limit:
-                return f"too many connections from your {whom}"
-        for key, _, _ in keys:
-            self._counts[key] = self._counts.get(key, 0) + 1
+        if ip:
+            if self._caps.per_minute is not None and not self._rate_allows(ip, self._caps.per_minute):
+                return "too many new connections from your address"
+            counts, keys = self._counts, self._keys(ip)
+            for key, limit, whom in keys:
+                if counts.get(key, 0) >= limit:
+                    return f"too many connections from your {whom}"
+            for key, _, _ in keys:
+                counts[key] = counts.get(key, 0) + 1
         self.total += 1
         return ""
 
@@ -137,6 +136,14 @@ class Admission:
                 del self._counts[key]
 
     def _keys(self, ip: str) -> list[tuple[str, int, str]]:
+        known = self._known_keys.get(ip)
+        if known is None:
+            if len(self._known_keys) >= _RATES:
+                self._known_keys.clear()
+            known = self._known_keys[ip] = self._make_keys(ip)
+        return known
+
+    def _make_keys(self, ip: str) -> list[tuple[str, int, str]]:
         caps = self._caps
         keys = []
         if caps.per_ip is not None:
@@ -147,11 +154,8 @@ class Admission:
             keys.append((network_of(ip, 24, 48), caps.per_wide_network, "network"))
         return keys
 
-    def _rate_allows(self, ip: str) -> bool:
+    def _rate_allows(self, ip: str, per_minute: int) -> bool:
         # A token bucket per IPv4 address or IPv6 /64.
-        per_minute = self._caps.per_minute
-        if per_minute is None:
-            return True
         now = self._now()
         key = network_of(ip, 32, 64)
         tokens, at = self._rates.pop(key, (float(self._caps.burst), now))
@@ -275,7 +279,6 @@ class Listener:
 
     def _accepted(self, sock: socket.socket, address: object) -> None:
         ip, port = (unmap(address[0]), address[1]) if isinstance(address, tuple) else ("", 0)
-        sock.setblocking(False)
         peer = Peer(ip, port, sock, self._name)
         why = self.admission.admit(ip)
         if why:
@@ -289,6 +292,7 @@ class Listener:
     def _refuse(self, peer: Peer, why: str) -> None:
         text = self._watcher.refused(peer, why)
         with contextlib.suppress(OSError):
+            peer.sock.setblocking(False)
             if text and self._tls is None:
                 peer.sock.send(text)
                 peer.sock.shutdown(socket.SHUT_WR)
@@ -322,7 +326,13 @@ class Listener:
         connection: Connection | None = None
         try:
             connection = self._factory(peer)
-            transport = await self._connect(peer, connection)
+            if self._tls is None:
+                protocol = cast(asyncio.BaseProtocol, connection)
+                transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
+                    lambda: protocol, peer.sock
+                )
+            else:
+                transport = await self._encrypt(peer, connection)
             if transport is not None:
                 await connection.run()
         except asyncio.CancelledError:
@@ -336,14 +346,11 @@ class Listener:
             elif connection is None:
                 peer.sock.close()
 
-    async def _connect(self, peer: Peer, connection: Connection) -> asyncio.BaseTransport | None:
-        loop = asyncio.get_running_loop()
+    async def _encrypt(self, peer: Peer, connection: Connection) -> asyncio.BaseTransport | None:
+        assert self._tls is not None
         protocol = cast(asyncio.BaseProtocol, connection)
-        if self._tls is None:
-            transport, _ = await loop.connect_accepted_socket(lambda: protocol, peer.sock)
-            return transport
         try:
-            transport, _ = await loop.connect_accepted_socket(
+            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: protocol,
                 peer.sock,
                 ssl=self._tls(peer.ip),

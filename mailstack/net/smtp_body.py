@@ -30,7 +30,7 @@ ORPHAN_S: Final = 36 * 3600.0
 class SpoolFile:
     """A message too large for memory.  `write` and `head` block for the disk in a thread."""
 
-    def __init__(self, folder: Path, name: str, executor: Executor | None) -> None:
+    def __init__(self, folder: str, name: str, executor: Executor | None) -> None:
         """Nothing is opened yet.
 
         Args:
@@ -38,7 +38,7 @@ class SpoolFile:
             name: unique.
             executor: threads for the disk; None: the loop's own.
         """
-        self.path = str(folder / name)
+        self.path = f"{folder}/{name}"
         self._executor = executor
         self._fd = -1
         self._was_opened = False
@@ -106,6 +106,11 @@ class Incoming:
         """See DotReader.feed."""
         return self._reader.feed(block)
 
+    @property
+    def must_spill(self) -> bool:
+        """True when there is something for `spill` to do."""
+        return self._reader.held_octets > self._options.memory_octets or self._reader.is_dropping
+
     async def spill(self) -> None:
         """Moves to the file what is too much for memory."""
         if self._reader.is_dropping:
@@ -113,34 +118,36 @@ class Incoming:
         elif self._reader.held_octets > self._options.memory_octets:
             await self._write()
 
-    async def judge(self) -> Body | Reply:
-        """The whole message, or why it is refused before anybody is asked."""
+    def judge_held(self) -> Body | Reply | None:
+        """The whole message, or why it is refused before anybody is asked; None: ask `judge`."""
         reader = self._reader
         refusal = reader.fault() or self._fault
         if refusal is not None:
             return refusal
-        is_spooled = reader.size_octets > self._options.memory_octets
-        if is_spooled:
-            await self._write()
-            self._spool.close()
-            if self._fault is not None:
-                return self._fault
-        data = None if is_spooled else reader.take()
-        limit = self._options.header_octets + 4
+        if reader.size_octets > self._options.memory_octets:
+            return None
+        data = reader.take()
+        refusal = headers.check(
+            data[: self._options.header_octets + 4], self._options, one_from=self._one_from
+        )
+        return refusal or self._body(data, "")
+
+    async def judge(self) -> Body | Reply:
+        """As `judge_held`, for a message in a file."""
+        await self._write()
+        self._spool.close()
+        if self._fault is not None:
+            return self._fault
         try:
-            head = data[:limit] if data is not None else await self._spool.head(limit)
+            head = await self._spool.head(self._options.header_octets + 4)
         except TemporaryFailure as error:
             return _not_now(error)
         refusal = headers.check(head, self._options, one_from=self._one_from)
-        if refusal is not None:
-            return refusal
-        return Body(
-            data,
-            self._spool.path if is_spooled else "",
-            reader.size_octets,
-            reader.had_bare_lf,
-            reader.had_bare_cr,
-        )
+        return refusal or self._body(None, self._spool.path)
+
+    def _body(self, data: bytes | None, path: str) -> Body:
+        reader = self._reader
+        return Body(data, path, reader.size_octets, reader.had_bare_lf, reader.had_bare_cr)
 
     def remove(self) -> None:
         """Nothing of it stays with us."""

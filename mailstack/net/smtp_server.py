@@ -108,10 +108,12 @@ class Shared:
     disk: Executor | None = None
     has_room: Callable[[], bool] = lambda: True
     is_stressed: Callable[[], bool] = lambda: False
+    spool_folder: str = field(init=False)
     delays: FailureDelays = field(init=False)
     sessions: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.spool_folder = str(self.spool)
         self.delays = FailureDelays(self.options.login_delays_s)
 
 
@@ -128,7 +130,11 @@ class SmtpServer:
         self.options = shared.options
         self.is_submission = name != "mx"
         can_tls = shared.tls is not None and shared.tls.is_available and name != "submissions"
-        self.setting = Setting(shared.hostname, shared.options, starttls=can_tls)
+        self.setting = Setting(
+            shared.hostname, shared.options, starttls=can_tls, is_submission=self.is_submission
+        )
+        options = shared.options
+        self.session_s = options.submission_session_s if self.is_submission else options.mx_session_s
         self.connections: set[SmtpConnection] = set()
         self.is_stopping = False
 
@@ -161,6 +167,8 @@ class SmtpConnection(SmtpWire):
         self._session: Session
         self._is_accepting = False
         self._started_at = self.loop.time()
+        self._session_end = self._started_at + server.session_s
+        self._shortest_limit = server.options.command_octets
         self._account_id: int | None = None
 
     # -- the whole life -----------------------------------------------------------------
@@ -181,8 +189,10 @@ class SmtpConnection(SmtpWire):
                 self._timer.cancel()
 
     async def _handle_client(self) -> None:
-        client = Client(self._peer.ip, self._peer.port, tls=describe(self._wire), listener=self._server.name)
-        session = self._session = Session(self._server.setting, client)
+        peer, server = self._peer, self._server
+        client = Client(peer.ip, peer.port, "", True, describe(self._wire), "", server.name)
+        session = self._session = Session(server.setting, client)
+        check_recipient = server.shared.acceptor.check_recipient
         say = await self._greet()
         deadline, in_a_row = NEVER, 0
         while say is None or not say.close:
@@ -197,10 +207,21 @@ class SmtpConnection(SmtpWire):
                     say = await self._say(say)
                 continue
             deadline = NEVER
-            event = session.receive(line)
-            say = event if type(event) is Say else await self._find_out(event)
-            if say is None:
+            if len(line) > self._shortest_limit and len(line) > session.line_limit(line):
+                say = await self._say(session.line_too_long(line))
                 continue
+            event = session.receive(line)
+            # What every mail has is found out here, the rest in a place of its own.
+            if type(event) is Say:
+                say = event
+            elif type(event) is AskRecipient:
+                say = session.recipient_answered(await check_recipient(session.client, *event))
+            elif type(event) is AskSender:
+                say = self._sender(event)
+            else:
+                say = await self._find_out(event)
+                if say is None:
+                    continue
             if say.is_last or say.delay_s or say.refusal is not None or say.close:
                 say = await self._say(say)
             else:
@@ -217,49 +238,31 @@ class SmtpConnection(SmtpWire):
         self._write(self._session.greeting())
         return None
 
-    # -- lines ----------------------------------------------------------------------------
-
-    def _next_line(self) -> bytes | None:
-        """A whole line without its CRLF; None when there is none yet."""
-        buffer = self._buffer
-        if self._chunks:
-            buffer += self._chunks[0] if len(self._chunks) == 1 else b"".join(self._chunks)
-            self._chunks.clear()
-        end = buffer.find(b"\r\n")
-        if end < 0:
-            return None
-        line = bytes(buffer[:end])
-        if len(line) > self._session.line_limit(line):
-            return None
-        del buffer[: end + 2]
-        return line
+    # -- waiting --------------------------------------------------------------------------
 
     async def _more(self, deadline: float) -> Say | None:
         """Gets more input for the command loop, or says why the session ends."""
-        session, buffer = self._session, self._buffer
-        has_line = False
-        if buffer:
-            if session.is_foreign(buffer) and not session.client.tls:
+        session, rest = self._session, self._buffer
+        if rest:
+            if session.is_foreign(rest) and not session.client.tls:
                 return session.spoke_tls()
-            end = buffer.find(b"\r\n")
-            limit = session.line_limit(buffer)
-            if end > limit or (end < 0 and len(buffer) > limit + 1):
-                return session.line_too_long(buffer)
-            has_line = end >= 0
-        self._held = len(buffer)
+            if len(rest) > session.line_limit(rest) + 1:
+                return session.line_too_long(rest)
+        if not self._lines:
+            self._held = len(rest)
         self._flush()
-        if self._has_eof:
+        if self._has_eof and not self._lines:
             return _GONE
         if self._server.is_stopping:
             return Say(replies.CLOSING, close=True)
         if self._is_write_paused:
             return await self._wait_for_output()
-        if has_line:
-            await asyncio.sleep(0)
+        if self._lines:
+            await asyncio.sleep(0)  # others get their turn
             return None
         if await self._input(deadline):
             return None
-        if self.loop.time() >= self._session_end():
+        if self.loop.time() >= self._session_end:
             return Say(replies.SESSION_OVER, close=True, refusal=Refusal("command", "session"))
         return Say(replies.TIMEOUT, close=True, refusal=Refusal("command", "timeout"))
 
@@ -273,11 +276,6 @@ class SmtpConnection(SmtpWire):
     def _wait_s(self, seconds: float) -> float:
         return min(seconds, self._options.stress_wait_s) if self._server.shared.is_stressed() else seconds
 
-    def _session_end(self) -> float:
-        options = self._options
-        length = options.submission_session_s if self._server.is_submission else options.mx_session_s
-        return self._started_at + length
-
     def _on_deadline(self) -> None:
         if not self._is_accepting:
             super()._on_deadline()
@@ -288,7 +286,7 @@ class SmtpConnection(SmtpWire):
         self._wire.close()
 
     def _command_deadline(self) -> float:
-        deadline = min(self.loop.time() + self._wait_s(self._options.command_wait_s), self._session_end())
+        deadline = min(self.loop.time() + self._wait_s(self._options.command_wait_s), self._session_end)
         if self._server.is_submission and self._session.account is None:
             return min(deadline, self._started_at + self._options.login_wait_s)
         return deadline
@@ -328,21 +326,14 @@ class SmtpConnection(SmtpWire):
 
     async def _find_out(self, event: Event) -> Say | None:
         match event:
-            case AskSender():
-                return self._sender(event)
-            case AskRecipient():
-                reply = await self._server.shared.acceptor.check_recipient(
-                    self._session.client, event.account, event.sender, event.recipient
-                )
-                return self._session.recipient_answered(reply)
             case BeginData():
                 return await self._data(event)
             case AskLogin():
                 return await self._login(event)
             case BeginTls():
                 return await self._start_tls(event)
-            case Say():
-                return event
+            case AskSender() | AskRecipient() | Say():
+                raise AssertionError("answered in the command loop")
 
     def _sender(self, event: AskSender) -> Say:
         shared = self._server.shared
@@ -432,7 +423,7 @@ class SmtpConnection(SmtpWire):
         shared = self._server.shared
         accept_id = shared.acceptor.new_id()
         message = Incoming(
-            SpoolFile(shared.spool, accept_id, shared.disk),
+            SpoolFile(shared.spool_folder, accept_id, shared.disk),
             self._options,
             max_octets=event.max_octets,
             one_from=not self._server.is_submission,
@@ -441,7 +432,7 @@ class SmtpConnection(SmtpWire):
             interrupted = await self._read_message(message)
             if interrupted is not None:
                 return interrupted
-            judged = await message.judge()
+            judged = message.judge_held() or await message.judge()
             if isinstance(judged, Reply):
                 self._log_end(judged, accept_id)
                 return self._session.message_ended(judged)
@@ -473,9 +464,10 @@ class SmtpConnection(SmtpWire):
                 octets += len(chunk)
                 rest = message.feed(chunk)
                 if rest is not None:
-                    self._buffer += rest + b"".join(chunks[n + 1 :])
+                    self._chunks = [rest, *chunks[n + 1 :], *self._chunks] if rest else chunks[n + 1 :]
                     return None
-            await message.spill()
+            if message.must_spill:
+                await message.spill()
             if self._chunks:
                 continue
             if self._has_eof:
@@ -483,7 +475,7 @@ class SmtpConnection(SmtpWire):
             now = self.loop.time()
             # S16: after the first wait, a client must have brought its octets a second.
             due = started_at + wait_s + octets / max(1, options.data_octets_per_s)
-            deadline = min(now + wait_s, due, self._session_end())
+            deadline = min(now + wait_s, due, self._session_end)
             if not await self._input(deadline):
                 slow = replies.TOO_SLOW if deadline < now + wait_s else replies.TIMEOUT
                 return Say(slow, close=True, refusal=Refusal("data", "too_slow"))

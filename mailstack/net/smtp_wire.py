@@ -31,6 +31,9 @@ _BATCH: Final = 50
 #: A connection we end is read on so long and so far, so that the last reply arrives.
 _LINGER_S: Final = 2.0
 _LINGER_OCTETS: Final = 4_194_304
+_PEEK: Final = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
+#: The timer looks at the deadline at least so often, in seconds.
+_TICK_S: Final = 60.0
 NEVER: Final = float("inf")
 
 
@@ -47,7 +50,8 @@ class SmtpWire(SMTP):
         self._wire: asyncio.Transport
         self._chunks: list[bytes] = []
         self._held = 0
-        self._buffer = bytearray()
+        self._lines: list[bytes] = []
+        self._buffer = b""
         self._out: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -144,14 +148,15 @@ class SmtpWire(SMTP):
         return True
 
     def _arm(self, deadline: float) -> None:
-        # One timer per connection; it is moved when it fires too early, not at each command.
+        # One timer per connection, which fires now and then and is moved on; a timer per
+        # command would cost more than the command.
         self._deadline = deadline
         if self._timer is not None:
             if self._timer_at <= deadline:
                 return
             self._timer.cancel()
-        self._timer_at = deadline
-        self._timer = self.loop.call_at(deadline, self._tick)
+        self._timer_at = min(deadline, self.loop.time() + _TICK_S)
+        self._timer = self.loop.call_at(self._timer_at, self._tick)
 
     def _tick(self) -> None:
         self._timer = None
@@ -166,8 +171,28 @@ class SmtpWire(SMTP):
         self._is_timeout = True
         self._wake()
 
+    def _next_line(self) -> bytes | None:
+        """A whole line without its CRLF; None when there is none yet."""
+        if self._lines:
+            return self._lines.pop()
+        chunks = self._chunks
+        if not chunks:
+            return None
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        if self._buffer:
+            data = self._buffer + data
+        # Split at CRLF and nothing else: a bare CR or LF never ends a command.
+        lines = data.split(b"\r\n")
+        self._buffer = lines.pop()
+        if not lines:
+            return None
+        lines.reverse()
+        self._lines = lines
+        return lines.pop()
+
     def _has_pending(self) -> bool:
-        return bool(self._buffer or self._chunks)
+        return bool(self._buffer or self._chunks or self._lines)
 
     def _is_early(self) -> bool:
         """True when the client spoke before it was greeted."""
@@ -176,7 +201,7 @@ class SmtpWire(SMTP):
         if self.is_encrypted:
             return False
         try:
-            return bool(self._peer.sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+            return bool(self._peer.sock.recv(1, _PEEK))
         except OSError:
             return False
 
@@ -199,7 +224,8 @@ class SmtpWire(SMTP):
         self._flush()
         if not (may_be_sending or self._has_pending()) or self._has_eof or self.is_encrypted:
             return
-        self._buffer.clear()
+        self._buffer = b""
+        self._lines.clear()
         self._chunks.clear()
         self._held = 0
         self._is_dropping = True

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from mailstack.model.address import Address, AddressError
 from mailstack.model.errors import PeerError
@@ -33,6 +33,12 @@ _EIGHT_BIT = re.compile(rb"[\x80-\xff]")
 _PATH = re.compile(rb' *(<(?:[^<>"]|"(?:[^"\\]|\\.)*+")*+>)(?: +(.*))?\Z')
 _BARE_PATH = re.compile(rb" *([^<> ]+)(?: +(.*))?\Z")
 _ROUTE = re.compile(rb"@(?:\[[^\[\]]*+\]|[^\[\]:,])*+(?:,@(?:\[[^\[\]]*+\]|[^\[\]:,])*+)*+:")
+# Nine of ten senders and recipients look like this; anything else takes the long way.
+_USUAL = r"<([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,150})>"
+_USUAL_MAIL = re.compile(
+    rb"(?i:FROM):" + _USUAL.encode() + rb"(?: SIZE=([0-9]{1,10}))?(?: BODY=(7BIT|8BITMIME))?\Z"
+)
+_USUAL_RCPT = re.compile(rb"(?i:TO):" + _USUAL.encode() + rb"\Z")
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
 _VALUE = re.compile(r"[!-<>-~]+\Z")
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*\Z")
@@ -42,8 +48,7 @@ _SIZE = re.compile(r"[0-9]{1,40}\Z")
 _NOTIFY: Final = frozenset(("SUCCESS", "FAILURE", "DELAY"))
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """A command line.
 
     Attributes:
@@ -55,8 +60,7 @@ class Command:
     argument: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(NamedTuple):
     """MAIL FROM.
 
     Attributes:
@@ -74,8 +78,7 @@ class Mail:
     envid: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Rcpt:
+class Rcpt(NamedTuple):
     """RCPT TO.  `notify` and `orcpt`: RFC 3461, decoded."""
 
     address: Address
@@ -122,6 +125,10 @@ def parse_mail(argument: bytes, dialect: Dialect) -> Mail:
     Raises:
         PeerError: 500, 501, 553 or 555; the transaction is not begun.
     """
+    usual = _USUAL_MAIL.match(argument)
+    if usual is not None:
+        path, size, body = usual.groups()
+        return Mail(_parse(path.decode("ascii"), "1.7"), int(size or 0), (body or b"7BIT").decode("ascii"))
     path, parameters = _split(argument, b"FROM:", dialect, replies.MAIL_SYNTAX, "1.7")
     known = _Known({"SIZE": _size, "BODY": _body, "AUTH": _auth})
     if dialect.smtputf8:
@@ -149,6 +156,9 @@ def parse_rcpt(argument: bytes, dialect: Dialect, *, has_utf8: bool) -> Rcpt:
     Raises:
         PeerError: 500, 501, 553 or 555; the transaction stays open.
     """
+    usual = _USUAL_RCPT.match(argument)
+    if usual is not None:
+        return Rcpt(_parse(usual[1].decode("ascii"), "1.3"))
     path, parameters = _split(argument, b"TO:", dialect, replies.RCPT_SYNTAX, "1.3")
     known = _Known({})
     if dialect.dsn:
@@ -202,13 +212,17 @@ def _address(path: bytes, status: str, *, has_utf8: bool) -> Address:
         raise _bad(status, "The address is not UTF-8", "RFC 6531 section 3.3") from None
     if status == "1.3" and text.lower() == "postmaster":
         return Address(text, "")  # RFC 5321 section 4.1.1.3
-    try:
-        address = Address.parse(text)
-    except AddressError as error:
-        raise _bad(status, f"The address is not valid: {error}", "RFC 5321 section 4.1.2") from None
+    address = _parse(text, status)
     if not has_utf8 and not text.isascii():
         raise PeerError(replies.NEEDS_SMTPUTF8, source="RFC 6531 section 3.5")
     return address
+
+
+def _parse(text: str, status: str) -> Address:
+    try:
+        return Address.parse(text)
+    except AddressError as error:
+        raise _bad(status, f"The address is not valid: {error}", "RFC 5321 section 4.1.2") from None
 
 
 def _bad(status: str, text: str, source: str) -> PeerError:

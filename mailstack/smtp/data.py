@@ -67,6 +67,7 @@ class DotReader:
         "_at",
         "_blocks",
         "_carry",
+        "_dot",
         "_is_suspect",
         "_is_too_long",
         "_line",
@@ -85,6 +86,7 @@ class DotReader:
         self._blocks: list[bytes] = []
         self._carry = b""
         self._at = _At.CRLF  # the one behind the DATA command
+        self._dot = -1  # the first CRLF "." of the block
         self._line = 0
         self._is_suspect = False
         self._is_too_long = False
@@ -141,9 +143,14 @@ class DotReader:
 
     def _find_end(self, text: bytes) -> tuple[int, int] | None:
         """Offsets of the end of the message and of what follows the lone dot."""
+        self._dot = -1
         if self._at in (_At.CRLF, _At.CR_CRLF) and text.startswith(_FIRST_END):
             return 0, len(_FIRST_END)
-        found = text.find(END)
+        # Most blocks have no dot at the start of a line but the last: one search finds both.
+        self._dot = text.find(b"\r\n.")
+        if self._dot < 0:
+            return None
+        found = self._dot if text.startswith(END, self._dot) else text.find(END, self._dot)
         return None if found < 0 else (found + 2, found + len(END))
 
     def _is_dirty_end(self, text: bytes, end: int) -> bool:
@@ -177,9 +184,10 @@ class DotReader:
                 self._is_suspect = True
             if not is_clean:
                 text = self._put_right(text, ends)
+        has_dots = not is_clean or 0 <= self._dot < len(text) - 2
         if text[0] == 0x2E and at in (_At.CRLF, _At.CR_CRLF, _At.LF):
             text = text[1:]
-        if b"\r\n." in text:
+        if has_dots:
             text = text.replace(b"\r\n.", b"\r\n")
         self.size_octets += len(text)
         self._measure_lines(text)

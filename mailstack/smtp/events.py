@@ -5,8 +5,7 @@ Source: architecture, section 3 (bytes in, events out, answers back).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 from mailstack.model.address import Address
 from mailstack.model.directory import Account
@@ -17,8 +16,7 @@ from mailstack.smtp import replies
 At: TypeAlias = Literal["helo", "auth", "mail", "rcpt", "data", "end", "command"]
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """What the log says about a 4xx or 5xx.  `check` is one word, `to` the recipient."""
 
     at: At
@@ -26,8 +24,7 @@ class Refusal:
     to: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(NamedTuple):
     """Send `reply`.
 
     Attributes:
@@ -46,16 +43,14 @@ class Say:
     then: Reply | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AskSender:
+class AskSender(NamedTuple):
     """May this sender be used?  `account`: who logged in; None on MX."""
 
     account: Account | None
     sender: Address | None
 
 
-@dataclass(frozen=True, slots=True)
-class AskRecipient:
+class AskRecipient(NamedTuple):
     """Is this recipient taken?"""
 
     account: Account | None
@@ -63,23 +58,20 @@ class AskRecipient:
     recipient: Address
 
 
-@dataclass(frozen=True, slots=True)
-class AskLogin:
+class AskLogin(NamedTuple):
     """Are these credentials right?"""
 
     mechanism: str
     credentials: Credentials
 
 
-@dataclass(frozen=True, slots=True)
-class BeginTls:
+class BeginTls(NamedTuple):
     """Say `reply`, unless something came behind the command; then the handshake."""
 
     reply: Reply = replies.START_TLS
 
 
-@dataclass(frozen=True, slots=True)
-class BeginData:
+class BeginData(NamedTuple):
     """Say `reply`, unless something came behind the command; then read the message."""
 
     max_octets: int

@@ -68,6 +68,7 @@ OUR_FAULT: Final = Reply(421, "3.0", "Something broke here, try again later")
 NO_SPACE: Final = Reply(452, "3.1", "There is no space for mail at the moment, try again later")
 
 
+@lru_cache(maxsize=16)
 def greeting(hostname: str) -> Reply:
     """RFC 5321 section 4.3.1: the 220 line."""
     return Reply(220, "", f"{hostname} ESMTP mailstack")

@@ -20,7 +20,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Final, TypeAlias
 
 from mailstack.model.directory import Account
@@ -59,18 +60,28 @@ _RCPT_OK: Final = Say(replies.RECIPIENT_OK)
 _MAIL_OK: Final = Say(replies.SENDER_OK)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Setting:
     """What a session starts with.
 
     Attributes:
         hostname: ours.
         starttls: TLS can be had on this connection.
+        is_submission: people and devices send here; else other servers.
+        offers: what EHLO says before a login, by whether TLS is active; made when needed.
     """
 
     hostname: str
     options: SmtpOptions
     starttls: bool = False
+    is_submission: bool = False
+    offers: dict[bool, Say] = field(default_factory=dict)
+
+    @cached_property
+    def dialect(self) -> command.Dialect:
+        """What may be said in MAIL and RCPT."""
+        options = self.options
+        return command.Dialect(self.is_submission, options.smtputf8, options.dsn)
 
 
 @dataclass(slots=True)
@@ -97,12 +108,8 @@ class Session:
     def __init__(self, setting: Setting, client: Client) -> None:
         self._setting = setting
         self._options = setting.options
-        self._is_submission = client.listener in ("submission", "submissions")
-        self._dialect = command.Dialect(
-            bare_paths=self._is_submission,
-            smtputf8=setting.options.smtputf8,
-            dsn=setting.options.dsn,
-        )
+        self._is_submission = setting.is_submission
+        self._dialect = setting.dialect
         self._counters = Counters(setting.options)
         self._transaction: _Transaction | None = None
         self._asked_mail: command.Mail | None = None
@@ -204,10 +211,23 @@ class Session:
         # RFC 5321 section 4.1.4: a second EHLO is a RSET too.
         self._transaction = None
         self._has_hello = True
-        self.client = replace(self.client, helo=argument.decode("ascii"), esmtp=esmtp)
+        known = self.client
+        self.client = Client(
+            known.ip, known.port, argument.decode("ascii"), esmtp, known.tls, known.login, known.listener
+        )
         if not esmtp:
             return Say(Reply(250, "", self._setting.hostname), is_last=True)
-        return Say(ehlo(self._offer()), is_last=True)
+        return self._said_ehlo()
+
+    def _said_ehlo(self) -> Say:
+        # Most clients are offered the same; making the text each time would cost as much as a MAIL.
+        if self.account is not None:
+            return Say(ehlo(self._offer()), is_last=True)
+        key = bool(self.client.tls)
+        said = self._setting.offers.get(key)
+        if said is None:
+            said = self._setting.offers[key] = Say(ehlo(self._offer()), is_last=True)
+        return said
 
     def _offer(self) -> Offer:
         setting, options = self._setting, self._options
@@ -326,7 +346,7 @@ class Session:
         account = self.account
         if account is not None and account.kind == "device" and mail.reverse_path is not None:
             # A device sends as itself, whatever it was set up with.
-            mail = replace(mail, reverse_path=account.address)
+            mail = mail._replace(reverse_path=account.address)
         self._transaction = _Transaction(mail, {})
         return _MAIL_OK
 

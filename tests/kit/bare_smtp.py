@@ -43,7 +43,12 @@ class BareSmtp:
         self.acceptor = acceptor or FakeAcceptor()
         self.options = SmtpOptions(**options)  # type: ignore[arg-type]
         secure = tls or ("TLSv1.3 X" if name == "submissions" else "")
-        setting = Setting("mx.example.test", self.options, starttls=starttls and name != "submissions")
+        setting = Setting(
+            "mx.example.test",
+            self.options,
+            starttls=starttls and name != "submissions",
+            is_submission=name != "mx",
+        )
         self.session = Session(setting, Client("192.0.2.7", 4711, tls=secure, listener=name))
         self.says: list[Say] = []
         self._one_from = name == "mx"
