@@ -58,7 +58,7 @@ async def serve(context: Context) -> None:
                 spool=context.paths.spool,
                 publish=partial(_publish, context),
                 fatal=context.fatal,
-                may_stay=partial(_may_stay, directory),
+                stamp=partial(_stamp, directory),
                 options=config.imap,
             )
         )
@@ -193,9 +193,13 @@ def _publish(context: Context, account: str, folder: str) -> None:
     context.bus.publish("imap", {"event": "mailbox", "account": account, "folder": folder})
 
 
-def _may_stay(directory: Directory, account: Account) -> bool:
+def _stamp(directory: Directory, account: Account) -> str | None:
     try:
         found = directory.account_by_id(account.id)
-    except TemporaryFailure:
-        return True
-    return found is not None and found.enabled
+        if found is None or not found.enabled:
+            return ""
+        # Keyed per process, so that it is worth nothing elsewhere.
+        return f"{hash(directory.credential(account.id)):x}"
+    except TemporaryFailure as failure:
+        _log.warning("looking at %s: %s", account.address, failure.why)
+        return None

@@ -347,7 +347,7 @@ class Session:
             if error.code == "NONEXISTENT":
                 yield from self._check_selected()
         except TemporaryFailure as failure:
-            self.write(status_line(head.tag, "NO", failure.why, code="UNAVAILABLE"))
+            self.write(status_line(head.tag, "NO", _WORDS.get(failure.status, _TROUBLE), code="UNAVAILABLE"))
         self._first = False
 
     def _sync_after(self, entry: Entry) -> Steps[None]:
@@ -389,6 +389,11 @@ _WRONG_STATE = {
     State.USER: "Not allowed now: already logged in, or no mailbox selected",
     State.SELECTED: "Not allowed now: already logged in",
 }
+
+
+# The reason in detail is for the operator's log; it may name files.
+_TROUBLE = "The mailbox cannot be used right now; try again later"
+_WORDS = {"3.1": "The server's disk is full; try again later"}
 
 
 def _is_text(line: bytes) -> bool:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,7 +48,8 @@ class ImapServices:
         spool: folder for large messages on their way in, on the mail file system.
         publish: tells other processes that this account's folder has changed.
         fatal: a disk error was seen: the process must stop (promise P8).
-        may_stay: False once an account may no longer be used.
+        stamp: "" once an account may no longer be used; else a text that changes with its
+            password; None: cannot be told now.
     """
 
     host: str
@@ -58,7 +59,7 @@ class ImapServices:
     spool: Path
     publish: Callable[[str, str], None] = lambda account, folder: None
     fatal: Callable[[str], None] = lambda why: None
-    may_stay: Callable[[Account], bool] = lambda account: True
+    stamp: Callable[[Account], str | None] = lambda account: "same"
     options: ImapOptions = field(default_factory=ImapOptions)
 
 
@@ -67,6 +68,7 @@ class Watching(Protocol):
 
     ip: str
     account: Account | None
+    stamp: str | None
 
     def poke(self) -> None:
         """The account's mail has changed."""
@@ -84,7 +86,7 @@ class Watching(Protocol):
 class ImapHub:
     """One event loop's connections."""
 
-    #: How often accounts are asked about, in seconds (A15: within 60).
+    #: How often accounts are asked about, in seconds (A15, A16: within 60).
     REVIEW_S = 20.0
 
     def __init__(self, services: ImapServices) -> None:
@@ -93,6 +95,7 @@ class ImapHub:
         self._strangers: set[Watching] = set()
         self._users: dict[str, set[Watching]] = {}
         self._tasks: list[asyncio.Task[None]] = []
+        self._at_work: dict[str, int] = {}
 
     # -- limits -----------------------------------------------------------------------
 
@@ -113,6 +116,7 @@ class ImapHub:
             return f"This account has {most_here} connections from your address already"
         self._strangers.discard(connection)
         connection.account = account
+        connection.stamp = self.services.stamp(account)
         users.add(connection)
         return ""
 
@@ -130,6 +134,24 @@ class ImapHub:
     def connections(self) -> list[Watching]:
         """All of them."""
         return [*self._strangers, *(one for users in self._users.values() for one in users)]
+
+    # -- mailboxes --------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def working(self, account: Account) -> Iterator[None]:
+        """A thread works on this account's mailbox."""
+        key = _key(account)
+        self._at_work[key] = self._at_work.get(key, 0) + 1
+        try:
+            yield
+        finally:
+            self._at_work[key] -= 1
+            if not self._at_work[key]:
+                del self._at_work[key]
+
+    def is_at_work(self, account: Account) -> bool:
+        """True while a thread works on it: the loop must not wait for the same lock."""
+        return _key(account) in self._at_work
 
     # -- wake-ups ---------------------------------------------------------------------
 
@@ -155,6 +177,14 @@ class ImapHub:
     def start(self) -> None:
         """Begins to look for changes by other programs; inside the running loop."""
         self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._review())]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Without it clients would silently miss mail: rather start again.
+            _log.error("the look at mailboxes broke", exc_info=error)
+            self.services.fatal("the look at mailboxes broke")
 
     async def stop(self) -> None:
         """Ends that."""
@@ -198,9 +228,15 @@ class ImapHub:
             await asyncio.sleep(self.REVIEW_S)
             for users in tuple(self._users.values()):
                 for connection in tuple(users):
-                    account = connection.account
-                    if account is not None and not self.services.may_stay(account):
-                        connection.end("This account can no longer be used")
+                    self._review_one(connection)
+
+    def _review_one(self, connection: Watching) -> None:
+        assert connection.account is not None
+        stamp = self.services.stamp(connection.account)
+        if connection.stamp is None:
+            connection.stamp = stamp
+        if stamp is not None and stamp != connection.stamp:
+            connection.end("This account was suspended, or its password changed")
 
 
 def _look(folders: Mapping[_Folder, AccountStore]) -> dict[_Folder, int]:

@@ -93,6 +93,7 @@ class ImapConnection(asyncio.Protocol):
         """`start_tls`: gives the context for STARTTLS; None: not offered."""
         self.ip = peer.ip
         self.account: Account | None = None
+        self.stamp: str | None = None
         self._hub = hub
         self._peer = peer
         self._start_tls = start_tls
@@ -204,13 +205,14 @@ class ImapConnection(asyncio.Protocol):
         request = session.start()
         while request is not None:
             try:
-                if type(request) is OnStore and not request.slow:
+                if type(request) is OnStore and not request.slow and not self._is_at_work:
                     answer = request.work(self._mailbox)
                 else:
                     answer = await self._answer(session, request)
             except (MailboxError, HangUp) as error:
                 request = session.throw(error)
             except TemporaryFailure as failure:
+                _log.warning("%s: %s", self.account.address if self.account else self.ip, failure.why)
                 if failure.fatal:
                     self._hub.services.fatal(failure.why)
                 request = session.throw(failure)
@@ -220,8 +222,10 @@ class ImapConnection(asyncio.Protocol):
     async def _answer(self, session: Session, request: Request[object]) -> object:
         match request:
             case OnStore():
+                assert self.account is not None
                 await self._flush(session)
-                return await self._in_thread(request.work, self._mailbox)
+                with self._hub.working(self.account):
+                    return await self._in_thread(request.work, self._mailbox)
             case Read():
                 return await self._read(session, request)
             case Flush():
@@ -244,6 +248,10 @@ class ImapConnection(asyncio.Protocol):
             case _:
                 raise AssertionError(f"a request nobody knows: {request}")
         return None
+
+    @property
+    def _is_at_work(self) -> bool:
+        return self.account is not None and self._hub.is_at_work(self.account)
 
     @property
     def _mailbox(self) -> AccountStore:

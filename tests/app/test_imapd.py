@@ -182,14 +182,25 @@ async def test_a_file_another_program_drops_in_is_found_by_looking(tmp_path: Pat
         await client.close()
 
 
-async def test_a_suspended_account_s_session_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # A15
+@pytest.mark.parametrize("change", ["suspended", "password", "removed"])
+async def test_sessions_of_a_changed_account_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    # A15, A16
     monkeypatch.setattr("mailstack.net.imap_hub.ImapHub.REVIEW_S", 0.1)
     async with daemon(tmp_path) as running:
         client = await running.log_in()
+        await asyncio.sleep(0.25)
+        assert (await client.command(b"NOOP"))[-1].startswith(b"t OK")
         with running.instance.writer() as writer:
-            writer.accounts.set(ALICE, enabled=False)
-        assert (await client.line()).startswith(b"* BYE")
+            match change:
+                case "suspended":
+                    writer.accounts.set(ALICE, enabled=False)
+                case "password":
+                    writer.accounts.set_password(ALICE, "another horse battery")
+                case "removed":
+                    writer.accounts.remove(ALICE)
+        assert (await client.line()).startswith(b"* BYE This account was suspended, or its password changed")
         await client.close()
 
 

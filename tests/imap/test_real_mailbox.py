@@ -38,7 +38,8 @@ def files(mail: MailStore) -> list[Path]:
     "name",
     [
         b"../../etc", b"INBOX/../x", b"a//b", b'"/"', b'""', b'"%"', b'"*"', b"{1+}\r\n\x01",
-        b"{3+}\r\na\rb", b'"&AAA"', b'"&-&"', b'"&AGEAYg-"', b"/".join([b"a"] * 11), b"/".join([b"x"] * 1000), b"y" * 300,
+        b"{3+}\r\na\rb", b'"&AAA"', b'"&-&"', b'"&AGEAYg-"', b"/".join([b"a"] * 11),
+        b"/".join([b"x"] * 1000), b"y" * 300,
         b'"' + b"&APw-" * 60 + b'"',
     ],
 )  # fmt: skip

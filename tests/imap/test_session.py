@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mailstack.imap.options import ImapOptions
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import Flags
 from tests.kit.bare_session import BareSession, message, messages
 from tests.kit.memory_mailbox import MemoryMailbox
@@ -151,7 +152,6 @@ def test_flags_changed_by_others_are_told(store: MemoryMailbox) -> None:
 
 def test_recent_belongs_to_one_session(store: MemoryMailbox) -> None:
     first, second = BareSession(store).select(), BareSession(store)
-    assert b"* 3 RECENT" in first.command(b"SELECT INBOX") or True
     second.log_in()
     assert b"* 0 RECENT" in second.command(b"SELECT INBOX")
     store.add("INBOX", message())
@@ -285,13 +285,11 @@ def test_several_messages_are_all_stored_or_none() -> None:
 
 
 def test_a_disk_in_trouble_is_a_no_and_the_session_goes_on() -> None:
-    from mailstack.model.errors import TemporaryFailure
-
     class Full(MemoryMailbox):
         def append(self, name: str, messages: object) -> object:  # type: ignore[override]
             raise TemporaryFailure("writing the message: the disk is full", status="3.1")
 
     session = BareSession(Full()).log_in()
     out = session.ask(b"a APPEND INBOX {3+}\r\nabc\r\n")
-    assert out == b"a NO [UNAVAILABLE] writing the message: the disk is full\r\n"
+    assert out == b"a NO [UNAVAILABLE] The server's disk is full; try again later\r\n"
     assert b"t OK" in session.command(b"NOOP")

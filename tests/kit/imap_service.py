@@ -39,7 +39,7 @@ class ImapService:
         self.fatal: list[str] = []
         self.published: list[tuple[str, str]] = []
         self.delay_s = 0.0
-        self.may_stay = True
+        self.stamp = "one"
         self.spool = folder / "spool"
         self.spool.mkdir(exist_ok=True)
         certificate, key = certificates.write(folder)
@@ -56,7 +56,7 @@ class ImapService:
                 spool=self.spool,
                 publish=lambda account, name: self.published.append((account, name)),
                 fatal=self.fatal.append,
-                may_stay=lambda account: self.may_stay,
+                stamp=lambda account: self.stamp,
                 options=options,
             )
         )

@@ -236,7 +236,7 @@ async def test_a_suspended_account_is_sent_away(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setattr("mailstack.net.imap_hub.ImapHub.REVIEW_S", 0.05)
     async with running(tmp_path) as service:
         client = await (await RawClient.connect(service.port)).log_in()
-        service.may_stay = False
+        service.stamp = "other"
         assert (await client.line()).startswith(b"* BYE")
         await client.close()
 

@@ -23,8 +23,8 @@ def delete(session: Session, cursor: Cursor) -> Steps[Ok]:
     cursor.end()
     if name == "INBOX":
         raise No("INBOX cannot be deleted", code="CANNOT")
+    yield from slow(lambda store: store.delete(name))
     if session.view is not None and session.view.name == name:
         session.view = None
-    yield from slow(lambda store: store.delete(name))
     yield from session.changed(name)
     return Ok("Delete completed")

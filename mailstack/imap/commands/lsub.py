@@ -5,6 +5,7 @@ Standards: RFC 3501 section 6.3.9.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mailstack.imap.commands.entry import Ok
@@ -31,7 +32,8 @@ def lsub(session: Session, cursor: Cursor) -> Steps[Ok]:
         if not entry.subscribed:
             continue
         if pattern.matches(entry.name):
-            lines[entry.name] = folder_line(b"LSUB", entry)
+            # \\Noselect would say here that the name itself is not subscribed to.
+            lines[entry.name] = folder_line(b"LSUB", replace(entry, exists=True))
         elif text.endswith("%"):
             for parent in _parents(entry.name):
                 if parent not in subscribed and pattern.matches(parent):
