@@ -64,6 +64,7 @@ async def test_octets_behind_starttls_are_never_executed(tmp_path: Path) -> None
         await client.close()
 
 
+@both_loops
 async def test_a_failed_handshake_ends_only_that_connection(tmp_path: Path) -> None:
     async with running(tmp_path) as service:
         client = await RawClient.connect(service.port)
@@ -90,6 +91,7 @@ async def test_pipelined_commands_in_one_packet_are_answered_in_order(tmp_path: 
         await client.close()
 
 
+@both_loops
 async def test_commands_sent_before_a_half_close_are_still_answered(tmp_path: Path) -> None:
     async with running(tmp_path) as service:
         client = await RawClient.connect(service.port)
@@ -178,6 +180,7 @@ async def test_many_new_messages_in_idle_are_told_in_few_updates(tmp_path: Path)
         await client.close()
 
 
+@both_loops
 async def test_silence_in_idle_gets_still_here_and_at_last_bye(tmp_path: Path) -> None:
     # I19: IDLE without DONE
     options = ImapOptions(allow_plaintext_loopback=True, idle_keepalive_s=0.3, idle_time_s=1.0, poll_s=5)
@@ -241,6 +244,7 @@ async def test_a_suspended_account_is_sent_away(tmp_path: Path, monkeypatch: pyt
         await client.close()
 
 
+@both_loops
 async def test_stopping_says_bye_to_everybody(tmp_path: Path) -> None:
     async with running(tmp_path) as service:
         clients = [await (await RawClient.connect(service.port)).log_in() for _ in range(3)]
@@ -278,6 +282,7 @@ async def test_another_protocol_is_sent_away_at_its_first_line(tmp_path: Path, h
 # -- messages -----------------------------------------------------------------------------
 
 
+@both_loops
 async def test_an_interrupted_append_stores_nothing_and_leaves_no_file(tmp_path: Path) -> None:
     # I5: the connection is lost after each tenth.
     store = MemoryMailbox()
@@ -297,6 +302,7 @@ async def test_an_interrupted_append_stores_nothing_and_leaves_no_file(tmp_path:
     assert store.status("INBOX").messages == 0
 
 
+@both_loops
 async def test_a_large_append_goes_through_a_file_and_comes_back_unchanged(tmp_path: Path) -> None:
     store = MemoryMailbox()
     body = message(body="\r\n".join(f"line {n}" for n in range(200_000)))
@@ -316,6 +322,7 @@ async def test_a_large_append_goes_through_a_file_and_comes_back_unchanged(tmp_p
     assert store.data("INBOX", 1) == body
 
 
+@both_loops
 async def test_a_client_that_stops_reading_is_waited_for_and_then_cut_off(tmp_path: Path) -> None:
     # I11
     store = MemoryMailbox()
@@ -340,6 +347,7 @@ async def test_a_client_that_stops_reading_is_waited_for_and_then_cut_off(tmp_pa
         sock.close()
 
 
+@both_loops
 async def test_ten_megabytes_are_streamed_and_other_clients_are_served_meanwhile(tmp_path: Path) -> None:
     store = MemoryMailbox()
     body = message(body="z" * 10_000_000)
