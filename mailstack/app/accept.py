@@ -74,7 +74,11 @@ class AcceptService:
             config=config,
             directory=self._directory,
             store=MailStore(
-                paths.mail, now=context.now, random_bytes=context.random_bytes, options=config.mailbox
+                paths.mail,
+                now=context.now,
+                random_bytes=context.random_bytes,
+                options=config.mailbox,
+                trouble=self._trouble,
             ),
             queue=Queue(paths, now=context.now, random_bytes=context.random_bytes, options=config.queue),
             filter=FilterClient(paths.filter_socket, budget_s=config.filter.budget_s),
@@ -162,6 +166,10 @@ class AcceptService:
         self._services.queue.close()
         self._services.long_senders.close()
         self._directory.close()
+
+    def _trouble(self, error: TemporaryFailure) -> None:
+        if error.fatal:
+            self._context.fatal(error.why)
 
     def _not_now(self, envelope: Envelope, why: str, status: str) -> Reply:
         reply = Reply(
