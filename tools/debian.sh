@@ -20,6 +20,8 @@ mkfs.ext4 e2fsprogs
 mount mount
 unshare util-linux
 LIST
+# swaks talks TLS with it.
+perl -MNet::SSLeay -e 1 2> /dev/null || missing+=(libnet-ssleay-perl)
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if [ "$(id -u)" != 0 ] || [ "${MAILSTACK_NO_APT:-}" = 1 ] || ! command -v apt-get > /dev/null; then

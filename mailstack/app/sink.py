@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import functools
 import json
+import os
 import signal
 import sys
 import time
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mailstack.app.options import parse_endpoint
+from mailstack.app.workers import LIFELINE
 from mailstack.disk.durable import make_folder, replace_text, store
 
 MAX_MESSAGE_OCTETS = 104_857_600
@@ -192,6 +194,10 @@ async def _main(host: str, port: int, folder: Path) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    lifeline = os.environ.get(LIFELINE, "")
+    if lifeline:
+        # End of file: who started us was killed.
+        loop.add_reader(int(lifeline), stop.set)
     await serve(host, port, folder, stop)
 
 

@@ -293,6 +293,17 @@ def test_a_second_start_keeps_accounts_passwords_mail_and_edits(tmp_path: Path) 
 
 
 @needs_daemons
+def test_nothing_is_left_when_the_demo_is_killed(tmp_path: Path) -> None:
+    base = free_base(OFFSETS)
+    with running_demo(tmp_path / "demo", port_base=base) as first:
+        family = [process.pid for process in descendants(first.process.pid)]
+        first.process.signal(signal.SIGKILL)
+        eventually(lambda: not any(alive(pid) for pid in family), 6.0)
+    with running_demo(tmp_path / "demo", port_base=base) as second:
+        assert second.users
+
+
+@needs_daemons
 def test_other_options_make_another_configuration_and_keep_the_old_one_aside(tmp_path: Path) -> None:
     with running_demo(tmp_path / "demo") as first:
         first.config.write_text(first.config.read_text() + "# mine\n")
