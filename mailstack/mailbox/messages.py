@@ -20,6 +20,8 @@ from mailstack.model.mailbox import FlagOperation, Flags, MailboxError, MessageR
 MAX_KEYWORD_OCTETS = 50
 #: Ranges of an expunge log; beyond, its oldest half is forgotten.
 MAX_EXPUNGED_RANGES = 20_000
+#: The log's length is looked at once in so many changes.
+LOOK_EVERY = 256
 
 _FLAGS = tuple(Flags(bits) for bits in range(32))
 _COLUMNS = "uid, flags, keywords, modseq, size, internal_at, saved_at, mid"
@@ -352,7 +354,7 @@ def log_expunged(connection: sqlite3.Connection, folder_id: int, modseq: int, ui
         "INSERT OR REPLACE INTO expunged (folder, modseq, first_uid, last_uid) VALUES (?, ?, ?, ?)",
         [(folder_id, modseq, first, last) for first, last in ranges(uids)],
     )
-    if modseq % 256:
+    if modseq % LOOK_EVERY:
         return
     (number,) = connection.execute("SELECT count(*) FROM expunged WHERE folder = ?", (folder_id,)).fetchone()
     if number <= MAX_EXPUNGED_RANGES:
@@ -383,7 +385,7 @@ def count(
         )
 
 
-def recount(connection: sqlite3.Connection, folder_id: int) -> bool:
+def recount(connection: sqlite3.Connection, folder_id: int, *, only_look: bool = False) -> bool:
     """Counts a folder's messages anew; True when the counters were wrong."""
     found = connection.execute(
         "SELECT count(*), coalesce(sum(flags & 1 = 0), 0), coalesce(sum(flags & 8 <> 0), 0),"
@@ -395,9 +397,11 @@ def recount(connection: sqlite3.Connection, folder_id: int) -> bool:
     ).fetchone()
     if kept == found:
         return False
-    connection.execute(
-        "UPDATE folders SET messages = ?, unseen = ?, deleted = ?, size = ? WHERE id = ?", (*found, folder_id)
-    )
+    if not only_look:
+        connection.execute(
+            "UPDATE folders SET messages = ?, unseen = ?, deleted = ?, size = ? WHERE id = ?",
+            (*found, folder_id),
+        )
     return True
 
 

@@ -103,17 +103,17 @@ def _look(core: Core, folder: FolderRow, *, force: bool) -> bool:
         if not force and seen == times:
             break
         started_ns = time.time_ns()  # the kernel's clock stamps directories
-        difference = _difference(core, folder, full=force or seen is None or seen[1] != times[1])
-        _examine(folder, difference, examined)
-        for base in [base for base in difference.unknown if base in examined and examined[base] is None]:
-            del difference.unknown[base]  # a directory, a link: no message
-        if difference or folder.boot != core.db.boot:
+        found = difference(core, folder, full=force or seen is None or seen[1] != times[1])
+        _examine(folder, found, examined)
+        for base in [base for base in found.unknown if base in examined and examined[base] is None]:
+            del found.unknown[base]  # a directory, a link: no message
+        if found or folder.boot != core.db.boot:
             settled = _settle(core, folder, examined)
             changed |= settled
             folder = folder._replace(boot=core.db.boot)
-            if difference and (settled or difference != before):
+            if found and (settled or found != before):
                 core.seen.pop(folder.id, None)
-                before, force = difference, False
+                before, force = found, False
                 continue
         if started_ns - max(times) > folders.SETTLED_NS:
             core.seen[folder.id] = times
@@ -123,14 +123,15 @@ def _look(core: Core, folder: FolderRow, *, force: bool) -> bool:
     return changed
 
 
-def _difference(core: Core, folder: FolderRow, *, full: bool) -> Difference:
+def difference(core: Core, folder: FolderRow, *, full: bool) -> Difference:
+    """Compares a folder's files with its rows; without `full` only those in new/."""
     with core.disk("reading the mailbox"):
         listing = _listing(folder, full=full)
     with core.db.read() as connection:
-        difference = _compare(connection, folder, listing, full=full)
-    if difference.missing and not full:
-        return _difference(core, folder, full=True)
-    return difference
+        found = _compare(connection, folder, listing, full=full)
+    if found.missing and not full:
+        return difference(core, folder, full=True)
+    return found
 
 
 def _listing(folder: FolderRow, *, full: bool) -> dict[str, _File]:

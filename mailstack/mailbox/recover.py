@@ -1,0 +1,307 @@
+"""Checking, mending and rebuilding a mailbox from its Maildir.
+
+`verify` only looks; with `repair` it brings index and files together and never removes
+a message.  `rebuild` is for a database that is lost or damaged: the files are the
+truth, flags come from their names, and clients fetch everything anew (UIDVALIDITY).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import stat
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from mailstack.disk import durable, migrations
+from mailstack.disk.sqlite import BUSY_TIMEOUT_S, open_database
+from mailstack.mailbox import account, folders, maildir, messages, scan
+from mailstack.mailbox.core import Core, FolderRow
+from mailstack.mailbox.options import MailboxOptions
+from mailstack.mailbox.store import MailStore
+from mailstack.model.address import Address, AddressError
+from mailstack.model.errors import PermanentFailure, TemporaryFailure
+from mailstack.model.mailbox import MailboxError
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be.
+
+    Attributes:
+        account: address whose mailbox it is.
+        what: one sentence.
+        repaired: it was put right.
+    """
+
+    account: str
+    what: str
+    repaired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What a rebuild found.  `set_aside`: the old database; "" when there was none."""
+
+    account: str
+    folders: int
+    messages: int
+    set_aside: str
+
+
+def homes(root: Path) -> list[Path]:
+    """The account homes below a root, sorted."""
+    found = []
+    for domain in sorted(root.iterdir()) if root.is_dir() else []:
+        if maildir.is_directory(domain):
+            found += [home for home in sorted(domain.iterdir()) if maildir.is_directory(home)]
+    return found
+
+
+def verify_all(
+    root: Path,
+    repair: bool,
+    *,
+    now: Callable[[], float],
+    random_bytes: Callable[[int], bytes],
+    options: MailboxOptions | None = None,
+) -> list[Finding]:
+    """Checks every mailbox below `root`; see `verify`."""
+    store = MailStore(root, now=now, random_bytes=random_bytes, options=options)
+    findings: list[Finding] = []
+    try:
+        for home in homes(root):
+            name = maildir.address_of(home)
+            try:
+                address = Address.parse(name)
+            except AddressError:
+                findings.append(Finding(name, f"{home} is the home of no address"))
+                continue
+            if maildir.account_home(root, address) != home:
+                findings.append(Finding(name, f"{home} is not where this address lives"))
+                continue
+            findings += verify(store, address, repair=repair)
+    finally:
+        store.close()
+    return findings
+
+
+def verify(store: MailStore, address: Address, *, repair: bool) -> list[Finding]:
+    """Compares a mailbox's index with its files; never raises for what it finds.
+
+    Args:
+        repair: puts right what can be: files get rows, rows without files go, counters
+            are counted anew, UIDNEXT goes on behind its reserved block.
+
+    Raises:
+        PermanentFailure: 1.1, there is no such mailbox.
+    """
+    core = _core(store, address)
+    check = _Check(core, repair=repair)
+    try:
+        check.run()
+    except (TemporaryFailure, MailboxError, OSError) as error:
+        check.note(str(error))
+    return check.findings
+
+
+def rebuild(store: MailStore, address: Address) -> Rebuilt:
+    """Makes account.db anew from the Maildir; the old one is set aside beside it.
+
+    Daemons that have it open notice and open the new one.
+
+    Raises:
+        PermanentFailure: 1.1, there is no such mailbox.
+        TemporaryFailure: disk in trouble.
+    """
+    core = _core(store, address)
+    core.close()
+    aside = ""
+    with (
+        core.disk("rebuilding the mailbox"),
+        migrations.exclusive(core.home / "lock"),
+        _held(core.db.path),
+    ):
+        if core.db.path.exists():
+            aside = f"{core.db.path}.damaged-{int(core.now())}"
+            for suffix in ("-wal", "-shm", ""):
+                with contextlib.suppress(FileNotFoundError):
+                    os.rename(f"{core.db.path}{suffix}", f"{aside}{suffix}")
+            durable.sync_folder(core.home)
+    with core.disk("rebuilding the mailbox"):
+        core.cache.remove()
+        core.seen.clear()
+        core.seen_folders = 0
+    with core.db.read() as connection:
+        ids = [folder_id for (folder_id,) in connection.execute("SELECT id FROM folders")]
+    for folder_id in ids:
+        scan.refresh(core, folder_id, force=True)
+    with core.db.write("rebuilding", durable_commit=True) as connection:
+        (count,) = connection.execute("SELECT coalesce(sum(messages), 0) FROM folders").fetchone()
+    return Rebuilt(core.address, len(ids), count, aside)
+
+
+@contextlib.contextmanager
+def _held(path: Path) -> Iterator[None]:
+    """Holds the old database's write lock, when it still has one, so that nobody is in it."""
+    connection = None
+    with contextlib.suppress(TemporaryFailure, sqlite3.Error):
+        if path.exists():
+            connection = open_database(path, timeout_s=BUSY_TIMEOUT_S)
+            connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    finally:
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+
+def _core(store: MailStore, address: Address) -> Core:
+    if not store.exists(address):
+        raise PermanentFailure(f"there is no mailbox of {address}", status="1.1")
+    return store.account(address).core
+
+
+class _Check:
+    """One account, one look."""
+
+    def __init__(self, core: Core, *, repair: bool) -> None:
+        self.findings: list[Finding] = []
+        self._core = core
+        self._repair = repair
+
+    def note(self, what: str, *, repaired: bool = False) -> None:
+        """Adds a finding."""
+        self.findings.append(Finding(self._core.address, what, repaired))
+
+    def run(self) -> None:
+        """Every check, the database first."""
+        core = self._core
+        with core.db.read("checking account.db") as connection:
+            problems = [text for (text,) in connection.execute("PRAGMA integrity_check(10)") if text != "ok"]
+        if problems:
+            self.note(f"account.db is damaged ({problems[0]}); run 'mailstack mailbox rebuild'")
+            return
+        self._directories()
+        with core.db.read() as connection:
+            known = [core.get(connection, row[0]) for row in connection.execute("SELECT id FROM folders")]
+        for folder in known:
+            self._folder(folder)
+        if self._repair:
+            with core.db.write("going on behind reserved UIDs", durable_commit=True) as connection:
+                account.jump(connection)
+            core.worker.doomed(core)
+            core.worker.names(core)
+            core.worker.flush(core)
+        self._cache()
+
+    def _directories(self) -> None:
+        core = self._core
+        with core.db.read() as connection:
+            known = {
+                directory for (directory,) in connection.execute("SELECT dir FROM folders WHERE dir <> ''")
+            }
+        present = set(maildir.list_folders(core.maildir)) if maildir.is_directory(core.maildir) else set()
+        for directory in sorted(present - known):
+            try:
+                name = maildir.folder_name(directory)
+            except MailboxError as error:
+                self.note(f"Maildir/{directory} is no folder: {error.text}")
+                continue
+            self.note(f"folder {name} is not in the index", repaired=self._repair)
+        for directory in sorted(known - present):
+            self.note(f"the directory Maildir/{directory} of a folder is missing", repaired=self._repair)
+        if self._repair:
+            core.seen_folders = 0
+            folders.discover(core)
+
+    def _folder(self, folder: FolderRow) -> None:
+        core = self._core
+        for name in maildir.SUBFOLDERS:
+            if not maildir.is_directory(f"{folder.path}/{name}"):
+                self.note(f"{folder.name}: the directory {name}/ is missing", repaired=self._repair)
+                if not self._repair:
+                    return
+        if self._repair:
+            maildir.refuse_links([core.maildir / folder.dir])
+            maildir.make_folder(core.maildir / folder.dir)
+        self._odd_entries(folder)
+        difference = scan.difference(core, folder, full=True)
+        for count, what in (
+            (len(difference.unknown), "files without a row"),
+            (len(difference.missing), "rows without a file"),
+            (len(difference.moved), "files under another name than noted"),
+        ):
+            if count:
+                self.note(f"{folder.name}: {count} {what}", repaired=self._repair)
+        if self._repair:
+            scan.refresh(core, folder.id, force=True)
+        self._sizes(folder)
+        self._numbers(folder)
+
+    def _odd_entries(self, folder: FolderRow) -> None:
+        odd = []
+        for sub in ("new", "cur"):
+            with os.scandir(f"{folder.path}/{sub}") as entries:
+                odd += [
+                    f"{sub}/{entry.name}"
+                    for entry in entries
+                    if not entry.name.startswith(".")
+                    and not (entry.is_file(follow_symlinks=False) and scan.is_message_name(entry.name))
+                ]
+        for name in sorted(odd)[:_SHOWN]:
+            self.note(f"{folder.name}: {name!r} is no message file and is not shown")
+
+    def _sizes(self, folder: FolderRow) -> None:
+        core = self._core
+        with core.db.read() as connection:
+            rows = connection.execute(
+                "SELECT uid, base, sub, letters, coalesce(disk_size, size) FROM messages WHERE folder = ?",
+                (folder.id,),
+            ).fetchall()
+        for uid, base, sub, letters, size in rows:
+            try:
+                status = os.lstat(f"{folder.path}/{maildir.file_name(base, sub, letters)}")
+            except FileNotFoundError:
+                continue
+            if stat.S_ISREG(status.st_mode) and status.st_size == size:
+                continue
+            self.note(f"{folder.name}: message {uid} changed on disk", repaired=self._repair)
+            if self._repair:
+                with contextlib.suppress(MailboxError):
+                    scan.replaced(core, folder.id, uid)
+
+    def _numbers(self, folder: FolderRow) -> None:
+        with self._core.db.write("checking counters", durable_commit=True) as connection:
+            if messages.recount(connection, folder.id, only_look=not self._repair):
+                self.note(f"{folder.name}: the counters were wrong", repaired=self._repair)
+            row = connection.execute(
+                "SELECT uid_next, modseq, (SELECT max(uid) FROM messages WHERE folder = f.id),"
+                " (SELECT max(modseq) FROM messages WHERE folder = f.id) FROM folders f WHERE id = ?",
+                (folder.id,),
+            ).fetchone()
+            if row is None or row[2] is None or (row[0] > row[2] and row[1] >= row[3]):
+                return
+            self.note(f"{folder.name}: UIDNEXT or MODSEQ is behind its messages", repaired=self._repair)
+            if self._repair:
+                uid, modseq = max(row[0], row[2] + 1), max(row[1], row[3])
+                connection.execute(
+                    "UPDATE folders SET uid_next = ?, uid_reserved = max(uid_reserved, ?), modseq = ?,"
+                    " modseq_reserved = max(modseq_reserved, ?) WHERE id = ?",
+                    (uid, uid, modseq, modseq, folder.id),
+                )
+
+    def _cache(self) -> None:
+        core = self._core
+        with core.db.read() as connection:
+            used = {mid for (mid,) in connection.execute("SELECT mid FROM messages")}
+        orphans = [mid for mid in core.cache.mids(core.db.epoch) if mid not in used]
+        if orphans:
+            self.note(f"the cache has texts of {len(orphans)} messages that are gone", repaired=self._repair)
+            if self._repair:
+                core.cache.forget(core.db.epoch, orphans)
