@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from selectolax.lexbor import LexborHTMLParser
 
@@ -89,7 +88,7 @@ class Document:
         """Lower case; "" without."""
         return self.author_address.rpartition("@")[2].rstrip(".")
 
-    @cached_property
+    @property
     def is_reply(self) -> bool:
         """Answers something: names another message and says so in the subject."""
         named = self.header.has(b"in-reply-to") or self.header.has(b"references")

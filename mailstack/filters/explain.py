@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from mailstack.model.verdict import AccountVerdict, FileInto, MessageVerdict, Reason
+from mailstack.model.verdict import AccountVerdict, MessageVerdict, Reason
 
+#: The reason an account's verdict has when its copy goes to the Spam folder.
+JUNK = "filed_as_spam"
 #: More reasons than this help nobody; the largest stay.
 MAX_REASONS = 24
 
@@ -31,13 +33,19 @@ def verdict(message: MessageVerdict, account: AccountVerdict | None = None) -> s
 def _action(message: MessageVerdict, account: AccountVerdict | None) -> str:
     if account is None:
         return message.action
-    junk = account.klass == "spam" and any(isinstance(action, FileInto) for action in account.actions)
-    return "junk" if junk else "accept"
+    return "junk" if is_junk(account) else "accept"
+
+
+def is_junk(account: AccountVerdict) -> bool:
+    """True when this copy goes to the Spam folder."""
+    return any(reason.name == JUNK for reason in account.reasons)
 
 
 def reasons(found: Iterable[Reason]) -> str:
     """`name:weight,...`, the heaviest first."""
-    ordered = sorted(found, key=lambda reason: -abs(reason.weight))[:MAX_REASONS]
+    ordered = sorted(
+        (reason for reason in found if reason.name != JUNK), key=lambda reason: -abs(reason.weight)
+    )[:MAX_REASONS]
     return ",".join(f"{_NAME.sub('_', r.name.lower())[:40]}:{r.weight:.2f}" for r in ordered)
 
 
@@ -52,7 +60,7 @@ def headers(
     lines = [f"X-Mailstack-Verdict: {verdict(message, account)}"]
     if not message.unfiltered:
         klass, score = (message.klass, message.score) if account is None else (account.klass, account.score)
-        yes = klass == "spam"
+        yes = klass == "spam" or (account is not None and is_junk(account))
         lines += [
             f"X-Spam-Flag: {'YES' if yes else 'NO'}",
             f"X-Spam-Score: {score:.3f}",

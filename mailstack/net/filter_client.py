@@ -1,133 +1,126 @@
-"""Asks the filter daemon, and never lets it stand in the way of a message.
+"""smtp's side of the filter socket: one connection, many messages at a time, no exceptions.
 
-One connection carries many questions at once; whatever goes wrong (nobody there, no
-answer in time, garbage, killed in the middle) becomes an answer that says so, and the
-message is delivered unfiltered (promise P13).
-
-Wire: 4 octets big-endian length, then msgpack of [number, FilterRequest]; back comes
-[number, FilterAnswer].
+A filter that is down, late or killed is an answer too: "unfiltered", and the message is
+delivered marked (architecture, section 2).  A broken connection is made again at the
+next message; a short pause keeps a dead filter from costing time.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
-import logging
-import struct
 from pathlib import Path
 
 import msgspec
 
 from mailstack.model.verdict import FilterAnswer, FilterRequest, MessageVerdict
+from mailstack.net.filter_wire import MAX_FRAME_OCTETS, Ask, FrameProtocol, Said
 
-#: A frame holds a message of 256 KiB at most; larger ones travel by path.
-MAX_FRAME_OCTETS = 4 << 20
-#: After a failed connection nobody tries again for this long.
-RETRY_S = 0.25
+#: Connecting to a Unix socket takes microseconds, unless its backlog is full.
+CONNECT_S = 2.0
+#: After a failure nobody tries again for this long: each message would wait.
+PAUSE_S = 0.2
+#: The filter answers a little before our patience ends, so that its own word counts.
+GRACE_S = 0.5
 
-_HEAD = struct.Struct(">I")
-_log = logging.getLogger(__name__)
-
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(tuple[int, FilterAnswer])
+_encode = msgspec.msgpack.Encoder().encode
+_said = msgspec.msgpack.Decoder(Said)
+_answer = msgspec.msgpack.Decoder(FilterAnswer)
 
 
 def unfiltered(why: str) -> FilterAnswer:
-    """The answer when there is none."""
+    """The answer when no filter ran."""
     return FilterAnswer(MessageVerdict(unfiltered=why))
 
 
 class FilterClient:
-    """One process's line to the filter daemon."""
+    """Asks the filter daemon.  Belongs to one event loop."""
 
-    def __init__(self, socket_path: Path, *, budget_s: float) -> None:
-        """`budget_s`: how long an answer may take."""
-        self._path = socket_path
+    def __init__(self, socket_path: Path | str, *, budget_s: float = 10.0) -> None:
+        """`budget_s`: seconds one message may take in all."""
+        self._path = str(socket_path)
         self._budget_s = budget_s
-        self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[FilterAnswer]] = {}
-        self._writer: asyncio.StreamWriter | None = None
-        self._reading: asyncio.Task[None] | None = None
-        self._connecting = asyncio.Lock()
+        self._connection: FrameProtocol | None = None
+        self._waiting: dict[int, asyncio.Future[msgspec.Raw]] = {}
+        self._next = 0
+        self._connecting: asyncio.Lock | None = None
         self._not_before = 0.0
 
     async def ask(self, request: FilterRequest) -> FilterAnswer:
-        """The answer, or why there is none; never raises, never longer than the budget."""
+        """The filter's answer; never raises but when it is cancelled."""
         try:
-            async with asyncio.timeout(self._budget_s):
+            async with asyncio.timeout(self._budget_s + GRACE_S):
                 return await self._ask(request)
         except TimeoutError:
             return unfiltered("timeout")
-        except OSError as error:
-            return unfiltered(f"filter down ({error.strerror or 'connection lost'})")
+        except _Unavailable as error:
+            return unfiltered(str(error))
 
     async def _ask(self, request: FilterRequest) -> FilterAnswer:
-        number = next(self._numbers)
-        frame = _encoder.encode((number, request))
-        if len(frame) > MAX_FRAME_OCTETS:
-            return unfiltered("too large for the filter")
-        # A filter that is killed while it works on the message is asked once more: it is
-        # back within a second, and the question changes nothing.
-        for last in (False, True):
-            writer = await self._connected()
-            answer: asyncio.Future[FilterAnswer] = asyncio.get_running_loop().create_future()
-            self._waiting[number] = answer
-            try:
-                writer.write(_HEAD.pack(len(frame)) + frame)
-                await writer.drain()
-                return await answer
-            except OSError:
-                if last:
-                    raise
-            finally:
-                self._waiting.pop(number, None)
-        raise AssertionError("the loop returns or raises")
+        connection = await self._connect()
+        self._next += 1
+        number = self._next
+        payload = _encode(Ask(number, self._budget_s, msgspec.Raw(_encode(request))))
+        if len(payload) > MAX_FRAME_OCTETS:
+            raise _Unavailable("too large")
+        future: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = future
+        try:
+            connection.send(payload)
+            raw = await future
+        finally:
+            del self._waiting[number]
+        try:
+            return _answer.decode(raw)
+        except msgspec.MsgspecError:
+            raise _Unavailable("garbage from the filter") from None
 
-    async def _connected(self) -> asyncio.StreamWriter:
+    async def _connect(self) -> FrameProtocol:
+        if self._connection is not None and self._connection.is_open:
+            return self._connection
+        if self._connecting is None:
+            self._connecting = asyncio.Lock()
         async with self._connecting:
-            if self._writer is not None and not self._writer.is_closing():
-                return self._writer
+            if self._connection is not None and self._connection.is_open:
+                return self._connection
             loop = asyncio.get_running_loop()
             if loop.time() < self._not_before:
-                raise ConnectionRefusedError(111, "nobody listens")
+                raise _Unavailable("filter down")
             try:
-                reader, writer = await asyncio.open_unix_connection(str(self._path))
-            except OSError:
-                self._not_before = loop.time() + RETRY_S
-                raise
-            self._writer = writer
-            self._reading = loop.create_task(self._read(reader, writer))
-            return writer
+                async with asyncio.timeout(CONNECT_S):
+                    _, self._connection = await loop.create_unix_connection(
+                        lambda: FrameProtocol(self._received, self._lost), self._path
+                    )
+            except (OSError, TimeoutError):
+                self._not_before = loop.time() + PAUSE_S
+                raise _Unavailable("filter down") from None
+            return self._connection
 
-    async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _received(self, connection: FrameProtocol, payload: bytes) -> None:
         try:
-            while True:
-                (length,) = _HEAD.unpack(await reader.readexactly(_HEAD.size))
-                if length > MAX_FRAME_OCTETS:
-                    break
-                number, answer = _decoder.decode(await reader.readexactly(length))
-                waiting = self._waiting.get(number)
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(answer)
-        except (asyncio.IncompleteReadError, OSError):
-            pass
-        except msgspec.DecodeError as error:
-            _log.error("the filter answered garbage: %s", error)
-        finally:
-            writer.close()
-            if self._writer is writer:
-                self._writer = None
-            for waiting in self._waiting.values():
-                if not waiting.done():
-                    waiting.set_exception(ConnectionResetError(104, "connection lost"))
+            said = _said.decode(payload)
+        except msgspec.MsgspecError:
+            connection.abort()
+            return
+        future = self._waiting.get(said.number)
+        if future is not None and not future.done():
+            future.set_result(said.answer)
+
+    def _lost(self, connection: FrameProtocol) -> None:
+        if connection is not self._connection:
+            return
+        self._connection = None
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(_Unavailable("filter gone"))
 
     async def close(self) -> None:
-        """Ends the connection."""
-        if self._reading is not None:
-            self._reading.cancel()
+        """Ends the connection; messages that still wait are answered "filter gone"."""
+        if self._connection is not None:
+            self._connection.close()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._reading
-        if self._writer is not None:
-            self._writer.close()
-            self._writer = None
+                await asyncio.sleep(0)
+
+
+class _Unavailable(Exception):
+    """No filter; `str()` is the word for the verdict."""

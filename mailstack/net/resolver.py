@@ -111,6 +111,10 @@ class Resolver:
             return TEMPERROR
         return answer
 
+    def keep_s(self, answer: Answer) -> float:
+        """Seconds an answer may be kept elsewhere."""
+        return self._cache.keep_s(answer)
+
     async def lookup(self, name: str, kind: str, *, budget: Budget | None = None) -> Answer:
         """Asks for `name` (A-labels) and `kind` such as "TXT".
 

@@ -31,11 +31,13 @@ class Author:
         domains: of the addresses, A-labels, without repeats.
         count: From fields in the message.
         problem: why there is no single author; "" when there is.
+        address: of the only author, lower case; "" otherwise.
     """
 
     domains: tuple[str, ...]
     count: int
     problem: str = ""
+    address: str = ""
 
 
 class _TemporaryError(Exception):
@@ -90,7 +92,7 @@ def find_author(header: Header) -> Author:
         return Author((), 1, "there are too many authors")
     if any(domain.startswith("[") for domain in domains):
         return Author((), 1, "the author has an address literal")
-    return Author(domains, 1)
+    return Author(domains, 1, address=addresses[0].key if len(addresses) == 1 else "")
 
 
 def check(author: Author, spf: SpfResult, dkim: Sequence[DkimResult], lookup: Lookup) -> DmarcResult:

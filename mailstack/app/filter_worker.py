@@ -1,0 +1,278 @@
+"""A filter worker: reads untrusted mail in a process that may die of it.
+
+`python -m mailstack.app.filter_worker` is the nursery: it loads everything once and
+forks a worker for each socket it is sent, so that replacing a worker costs milliseconds.
+A worker reads steps from its socket one at a time and never opens another one; its
+memory is limited by the kernel, its time by the parent, which kills it.  When the parent
+dies, workers and nursery read the end of their sockets and end.
+
+No network, no writing; the directory is opened read-only (architecture, section 1).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import logging
+import mmap
+import os
+import resource
+import signal
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mailstack.app import logs
+from mailstack.app.filter_steps import Done, Record, Setup, Step, to_answer
+from mailstack.directory import Directory
+from mailstack.filters.facts import AccountFacts, Tools
+from mailstack.filters.pipeline import Evaluation
+from mailstack.filters.rules import Rules
+from mailstack.filters.spam import model
+from mailstack.model.dns import Answer, Lookup, NeedLookup, Question
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.verdict import FilterRequest
+from mailstack.net.filter_wire import FrameReader, frame
+from mailstack.net.resolver import GivenUp
+
+#: Jobs that wait for DNS answers in one worker; the oldest is forgotten and sent again.
+MAX_IDLE_JOBS = 128
+#: Answers a worker remembers itself, to save the round trip; the parent's cache is the real one.
+MAX_REMEMBERED = 4_000
+REMEMBER_S = 60.0
+#: Messages between two looks at the memory.
+MEMORY_LOOK = 50
+MAX_OPEN_FILES = 64
+READ_OCTETS = 262_144
+
+_log = logging.getLogger(__name__)
+_encode = msgspec.msgpack.Encoder().encode
+_step = msgspec.msgpack.Decoder(Step)
+_request = msgspec.msgpack.Decoder(FilterRequest)
+
+
+def load_model(path: str) -> model.Model | None:
+    """The weights: from `path`, else those that come with mailstack; None when neither works (M20)."""
+    for source in (Path(path) if path else None, shipped_model()):
+        if source is None:
+            continue
+        try:
+            with source.open("rb") as file:
+                return model.load(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
+        except (OSError, ValueError, model.BadModel) as error:
+            _log.error("model %s: %s", source, error)
+    return None
+
+
+def shipped_model() -> Path:
+    """The prior that comes with mailstack."""
+    return Path(str(resources.files("mailstack.filters.spam") / "prior.bin"))
+
+
+class Worker:
+    """Runs steps.
+
+    Attributes:
+        finished: messages answered so far.
+    """
+
+    def __init__(self, setup: Setup, tools: Tools) -> None:
+        self._setup = setup
+        self._tools = tools
+        self._directory: Directory | None = None
+        self._jobs: dict[int, tuple[Evaluation, dict[Question, Answer]]] = {}
+        self._remembered: dict[Question, tuple[float, Answer]] = {}
+        self.finished = 0
+
+    def run(self, step: Step) -> Done | None:
+        """What came of a step; None when there is nothing to say."""
+        if step.drop:
+            self._jobs.pop(step.job, None)
+            return None
+        try:
+            return self._run(step)
+        except MemoryError:
+            self._jobs.clear()
+            return Done(step.job, problem="out of memory", retire=True)
+        except Exception as error:  # the one place of this process: a message never ends it
+            _log.exception("job %d", step.job)
+            self._jobs.pop(step.job, None)
+            return Done(step.job, problem=f"{type(error).__name__} in the filter", retire=self._is_tired())
+
+    def _run(self, step: Step) -> Done:
+        known = self._learn(step.known)
+        if step.request:
+            evaluation = self._begin(_request.decode(step.request))
+        elif step.job in self._jobs:
+            evaluation, before = self._jobs.pop(step.job)
+            known = before | known
+        else:
+            return Done(step.job, is_lost=True)
+        lookup = Lookup(_Known(known, self._remembered))
+        if step.last:
+            lookup = Lookup(GivenUp(known))
+        try:
+            answer = evaluation.step(lookup)
+        except NeedLookup:
+            self._jobs[step.job] = evaluation, known
+            while len(self._jobs) > MAX_IDLE_JOBS:
+                del self._jobs[next(iter(self._jobs))]
+            return Done(step.job, wanted=tuple((q.name, q.kind) for q in lookup.wanted))
+        self.finished += 1
+        return Done(step.job, _encode(answer), retire=self._is_tired())
+
+    def _begin(self, request: FilterRequest) -> Evaluation:
+        facts = {r.account_id: self._facts(r.account_id) for r in request.recipients}
+        return Evaluation(request, read_message(request), facts, self._tools)
+
+    def _facts(self, account_id: int) -> AccountFacts:
+        """What the directory says; the defaults when it cannot be read, so that mail flows."""
+        if not self._setup.directory:
+            return AccountFacts()
+        try:
+            if self._directory is None:
+                self._directory = Directory(Path(self._setup.directory), read_only=True)
+            account = self._directory.account_by_id(account_id)
+            script = self._directory.active_script(account_id)
+            listed = self._directory.sender_lists(account_id)
+        except TemporaryFailure as error:
+            _log.error("directory: %s", error.why)
+            return AccountFacts()
+        if account is None:
+            return AccountFacts()
+        source = script.source if script is not None else None
+        return AccountFacts(account.filters, account.plan, source, listed.blocked, listed.allowed)
+
+    def _learn(self, records: tuple[Record, ...]) -> dict[Question, Answer]:
+        known = {}
+        until = time.monotonic()
+        for record in records:
+            question, answer = to_answer(record)
+            known[question] = answer
+            if answer.status != "temperror":
+                self._remembered[question] = (until + min(record.keep_s, REMEMBER_S), answer)
+        while len(self._remembered) > MAX_REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
+        return known
+
+    def _is_tired(self) -> bool:
+        options = self._tools.options
+        if self.finished >= options.worker_messages:
+            return True
+        return self.finished % MEMORY_LOOK == 0 and resident_octets() > options.worker_resident_octets
+
+
+class _Known(Mapping[Question, Answer]):
+    """This job's answers, and fresh ones of earlier jobs."""
+
+    def __init__(self, own: dict[Question, Answer], shared: dict[Question, tuple[float, Answer]]) -> None:
+        self._own = own
+        self._shared = shared
+        self._now = time.monotonic()
+
+    def __getitem__(self, question: Question) -> Answer:
+        answer = self._own.get(question)
+        if answer is None:
+            until, answer = self._shared[question]
+            if until <= self._now:
+                raise KeyError(question)
+            # From now on the job sticks to it, also when it gets stale meanwhile.
+            self._own[question] = answer
+        return answer
+
+    def __iter__(self) -> Any:
+        return iter(self._own)
+
+    def __len__(self) -> int:
+        return len(self._own)
+
+
+def resident_octets() -> int:
+    """Memory this process holds now."""
+    pages = Path("/proc/self/statm").read_text("ascii").split()[1]
+    return int(pages) * resource.getpagesize()
+
+
+def read_message(request: FilterRequest) -> bytes:
+    """The message: from memory, else its file, mapped."""
+    if request.message is not None:
+        return request.message
+    with Path(request.path).open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return b""
+        # A map behaves like the bytes it stands for: it is sliced and searched, never changed.
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)  # type: ignore[return-value]
+
+
+def make_tools(setup: Setup) -> Tools:
+    """Loads the model and compiles nothing yet."""
+    return Tools(
+        setup.options,
+        setup.authserv_id.lower(),
+        load_model(setup.model),
+        Rules(cpu_clock=time.process_time, hostname=setup.authserv_id),
+    )
+
+
+def _serve(channel: socket.socket, worker: Worker) -> None:
+    """Steps in, results out, until the parent is gone."""
+    reader = FrameReader()
+    while data := channel.recv(READ_OCTETS):
+        for payload in reader.feed(data):
+            done = worker.run(_step.decode(payload))
+            if done is not None:
+                channel.sendall(frame(_encode(done)))
+
+
+def _limit(setup: Setup) -> None:
+    octets = setup.options.worker_memory_octets
+    resource.setrlimit(resource.RLIMIT_AS, (octets, octets))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (MAX_OPEN_FILES, MAX_OPEN_FILES))
+
+
+def _nursery(control: socket.socket, setup: Setup, tools: Tools) -> None:
+    """Forks a worker for every socket that comes in; answers with its process id."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the dead
+    gc.collect()
+    gc.freeze()  # what is loaded by now stays shared between the workers
+    while True:
+        try:
+            _, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        except ConnectionResetError:
+            return
+        if not descriptors:
+            return
+        pid = os.fork()
+        if pid == 0:
+            control.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            with socket.socket(fileno=descriptors[0]) as channel:
+                _limit(setup)
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    _serve(channel, Worker(setup, tools))
+            os._exit(0)
+        os.close(descriptors[0])
+        control.sendall(pid.to_bytes(8, "big"))
+
+
+def main() -> None:
+    """The nursery; its standard input is a socket to the parent."""
+    for signal_ in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signal_, signal.SIG_IGN)  # the parent ends us by closing the socket
+    logs.set_up("filter")
+    with socket.socket(fileno=os.dup(0)) as control:
+        length = int.from_bytes(control.recv(4, socket.MSG_WAITALL), "big")
+        setup = msgspec.msgpack.decode(control.recv(length, socket.MSG_WAITALL), type=Setup)
+        _nursery(control, setup, make_tools(setup))
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

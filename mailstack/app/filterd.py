@@ -1,0 +1,312 @@
+"""The filter daemon's parent: messages in, DNS answers to the workers, verdicts out.
+
+It reads nothing of a message.  A job goes to a worker, comes back with questions or with
+the answer, and every job has a deadline: whatever happens, smtp hears in time, if only
+"unfiltered" (promise P13).
+
+    smtp ── filter.sock ──► parent ── socket pair ──► worker (pure pipeline)
+                              │ ▲                        │
+                              ▼ └── wanted questions ◄───┘
+                           resolver
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from mailstack.app.filter_pool import Pool, WorkerProcess
+from mailstack.app.filter_steps import Done, Record, Setup, Step, to_record
+from mailstack.model.dns import Question
+from mailstack.model.verdict import FilterAnswer, MessageVerdict
+from mailstack.net.filter_wire import Ask, FrameProtocol, Said
+from mailstack.net.resolver import MAX_RUNS, Budget, Resolver, lookup_all
+
+if TYPE_CHECKING:
+    from mailstack.app.daemon import Context
+
+#: Messages held in memory for all jobs together, in octets.
+MAX_HELD_OCTETS = 134_217_728
+#: Mail is taken after this many seconds even if no worker has started.
+START_S = 10.0
+#: A worker busy for longer with one step no longer keeps the jobs it has begun waiting.
+STUCK_S = 0.25
+
+_log = logging.getLogger(__name__)
+_encode = msgspec.msgpack.Encoder().encode
+_ask = msgspec.msgpack.Decoder(Ask)
+
+
+@dataclass(eq=False, slots=True)
+class Job:
+    """One message.
+
+    Attributes:
+        client, number: whom to answer.
+        records: every DNS answer it has asked for.
+        fresh: those its worker has not been told yet.
+        worker: who holds its state; None: nobody.
+        rounds: how often it came back with questions.
+    """
+
+    id: int
+    client: FrameProtocol
+    number: int
+    request: bytes
+    budget: Budget
+    records: list[Record] = field(default_factory=list)
+    fresh: list[Record] = field(default_factory=list)
+    worker: WorkerProcess | None = None
+    rounds: int = 0
+    deadline: asyncio.TimerHandle | None = None
+    asking: asyncio.Task[None] | None = None
+
+
+class FilterServer:
+    """Takes messages from smtp and spreads them over the workers."""
+
+    def __init__(
+        self, setup: Setup, resolver: Resolver, *, report: Callable[[list[int]], None] = lambda pids: None
+    ) -> None:
+        """`report`: is told the process ids whenever they change."""
+        self._setup = setup
+        self._report = report
+        self._resolver = resolver
+        self._jobs: dict[int, Job] = {}
+        self._ready: deque[Job] = deque()
+        self._held = 0
+        self._last_id = 0
+        self._clients: set[FrameProtocol] = set()
+        self._nudge: asyncio.TimerHandle | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self.pool = Pool(setup, done=self._done, lost=self._lost, changed=self._changed)
+
+    def _changed(self) -> None:
+        self._report(self.pool.pids)
+        self._spread()
+
+    # -- smtp's side -----------------------------------------------------------------
+
+    def connection(self) -> FrameProtocol:
+        """A protocol for one connection of smtp's."""
+        client = FrameProtocol(self._asked, self._client_gone)
+        self._clients.add(client)
+        return client
+
+    def _client_gone(self, client: FrameProtocol) -> None:
+        self._clients.discard(client)
+        for job in [job for job in self._jobs.values() if job.client is client]:
+            self._forget(job)
+
+    def _asked(self, client: FrameProtocol, payload: bytes) -> None:
+        try:
+            ask = _ask.decode(payload)
+        except msgspec.MsgspecError:
+            client.abort()
+            return
+        request = bytes(ask.request)
+        if len(self._jobs) >= self._setup.options.jobs or self._held + len(request) > MAX_HELD_OCTETS:
+            client.send(_encode(Said(ask.number, _unfiltered("filter busy"))))
+            return
+        loop = asyncio.get_running_loop()
+        self._last_id += 1
+        job = Job(self._last_id, client, ask.number, request, self._resolver.new_budget())
+        wait_s = max(0.0, min(ask.budget_s, self._setup.options.budget_s))
+        job.budget.deadline = min(job.budget.deadline, loop.time() + wait_s)
+        job.deadline = loop.call_later(wait_s, self._late, job)
+        self._jobs[job.id] = job
+        self._held += len(request)
+        self._idle.clear()
+        self._ready.append(job)
+        self._spread()
+
+    def _late(self, job: Job) -> None:
+        _log.warning("a message is answered unfiltered: no verdict in time")
+        self._answer(job, _unfiltered("timeout"))
+
+    def _answer(self, job: Job, answer: msgspec.Raw) -> None:
+        if job.id in self._jobs:
+            job.client.send(_encode(Said(job.number, answer)))
+            self._forget(job)
+
+    def _forget(self, job: Job) -> None:
+        """The job is over, however it ended."""
+        if self._jobs.pop(job.id, None) is None:
+            return
+        self._held -= len(job.request)
+        if job.deadline is not None:
+            job.deadline.cancel()
+        if job.asking is not None:
+            job.asking.cancel()
+        if job.worker is not None and job.worker.job != job.id:
+            self.pool.tell(job.worker, Step(job.id, drop=True))
+        if not self._jobs:
+            self._idle.set()
+
+    async def drained(self) -> None:
+        """Waits until every message is answered."""
+        await self._idle.wait()
+
+    # -- the workers' side -----------------------------------------------------------
+
+    def _spread(self) -> None:
+        """Gives steps to workers that have none."""
+        if not self._ready:
+            return
+        for worker in self.pool.workers:
+            if worker.job or worker.is_retired:
+                continue
+            job = self._next_for(worker)
+            if job is not None:
+                self._give(worker, job)
+        if self._ready and self._nudge is None:
+            self._nudge = asyncio.get_running_loop().call_later(STUCK_S, self._nudged)
+
+    def _nudged(self) -> None:
+        self._nudge = None
+        self._spread()
+
+    def _next_for(self, worker: WorkerProcess) -> Job | None:
+        now = asyncio.get_running_loop().time()
+        for position, job in enumerate(self._ready):
+            if job.id not in self._jobs:
+                continue
+            other = job.worker
+            is_stuck = other is not None and (
+                other.is_retired or (other.job != 0 and now - other.since > STUCK_S)
+            )
+            if other is None or other is worker or is_stuck:
+                self._ready.rotate(-position)
+                self._ready.popleft()
+                self._ready.rotate(position)
+                return job
+        if all(job.id not in self._jobs for job in self._ready):
+            self._ready.clear()
+        return None
+
+    def _give(self, worker: WorkerProcess, job: Job) -> None:
+        last = job.rounds >= MAX_RUNS
+        if job.worker is worker:
+            step = Step(job.id, b"", tuple(job.fresh), last)
+        else:
+            job.worker = worker
+            step = Step(job.id, job.request, tuple(job.records), last)
+        job.fresh = []
+        self.pool.run(worker, step)
+
+    def _done(self, worker: WorkerProcess, done: Done) -> None:
+        job = self._jobs.get(done.job)
+        if job is None:  # too late: it was answered meanwhile
+            if done.wanted:
+                self.pool.tell(worker, Step(done.job, drop=True))
+        elif done.is_lost:
+            job.worker = None
+            self._ready.appendleft(job)
+        elif done.answer:
+            self._answer(job, msgspec.Raw(done.answer))
+        elif done.wanted:
+            job.rounds += 1
+            questions = [Question(name, kind) for name, kind in done.wanted]
+            if not self._answer_at_once(job, questions):
+                job.asking = asyncio.get_running_loop().create_task(self._look_up(job, questions))
+        else:
+            self._answer(job, _unfiltered(done.problem or "filter error"))
+        if done.retire and not worker.is_retired:
+            self.pool.retire(worker)
+        self._spread()
+
+    def _lost(self, worker: WorkerProcess, why: str) -> None:
+        """A worker is gone: its step's message is unfiltered, the others start again elsewhere."""
+        for job in list(self._jobs.values()):
+            if job.worker is not worker:
+                continue
+            job.worker = None
+            if worker.job == job.id:
+                self._answer(job, _unfiltered(why))
+
+    # -- DNS -------------------------------------------------------------------------
+
+    def _answer_at_once(self, job: Job, questions: list[Question]) -> bool:
+        """Everything is in the cache: no task, no waiting."""
+        found = []
+        for question in questions:
+            answer = self._resolver.known(question)
+            if answer is None:
+                return False
+            found.append(to_record(question, answer, self._resolver.keep_s(answer)))
+        self._go_on(job, found)
+        return True
+
+    async def _look_up(self, job: Job, questions: list[Question]) -> None:
+        answers = await lookup_all(self._resolver, questions, budget=job.budget)
+        job.asking = None
+        self._go_on(job, [to_record(q, a, self._resolver.keep_s(a)) for q, a in answers.items()])
+        self._spread()
+
+    def _go_on(self, job: Job, found: list[Record]) -> None:
+        job.records.extend(found)
+        job.fresh.extend(found)
+        if job.id in self._jobs:
+            self._ready.append(job)
+
+    async def stop(self) -> None:
+        """Ends workers and connections."""
+        for job in list(self._jobs.values()):
+            self._answer(job, _unfiltered("filter stopped"))
+        for client in list(self._clients):
+            client.close()
+        await self.pool.stop()
+
+
+def _unfiltered(why: str) -> msgspec.Raw:
+    return msgspec.Raw(_encode(FilterAnswer(MessageVerdict(unfiltered=why))))
+
+
+def make_setup(context: Context) -> Setup:
+    """What the workers must know, from the configuration."""
+    options = context.config.filter
+    return Setup(
+        options,
+        options.authserv_id or context.config.hostname,
+        str(context.paths.directory_db),
+        options.model_file,
+    )
+
+
+async def serve(context: Context) -> None:
+    """Runs until `context.stop`: then the messages at hand are answered first."""
+    resolver = Resolver(context.config.dns)
+    await resolver.start()
+    server = FilterServer(make_setup(context), resolver, report=context.report_children)
+    loop = asyncio.get_running_loop()
+    listeners = []
+    try:
+        await _start(server.pool)
+        for sock in context.sockets["filter"]:
+            listeners.append(await loop.create_unix_server(server.connection, sock=sock))
+        context.ready()
+        await context.stop.wait()
+        for listener in listeners:
+            listener.close()
+        await server.drained()
+    finally:
+        for listener in listeners:
+            listener.close()
+        await server.stop()
+        await resolver.close()
+
+
+async def _start(pool: Pool) -> None:
+    """Waits for the workers, but not for ever: without them mail is still answered, unfiltered."""
+    try:
+        async with asyncio.timeout(START_S):
+            await pool.start()
+    except TimeoutError:
+        _log.error("there are no filter workers yet: mail is accepted unfiltered until they come")

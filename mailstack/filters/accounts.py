@@ -1,0 +1,119 @@
+"""One account's copy: its lists, the class folder, then the account's own script.
+
+Source: product page, sections 2.5 and 2.8: spam is filed and nothing else runs; the
+class only says where the implicit keep goes; an explicit keep means INBOX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from mailstack.filters import explain, lists
+from mailstack.filters.classes.bulk import Classified
+from mailstack.filters.facts import AccountFacts
+from mailstack.filters.rules import Rules
+from mailstack.model.verdict import (
+    AccountAction,
+    AccountVerdict,
+    Class,
+    FileInto,
+    FilterRecipient,
+    FilterRequest,
+    Keep,
+    MessageVerdict,
+    Reason,
+)
+
+
+class Judge:
+    """Decides about one account's copy."""
+
+    def __init__(
+        self,
+        request: FilterRequest,
+        recipient: FilterRecipient,
+        facts: AccountFacts,
+        verdict: MessageVerdict,
+        classified: Classified,
+        *,
+        author: str,
+    ) -> None:
+        """`author`: the only From address, lower case; "" when there is none that can be read."""
+        self._request = request
+        self._recipient = recipient
+        self._facts = facts
+        self._verdict = verdict
+        self._classified = classified
+        self._author = author
+        self._reasons: list[Reason] = []
+        self._is_allowed = False
+        self._is_blocked = False
+
+    def decide(self, rules: Rules, message: Callable[[], bytes]) -> AccountVerdict:
+        """The account's verdict.
+
+        Args:
+            message: gives what a script sees.
+        """
+        if self._is_junk():
+            folder = self._facts.filters.spam_folder
+            self._reasons.append(Reason(explain.JUNK, 0.0, f"filed into {folder}"))
+            # No user rule, redirect or vacation runs on spam.
+            return self._answer(self._class(), (FileInto(folder, create=True),))
+        klass = self._class()
+        home = self._home(klass)
+        if self._facts.script is None:
+            return self._answer(klass, (home,))
+        result = rules.run(self._facts.script, message, self._request, self._recipient, plan=self._facts.plan)
+        actions = (*result.actions, home) if result.implicit_keep else result.actions
+        return self._answer(klass, actions, result.error)
+
+    def _is_junk(self) -> bool:
+        """Lists first, then what the filter says, if the owner wants it to act."""
+        facts, verdict = self._facts, self._verdict
+        if not self._request.login:
+            listed, pattern = lists.judge(
+                self._author, self._request.sender.lower(), facts.blocked, facts.allowed
+            )
+            if listed == "blocked":
+                self._reasons.append(Reason("blocked", 0.0, f"{pattern} is on the blocked list"))
+                self._is_blocked = True
+                return True
+            if listed == "allowed":
+                self._is_allowed = self._may_allow(pattern)
+        junk = verdict.klass == "spam" or verdict.action in ("junk", "reject")
+        if junk and self._is_allowed:
+            return False
+        return junk and facts.filters.spam
+
+    def _may_allow(self, pattern: str) -> bool:
+        domain = self._author.rpartition("@")[2]
+        if lists.is_author_authenticated(domain, self._verdict.authentication):
+            self._reasons.append(Reason("allowed", 0.0, f"{pattern} is on the allowed list"))
+            return True
+        why = f"not applied: {pattern} is on the allowed list, but the sender is not authenticated"
+        self._reasons.append(Reason("allowed_not_applied", 0.0, why))
+        return False
+
+    def _class(self) -> Class:
+        klass = self._classified.klass
+        if self._is_blocked:
+            return "spam"
+        if self._is_allowed and klass != "ham":
+            return "ham"
+        return klass
+
+    def _home(self, klass: Class) -> Keep:
+        """Where the implicit keep goes."""
+        filters = self._facts.filters
+        folder = "INBOX"
+        if filters.ads and klass == "promotions":
+            folder = filters.promotions_folder
+        elif filters.ads and klass == "social":
+            folder = filters.social_folder
+        return Keep(folder, implicit=True)
+
+    def _answer(self, klass: Class, actions: tuple[AccountAction, ...], error: str = "") -> AccountVerdict:
+        return AccountVerdict(
+            self._recipient.number, klass, self._verdict.score, actions, tuple(self._reasons), error
+        )

@@ -1,0 +1,46 @@
+"""What the pipeline is told about accounts, and what it works with: passed in, never looked up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from mailstack.filters.options import FilterOptions
+from mailstack.filters.rules import Rules
+from mailstack.filters.spam.model import Model
+from mailstack.model.directory import FilterSettings, Plan
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """One local account, as far as filtering goes.
+
+    Attributes:
+        script: source of the active Sieve script; None without.
+        blocked, allowed: address keys and domains.
+    """
+
+    filters: FilterSettings = field(default_factory=FilterSettings)
+    plan: Plan = "normal"
+    script: bytes | None = None
+    blocked: frozenset[str] = frozenset()
+    allowed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What one worker keeps from message to message.
+
+    Attributes:
+        model: None when no weights could be loaded: then only rules score (M20).
+        authserv_id: our name in Authentication-Results, lower case.
+    """
+
+    options: FilterOptions
+    authserv_id: str
+    model: Model | None
+    rules: Rules
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names under which only we may write Authentication-Results."""
+        return frozenset({self.authserv_id})

@@ -1,0 +1,198 @@
+"""One message through everything: who sent it, do we want it, where does each copy go.
+
+A pure, re-runnable evaluation: `step(lookup)` either gives the answer or raises
+NeedLookup after recording what it has to know; what is done stays done for the next run.
+
+    authenticate   SPF, DKIM, DMARC, ARC
+    classify       spam; of the rest promotions and social
+    dispose        the DMARC policy, and what SMTP shall do
+    accounts       lists, then the account's own script (filters/accounts.py)
+
+Order of filing: product page, section 2.8.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from mailstack.filters import accounts, disposition, explain
+from mailstack.filters.authentication import arc, dmarc, results, spf
+from mailstack.filters.authentication.dkim import Verifier
+from mailstack.filters.classes.bulk import Classified, classify
+from mailstack.filters.document import Document, read
+from mailstack.filters.facts import AccountFacts, Tools
+from mailstack.filters.fields import Header
+from mailstack.filters.spam.score import Score, score
+from mailstack.model.dns import Lookup, NeedLookup
+from mailstack.model.verdict import (
+    AccountVerdict,
+    Authentication,
+    DkimResult,
+    FilterAnswer,
+    FilterRequest,
+    MessageVerdict,
+    Reason,
+    SpfResult,
+)
+
+#: Messages up to here are shown to scripts with our own header fields on top.
+MAX_SCRIPT_VIEW_OCTETS = 1_048_576
+
+
+class Evaluation:
+    """The evaluation of one message.
+
+    Attributes:
+        steps: how often it was run, for the log.
+    """
+
+    def __init__(
+        self, request: FilterRequest, message: bytes, facts: Mapping[int, AccountFacts], tools: Tools
+    ) -> None:
+        """`facts`: by account id; an account without facts is treated with the defaults."""
+        self._request = request
+        self._message = message
+        self._facts = facts
+        self._tools = tools
+        self._header = Header(message)
+        self._author = dmarc.find_author(self._header)
+        self._verifier = Verifier(message, self._header, now=request.received_at)
+        self._spf: SpfResult | None = None
+        self._dkim: tuple[DkimResult, ...] | None = None
+        self.steps = 0
+
+    def step(self, lookup: Lookup) -> FilterAnswer:
+        """The answer.
+
+        Raises:
+            NeedLookup: questions are recorded in `lookup`; run again with the answers.
+        """
+        self.steps += 1
+        cuts = results.find_cuts(self._header, self._tools.names)
+        if self._request.login:
+            return self._submission(cuts)
+        found = self._authenticate(lookup)
+        document = read(self._message, self._header)
+        spam = score(document, found, self._author, self._tools.model)
+        verdict, classified = self._judge(document, found, spam)
+        value = results.build(
+            self._tools.authserv_id,
+            verdict.authentication,
+            sender=self._request.sender,
+            helo=self._request.helo,
+        )
+        return FilterAnswer(verdict, self._accounts(verdict, classified, cuts, value), cuts, value)
+
+    def _submission(self, cuts: tuple[tuple[int, int], ...]) -> FilterAnswer:
+        """Mail of our own users: only the recipients' own rules."""
+        value = results.build_submission(self._tools.authserv_id, self._request.login)
+        verdict = MessageVerdict(reasons=(Reason("authenticated", 0.0, "sent by a user of ours"),))
+        return FilterAnswer(verdict, self._accounts(verdict, Classified("ham"), cuts, value), cuts, value)
+
+    # -- who sent it -----------------------------------------------------------------
+
+    def _authenticate(self, lookup: Lookup) -> Authentication:
+        waiting = False
+        for domain in self._author.domains:
+            for name in dmarc.tree(domain):
+                lookup.prefetch(f"_dmarc.{name}", "TXT")
+        request = self._request
+        if self._spf is None:
+            try:
+                self._spf = spf.check(
+                    request.ip, request.sender, request.helo, now=request.received_at, lookup=lookup
+                )
+            except NeedLookup:
+                waiting = True
+        if self._dkim is None:
+            try:
+                self._dkim = self._verifier.verify(lookup)
+            except NeedLookup:
+                waiting = True
+        if waiting or self._spf is None or self._dkim is None:
+            raise NeedLookup
+        policy = dmarc.check(self._author, self._spf, self._dkim, lookup)
+        helo_spf = self._spf if not request.sender else SpfResult()
+        return Authentication(self._spf, helo_spf, self._dkim, policy, arc.check(self._header))
+
+    # -- do we want it ---------------------------------------------------------------
+
+    def _judge(
+        self, document: Document, found: Authentication, spam: Score
+    ) -> tuple[MessageVerdict, Classified]:
+        is_spam = spam.probability >= self._tools.options.spam_score
+        classified = Classified("spam") if is_spam else classify(document, found)
+        decided = self._dispose(found, is_spam=is_spam)
+        policy = msgspec.structs.replace(found.dmarc, disposition=decided.applied)
+        found = msgspec.structs.replace(found, dmarc=policy)
+        reasons = [*spam.reasons, *classified.reasons]
+        if decided.action != "accept":
+            reasons.append(Reason("dmarc_policy", 0.0, decided.why))
+        verdict = MessageVerdict(
+            classified.klass, spam.probability, "junk" if is_spam else "accept", tuple(reasons), found
+        )
+        if decided.action == "reject":
+            return refuse(verdict, decided.reply), classified
+        if self._author.count > 1:
+            # T20: several From fields show different authors to different readers.
+            return refuse(verdict, "The message has more than one From field"), classified
+        if decided.action == "junk":
+            verdict = msgspec.structs.replace(verdict, action="junk")
+        return verdict, classified
+
+    def _dispose(self, found: Authentication, *, is_spam: bool) -> disposition.Disposition:
+        results_ = [found.spf.result, *(d.result for d in found.dkim)]
+        return disposition.decide(
+            found.dmarc,
+            mode=self._tools.options.dmarc_on_reject,
+            is_spam=is_spam,
+            is_definite=bool(self._request.ip) and "temperror" not in results_,
+            detour=disposition.find_detour(
+                self._header, self._author, found.spf, found.dkim, found.arc, self._request.sender
+            ),
+        )
+
+    # -- where does each copy go -----------------------------------------------------
+
+    def _accounts(
+        self,
+        verdict: MessageVerdict,
+        classified: Classified,
+        cuts: tuple[tuple[int, int], ...],
+        results_header: str,
+    ) -> tuple[AccountVerdict, ...]:
+        request = self._request
+
+        def view() -> bytes:
+            return self._script_view(verdict, cuts, results_header)
+
+        out = []
+        for recipient in request.recipients:
+            facts = self._facts.get(recipient.account_id, AccountFacts())
+            judge = accounts.Judge(
+                request, recipient, facts, verdict, classified, author=self._author.address
+            )
+            out.append(judge.decide(self._tools.rules, view))
+        return tuple(out)
+
+    def _script_view(
+        self, verdict: MessageVerdict, cuts: tuple[tuple[int, int], ...], results_header: str
+    ) -> bytes:
+        """The message as it will be stored, as far as a script may ask about it."""
+        if len(self._message) > MAX_SCRIPT_VIEW_OCTETS:
+            return bytes(self._message)
+        pieces = [f"Authentication-Results: {results_header}\r\n".encode(), explain.headers(verdict)]
+        at = 0
+        for start, end in cuts:
+            pieces.append(self._message[at:start])
+            at = end
+        return b"".join([*pieces, self._message[at:]])
+
+
+def refuse(verdict: MessageVerdict, words: str) -> MessageVerdict:
+    """The verdict as a refusal: 550 5.7.1."""
+    return msgspec.structs.replace(
+        verdict, action="reject", reply_code=550, reply_status="7.1", reply_text=words[:400]
+    )
