@@ -48,7 +48,8 @@ from mailstack.smtp.events import (
     Say,
 )
 from mailstack.smtp.options import SmtpOptions, cap
-from mailstack.smtp.session import Session, Setting
+from mailstack.smtp.session import Session
+from mailstack.smtp.setting import Setting
 from mailstack.state.maillog import MailLog
 
 _log = logging.getLogger(__name__)
@@ -431,6 +432,8 @@ class SmtpConnection(SmtpWire):
         try:
             interrupted = await self._read_message(message)
             if interrupted is not None:
+                if interrupted is _GONE:
+                    shared.maillog.write("lost", accept_id, peer=self._peer.ip, at="data")
                 return interrupted
             judged = message.judge_held() or await message.judge()
             if isinstance(judged, Reply):

@@ -18,10 +18,8 @@ Imports: model, sasl.  No I/O.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import dataclass, replace
 from typing import Final, TypeAlias
 
 from mailstack.model.directory import Account
@@ -29,7 +27,7 @@ from mailstack.model.envelope import Client, Envelope, Recipient
 from mailstack.model.errors import PeerError
 from mailstack.model.reply import Reply
 from mailstack.sasl import exchange as sasl
-from mailstack.smtp import command, replies
+from mailstack.smtp import command, replies, strangers
 from mailstack.smtp.events import (
     AskLogin,
     AskRecipient,
@@ -42,46 +40,17 @@ from mailstack.smtp.events import (
     Say,
 )
 from mailstack.smtp.extensions import Offer, ehlo
-from mailstack.smtp.options import SmtpOptions, cap
+from mailstack.smtp.options import cap
 from mailstack.smtp.policy import limits
 from mailstack.smtp.policy.errors import NONE, Counters, Penalty
+from mailstack.smtp.setting import Setting
 
 #: RFC 5321 section 4.5.3.1.2.
 MAX_HELO: Final = 255
-#: Clients of other protocols (T63, ALPACA): browsers, SSH, and what speaks in binary.
-_FOREIGN = re.compile(
-    rb"(?:GET|POST|PUT|HEAD|OPTIONS|CONNECT|TRACE|DELETE|PATCH|PRI|INVITE|DESCRIBE) "
-    rb"|SSH-|[A-Za-z-]+: ",
-    re.IGNORECASE,
-)
 _AUTH_WORD: Final = b"AUTH "
 
 _RCPT_OK: Final = Say(replies.RECIPIENT_OK)
 _MAIL_OK: Final = Say(replies.SENDER_OK)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What a session starts with.
-
-    Attributes:
-        hostname: ours.
-        starttls: TLS can be had on this connection.
-        is_submission: people and devices send here; else other servers.
-        offers: what EHLO says before a login, by whether TLS is active; made when needed.
-    """
-
-    hostname: str
-    options: SmtpOptions
-    starttls: bool = False
-    is_submission: bool = False
-    offers: dict[bool, Say] = field(default_factory=dict)
-
-    @cached_property
-    def dialect(self) -> command.Dialect:
-        """What may be said in MAIL and RCPT."""
-        options = self.options
-        return command.Dialect(self.is_submission, options.smtputf8, options.dsn)
 
 
 @dataclass(slots=True)
@@ -144,12 +113,14 @@ class Session:
         except PeerError as error:
             if self.is_foreign(line):
                 return self.spoke_tls()
-            if not self.has_good_command and _FOREIGN.match(line):
+            if not self.has_good_command and strangers.is_foreign(line):
                 return self._foreign()
             return self._error(error.reply, "command", "syntax")
         handler = _HANDLERS.get(said.verb)
         if handler is None:
-            if _FOREIGN.match(line) or (not self.has_good_command and not said.verb.isalnum() and said.verb):
+            if strangers.is_foreign(line) or (
+                not self.has_good_command and not said.verb.isalnum() and said.verb
+            ):
                 return self._foreign()
             return self._error(replies.UNKNOWN_COMMAND, "command", "unknown")
         self.has_good_command = True
@@ -178,9 +149,9 @@ class Session:
 
     def is_foreign(self, held: bytes | bytearray) -> bool:
         """True when the first octets of a connection are TLS or SSL on a clear-text port."""
-        if self.has_good_command or self._exchange is not None or len(held) < 3:
+        if self.has_good_command or self._exchange is not None:
             return False
-        return held[:2] == b"\x16\x03" or (held[0] >= 0x80 and held[2] == 1)
+        return strangers.speaks_tls(held)
 
     def spoke_tls(self) -> Say:
         """See is_foreign."""
@@ -359,9 +330,10 @@ class Session:
             return _RCPT_OK
         most = limits.recipients(self.account, self._options)
         if len(transaction.recipients) >= most:
-            transaction.is_over_limit = self.account is not None
-            reply = limits.too_many_recipients(self.account, most)
-            return Say(reply, refusal=Refusal("rcpt", "too_many", str(rcpt.address)))
+            # One line in the log is enough, however many more are tried.
+            refusal = None if transaction.is_over_limit else Refusal("rcpt", "too_many", str(rcpt.address))
+            transaction.is_over_limit = True
+            return Say(limits.too_many_recipients(self.account, most), refusal=refusal)
         self._asked_rcpt = rcpt
         return AskRecipient(self.account, transaction.mail.reverse_path, rcpt.address)
 
@@ -392,7 +364,7 @@ class Session:
         if transaction is None:
             reply = replies.NEED_MAIL if self._has_hello else replies.SAY_HELLO
             return self._error(reply, "data", "order", is_last=True)
-        if transaction.is_over_limit:
+        if transaction.is_over_limit and self.account is not None:
             self._transaction = None
             return Say(replies.SENT_TO_NOBODY, is_last=True, refusal=Refusal("data", "too_many"))
         if not transaction.recipients:

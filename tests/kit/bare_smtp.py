@@ -11,7 +11,8 @@ from mailstack.smtp.data import DotReader
 from mailstack.smtp.events import AskLogin, AskRecipient, AskSender, BeginData, BeginTls, Event, Say
 from mailstack.smtp.options import SmtpOptions
 from mailstack.smtp.policy import headers
-from mailstack.smtp.session import Session, Setting
+from mailstack.smtp.session import Session
+from mailstack.smtp.setting import Setting
 from tests.kit.smtp_acceptor import FakeAcceptor
 
 

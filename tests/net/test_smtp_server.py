@@ -228,6 +228,7 @@ async def test_a_client_lost_in_the_middle_leaves_nothing(tmp_path: Path) -> Non
             await until(lambda: server.listener.connections == 0)
             assert spooled(server) == []
         assert server.acceptor.started == 0
+        assert [line.split(" peer")[0] for line in server.lines] == ["lost id=id1", "lost id=id2"]
 
 
 @pytest.mark.parametrize("name", ["mx", "submissions"])

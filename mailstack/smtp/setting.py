@@ -1,0 +1,34 @@
+"""What all sessions of one listener have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from mailstack.smtp.command import Dialect
+from mailstack.smtp.events import Say
+from mailstack.smtp.options import SmtpOptions
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a session starts with.
+
+    Attributes:
+        hostname: ours.
+        starttls: TLS can be had on this connection.
+        is_submission: people and devices send here; else other servers.
+        offers: what EHLO says before a login, by whether TLS is active; made when needed.
+    """
+
+    hostname: str
+    options: SmtpOptions
+    starttls: bool = False
+    is_submission: bool = False
+    offers: dict[bool, Say] = field(default_factory=dict)
+
+    @cached_property
+    def dialect(self) -> Dialect:
+        """What may be said in MAIL and RCPT."""
+        options = self.options
+        return Dialect(self.is_submission, options.smtputf8, options.dsn)
