@@ -215,7 +215,7 @@ def discover(core: Core) -> bool:
         changed_ns = _changed_ns(core)
         settled = time.time_ns() - changed_ns > SETTLED_NS  # the kernel's clock stamps files
         present = set(maildir.list_folders(core.maildir))
-    strange = {directory for directory in present - known if not _is_adoptable(directory)}
+    strange = {directory for directory in present - known if not is_adoptable(core, directory)}
     changed = present - strange != known
     if changed:
         changed = core.db.change("finding folders", lambda c: _discover(core, c), durable_commit=True)
@@ -240,7 +240,7 @@ def _discover(core: Core, connection: sqlite3.Connection) -> bool:
         gone = {object_id: folder_id for folder_id, directory, object_id in rows if directory not in present}
         changed = False
         for directory in sorted(present - known):
-            if not _is_adoptable(directory):
+            if not is_adoptable(core, directory):
                 continue
             moved = gone.pop(maildir.read_marker(core.maildir / directory), None)
             if moved is None:
@@ -257,17 +257,18 @@ def _discover(core: Core, connection: sqlite3.Connection) -> bool:
     return changed
 
 
-def _is_adoptable(directory: str) -> bool:
+def is_adoptable(core: Core, directory: str) -> bool:
+    """True when a directory below Maildir/ could be a folder: its name, and a cur/ in it."""
     try:
         maildir.folder_name(directory)
     except MailboxError:
         return False
-    return True
+    return maildir.is_directory(core.maildir / directory / "cur")
 
 
 def _adopt(core: Core, connection: sqlite3.Connection, directory: str) -> bool:
     """Takes a directory in as a folder; False when its name or the limit forbids it."""
-    if not _is_adoptable(directory):
+    if not is_adoptable(core, directory):
         return False
     name = maildir.folder_name(directory)
     if core.find(connection, name) is not None or _count(connection) >= core.options.max_folders:

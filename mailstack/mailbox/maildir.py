@@ -238,14 +238,13 @@ def read_marker(directory: Path) -> str:
 
 
 def list_folders(maildir: Path) -> list[str]:
-    """Directories that look like folders: ".x" with a cur/ in it; no symbolic links."""
-    found = []
+    """Directories whose name begins with a dot; no symbolic links."""
     with os.scandir(maildir) as entries:
-        for entry in entries:
-            hidden = entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
-            if hidden and is_directory(f"{entry.path}/cur"):
-                found.append(entry.name)
-    return sorted(found)
+        return sorted(
+            entry.name
+            for entry in entries
+            if entry.name.startswith(".") and entry.is_dir(follow_symlinks=False)
+        )
 
 
 def is_directory(path: str | Path) -> bool:

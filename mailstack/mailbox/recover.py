@@ -213,7 +213,8 @@ class _Check:
             except MailboxError as error:
                 self.note(f"Maildir/{directory} is no folder: {error.text}")
                 continue
-            self.note(f"folder {name} is not in the index", repaired=self._repair)
+            if folders.is_adoptable(core, directory):
+                self.note(f"folder {name} is not in the index", repaired=self._repair)
         for directory in sorted(known - present):
             self.note(f"the directory Maildir/{directory} of a folder is missing", repaired=self._repair)
         if self._repair:

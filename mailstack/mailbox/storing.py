@@ -183,8 +183,9 @@ class _Delivery:
                 os.rename(tmp, final)
             except FileNotFoundError:
                 if folder.dir and not maildir.is_directory(folder.path):
-                    self._core.seen_folders = 0
                     _unlink(tmp)
+                    self._core.seen_folders = 0
+                    folders.discover(self._core)
                     return False
                 maildir.make_folder(self._core.maildir / folder.dir)
                 os.rename(tmp, final)
