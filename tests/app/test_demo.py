@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -28,10 +27,6 @@ from tests.kit.clock import START
 from tests.kit.demo import OFFSETS, Demo, running_demo
 from tests.kit.ports import free_base
 from tests.kit.process import ROOT, alive, descendants, eventually, mailstack, started
-
-DAEMONS = ("smtpd", "filterd", "queued", "imapd", "sink")
-MISSING = [name for name in DAEMONS if importlib.util.find_spec(f"mailstack.app.{name}") is None]
-needs_daemons = pytest.mark.skipif(bool(MISSING), reason=f"not written yet: {', '.join(MISSING)}")
 
 
 def configured(tmp_path: Path, **options: object) -> object:
@@ -190,7 +185,6 @@ def check_accounts(directory: Directory, passwords: dict[str, str]) -> None:
 # -- with daemons -----------------------------------------------------------------------
 
 
-@needs_daemons
 def test_the_file_for_programs_says_all_there_is_to_know(demo: Demo) -> None:
     state = demo.state
     assert set(state) == {"host", "ports", "domain", "users", "ca_file", "config", "maildir_pattern", "pids"}
@@ -208,7 +202,6 @@ def _command(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
 
 
-@needs_daemons
 def test_ten_lines_say_what_to_try(demo: Demo) -> None:
     lines = [line for line in demo.process.output.splitlines() if not line.startswith("mailstack: ")]
     assert len(lines) == 10
@@ -216,7 +209,6 @@ def test_ten_lines_say_what_to_try(demo: Demo) -> None:
         assert f"{address} {password}" in lines[1]
 
 
-@needs_daemons
 @pytest.mark.debian("swaks", "curl")
 def test_what_the_lines_say_works(demo: Demo) -> None:
     lines = [line for line in demo.process.output.splitlines() if not line.startswith("mailstack: ")]
@@ -249,13 +241,11 @@ def run(command: str) -> str:
     return done.stdout + done.stderr
 
 
-@needs_daemons
 def test_nobody_else_can_read_what_the_demo_keeps(demo: Demo) -> None:
     for path in (demo.folder, demo.folder / "passwords.json", demo.folder / "demo.json", demo.config):
         assert not path.stat().st_mode & 0o077, path
 
 
-@needs_daemons
 @pytest.mark.parametrize("daemon", ["smtp", "filter", "queue", "imap"])
 @pytest.mark.parametrize("which", [0, -1], ids=["main process", "worker"])
 def test_a_killed_process_is_replaced_and_the_file_rewritten(demo: Demo, daemon: str, which: int) -> None:
@@ -266,7 +256,6 @@ def test_a_killed_process_is_replaced_and_the_file_rewritten(demo: Demo, daemon:
     assert all(alive(pid) for pid in demo.pids(daemon))
 
 
-@needs_daemons
 def test_a_second_start_keeps_accounts_passwords_mail_and_edits(tmp_path: Path) -> None:
     base = free_base(OFFSETS)
     with running_demo(tmp_path / "demo", port_base=base) as first:
@@ -292,7 +281,6 @@ def test_a_second_start_keeps_accounts_passwords_mail_and_edits(tmp_path: Path) 
         assert load_config(second.config).smtp.errors == 7
 
 
-@needs_daemons
 def test_nothing_is_left_when_the_demo_is_killed(tmp_path: Path) -> None:
     base = free_base(OFFSETS)
     with running_demo(tmp_path / "demo", port_base=base) as first:
@@ -303,7 +291,6 @@ def test_nothing_is_left_when_the_demo_is_killed(tmp_path: Path) -> None:
         assert second.users
 
 
-@needs_daemons
 def test_other_options_make_another_configuration_and_keep_the_old_one_aside(tmp_path: Path) -> None:
     with running_demo(tmp_path / "demo") as first:
         first.config.write_text(first.config.read_text() + "# mine\n")
@@ -313,7 +300,6 @@ def test_other_options_make_another_configuration_and_keep_the_old_one_aside(tmp
     assert (tmp_path / "demo" / "mailstack.toml.old").read_text().endswith("# mine\n")
 
 
-@needs_daemons
 def test_the_demo_runs_once_per_folder(demo: Demo) -> None:
     command = mailstack("demo", "--dir", demo.folder, "--port-base", str(free_base(OFFSETS)))
     with started(command) as second:
@@ -323,7 +309,6 @@ def test_the_demo_runs_once_per_folder(demo: Demo) -> None:
     assert json.loads((demo.folder / "demo.json").read_text())
 
 
-@needs_daemons
 def test_ports_that_are_taken_are_named(tmp_path: Path) -> None:
     base = free_base(OFFSETS)
     taken = socket.create_server(("127.0.0.1", base + 143))
