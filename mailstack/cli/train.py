@@ -18,6 +18,7 @@ import typer
 
 from mailstack.cli import context
 from mailstack.cli.context import fail, group, show, talk
+from mailstack.cli.message_file import to_wire
 from mailstack.disk.durable import store
 from mailstack.filters.document import read
 from mailstack.filters.fields import Header
@@ -27,7 +28,6 @@ app = group("train the classifier's shared prior, and measure it")
 
 #: Larger files are no mail to learn from.
 MAX_FILE_OCTETS = 4_194_304
-_LINE_END = re.compile(rb"\r?\n")
 _SPACE = re.compile(rb"\s+")
 
 Folders = Annotated[list[Path], typer.Option(help="folder of messages; may be given several times")]
@@ -142,13 +142,6 @@ def _files(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         fail(os.EX_NOINPUT, f"{folder} is not a folder")
     yield from (file for file in folder.rglob("*") if file.is_file())
-
-
-def to_wire(message: bytes) -> bytes:
-    """A message file as it would have come by SMTP: CRLF line ends, no mbox line in front."""
-    if message.startswith(b"From "):
-        message = message.partition(b"\n")[2]
-    return _LINE_END.sub(b"\r\n", message)
 
 
 class _progress:  # noqa: N801  # reads as a verb where it is used

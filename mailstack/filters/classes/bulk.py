@@ -34,14 +34,18 @@ class Classified:
 
 def classify(document: Document, found: Authentication) -> Classified:
     """Says whether wanted mail is a promotion or a social notification."""
+    is_to_many = is_bulk(document)
+    social = tuple(_social_points(document, found, is_to_many=is_to_many))
+    is_social = sum(r.weight for r in social) >= THRESHOLD
+    if not is_to_many and not is_social:
+        return Classified("ham")  # nine of ten messages
     why_not = exemption(document)
     if why_not:
-        return Classified("ham", (Reason("personal", 0.0, why_not),) if is_bulk(document) else ())
-    social = tuple(_social_points(document, found))
-    if sum(r.weight for r in social) >= THRESHOLD:
+        return Classified("ham", (Reason("personal", 0.0, why_not),))
+    if is_social:
         return Classified("social", social)
     points = tuple(_promotion_points(document))
-    if is_bulk(document) and sum(r.weight for r in points) >= THRESHOLD:
+    if sum(r.weight for r in points) >= THRESHOLD:
         return Classified("promotions", points)
     return Classified("ham")
 
@@ -118,7 +122,7 @@ def _promotion_points(document: Document) -> Iterator[Reason]:
         yield Reason("tracking", 0.7, "it counts its readers")
 
 
-def _social_points(document: Document, found: Authentication) -> Iterator[Reason]:
+def _social_points(document: Document, found: Authentication, *, is_to_many: bool) -> Iterator[Reason]:
     header, domain = document.header, document.author_domain
     if words.is_social_domain(domain) and found.dmarc.result != "fail" and found.spf.result != "fail":
         yield Reason("social_sender", 2.5, f"{domain} is a social network")
@@ -127,5 +131,5 @@ def _social_points(document: Document, found: Authentication) -> Iterator[Reason
     if words.SOCIAL_EVENT.find(prepare(document.subject)):
         yield Reason("social_subject", 1.5, "the subject is a notification")
         local = document.author_address.partition("@")[0]
-        if is_bulk(document) or words.NOTIFIERS.match(local):
+        if is_to_many or words.NOTIFIERS.match(local):
             yield Reason("notifier", 1.0, "a machine sent it")

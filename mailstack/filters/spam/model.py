@@ -11,6 +11,7 @@ without its 100 MB).
 
 from __future__ import annotations
 
+import heapq
 import math
 import struct
 import sys
@@ -91,11 +92,20 @@ class Model:
         """The calibrated logit; rules add their weights to it."""
         return self.slope * self.raw(found) + self.intercept
 
-    def contributions(self, tokens: Sequence[str]) -> list[tuple[str, float]]:
-        """Each token's share of the calibrated logit, largest first by size."""
-        scale = self.slope * STEP / norm(len(indexes(tokens)))
-        shares = [(token, scale * self.weights[index(token)]) for token in tokens]
-        return sorted(shares, key=lambda share: (-abs(share[1]), share[0]))
+    def judge(self, tokens: Iterable[str], top: int = 0) -> tuple[float, list[tuple[float, str]]]:
+        """The calibrated logit of a message with these tokens, and what weighs most in it.
+
+        Returns:
+            The logit, and up to `top` pairs of a token's share of it and the token,
+            largest first by size.
+        """
+        crc, weights = zlib.crc32, self.weights
+        found = {crc(token.encode("utf-8", "surrogatepass")) & _MASK: token for token in tokens}
+        shares = [(weights[n], token) for n, token in found.items()]
+        scale = STEP / norm(len(found))
+        logit = self.slope * (self.bias + scale * sum([share for share, _ in shares])) + self.intercept
+        largest = heapq.nlargest(top, shares, key=lambda share: abs(share[0]))
+        return logit, [(self.slope * scale * share, token) for share, token in largest]
 
 
 def load(data: bytes | memoryview) -> Model:

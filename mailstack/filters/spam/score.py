@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from mailstack.filters.authentication.dmarc import Author
 from mailstack.filters.document import Document, attachments
 from mailstack.filters.spam.features import tokens
-from mailstack.filters.spam.model import Model, indexes, probability, to_logit
+from mailstack.filters.spam.model import Model, probability, to_logit
 from mailstack.model.verdict import Authentication, Reason
 
 #: https://spamassassin.apache.org/gtube/ : any filter calls this spam, so filing can be tried out.
@@ -46,12 +46,11 @@ def _learned(document: Document, model: Model | None) -> Iterator[Reason]:
     if model is None:
         yield Reason("prior", NEUTRAL_LOGIT, "there is no trained model")
         return
-    known = tokens(document)
-    found = indexes(known)
     neutral = model.logit(())
+    logit, largest = model.judge(tokens(document), MAX_WORDS)
     yield Reason("prior", round(neutral, 4), "before anything is known")
-    top = [token for token, weight in model.contributions(known)[:MAX_WORDS] if abs(weight) >= 0.02]
-    yield Reason("words", round(model.logit(found) - neutral, 4), " ".join(top))
+    words = " ".join(token for weight, token in largest if abs(weight) >= 0.02)
+    yield Reason("words", round(logit - neutral, 4), words)
 
 
 def _rules(document: Document, found: Authentication, author: Author) -> Iterator[Reason]:

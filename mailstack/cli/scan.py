@@ -1,0 +1,151 @@
+"""`mailstack scan`: what the filter says about message files.
+
+Works without an instance; the same pipeline as the daemon's workers, in this process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mailstack.cli.context import Context, cell, fail, show
+from mailstack.cli.message_file import read_message
+from mailstack.model.address import Address, AddressError
+
+if TYPE_CHECKING:
+    from mailstack.model.verdict import FilterAnswer, FilterRequest
+    from mailstack.net import dns_table
+    from mailstack.net.resolver import DnsSource
+
+_RETURN_PATH = re.compile(rb"^return-path[ \t]*:[ \t]*<([^<>\s]*)>", re.IGNORECASE | re.MULTILINE)
+
+
+def command(
+    messages: Annotated[list[str], typer.Argument(metavar="MESSAGE", help="Message files; - for stdin.")],
+    ip: Annotated[str, typer.Option(help="Address of the client that sent it; without: SPF is none.")] = "",
+    helo: Annotated[str, typer.Option(help="What the client called itself.")] = "",
+    from_: Annotated[
+        str | None, typer.Option("--from", help="Envelope sender; default: the first Return-Path.")
+    ] = None,
+    to: Annotated[str, typer.Option(help="Envelope recipient.")] = "",
+    dns: Annotated[Path | None, typer.Option(help="Answers from this JSON table instead of DNS.")] = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask nobody.")] = False,
+) -> None:
+    """Shows the filter's verdict on message files; exits 0 whatever it is."""
+    if ip:
+        try:
+            ip = str(ipaddress.ip_address(ip))
+        except ValueError:
+            fail(os.EX_USAGE, f"--ip: {ip!r} is not an IP address")
+    context = Context.load(needs_instance=False)
+    read = [(name, read_message(name)) for name in messages]
+    table = _read_table(dns) if dns is not None else None
+    requests = [(name, _request(data, ip=ip, helo=helo, sender=from_, to=to)) for name, data in read]
+    answers = asyncio.run(_scan(context, [request for _, request in requests], table, offline=offline))
+    rows = [_row(name, answer) for (name, _), answer in zip(requests, answers, strict=True)]
+    show(rows[0] if len(rows) == 1 else rows, "\n\n".join(_text(row) for row in rows))
+
+
+def _request(message: bytes, *, ip: str, helo: str, sender: str | None, to: str) -> FilterRequest:
+    from mailstack.model.verdict import FilterRecipient, FilterRequest
+
+    if sender is None:
+        found = _RETURN_PATH.search(message[:524_288])
+        sender = found[1].decode("utf-8", "replace") if found else ""
+    sender = sender.strip().removeprefix("<").removesuffix(">")
+    try:
+        sender = str(Address.parse(sender)) if sender else ""
+    except AddressError:
+        pass  # as it stands: the checks say what they think of it
+    recipients = (FilterRecipient(1, 0, to, to),) if to else ()
+    return FilterRequest("scan", ip, helo, sender, recipients, time.time(), message, size_octets=len(message))
+
+
+async def _scan(
+    context: Context, requests: list[FilterRequest], table: dns_table.Table | None, *, offline: bool
+) -> list[FilterAnswer]:
+    from mailstack.app.filter_steps import Setup
+    from mailstack.app.filter_worker import make_tools
+    from mailstack.filters.pipeline import Evaluation
+    from mailstack.net.resolver import Resolver, run_check
+
+    options = context.config.filter
+    tools = make_tools(
+        Setup(options, options.authserv_id or context.config.hostname, model=options.model_file)
+    )
+    source = await _source(context, table, offline=offline)
+    try:
+        answers = []
+        for request in requests:
+            assert request.message is not None
+            evaluation = Evaluation(request, request.message, {}, tools)
+            answers.append(await run_check(evaluation.step, source, budget=source.new_budget()))
+        return answers
+    finally:
+        if isinstance(source, Resolver):
+            await source.close()
+
+
+def _read_table(file: Path) -> dns_table.Table:
+    from mailstack.net import dns_table
+
+    try:
+        return dns_table.load_table(file.read_bytes())
+    except OSError as error:
+        fail(os.EX_NOINPUT, f"{file}: {error.strerror or error}")
+
+
+async def _source(context: Context, table: dns_table.Table | None, *, offline: bool) -> DnsSource:
+    from mailstack.net.resolver import OfflineResolver, Resolver, TableResolver
+
+    if offline:
+        return OfflineResolver()
+    if table is not None:
+        return TableResolver(table, context.config.dns)
+    resolver = Resolver(context.config.dns)
+    await resolver.start()
+    return resolver
+
+
+def _row(name: str, answer: FilterAnswer) -> dict[str, object]:
+    verdict = answer.verdict
+    found = verdict.authentication
+    return {
+        "file": name,
+        "class": verdict.klass,
+        "score": round(verdict.score, 6),
+        "action": verdict.action,
+        "reasons": [{"name": r.name, "weight": r.weight, "why": r.why} for r in verdict.reasons],
+        "authentication": {
+            "spf": {"result": found.spf.result, "domain": found.spf.domain},
+            "dkim": [{"result": d.result, "domain": d.domain, "selector": d.selector} for d in found.dkim],
+            "dmarc": {
+                "result": found.dmarc.result,
+                "domain": found.dmarc.domain,
+                "policy": found.dmarc.policy,
+                "disposition": found.dmarc.disposition,
+            },
+            "arc": {"result": found.arc.result},
+        },
+    }
+
+
+def _text(row: dict[str, object]) -> str:
+    lines = [f"{cell(row['file'])}: {row['class']}, score {row['score']:.3f}, {row['action']}"]
+    authentication = row["authentication"]
+    assert isinstance(authentication, dict)
+    for method, result in authentication.items():
+        for one in result if isinstance(result, list) else [result]:
+            details = ", ".join(f"{k} {cell(v)}" for k, v in one.items() if k != "result" and v)
+            lines.append(f"  {method:<6} {one['result']}" + (f" ({details})" if details else ""))
+    reasons = row["reasons"]
+    assert isinstance(reasons, list)
+    lines += [f"  {r['weight']:+.2f}  {r['name']}: {cell(r['why'])}" for r in reasons]
+    return "\n".join(lines)
