@@ -95,6 +95,10 @@ class Settler:
             return False
         for result in results:
             self._log(entry.facts, result, follow)
+        if follow.hold:
+            self._home.maillog.write(
+                "alarm", entry.facts.queue_id, why="held: nobody can be given this message"
+            )
         for message in follow.messages:
             self._log_queued(message)
         if any(isinstance(r.outcome, Deferred) and self._is_late(r.recipient) for r in results):

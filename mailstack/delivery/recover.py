@@ -60,38 +60,35 @@ def recover(
     Raises:
         TemporaryFailure: the disk or the database cannot be used.
     """
-    findings = _check_rows(queue, check_all=check_all, repair=repair)
+    # Files first: a row that appears meanwhile has its file, a file that vanishes had its row.
     with guarded("looking through the queue"):
-        names = sorted(entry.name for entry in os.scandir(queue.spool.messages))
-    findings.extend(
-        finding
-        for name in names
-        if (finding := _check_file(queue, name, repair=repair, adopt=adopt)) is not None
-    )
+        names = {entry.name for entry in os.scandir(queue.spool.messages)}
+    findings = _check_rows(queue, names, check_all=check_all, repair=repair)
+    known = {str(queue_id) for (queue_id,) in queue.read("SELECT id FROM message")}
+    for name in sorted(names - known):
+        finding = _check_file(queue, name, repair=repair, adopt=adopt)
+        if finding is not None:
+            findings.append(finding)
     return findings
 
 
-def _check_rows(queue: Queue, *, check_all: bool, repair: bool) -> list[Finding]:
+def _check_rows(queue: Queue, names: set[str], *, check_all: bool, repair: bool) -> list[Finding]:
     findings = []
     for queue_id, size, digest, damage in queue.read("SELECT id, size_octets, sha256, damage FROM message"):
-        why = _damage_of(queue, str(queue_id), int(str(size)), str(digest), check_all=check_all)
-        if not why:
+        name = str(queue_id)
+        if name in names and not check_all:
             continue
-        if repair and not damage and not mark_damaged(queue, str(queue_id), why):
+        found = queue.spool.open(name, int(str(size)), str(digest))
+        if not isinstance(found, Damaged):
             continue
-        if not queue.read("SELECT 1 FROM message WHERE id = ?", (queue_id,)):
+        if repair and not damage and not mark_damaged(queue, name, found.why):
+            continue
+        if not queue.read("SELECT 1 FROM message WHERE id = ?", (name,)):
             continue  # it came to its end while we looked
         findings.append(
-            Finding(str(queue_id), f"message {queue_id}: {why}", "quarantined" if repair else "reported")
+            Finding(name, f"message {name}: {found.why}", "quarantined" if repair else "reported")
         )
     return findings
-
-
-def _damage_of(queue: Queue, queue_id: str, size: int, digest: str, *, check_all: bool) -> str:
-    if not check_all:
-        return "" if queue.spool.path(queue_id).exists() else "its file is missing"
-    found = queue.spool.open(queue_id, size, digest)
-    return found.why if isinstance(found, Damaged) else ""
 
 
 def mark_damaged(queue: Queue, queue_id: str, why: str, *, claimed: Sequence[int] = ()) -> bool:
