@@ -119,11 +119,7 @@ class Shared:
 
 
 class SmtpServer:
-    """One kind of port: makes its connections and ends them.
-
-    Args:
-        name: "mx", "submission" or "submissions".
-    """
+    """One kind of port: "mx", "submission" or "submissions"; makes its connections and ends them."""
 
     def __init__(self, name: str, shared: Shared) -> None:
         self.name = name
@@ -249,16 +245,17 @@ class SmtpConnection(SmtpWire):
                 return session.spoke_tls()
             if len(rest) > session.line_limit(rest) + 1:
                 return session.line_too_long(rest)
-        if not self._lines:
+        has_more = bool(self._lines or self._chunks)
+        if not has_more:
             self._held = len(rest)
         self._flush()
-        if self._has_eof and not self._lines:
+        if self._has_eof and not has_more:
             return _GONE
         if self._server.is_stopping:
             return Say(replies.CLOSING, close=True)
         if self._is_write_paused:
             return await self._wait_for_output()
-        if self._lines:
+        if has_more:
             await asyncio.sleep(0)  # others get their turn
             return None
         if await self._input(deadline):
@@ -282,6 +279,7 @@ class SmtpConnection(SmtpWire):
             super()._on_deadline()
             return
         # RFC 1047: the delivery goes on, and its outcome is in the log.
+        self._log_refusal(replies.LATE_ANSWER, Refusal("end", "late"))
         self._write(replies.LATE_ANSWER)
         self._flush()
         self._wire.close()

@@ -88,6 +88,27 @@ async def test_many_pipelined_commands_get_every_reply(tmp_path: Path) -> None:
         assert (await talk.rest()).count("250 2.0.0 Ok") == 5000
 
 
+@on_uvloop
+async def test_what_comes_while_a_turn_ends_is_answered(tmp_path: Path) -> None:
+    async with running(tmp_path, junk_commands="off") as server:
+        gate = asyncio.Event()
+        real = server.acceptor.check_recipient
+
+        async def slowly(*question: object) -> Reply:
+            await gate.wait()
+            return await real(*question)  # type: ignore[arg-type]
+
+        server.acceptor.check_recipient = slowly  # type: ignore[method-assign]
+        async with await Talk.hello(server.port) as talk:
+            # A turn is 50 commands; the next one comes while the last of them is being answered.
+            talk.send(b"MAIL FROM:<a@b.test>\r\n" + b"NOOP\r\n" * 48 + b"RCPT TO:<bob@example.test>\r\n")
+            await asyncio.sleep(0.05)
+            talk.send(b"NOOP\r\n")
+            await asyncio.sleep(0.05)
+            gate.set()
+            assert [(await talk.reply())[:3] for _ in range(51)] == ["250"] * 51
+
+
 @both_loops
 async def test_one_octet_at_a_time_is_the_same(tmp_path: Path) -> None:
     async with running(tmp_path) as server, await Talk.hello(server.port) as talk:
