@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mailstack.app.mail import Services
+from mailstack.app.postmaster import postmaster
 from mailstack.app.transaction import Transaction
 from mailstack.delivery.queue import Queue
 from mailstack.directory import Directory
@@ -69,7 +70,6 @@ class AcceptService:
         self._directory = Directory(paths, options=config.auth)
         self._resolver = Resolver(config.dns)
         self._mx_here: dict[str, tuple[float, bool]] = {}
-        self._postmaster = Address.parse(config.server.postmaster) if config.server.postmaster else None
         self._services = Services(
             config=config,
             directory=self._directory,
@@ -211,7 +211,7 @@ class AcceptService:
             sender=sender,
             now=self.now(),
             login=account,
-            postmaster=self._postmaster,
+            postmaster=postmaster(self._config, self._directory),
             srs_secrets=self._directory.srs_secrets(),
             srs_valid_days=self._config.srs.valid_days,
             long_sender=self._services.long_senders.find,

@@ -81,9 +81,11 @@ SyncState *
     assert (local / "Sent").is_dir()
 
     # here: read one, delete one, write one, make a folder; there: flag one
-    seen = next(p for p in names if b"sync-3\r" in p.read_bytes() or b"sync-3\n" in p.read_bytes())
+    seen, gone = (
+        next(p for p in names if mark in p.read_bytes().replace(b"\r", b""))
+        for mark in (b"sync-3\n", b"sync-5\n")
+    )
     seen.rename(inbox / "cur" / (seen.name.partition(":")[0] + ":2,S"))
-    gone = next(p for p in names if b"sync-5\n" in p.read_bytes().replace(b"\r", b""))
     gone.rename(inbox / "cur" / (gone.name.partition(":")[0] + ":2,T"))
     (inbox / "new" / "1790000000.M1P1.here").write_bytes((LETTER % b"from-here").replace(b"\r\n", b"\n"))
     for part in ("new", "cur", "tmp"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dkim
@@ -14,6 +15,7 @@ from mailstack.filters.authentication.sign import sign
 from tests.kit.demo import Demo, running_demo
 from tests.kit.dkim_keys import rsa_key, rsa_record
 from tests.kit.dns_server import DnsServer
+from tests.kit.smtp_sink import SmtpSink
 from tests.kit.smtp_wire import Wire
 
 GONE = "gone@example.test"
@@ -35,6 +37,10 @@ def letter(mark: str, sender: str = SENDER, extra: str = "") -> bytes:
         "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n"
         f"{extra}\r\nHello, this is passed on to you, Grüße.\r\n"
     ).encode()
+
+
+def bounce(mark: str) -> bytes:
+    return f"From: MAILER-DAEMON@outside.test\r\nTo: x\r\nSubject: Undelivered {mark}\r\n\r\nNo.\r\n".encode()
 
 
 def signed(message: bytes) -> bytes:
@@ -85,8 +91,7 @@ def test_the_copy_has_an_srs_sender_and_its_signature_verifies(demo: Demo) -> No
 def test_a_bounce_to_the_srs_address_reaches_the_original_sender(demo: Demo) -> None:
     send(demo, SENDER, GONE, signed(letter("srs-2")))
     ((envelope, _),) = outside(demo, "srs-2")
-    bounce = b"From: MAILER-DAEMON@outside.test\r\nTo: x\r\nSubject: Undelivered srs-2-bounce\r\n\r\nNo.\r\n"
-    assert send(demo, "", envelope["sender"], bounce).startswith("250")
+    assert send(demo, "", envelope["sender"], bounce("srs-2-bounce")).startswith("250")
     ((returned, _),) = outside(demo, "srs-2-bounce")
     assert returned["sender"] == ""
     assert returned["recipients"] == [SENDER]
@@ -98,7 +103,7 @@ def test_relays_that_fold_case_do_not_break_the_way_back(demo: Demo, case: str) 
     send(demo, SENDER, GONE, signed(letter(mark)))
     ((envelope, _),) = outside(demo, mark)
     address = getattr(envelope["sender"], case)()
-    assert send(demo, "", address, letter(mark + "-bounce")).startswith("250")
+    assert send(demo, "", address, bounce(mark + "-bounce")).startswith("250")
 
 
 @pytest.mark.parametrize("sender", ["", SENDER])
@@ -127,7 +132,7 @@ def test_a_sender_too_long_for_srs_still_gets_its_bounce(demo: Demo) -> None:
     assert send(demo, long, GONE, signed(letter("long-1"))).startswith("250")
     ((envelope, _),) = outside(demo, "long-1")
     assert len(envelope["sender"].partition("@")[0]) <= 64
-    assert send(demo, "", envelope["sender"], letter("long-1-bounce")).startswith("250")
+    assert send(demo, "", envelope["sender"], bounce("long-1-bounce")).startswith("250")
     ((returned, _),) = outside(demo, "long-1-bounce")
     assert returned["recipients"] == [long]
 
@@ -150,11 +155,34 @@ def test_mail_that_fails_dmarc_is_not_passed_on_under_our_name(demo: Demo) -> No
     assert not [m for m in demo.outside() if b"forged-1" in m]
 
 
-def test_a_bounce_from_outside_reaches_the_submitter(demo: Demo) -> None:
-    # The sink refuses this recipient; the sender gets a report that a person can read.
-    with demo.submission("bob@example.test") as client:
-        client.sendmail("bob@example.test", ["refused-550@outside.test"], letter("dsn-1", "bob@example.test"))
-    report = demo.wait_for_message("bob@example.test", b"refused-550@outside.test")
-    assert b"multipart/report" in report
-    assert b"Final-Recipient: rfc822; refused-550@outside.test" in report
+def test_a_refusal_by_the_far_server_reaches_the_submitter_in_words(tmp_path: Path) -> None:
+    bob = "bob@example.test"
+    replies = {"rcpt": {"nobody@outside.test": "550 5.1.1 There is no such person here"}}
+    with (
+        SmtpSink(replies=replies) as sink,
+        running_demo(tmp_path / "demo", "--outside", f"127.0.0.1:{sink.port}") as demo,
+        demo.submission(bob) as client,
+    ):
+        client.sendmail(bob, ["nobody@outside.test", FRIEND], letter("dsn-1", bob))
+        report = demo.wait_for_message(bob, b"There is no such person here")
+        assert [message.recipients for message in sink.messages if message.is_accepted] == [(FRIEND,)]
     assert report.startswith(b"Return-Path: <>")
+    assert b"multipart/report" in report
+    assert b"Final-Recipient: rfc822; nobody@outside.test" in report
+    assert b"Action: failed" in report
+    assert b"Status: 5.1.1" in report
+
+
+def test_a_report_about_a_forward_goes_to_the_original_sender(tmp_path: Path) -> None:
+    # The far server refuses what gone@ forwards; the SRS sender leads the report back out.
+    replies = {"rcpt": {FRIEND: "550 5.1.1 gone"}}
+    with (
+        DnsServer(TABLE) as dns,
+        SmtpSink(replies=replies) as sink,
+        running_demo(tmp_path / "demo", "--dns", dns.address, "--outside", f"127.0.0.1:{sink.port}") as demo,
+    ):
+        assert send(demo, SENDER, GONE, signed(letter("dsn-2"))).startswith("250")
+        sink.wait_for(1, 15)
+        (report,) = [message for message in sink.messages if message.is_accepted]
+    assert report.sender == ""
+    assert report.recipients == (SENDER,)
