@@ -60,6 +60,8 @@ MAX_HELD = 262_144
 PIECE_OCTETS = 262_144
 HIGH_WATER = 524_288
 LOW_WATER = 131_072
+#: Answers to pipelined commands are gathered this long, so that they share a write.
+BATCH_S = 0.02
 HANDSHAKE_S = 30.0
 #: Temporary files of a process that is gone are removed after this long.
 SWEEP_S = 3_600.0
@@ -110,6 +112,7 @@ class ImapConnection(asyncio.Protocol):
         self._wants_changes = False
         self._changed = False
         self._ending = ""
+        self._flushed_at = 0.0
         self._spools: set[str] = set()
 
     # -- asyncio's side ---------------------------------------------------------------
@@ -223,7 +226,8 @@ class ImapConnection(asyncio.Protocol):
         match request:
             case OnStore():
                 assert self.account is not None
-                await self._flush(session)
+                if time.monotonic() - self._flushed_at > BATCH_S:
+                    await self._flush(session)
                 with self._hub.working(self.account):
                     return await self._in_thread(request.work, self._mailbox)
             case Read():
@@ -324,6 +328,7 @@ class ImapConnection(asyncio.Protocol):
 
     async def _flush(self, session: Session) -> None:
         data = session.take_output()
+        self._flushed_at = time.monotonic()
         for begin in range(0, len(data), PIECE_OCTETS):
             self._write(data[begin : begin + PIECE_OCTETS] if len(data) > PIECE_OCTETS else data)
             if self._writable is not None:
