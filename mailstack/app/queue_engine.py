@@ -102,9 +102,7 @@ class Engine:
         released = await self._blocking(upkeep.release_dead, self._queue, self._paths, now=now())
         if released:
             self._maillog.write("recovered", recipients=released, why="their process had died")
-        for finding in await self._blocking(recover.recover, self._queue):
-            self._maillog.write("alarm" if finding.is_alarm else "recovered", finding.name, why=finding.what)
-        await self._blocking(upkeep.purge, self._queue, self._paths, now=now())
+        await self._tidy()
 
     async def run(self, stop: asyncio.Event) -> None:
         """Works until `stop` is set, then finishes what is under way.
@@ -324,7 +322,7 @@ class Engine:
                 await self._look_after(back_s if back_s > CLOCK_SLACK_S else 0.0)
                 if time.monotonic() - purged_at > PURGE_S:
                     purged_at = time.monotonic()
-                    await self._blocking(upkeep.purge, self._queue, self._paths, now=self._queue.now())
+                    await self._tidy()
             except TemporaryFailure as error:
                 self._complain(error)
 
@@ -338,6 +336,12 @@ class Engine:
         await self.tell_late()
         if released or moved:
             self.wake()
+
+    async def _tidy(self) -> None:
+        """Files and rows that do not belong together, and what is old."""
+        for finding in await self._blocking(recover.recover, self._queue):
+            self._maillog.write("alarm" if finding.is_alarm else "recovered", finding.name, why=finding.what)
+        await self._blocking(upkeep.purge, self._queue, self._paths, now=self._queue.now())
 
     async def tell_late(self) -> None:
         """Delay notices that are due."""

@@ -30,7 +30,7 @@ def list_messages(owner: Owner = "") -> None:
     from mailstack.delivery import admin
 
     with _queue() as queue:
-        views = admin.messages(queue, owner=owner.lower())
+        views = admin.messages(queue, owner=owner)
     show([_row(view) for view in views], _table(views))
 
 
@@ -136,7 +136,7 @@ def _change(
     context = Context.load()
     queue = _open(context)
     try:
-        count = act(queue, admin.select(queue, ids or (), owner=owner.lower(), everything=everything))
+        count = act(queue, admin.select(queue, ids or (), owner=owner, everything=everything))
     finally:
         queue.close()
     bus = Bus(context.paths.run, "cli")

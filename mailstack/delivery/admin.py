@@ -57,7 +57,7 @@ class MessageView:
 def messages(queue: Queue, *, limit: int = 1_000_000, owner: str = "") -> list[MessageView]:
     """What is in the queue, oldest first; only of one account when `owner` is given."""
     found = queue.read(
-        f"SELECT {rows.FACT_COLUMNS}, held, damage FROM message WHERE (? = '' OR owner = ?)"  # noqa: S608
+        f"SELECT {rows.FACT_COLUMNS}, held, damage FROM message WHERE (? = '' OR lower(owner) = lower(?))"  # noqa: S608
         " ORDER BY created_at, id LIMIT ?",
         (owner, owner, limit),
     )
@@ -140,7 +140,9 @@ def select(queue: Queue, ids: Iterable[str] = (), *, owner: str = "", everything
     if everything:
         return [str(i) for (i,) in queue.read("SELECT id FROM message ORDER BY created_at")]
     if owner:
-        return [str(i) for (i,) in queue.read("SELECT id FROM message WHERE owner = ?", (owner,))]
+        return [
+            str(i) for (i,) in queue.read("SELECT id FROM message WHERE lower(owner) = lower(?)", (owner,))
+        ]
     chosen = list(ids)
     for queue_id in chosen:
         if not queue.read("SELECT 1 FROM message WHERE id = ?", (queue_id,)):

@@ -297,8 +297,14 @@ def _text_part(text: str) -> bytes:
         head = (
             b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
         )
-        body = binascii.b2a_qp(text.encode("utf-8", "replace"), istext=True)
+        body = _quoted_printable(text.encode("utf-8", "replace"))
     return head + body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+
+
+def _quoted_printable(octets: bytes) -> bytes:
+    """Lines of at most 76 characters, with CRLF."""
+    encoded = binascii.b2a_qp(octets.replace(b"\r\n", b"\n"), istext=True)
+    return encoded.replace(b"\n", b"\r\n")
 
 
 # -- for programs
@@ -374,7 +380,7 @@ def _is_full(original: Original, told: Sequence[Reported], site: Site) -> bool:
 
 
 def _returned(original: Original, told: Sequence[Reported], site: Site) -> bytes:
-    """The third part; 8-bit content is declared, never changed."""
+    """The third part: the message as it was, or its header."""
     is_full = _is_full(original, told, site)
     octets = original.octets if is_full else _header_of(original.octets)
     is_global = original.smtputf8 and not _header_of(original.octets).isascii()
@@ -382,8 +388,15 @@ def _returned(original: Original, told: Sequence[Reported], site: Site) -> bytes
         kind = b"message/global" if is_global else b"message/rfc822"
     else:
         kind = b"message/global-headers" if is_global else b"text/rfc822-headers"
-    encoding = b"" if octets.isascii() else b"Content-Transfer-Encoding: 8bit\r\n"
-    return b"Content-Type: %s\r\n%s\r\n%s" % (kind, encoding, octets)
+    if octets.isascii():
+        return b"Content-Type: %s\r\n\r\n%s" % (kind, octets)
+    if is_full:
+        return b"Content-Type: %s\r\nContent-Transfer-Encoding: 8bit\r\n\r\n%s" % (kind, octets)
+    # RFC 6522 section 4: a header that needs it may be encoded, so that every server takes the report.
+    return b"Content-Type: %s\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n%s" % (
+        kind,
+        _quoted_printable(octets),
+    )
 
 
 def _header_of(octets: bytes) -> bytes:

@@ -293,6 +293,16 @@ def test_octets_above_127_are_declared() -> None:
     assert report().body == "7BIT"
 
 
+def test_a_header_above_127_is_encoded_so_that_every_server_takes_the_report() -> None:
+    # RFC 6522 section 4
+    header = b"Subject: gr\xfc\xdfe = hello " + b"x" * 100 + b"\r\nTo: a@b\r\n"
+    message = report(about=original(header + b"\r\nb\xe4r\r\n", ret="HDRS"))
+    assert message.body == "7BIT"
+    returned = parts(message)[1][2]
+    assert returned["Content-Transfer-Encoding"] == "quoted-printable"
+    assert returned.get_payload(decode=True) == header
+
+
 def test_a_header_in_utf_8_is_returned_as_global() -> None:
     # RFC 6533 section 4
     about = original("Subject: ä\r\n\r\nx\r\n".encode(), smtputf8=True)
