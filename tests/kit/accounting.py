@@ -114,7 +114,7 @@ def _dialog(connection: socket.socket, recipients: Sequence[str], message: bytes
     for recipient in recipients:
         command(f"RCPT TO:<{recipient}>", b"25")
     command("DATA", b"354")
-    connection.sendall(message)
+    connection.sendall(message.replace(b"\r\n.", b"\r\n.."))
     answer = command(".", b"250")
     found = re.search(rb"id=(\S+)", answer)
     if found is None:
