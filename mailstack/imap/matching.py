@@ -63,6 +63,12 @@ def needs_messages(key: Key) -> bool:
     return isinstance(key, InHeader | InBody) or (isinstance(key, Dated) and key.sent)
 
 
+def _needs_bodies(key: Key) -> bool:
+    if isinstance(key, Group):
+        return any(_needs_bodies(child) for child in key.children)
+    return isinstance(key, InBody)
+
+
 def _cost(key: Key) -> int:
     if isinstance(key, Group):
         return max(_cost(child) for child in key.children)
@@ -78,6 +84,7 @@ class Matcher:
         """Raises Bad for a sequence number no message has."""
         self._view = view
         self._key = key
+        self._header_only = not _needs_bodies(key)
         self._sets: dict[InSet, frozenset[int]] = {}
         self._messages: dict[int, _Message | None] = {}
         self._open: Callable[[int], MessageFile] | None = None
@@ -168,7 +175,7 @@ class Matcher:
         if at not in self._messages:
             assert self._open is not None
             try:
-                self._messages[at] = _Message(self._open(self._view.uids[at]))
+                self._messages[at] = _Message(self._open(self._view.uids[at]), header_only=self._header_only)
             except MailboxError:
                 self._messages[at] = None
         return self._messages[at]
@@ -185,14 +192,12 @@ def _compare(day: int | None, comparison: Comparison, wanted: int) -> bool:
 class _Message:
     """One message's texts, each made when first asked for."""
 
-    def __init__(self, file: MessageFile) -> None:
+    def __init__(self, file: MessageFile, *, header_only: bool) -> None:
         try:
-            self._source = Source(file)
-            self._head_end = self._source.head_end
-            self._data = self._source.read(0, self._head_end)
-            self._whole = self._source.size <= self._head_end
-            if not self._whole and self._source.size <= MAX_MESSAGE_OCTETS:
-                self._data = self._source.read(0, self._source.size)
+            source = Source(file, header_only=header_only)
+            self._head_end = source.head_end
+            wanted = self._head_end if header_only or source.size > MAX_MESSAGE_OCTETS else source.size
+            self._data = source.read(0, wanted)
         finally:
             file.close()
 

@@ -44,8 +44,9 @@ class ImapOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     poll_s: float = 1.0
     #: Login failures on one connection until it is closed.
     max_login_failures: int = 3
-    #: Lines that are no command, before and after login, until the connection is closed.
+    #: Commands of a stranger that are none, until the connection is closed.
     max_bad_before_login: int = 3
+    #: The same after login, one after another.
     max_bad_after_login: int = 20
     #: Keywords a client may set in one command.
     max_keywords: int = 100

@@ -1,7 +1,8 @@
 """Finds the octets of a section in a message, by offset.
 
-Small messages are read whole; of large ones only what is asked for, once their parts
-are known.  A span may be streamed by the caller: it stays within the message.
+Small messages are read whole, unless their header is all that is wanted; of large ones
+only what is asked for, once their parts are known.  A span may be streamed by the
+caller: it stays within the message.
 
 Standards: RFC 3501 section 6.4.5.
 Imports: mime, model.  No I/O of its own: it reads through the store's MessageFile.
@@ -30,33 +31,40 @@ class Span:
 
 
 class Source:
-    """One open message."""
+    """One open message; its beginning is held in memory, of small ones all of it."""
 
-    def __init__(self, file: MessageFile, parts: Part | None = None) -> None:
-        """`parts`: what a scan of this message gave before; None: not scanned yet."""
+    def __init__(self, file: MessageFile, parts: Part | None = None, *, header_only: bool = False) -> None:
+        """Reads the beginning.
+
+        Args:
+            parts: what a scan of this message gave before; None: not scanned yet.
+            header_only: nothing but the header will be asked for.
+        """
         self.file = file
         self.size = file.size_octets
         self.scanned = parts
-        self._data = file.read() if self.size <= WHOLE_OCTETS else None
+        whole = self.size <= WHOLE_OCTETS and not header_only
+        self._held = file.read(0, self.size if whole else _HEAD_OCTETS) if whole or parts is None else b""
         self._head_end = parts.header_end if parts is not None else -1
 
     def read(self, start: int, count: int) -> bytes:
         """Octets of the message."""
-        if self._data is not None:
-            return self._data[start : start + count]
+        if start + count <= len(self._held):
+            return self._held[start : start + count]
         return self.file.read(start, count)
 
     @property
     def head_end(self) -> int:
         """Length of the header block with its empty line."""
         if self._head_end < 0:
-            length = _HEAD_OCTETS
             while True:
-                head = self.read(0, length)
-                fields_end, body = header.find_end(head)
-                if body > fields_end or length >= self.size:
+                fields_end, body = header.find_end(self._held)
+                if body > fields_end or len(self._held) >= self.size:
                     break
-                length *= 4
+                longer = self.file.read(0, 4 * len(self._held))
+                if len(longer) <= len(self._held):
+                    break  # the file has become shorter
+                self._held = longer
             self._head_end = body
         return self._head_end
 
@@ -64,7 +72,8 @@ class Source:
     def parts(self) -> Part:
         """The message's structure; reads all of it the first time."""
         if self.scanned is None:
-            self.scanned = scanner.scan(self._data if self._data is not None else self.file.read())
+            whole = self._held if len(self._held) >= self.size else self.file.read()
+            self.scanned = scanner.scan(whole)
         return self.scanned
 
 
@@ -88,6 +97,11 @@ def find(source: Source, section: Section) -> bytes | Span | None:
     if end - start > WHOLE_OCTETS:
         return Span(start, end - start)
     return source.read(start, end - start)
+
+
+def is_header(section: Section) -> bool:
+    """True when the message's own header is all it takes."""
+    return not section.path and section.kind in ("HEADER", "FIELDS", "FIELDS.NOT")
 
 
 def _whole(source: Source, section: Section) -> tuple[int, int]:

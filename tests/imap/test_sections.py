@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mailstack.imap.fetch_items import parse_items
-from mailstack.imap.sections import WHOLE_OCTETS, Source, Span, find
+from mailstack.imap.sections import WHOLE_OCTETS, Source, Span, find, is_header
 
 MESSAGE = (
     b"From: a@b.test\r\n"
@@ -128,6 +128,14 @@ def test_a_known_structure_is_not_scanned_again() -> None:
     file = File(data)
     assert find(Source(file, first.scanned), wanted) == b"plain"
     assert file.octets_read == 5
+
+
+def test_for_a_header_a_small_message_is_not_read_whole() -> None:
+    file = File(b"Subject: x\r\n\r\n" + b"y" * 200_000)
+    wanted = parse_items(b"BODY[HEADER.FIELDS (SUBJECT)]").sections[0]
+    assert is_header(wanted)
+    assert find(Source(file, header_only=True), wanted) == b"Subject: x\r\n\r\n"
+    assert file.octets_read < 20_000
 
 
 def test_a_header_of_half_a_megabyte_is_found() -> None:

@@ -21,7 +21,7 @@ from mailstack.imap.grammar import FlagList, parse_set
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Flush, Steps, ask, quick, slow
 from mailstack.imap.response import FLAG_TEXTS, date_time, flag_list
-from mailstack.imap.sections import WHOLE_OCTETS, Source, Span, find
+from mailstack.imap.sections import WHOLE_OCTETS, Source, Span, find, is_header
 from mailstack.imap.view import View
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import AccountStore, Flags, MailboxError, MessageFile, MessageTexts
@@ -222,7 +222,8 @@ def _load_one(view: View, store: AccountStore, at: int, sections: tuple[Section,
             store.refresh(view.folder_id)
             loaded.trouble = "UNAVAILABLE"
             return loaded
-        source = Source(file, view.parts.get(uid))
+        header_only = all(is_header(section) for section in sections)
+        source = Source(file, view.parts.get(uid), header_only=header_only)
         loaded.values = [find(source, section) for section in sections]
         if source.scanned is not None and source.size > WHOLE_OCTETS:
             view.remember_parts(uid, source.scanned)
