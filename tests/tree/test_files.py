@@ -21,9 +21,9 @@ FORBIDDEN = {
         r"host\s*=|regis"
         r"try\.npm)"
     ),
-    "a path of one machine": re.compile(r"(?<![\w.~-])/(ro" r"ot|wo" r"rk|ho" r"me)/\w"),
+    "a path of one machine": re.compile(r"(?<![\w.~-])/(ro" r"ot/\.|wo" r"rk/|ho" r"me/[a-z]+/)"),
     "a merge that was not finished": re.compile(r"^(<{7}|>{7}) ", re.MULTILINE),
-    "an unnumbered TODO": re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b(?! #\d)"),
+    "work left without a number": re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b(?! #\d)"),
 }
 #: Octets above which a file is data, not text somebody reads.
 MAX_OCTETS = 2_000_000
