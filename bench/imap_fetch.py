@@ -16,6 +16,7 @@ import socket
 import ssl
 import statistics
 import time
+from pathlib import Path
 
 ITEMS = b"(FLAGS ENVELOPE BODYSTRUCTURE INTERNALDATE RFC822.SIZE)"
 
@@ -145,17 +146,22 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--demo", default="", help="folder of a running demo: host, port, user from there")
+    parser.add_argument("--port", type=int, default=993)
     parser.add_argument("--security", choices=["tls", "starttls", "none"], default="tls")
     parser.add_argument("--ca-file", default="", help="trust this; without it nothing is checked")
-    parser.add_argument("--user", required=True)
-    parser.add_argument("--password", required=True)
+    parser.add_argument("--user", default="")
+    parser.add_argument("--password", default="")
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--mailbox", default="Bench")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--depth", type=int, default=100, help="APPENDs in flight")
     parser.add_argument("--keep", action="store_true", help="use the messages that are there")
     options = parser.parse_args()
+    if options.demo:
+        told = json.loads((Path(options.demo) / "demo.json").read_text())
+        options.host, options.port = told["host"], told["ports"]["imaps"]
+        options.user, options.password = sorted(told["users"].items())[0]
 
     mailbox = options.mailbox.encode()
     client = Client(options)

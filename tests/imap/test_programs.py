@@ -6,7 +6,6 @@ import asyncio
 import os
 import pty
 import select
-import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -17,15 +16,6 @@ from mailstack.model.mailbox import Flags
 from tests.kit.bare_session import PASSWORD, USER, message
 from tests.kit.imap_service import ImapService, running
 from tests.kit.memory_mailbox import MemoryMailbox
-
-pytestmark = pytest.mark.debian
-
-
-def _need(program: str) -> str:
-    found = shutil.which(program)
-    if found is None:
-        pytest.skip(f"{program} is not installed")
-    return found
 
 
 async def _run(*command: str | Path, **environment: str) -> str:
@@ -43,26 +33,26 @@ async def _run(*command: str | Path, **environment: str) -> str:
     return await asyncio.to_thread(run)
 
 
+@pytest.mark.debian("curl")
 async def test_curl_lists_uploads_searches_and_reads(tmp_path: Path) -> None:
-    curl = _need("curl")
     letter = tmp_path / "letter"
     letter.write_bytes(message(subject="via curl"))
     async with running(tmp_path) as service:
         base = f"imaps://localhost:{service.tls_port}"
-        common = [curl, "-sS", "--cacert", service.ca_file, "-u", f"{USER}:{PASSWORD}"]
+        common = ["curl", "-sS", "--cacert", service.ca_file, "-u", f"{USER}:{PASSWORD}"]
         assert '"/" "Spam"' in await _run(*common, base + "/")
         await _run(*common, "-T", letter, base + "/INBOX")
         assert "Subject: via curl" in await _run(*common, base + "/INBOX;UID=1")
         assert "* SEARCH 1" in await _run(*common, base + "/INBOX?SUBJECT%20curl")
-        starttls = [curl, "-sS", "--ssl-reqd", "--cacert", service.ca_file, "-u", f"{USER}:{PASSWORD}"]
+        starttls = ["curl", "-sS", "--ssl-reqd", "--cacert", service.ca_file, "-u", f"{USER}:{PASSWORD}"]
         answer = await _run(
             *starttls, f"imap://localhost:{service.port}/INBOX", "-X", "STATUS INBOX (MESSAGES)"
         )
         assert "(MESSAGES 1)" in answer
 
 
+@pytest.mark.debian("mbsync")
 async def test_mbsync_synchronises_both_ways(tmp_path: Path) -> None:
-    mbsync = _need("mbsync")
     store = MemoryMailbox()
     store.add("INBOX", message(subject="there"), Flags.FLAGGED)
     near = tmp_path / "near"
@@ -77,7 +67,7 @@ async def test_mbsync_synchronises_both_ways(tmp_path: Path) -> None:
             f"MaildirStore near\nPath {near}/\nInbox {near}/INBOX\nSubFolders Verbatim\n\n"
             "Channel c\nFar :far:\nNear :near:\nPatterns *\nCreate Both\nExpunge Both\nSyncState *\n"
         )
-        await _run(mbsync, "-c", settings, "-a")
+        await _run("mbsync", "-c", settings, "-a")
         found = [path.name for path in (near / "INBOX").glob("*/*U=1*")]
         assert len(found) == 1 and "F" in found[0].rpartition(",")[2]
         assert b"here" in store.data("Local", 1)
@@ -85,8 +75,8 @@ async def test_mbsync_synchronises_both_ways(tmp_path: Path) -> None:
         assert row.flags == Flags.SEEN
 
 
+@pytest.mark.debian("mutt")
 async def test_mutt_flags_and_files_a_message(tmp_path: Path) -> None:
-    mutt = _need("mutt")
     store = MemoryMailbox()
     store.add("INBOX", message(subject="one"))
     store.add("INBOX", message(subject="two"))
@@ -99,17 +89,17 @@ async def test_mutt_flags_and_files_a_message(tmp_path: Path) -> None:
             'set delete=yes\nset quit=yes\nset wait_key=no\nset header_cache=""\nset move=no\n'
         )
         keys = "<first-entry><flag-message><save-message>=Archive<enter><last-entry><display-message>"
-        await asyncio.to_thread(_on_terminal, mutt, settings, service, keys + "<exit><quit>")
+        await asyncio.to_thread(_on_terminal, settings, service, keys + "<exit><quit>")
     archived = store.rows(store.status("Archive").id)
     assert [row.flags & Flags.FLAGGED for row in archived] == [Flags.FLAGGED]
     assert [row.uid for row in store.rows(store.status("INBOX").id)] == [2]
 
 
-def _on_terminal(mutt: str, settings: Path, service: ImapService, keys: str) -> None:
+def _on_terminal(settings: Path, service: ImapService, keys: str) -> None:
     """Runs mutt on a terminal of its own; the keys are pushed."""
     folder = f"imaps://localhost:{service.tls_port}/"
     command = [
-        mutt,
+        "mutt",
         "-n",
         "-F",
         str(settings),
