@@ -21,7 +21,7 @@ import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from mailstack.disk import durable, migrations
 from mailstack.disk.sqlite import failure, open_database, transaction
@@ -121,7 +121,7 @@ class AccountDatabase:
                 try:
                     yield self._reader
                 except sqlite3.Error as error:
-                    raise self._failed(error, doing) from error
+                    self._reraise(error, doing)
             return
 
     @contextlib.contextmanager
@@ -143,9 +143,7 @@ class AccountDatabase:
                 with transaction(connection, doing):
                     yield connection
             except TemporaryFailure as error:
-                if isinstance(error.__cause__, sqlite3.DatabaseError):
-                    raise self._failed(error.__cause__, doing) from error.__cause__
-                raise
+                self._reraise(error, doing)
 
     def change(self, doing: str, work: Callable[[sqlite3.Connection], T], *, durable_commit: bool) -> T:
         """Runs `work` in a transaction, again after reserving numbers when it ran out of them."""
@@ -226,47 +224,55 @@ class AccountDatabase:
                 self._drop()
 
     def _open(self) -> sqlite3.Connection:
+        doing = f"opening {self.path}"
+        connection = None
         try:
             with migrations.exclusive(self._home / "lock"):
                 if not self.path.exists():
                     # A -wal or -shm without its database belongs to one that is gone.
                     remove_database(self.path)
                 connection = open_database(self.path)
-        except OSError as error:
-            raise durable.failure(error, f"opening {self.path}") from error
-        try:
             connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
             migrations.migrate(connection, ACCOUNT_STEPS)
             self._full = True
-            with transaction(connection, f"opening {self.path}"):
+            with transaction(connection, doing):
                 self._settle(connection)
             self._inode = os.stat(self.path).st_ino
-        except sqlite3.Error as error:
-            connection.close()
-            raise self._failed(error, f"opening {self.path}") from error
         except BaseException as error:
-            connection.close()
-            if isinstance(error, TemporaryFailure) and isinstance(error.__cause__, sqlite3.DatabaseError):
-                raise self._failed(error.__cause__, f"opening {self.path}") from error.__cause__
-            raise
+            if connection is not None:
+                connection.close()
+            self._reraise(error, doing)
         self._writer = connection
         self.witness()
         self._opened(connection)
         return connection
 
+    def _reraise(self, error: BaseException, doing: str) -> NoReturn:
+        """Raises the failure behind an error, with what a person can do about it."""
+        cause = error.__cause__ if isinstance(error, TemporaryFailure) else error
+        if isinstance(cause, sqlite3.Error):
+            found = failure(cause, doing)
+            if "damaged" in found.why:
+                found.why += f"; run 'mailstack mailbox rebuild {address_of(self._home)}'"
+                found.args = (found.why,)
+            raise found from error
+        if isinstance(error, OSError):
+            raise durable.failure(error, doing) from error
+        raise error
+
     def _settle(self, connection: sqlite3.Connection) -> None:
         """What must be put right when a database is opened."""
         epoch = _meta(connection, "epoch")
         inode = os.stat(self.path).st_ino
+        witnessed, validity = read_witness(self._home)
         if epoch is None:
             epoch = new_object_id(self._random_bytes, "M")
             _set_meta(connection, "epoch", epoch)
-            _set_meta(connection, "generation", 1)
-            _set_meta(connection, "uid_validity", 0)
+            _set_meta(connection, "generation", witnessed + 1)
+            _set_meta(connection, "uid_validity", validity)
             _set_meta(connection, "boot", self.boot)
             _set_meta(connection, "inode", inode)
         generation = int(_meta(connection, "generation") or 0)
-        witnessed, validity = read_witness(self._home)
         if generation < witnessed:
             # An older copy of the database was put back: UIDs given out since are unknown.
             new_validities(connection, int(self._now()), at_least=validity)
@@ -296,13 +302,6 @@ class AccountDatabase:
                 durable.replace_text(self._home / "uidvalidity", f"{generation} {validity}\n")
             except OSError as error:
                 raise durable.failure(error, "noting reserved UIDs") from error
-
-    def _failed(self, error: sqlite3.Error, doing: str) -> TemporaryFailure:
-        found = failure(error, doing)
-        if "damaged" in found.why:
-            found.why += f"; run 'mailstack mailbox rebuild {address_of(self._home)}'"
-            found.args = (found.why,)
-        return found
 
 
 def read_witness(home: Path) -> tuple[int, int]:

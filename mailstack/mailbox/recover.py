@@ -233,6 +233,9 @@ class _Check:
             maildir.make_folder(core.maildir / folder.dir)
         self._odd_entries(folder)
         difference = scan.difference(core, folder, full=True)
+        for base, file in list(difference.unknown.items()):
+            if not stat.S_ISREG(os.lstat(f"{folder.path}/{file.name}").st_mode):
+                del difference.unknown[base]
         for count, what in (
             (len(difference.unknown), "files without a row"),
             (len(difference.missing), "rows without a file"),

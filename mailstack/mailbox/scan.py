@@ -223,8 +223,7 @@ def _settle(core: Core, folder: FolderRow, examined: dict[str, Examined | None])
         return changed
 
     changed = core.db.change("indexing messages", work, durable_commit=False)
-    if changed:
-        core.worker.names(core)
+    core.worker.names(core)
     return changed
 
 

@@ -339,9 +339,18 @@ def copy(
             messages.remove(connection, folder_id, taken, keep=False)
         return Copied(into.uid_validity, taken, tuple(row[1] for row in rows))
 
+    def attempt(connection: sqlite3.Connection) -> Copied:
+        # Running out of reserved numbers ends an attempt too: its files must go.
+        try:
+            return work(connection)
+        except BaseException:
+            while placed:
+                _unlink(placed.pop())
+            raise
+
     with core.disk("copying messages"):
         try:
-            copied = core.db.change("copying messages", work, durable_commit=True)
+            copied = core.db.change("copying messages", attempt, durable_commit=True)
         except BaseException:
             for path in placed:
                 _unlink(path)
