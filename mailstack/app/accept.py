@@ -16,8 +16,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mailstack.app.mail import Services
-from mailstack.app.postmaster import postmaster
 from mailstack.app.transaction import Transaction
+from mailstack.app.whereabouts import postmaster
 from mailstack.delivery.queue import Queue
 from mailstack.directory import Directory
 from mailstack.mailbox import MailStore

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from mailstack.app import trace
 from mailstack.app.mail import Mail, Services
+from mailstack.app.whereabouts import return_path
 from mailstack.delivery import dsn
 from mailstack.delivery.decide import Decision, Rejection
-from mailstack.delivery.entry import QueueMessage, QueueRecipient, RecipientKind
+from mailstack.delivery.entry import QueueMessage, QueueRecipient
 from mailstack.delivery.local import dump_retry
 from mailstack.model.address import Address
-from mailstack.model.directory import Account, DirectoryReader
 from mailstack.routing.expand import RemoteTarget
 from mailstack.srs import rewrite, short
 
@@ -138,13 +138,13 @@ def _report(services: Services, mail: Mail, rejections: Sequence[Rejection]) -> 
     ]
     site = dsn.Site(
         services.config.hostname,
-        route=lambda address: (address, recipient_kind(services.directory, address)),
+        route=lambda address: return_path(
+            address,
+            services.config,
+            services.directory,
+            long_senders=services.long_senders,
+            now=envelope.received_at,
+        ),
         full_octets=services.config.queue.dsn_full_octets,
     )
     return dsn.report(original, failed, site, now=envelope.received_at, report_id=services.new_id())
-
-
-def recipient_kind(directory: DirectoryReader, address: str) -> RecipientKind:
-    """Whether a report to this address is for a mailbox here."""
-    found = directory.find(Address.parse(address))
-    return "local" if isinstance(found, Account) and found.kind in ("mailbox", "catchall") else "remote"

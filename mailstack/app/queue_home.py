@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mailstack.app import whereabouts
 from mailstack.delivery import local
 from mailstack.delivery.dsn import Site
 from mailstack.delivery.entry import Entry, EntryRecipient, RecipientKind
@@ -18,12 +19,10 @@ from mailstack.filters.authentication.rsa_adapter import BadKey
 from mailstack.filters.authentication.sign import sign
 from mailstack.model.address import Address, AddressError
 from mailstack.model.directory import Account
-from mailstack.model.envelope import Body, Recipient
+from mailstack.model.envelope import Body
 from mailstack.model.errors import PermanentFailure, TemporaryFailure
 from mailstack.model.outcome import Deferred, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
-from mailstack.routing.expand import Expansion
-from mailstack.routing.route import Facts
 
 if TYPE_CHECKING:
     from mailstack.app.config import Config
@@ -59,40 +58,16 @@ class Home:
         )
 
     def where(self, address: str) -> tuple[str, RecipientKind]:
-        """Where mail for a return path goes: an account here, an address elsewhere, or ("", ...).
-
-        Aliases and plus forms lead to their account, SRS addresses to the sender behind them.
-        """
-        try:
-            recipient = Recipient(Address.parse(address), 1)
-            facts = Facts(
-                sender=None,
-                now=self.now(),
-                trusted=True,
-                postmaster=self._postmaster(),
-                srs_secrets=self.directory.srs_secrets(),
-                srs_valid_days=self.config.srs.valid_days,
-                long_sender=self.long_senders.find,
-            )
-            plan = Expansion(self.directory, facts, self.config.routing).add([recipient])
-        except AddressError:
-            return "", "local"
-        if plan.locals:
-            return str(plan.locals[0].account.address), "local"
-        return (str(plan.remotes[0].address), "remote") if plan.remotes else ("", "local")
+        """Where mail for a return path goes; see `whereabouts.return_path`."""
+        return whereabouts.return_path(
+            address, self.config, self.directory, long_senders=self.long_senders, now=self.now()
+        )
 
     def postmaster(self) -> str:
         """The mailbox here that gets what nobody else can get; "" when there is none."""
-        configured = self._postmaster()
-        for address in (str(configured) if configured else "", f"postmaster@{self.config.hostname}"):
-            found, kind = self.where(address) if address else ("", "remote")
-            if found and kind == "local":
-                return found
-        return ""
-
-    def _postmaster(self) -> Address | None:
-        configured = self.config.server.postmaster
-        return Address.parse(configured) if configured else None
+        found = whereabouts.postmaster(self.config, self.directory)
+        address, kind = self.where(str(found)) if found is not None else ("", "remote")
+        return address if kind == "local" else ""
 
     def sign(self, message: bytes, domain: str) -> bytes:
         """DKIM fields for a report; b"" where we have no key."""

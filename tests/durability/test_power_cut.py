@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import random
+import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -128,3 +129,38 @@ def uids_only_grow(demo: Demo) -> None:
             uids = [int(line.split(b"UID ")[1].split()[0].rstrip(b")")) for line in found if line]
             assert uids == sorted(set(uids))
             assert all(b"RFC822.SIZE 0" not in line for line in found if line)
+
+
+def test_a_single_message_is_on_the_disk_when_its_250_comes(disk: tuple[Path, Path], tmp_path: Path) -> None:
+    # Without other load no later sync helps: this is what fails when one sync is left out.
+    image, at = disk
+    cuts = []
+    with mounted(image, at), running_demo(at / "demo", "--outside", "127.0.0.1:9") as demo:
+        recorder = Recorder(demo.host, demo.port("mx"))
+        for recipient in (ALICE, "gone@example.test", BOB):
+            recorder.send(f"warm-{recipient}", [recipient])
+        time.sleep(1)
+        for number, recipient in enumerate((ALICE, "gone@example.test", BOB)):
+            mark = f"single-{number}"
+            assert recorder.send(mark, [recipient]).accept_id
+            copy = tmp_path / f"{mark}.img"
+            must("cp", "--sparse=always", image, copy)
+            cuts.append((mark, copy, recipient))
+    for mark, copy, recipient in cuts:
+        with mounted(copy, at):
+            state = at / "demo" / "state"
+            where = state / "queue" / "messages"
+            if recipient != "gone@example.test":
+                where = state / "mail" / "example.test" / recipient.partition("@")[0] / "Maildir" / "new"
+            found = [
+                path for path in where.rglob("*") if path.is_file() and mark.encode() in path.read_bytes()
+            ]
+            assert len(found) == 1, f"{mark} was acknowledged and is not in {where}"
+            assert b"This is single" in found[0].read_bytes()
+            if recipient == "gone@example.test":
+                assert row_exists(state / "queue" / "queue.db", found[0].name)
+
+
+def row_exists(database: Path, queue_id: str) -> bool:
+    with closing(sqlite3.connect(database)) as connection:
+        return bool(connection.execute("SELECT 1 FROM message WHERE id = ?", (queue_id,)).fetchall())
