@@ -329,7 +329,7 @@ class _Ready:
             f"mailstack runs {DOMAIN} in {folder} until Ctrl-C; log: mailstack.log, for programs: demo.json",
             f"Passwords: {users}",
             f"Mail from outside:    {smtp} {alice}",
-            f"Redirected with SRS:  {smtp} gone@{DOMAIN}; tail -n +1 {folder / 'outside'}/*",
+            f"Redirected with SRS:  {smtp} gone@{DOMAIN}; sleep 1; tail -n +1 {folder / 'outside'}/*",
             f"Send, STARTTLS:       swaks --server localhost:{port('submission')} --tls {submit} {OUTSIDE}",
             f"Send, TLS:            {tls} --tlsc {submit} {everyone}",
             f"Folders over IMAP:    {imap} imaps://localhost:{port('imaps')}/",

@@ -14,6 +14,8 @@ from mailstack.model.errors import ConfigError
 #: LimitNOFILE of the units; 500 sessions per process need a quarter of it.
 WANTED_FILES = 16_384
 ENOUGH_FILES = 1_024
+#: Whom the units run as.
+SERVICE_USER = "mailstack"
 #: Set by `mailstack demo`: a throw-away instance of root's may run as root.
 ALLOW_ROOT = "MAILSTACK_ALLOW_ROOT"
 
@@ -34,6 +36,21 @@ def limit_resources() -> None:
         _log.warning("only %d file descriptors: at most %d sessions (LimitNOFILE)", files, files // 4)
 
 
+def make_state(state_dir: Path) -> None:
+    """Makes a missing state directory; root gives it to the service user, if there is one.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if state_dir.exists():
+        return
+    state_dir.mkdir(mode=0o700, parents=True)
+    if os.geteuid() == 0:
+        with contextlib.suppress(KeyError):
+            entry = pwd.getpwnam(SERVICE_USER)
+            os.chown(state_dir, entry.pw_uid, entry.pw_gid)
+
+
 def drop(state_dir: Path) -> None:
     """Run by root, becomes the owner of the state directory, for good.
 
@@ -45,7 +62,8 @@ def drop(state_dir: Path) -> None:
     try:
         owner = state_dir.stat()
     except OSError as error:
-        raise ConfigError("server.state_dir", f"{state_dir}: {error.strerror}") from error
+        why = f"{state_dir}: {error.strerror}; 'mailstack migrate' makes it"
+        raise ConfigError("server.state_dir", why) from error
     if owner.st_uid == 0:
         if os.environ.get(ALLOW_ROOT) == "1":
             return

@@ -26,6 +26,7 @@ from mailstack.app import logs, privileges
 from mailstack.app.daemon import ROLES, bind, close
 from mailstack.app.keeper import Child, Keeper
 from mailstack.app.workers import LIFELINE, hold_lock, is_held
+from mailstack.disk.durable import guarded
 from mailstack.model.errors import ConfigError
 from mailstack.net import sockets as listening
 from mailstack.net import systemd
@@ -291,6 +292,8 @@ def up(config: Config, config_file: Path | None) -> int:
     logs.set_up("up")
     privileges.limit_resources()
     sockets = bind_all(config)
+    with guarded(f"making {config.paths.state}"):
+        privileges.make_state(config.paths.state)
     privileges.drop(config.paths.state)
     for done in prepare(config):
         _log.info("%s", done)

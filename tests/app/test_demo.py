@@ -216,7 +216,7 @@ def test_what_the_lines_say_works(demo: Demo) -> None:
     shown = {}
     for name, command in commands.items():
         if name == "Redirected with SRS":
-            send, look = command.split("; ")
+            send, _, look = command.split("; ")
             run(send)
             demo.wait_for_outside(b"SRS0=")
             command = look

@@ -98,11 +98,7 @@ def test_every_daemon_is_told_to_run_as_nobody_special(role: str) -> None:
 
 def test_services_differ_only_where_they_have_to() -> None:
     shared = {
-        path.name: path.read_text()
-        .split("# -- the same in every")[1]
-        .split("[Install]")[0]
-        .split("# Its ")[0]
-        .strip()
+        path.name: path.read_text().split("# -- the same in every")[1].split("[Install]")[0].strip()
         for path in UNITS.glob("*.service")
     }
     assert len(set(shared.values())) == 1, "the common part of the units differs"
