@@ -14,7 +14,7 @@ from mailstack.model.verdict import AccountVerdict, MessageVerdict, Reason
 #: The reason an account's verdict has when its copy goes to the Spam folder.
 JUNK = "filed_as_spam"
 #: More reasons than this help nobody; the largest stay.
-MAX_REASONS = 24
+MAX_REASONS = 20
 
 _NAME = re.compile(r"[^a-z0-9_.-]")
 _WORDS = re.compile(r"[^ -~]")
@@ -46,7 +46,7 @@ def reasons(found: Iterable[Reason]) -> str:
     ordered = sorted(
         (reason for reason in found if reason.name != JUNK), key=lambda reason: -abs(reason.weight)
     )[:MAX_REASONS]
-    return ",".join(f"{_NAME.sub('_', r.name.lower())[:40]}:{r.weight:.2f}" for r in ordered)
+    return ",".join(f"{_NAME.sub('_', r.name.lower())[:30]}:{r.weight:.2f}" for r in ordered)
 
 
 def headers(

@@ -21,6 +21,15 @@ from mailstack.model.verdict import Authentication, Class, Reason
 THRESHOLD = 2.5
 #: Characters of text that are searched for offers, and at its end for how to unsubscribe.
 _HEAD = 8_192
+#: Written by list managers where people talk, not by mailing tools.
+_LIST_FIELDS = (
+    b"mailing-list",
+    b"x-mailing-list",
+    b"x-mailman-version",
+    b"x-beenthere",
+    b"list-subscribe",
+    b"x-google-group-id",
+)
 _TAIL = 2_000
 
 
@@ -75,7 +84,7 @@ def is_discussion(document: Document) -> bool:
     post = header.first(b"list-post")
     if post:
         return post.strip().upper() != b"NO"
-    return header.has(b"x-mailman-version") or header.first(b"precedence").lower() == b"list"
+    return any(header.has(field) for field in _LIST_FIELDS) or header.first(b"precedence").lower() == b"list"
 
 
 def is_bulk(document: Document) -> bool:

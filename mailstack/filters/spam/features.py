@@ -139,7 +139,7 @@ def _body_shape(document: Document) -> Iterator[str]:
         yield from _html_shape(document)
     if _PHONE.search(text, 0, _SEARCHED):
         yield "free-phone"
-    if _MONEY.search(text, 0, _SEARCHED):
+    if any(sign in text for sign in "$€£") and _MONEY.search(text, 0, _SEARCHED):
         yield "money"
     if _GAPPED.search(text, 0, 4_096):
         yield "gapped-words"

@@ -24,7 +24,7 @@ BITS = 18
 SIZE = 1 << BITS
 _MASK = SIZE - 1
 #: Messages with fewer features count as if they had this many, the rest unknown.
-NORM_FLOOR = 60
+NORM_FLOOR = 40
 #: One step of a stored weight.
 STEP = 1 / 2_048
 

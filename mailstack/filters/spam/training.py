@@ -24,6 +24,7 @@ BIAS = -2.0
 #: How much of real mail the calibration takes to be spam.
 SPAM_SHARE = 0.2
 _STEP_LIMIT = 32_767
+_PULL = 1e-4
 
 # The words that make a text English; where they are missing the prior has nothing to learn,
 # or it would learn that German is spam.
@@ -165,8 +166,9 @@ def calibrate(scored: Sequence[tuple[float, Sample]], *, spam_share: float) -> t
     target = 1 / (ham + 2), (spam + 1) / (spam + 2)
     slope, intercept = 1.0, 0.0
     for _ in range(50):
-        g0 = g1 = 0.0
-        h00 = h01 = h11 = 1e-9
+        # A pull towards (1, 0), for classes that are told apart without a mistake.
+        g0, g1 = _PULL * (slope - 1), _PULL * intercept
+        h00, h01, h11 = _PULL, 0.0, _PULL
         for raw, sample in scored:
             p = probability(slope * raw + intercept)
             w = weight[sample.is_spam]
@@ -175,6 +177,7 @@ def calibrate(scored: Sequence[tuple[float, Sample]], *, spam_share: float) -> t
             h00, h01, h11 = h00 + curve * raw * raw, h01 + curve * raw, h11 + curve
         determinant = h00 * h11 - h01 * h01
         d0, d1 = (h11 * g0 - h01 * g1) / determinant, (h00 * g1 - h01 * g0) / determinant
+        d0, d1 = max(-1.0, min(1.0, d0)), max(-1.0, min(1.0, d1))
         slope, intercept = slope - d0, intercept - d1
         if abs(d0) + abs(d1) < 1e-9:
             break

@@ -1,0 +1,135 @@
+"""Authentication-Results: ours is well formed, forged ones in our name are cut."""
+
+from __future__ import annotations
+
+import authres
+import pytest
+
+from mailstack.filters.authentication.results import build, build_submission, find_cuts
+from mailstack.filters.fields import Header
+from mailstack.model.verdict import ArcResult, Authentication, DkimResult, DmarcResult, SpfResult
+
+OURS = "mx.example.test"
+BODY = b"From: a@b.test\r\n\r\nbody\r\n"
+
+
+def cut(fields: bytes) -> bytes:
+    """What is left of a message after the cuts."""
+    message = fields + BODY
+    out = b""
+    at = 0
+    for start, end in find_cuts(Header(message), frozenset({OURS})):
+        out += message[at:start]
+        at = end
+    return out + message[at:]
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"Authentication-Results: mx.example.test; dmarc=pass\r\n",
+        b"authentication-results : MX.Example.TEST; dmarc=pass\r\n",
+        b"AUTHENTICATION-RESULTS:mx.example.test;dmarc=pass\r\n",
+        b"Authentication-Results:\r\n mx.example.test;\r\n\tdmarc=pass\r\n",
+        b"Authentication-Results: mx.example.test 1; dmarc=pass\r\n",
+        b"Authentication-Results: mx.example.test\r\n",
+        b"Authentication-Results: (comment; more) mx.example.test; dmarc=pass\r\n",
+        b"Authentication-Results: (a (nested\\) one)) mx.example.test; dmarc=pass\r\n",
+        b"Authentication-Results: ( \r\n ) (x) mx.example.test (y) 1; dmarc=pass\r\n",
+        b'Authentication-Results: "mx.example.test"; dmarc=pass\r\n',
+        b'Authentication-Results: "mx.ex\\ample.test"; dmarc=pass\r\n',
+        b"Authentication-Results: mx.example.test.; dmarc=pass\r\n",
+        b"Authentication-Results: mx.example.test(c); dmarc=pass\r\n",
+        b"Authentication-Results: (never closed mx.example.test; dmarc=pass\r\n",
+        b"X-Spam-Flag: NO\r\n",
+        b"x-spam-status: No,\r\n score=-100\r\n",
+        b"X-Mailstack-Verdict: class=ham\r\n",
+        b"X-MAILSTACK-ANYTHING : x\r\n",
+    ],
+    ids=repr,
+)
+def test_fields_in_our_name_are_cut(field: bytes) -> None:
+    # T22, D24; RFC 8601 section 5
+    assert (
+        cut(b"Subject: x\r\n" + field + b"To: y@z.test\r\n" + field)
+        == b"Subject: x\r\nTo: y@z.test\r\n" + BODY
+    )
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"Authentication-Results: mx.example.org; dmarc=pass\r\n",
+        b"Authentication-Results: mx.example.test.evil.org; dmarc=pass\r\n",
+        b"Authentication-Results: example.test; dmarc=pass\r\n",
+        b"Authentication-Results: (mx.example.test) other.test; x=y\r\n",
+        b'Authentication-Results: "other.test"; reason="mx.example.test"\r\n',
+        b"Authentication-Results:\r\n",
+        b"X-Authentication-Results: mx.example.test; dmarc=pass\r\n",
+        b"ARC-Authentication-Results: i=1; mx.example.test; dmarc=pass\r\n",
+        b"X-Spamalot: yes\r\n",
+        b"X-Mailstacked: yes\r\n",
+    ],
+    ids=repr,
+)
+def test_fields_of_others_stay(field: bytes) -> None:
+    assert cut(field) == field + BODY
+
+
+def test_cuts_are_ascending_and_whole_fields() -> None:
+    message = b"X-Spam-Flag: NO\r\nA: 1\r\nX-Spam-Score: 1\r\n 2\r\n" + BODY
+    cuts = find_cuts(Header(message), frozenset({OURS}))
+    assert [message[start:end] for start, end in cuts] == [
+        b"X-Spam-Flag: NO\r\n",
+        b"X-Spam-Score: 1\r\n 2\r\n",
+    ]
+
+
+FOUND = Authentication(
+    SpfResult("softfail", "b.test"),
+    SpfResult(),
+    (DkimResult("pass", "b.test", "s1"), DkimResult("permerror", "", "", "junk")),
+    DmarcResult("fail", "b.test", "reject", "quarantine"),
+    ArcResult("fail"),
+)
+
+
+def test_our_field_can_be_parsed_and_says_everything() -> None:
+    value = build(OURS, FOUND, sender="a@b.test", helo="h.test")
+    parsed = authres.AuthenticationResultsHeader.parse(
+        "Authentication-Results: " + value.replace("\r\n\t", " ")
+    )
+    assert parsed.authserv_id == OURS
+    assert [(r.method, r.result) for r in parsed.results] == [
+        ("spf", "softfail"), ("dkim", "pass"), ("dkim", "permerror"), ("dmarc", "fail"), ("arc", "fail"),
+    ]  # fmt: skip
+    assert "header.d=b.test header.s=s1" in value
+    assert "header.from=b.test" in value
+    assert all(len(line) < 300 for line in value.split("\r\n"))
+
+
+@pytest.mark.parametrize(
+    "evil",
+    ["a@b.test; dmarc=pass", "a@b.test\r\nX: y", 'a" b@c.test', "a(b@c.test", "\u202ea@b.test", "a" * 5000],
+)
+def test_what_a_peer_chose_cannot_forge_a_result(evil: str) -> None:
+    for value in (
+        build(OURS, FOUND, sender=evil, helo="x"),
+        build(OURS, FOUND, sender="", helo=evil),
+        build_submission(OURS, evil),
+    ):
+        assert value.count(";") == value.count(";\r\n\t")
+        assert value.isascii()
+        assert "(b" not in value
+        assert len(value) < 1500
+
+
+def test_mail_without_signature_says_so() -> None:
+    value = build(OURS, Authentication(), sender="", helo="")
+    assert value == ("mx.example.test;\r\n\tspf=none smtp.helo=unknown;\r\n\tdkim=none;\r\n\tdmarc=none")
+
+
+def test_submissions_say_who_logged_in() -> None:
+    assert build_submission(OURS, "alice@example.test") == (
+        "mx.example.test;\r\n\tauth=pass smtp.auth=alice@example.test"
+    )

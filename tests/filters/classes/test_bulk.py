@@ -1,0 +1,133 @@
+"""Promotions and social notifications; and what never is one."""
+
+# ruff: noqa: E501  # tables of mail read better unbroken
+
+from __future__ import annotations
+
+import pytest
+
+from mailstack.filters.classes.bulk import classify
+from mailstack.filters.classes.phrases import Phrases, prepare
+from mailstack.filters.classes.words import is_code, is_social_domain
+from mailstack.filters.document import read
+from mailstack.filters.fields import Header
+from mailstack.model.verdict import Authentication, DmarcResult, SpfResult
+
+UNSUBSCRIBE = "List-Unsubscribe: <https://shop.test/u>, <mailto:u@shop.test>\r\n"
+
+
+def klass(text: str, found: Authentication | None = None) -> str:
+    message = text.replace("\n", "\r\n").replace("\r\r\n", "\r\n").encode()
+    return classify(read(message, Header(message)), found or Authentication()).klass
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"From: Shop <news@shop.test>\n{UNSUBSCRIBE}Subject: Summer sale: 50% off everything\n\nShop now! Unsubscribe here.\n",
+        f"From: Shop <hello@shop.test>\n{UNSUBSCRIBE}List-Unsubscribe-Post: List-Unsubscribe=One-Click\nSubject: New arrivals\n\nx\n",
+        "From: Weekly <newsletter@paper.test>\nPrecedence: bulk\nSubject: Newsletter of the week\n\nUnsubscribe: https://p.test/u\n",
+        f"From: a@shop.test\n{UNSUBSCRIBE}X-Mailer: Mailchimp\nSubject: Hi\n\nour special offer\n",
+        f"From: angebote@laden.test\n{UNSUBSCRIBE}Subject: 20 % Rabatt auf alles\n\nHier abmelden: https://laden.test\n",
+        f"From: ofertas@tienda.test\n{UNSUBSCRIBE}Subject: Rebajas de verano\n\nDarse de baja\n",
+        f"From: x@y.test\n{UNSUBSCRIBE}Feedback-ID: a:b\nSubject: \u9650\u5b9a\u30bb\u30fc\u30eb\n\n\u914d\u4fe1\u505c\u6b62\n",
+        "From: x@y.test\nSubject: Your voucher is waiting\nContent-Type: text/html\n\n<p>Save up to 30 % - buy now</p>"
+        "<a href='https://y.test/?utm_source=m'>Shop</a><p><a href='https://y.test/u'>Unsubscribe</a></p>\n",
+    ],
+)
+def test_offers_and_newsletters_are_promotions(text: str) -> None:
+    assert klass(text) == "promotions"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (
+            "From: Facebook <notification@facebookmail.com>\nSubject: Anna commented on your photo\n\nx\n",
+            None,
+        ),
+        ("From: LinkedIn <messages-noreply@linkedin.com>\nSubject: Paul wants to connect\n\nx\n", None),
+        (
+            "From: X <info@x.com>\nSubject: What happened\n\nx\n",
+            Authentication(dmarc=DmarcResult("pass", "x.com")),
+        ),
+        ("From: Bob <no-reply@social.example>\nSubject: @carol mentioned you\n\nx\n", None),
+        ("From: a@b.test\nX-Mastodon-Notification: yes\nSubject: hi\n\nx\n", None),
+        (f"From: a@b.test\n{UNSUBSCRIBE}Subject: You have a new follower\n\nx\n", None),
+    ],
+)
+def test_notifications_of_social_networks_are_social(text: str, found: Authentication | None) -> None:
+    assert klass(text, found) == "social"
+
+
+@pytest.mark.parametrize(
+    "found", [Authentication(dmarc=DmarcResult("fail")), Authentication(SpfResult("fail"))]
+)
+def test_a_forged_social_network_is_not_social(found: Authentication) -> None:
+    assert klass("From: x@facebookmail.com\nSubject: look\n\nx\n", found) == "ham"
+
+
+SALE = f"From: news@shop.test\n{UNSUBSCRIBE}Precedence: bulk\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "From: a@b.test\nSubject: lunch\n\nhi\n",
+        "From: a@b.test\nSubject: sale\n\nI saw a sale, 50% off, shop now!\n",
+        SALE + "In-Reply-To: <x@y>\nSubject: Re: 50% off sale\n\nx\n",
+        SALE + "References: <x@y>\nSubject: AW: Angebot\n\nx\n",
+        SALE + "Subject: Your verification code: 493021\n\nsale\n",
+        SALE + "Subject: Welcome\n\nYour code is 482 913. Sale!\n",
+        SALE + "Subject: Invoice 2026-17 and special offer\n\nx\n",
+        SALE + "Subject: Your order has shipped - 20% off next time\n\nx\n",
+        SALE + "Subject: Ihre Bestellung und 10 % Rabatt\n\nx\n",
+        SALE + "Subject: Reset your password\n\nx\n",
+        SALE + "Subject: Sale meeting\nContent-Type: text/calendar\n\nBEGIN:VCALENDAR\n",
+        SALE + "Auto-Submitted: auto-replied\nSubject: newsletter\n\nx\n",
+        "From: Ann <ann@home.test>\nList-Id: <dev.lists.test>\nList-Post: <mailto:dev@lists.test>\n"
+        "List-Unsubscribe: <mailto:x@lists.test>\nPrecedence: list\nSubject: [dev] newsletter code 50% off\n\nunsubscribe\n",
+        "From: Ann <ann@home.test>\nMailing-List: list x@groups.test\nPrecedence: bulk\n"
+        "List-Unsubscribe: <mailto:x@lists.test>\nSubject: sale\n\nTo unsubscribe\n",
+        "From: security@facebookmail.com\nSubject: 381022 is your login code\n\nx\n",
+        "From: root@host.test\nPrecedence: bulk\nAuto-Submitted: auto-generated\nSubject: cron job\n\ndone\n",
+        "From: noreply@git.test\nSubject: [project] build failed\n\nYou get this because you watch it.\n",
+    ],
+)  # fmt: skip
+def test_what_is_never_filed_away(text: str) -> None:
+    # product page, section 2.4; T46
+    assert klass(text) == "ham"
+
+
+def test_a_list_that_nobody_may_post_to_is_no_discussion() -> None:
+    assert klass(SALE + "List-Post: NO\nSubject: newsletter sale\n\nx\n") == "promotions"
+
+
+@pytest.mark.parametrize(
+    ("subject", "text", "verdict"),
+    [
+        ("Your code is 493021", "", True),
+        ("Login", "Use the code G-493021 now", True),
+        ("Code", "ABC-123", True),
+        ("\u9a8c\u8bc1\u7801 493021", "", True),
+        ("Code review", "please look at it", False),
+        ("lunch", "in 2026 we met at 1234 Main Street", False),
+        ("price", "the code costs $4999.00", False),
+    ],
+)
+def test_one_time_codes(subject: str, text: str, verdict: bool) -> None:
+    assert is_code(subject, text) is verdict
+
+
+def test_phrases_are_whole_words_unless_marked() -> None:
+    found = Phrases("free lunch, invoice*\n~\u30bb\u30fc\u30eb")
+    assert found.find(prepare("Get a FREE, lunch!"))
+    assert not found.find(prepare("carefree lunchbox"))
+    assert found.find(prepare("Your invoices"))
+    assert found.find(prepare("\u590f\u306e\u30bb\u30fc\u30eb\u958b\u50ac"))
+
+
+def test_social_domains_include_what_is_below() -> None:
+    assert is_social_domain("mail.linkedin.com")
+    assert not is_social_domain("notlinkedin.com")
+    assert not is_social_domain("")

@@ -1,0 +1,87 @@
+"""Features: bounded, folded, and free of what only marks the corpus."""
+
+# ruff: noqa: E501  # tables of mail read better unbroken
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from mailstack.filters.document import read
+from mailstack.filters.fields import Header
+from mailstack.filters.spam.features import MAX_TOKEN_OCTETS, MAX_TOKENS, tokens, words
+
+
+def of(message: bytes) -> list[str]:
+    return tokens(read(message, Header(message)))
+
+
+def test_words_are_folded_and_split() -> None:
+    assert words("Caf\u00e9 CAF\u00c9 \uff26\uff35\uff2c\uff2c don't 2026 a x1") == [
+        "caf\u00e9",
+        "full",
+        "don't",
+        "x1",
+    ]
+    assert words("plain ASCII Words 99") == ["plain", "ascii", "words"]
+
+
+def test_cjk_text_becomes_pairs() -> None:
+    assert words("\u4f1a\u8bae\u6539\u5230") == ["\u4f1a\u8bae", "\u8bae\u6539", "\u6539\u5230"]
+
+
+def test_subject_author_and_links_have_their_own_words() -> None:
+    found = of(b"From: Big Shop <a@b.test>\r\nSubject: Sale\r\n\r\nsee https://www.shop.test/x\r\n")
+    assert {"s:sale", "f:big", "f:shop", "u:shop.test", "see"} <= set(found)
+
+
+@pytest.mark.parametrize(
+    "field",
+    [b"Received: from spam.test", b"List-Id: <x.y>", b"X-Mailer: Foo", b"Date: Mon, 1 Jan 2002 00:00:00 +0100",
+     b"X-Spam-Status: Yes", b"Precedence: bulk", b"User-Agent: x", b"Message-ID: <a@b>"],
+)  # fmt: skip
+def test_fields_that_only_mark_a_corpus_are_left_out(field: bytes) -> None:
+    message = b"From: a@b.test\r\nTo: c@d.test\r\nSubject: s\r\n"
+    assert of(message + field + b"\r\n\r\nhi\r\n") == of(message + b"\r\nhi\r\n")
+
+
+def test_numbers_of_tokens_and_octets_are_bounded() -> None:
+    # limits, section 3; T45
+    text = " ".join(f"w{n:x}q" for n in range(50_000)) + " " + "x" * 500 + " " + "\u00e9" * 30
+    found = of(b"Content-Type: text/plain; charset=utf-8\r\n\r\n" + text.encode())
+    assert len(found) == MAX_TOKENS
+    assert max(len(token.encode()) for token in found) <= MAX_TOKEN_OCTETS + 2
+
+
+@pytest.mark.parametrize(
+    "body", [b"x" * 3_000_000, b"! " * 1_500_000, b"a." * 500_000, b"$1" * 500_000, b"A B C " * 300_000]
+)
+def test_monstrous_text_takes_little_time(body: bytes) -> None:
+    # M15
+    began = time.process_time()
+    of(b"Subject: " + b"a b " * 2000 + b"\r\n\r\n" + body)
+    assert time.process_time() - began < 1
+
+
+@pytest.mark.parametrize(
+    ("message", "fact"),
+    [
+        (b"Subject: BUY THIS RIGHT NOW\r\n\r\n", "h:subject-capitals"),
+        (b"Subject: wow!! yes\r\n\r\n", "h:subject-shouts"),
+        (b"Subject: only $5\r\n\r\n", "h:subject-money"),
+        (b"Subject: Your order            1963\r\n\r\n", "h:subject-serial"),
+        (b"From: joe12345@b.test\r\n\r\n", "h:from-digits"),
+        (b"From: a@b.test\r\nReply-To: x@y.test\r\n\r\n", "h:reply-elsewhere"),
+        (b"To: undisclosed-recipients:;\r\n\r\n", "h:to-nobody"),
+        (b"In-Reply-To: <x@y>\r\n\r\n", "h:reply"),
+        (
+            b"Content-Type: text/html\r\n\r\n<form><a href='http://1.2.3.4/'>http://bank.test</a></form>",
+            "h:html-link-lies",
+        ),
+        (b"Content-Type: text/html\r\n\r\n<form></form>", "h:html-form"),
+        (b"\r\nhttp://203.0.113.1/x", "h:link-to-address"),
+    ],
+)
+def test_shapes_are_seen(message: bytes, fact: str) -> None:
+    assert fact in of(message)

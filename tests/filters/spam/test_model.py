@@ -1,0 +1,64 @@
+"""The weights file and what it computes; M20."""
+
+from __future__ import annotations
+
+import math
+from array import array
+
+import pytest
+
+from mailstack.filters.spam import model
+from mailstack.filters.spam.model import SIZE, BadModel, Model, dump, load
+
+
+def made(**weights: int) -> Model:
+    steps = array("h", bytes(2 * SIZE))
+    for token, weight in weights.items():
+        steps[model.index(token)] = weight
+    return Model(steps, -2.0, 1.5, 0.25, "ab" * 32)
+
+
+def test_a_file_gives_back_what_was_written() -> None:
+    again = load(dump(made(money=2048, lunch=-4096)))
+    assert (again.bias, again.slope, again.intercept, again.fingerprint) == (-2.0, 1.5, 0.25, "ab" * 32)
+    assert list(again.weights) == list(made(money=2048, lunch=-4096).weights)
+    assert dump(again) == dump(made(money=2048, lunch=-4096))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [lambda d: b"", lambda d: d[:10], lambda d: d[:-1], lambda d: d + b"x", lambda d: b"X" + d[1:],
+     lambda d: d[:16] + b"\xff\xff" + d[18:], lambda d: d[:20] + b"\xff" * 24 + d[44:]],
+)  # fmt: skip
+def test_damaged_files_are_refused(damage: object) -> None:
+    with pytest.raises(BadModel):
+        load(damage(dump(made())))  # type: ignore[operator]
+
+
+def test_unknown_and_empty_messages_get_the_bias() -> None:
+    neutral = made().logit(())
+    assert made().judge([])[0] == neutral
+    assert made().judge(["nobody", "knows", "these"])[0] == neutral
+
+
+def test_two_words_weigh_less_than_forty() -> None:
+    short = made(money=2048).judge(["money"])[0]
+    assert short == pytest.approx(1.5 * (-2.0 + 1 / math.sqrt(model.NORM_FLOOR)) + 0.25)
+
+
+def test_tokens_count_once_and_the_largest_are_named() -> None:
+    trained = made(money=4096, lunch=-2048, the=10)
+    logit, top = trained.judge(["money", "money", "lunch", "the", "x"], 2)
+    assert [token for _, token in top] == ["money", "lunch"]
+    assert top[0][0] > 0 > top[1][0]
+    assert logit == pytest.approx(trained.logit(model.indexes(["money", "lunch", "the", "x"])))
+
+
+@pytest.mark.parametrize("logit", [-1e6, -50, 0, 50, 1e6])
+def test_probability_is_safe_at_both_ends(logit: float) -> None:
+    assert 0 <= model.probability(logit) <= 1
+
+
+def test_any_text_hashes() -> None:
+    for token in ("", "\ud800", "\U0010ffff", "x" * 100_000):
+        assert 0 <= model.index(token) < SIZE
