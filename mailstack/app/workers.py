@@ -175,18 +175,20 @@ class Workers(Keeper):
 
     def tick(self, now: float) -> float:
         """Reports changes, pings systemd while all workers answer, ends those that do not."""
-        workers = self._workers()
-        for worker in workers:
-            if worker.pid and now - worker.heard_at > SILENT_S + KILL_GRACE_S:
-                _log.error("%s (pid %d) hangs and is killed", worker.name, worker.pid)
-                send(worker.pid, signal.SIGKILL)
-        self._report([worker for worker in workers if worker.pid])
+        alive = [worker for worker in self._workers() if worker.pid]
+        silent = [worker for worker in alive if now - worker.heard_at > SILENT_S + KILL_GRACE_S]
+        for worker in silent:
+            _log.error("%s (pid %d) hangs and is killed", worker.name, worker.pid)
+            send(worker.pid, signal.SIGKILL)
+        self._report(alive)
         if self._watchdog_s is None:
             return now + KILL_GRACE_S
-        if now - self._pinged_at >= self._watchdog_s / 3:
+        # One that even SIGKILL does not end (a disk that hangs) is for systemd to see.
+        if not silent and now - self._pinged_at >= self._watchdog_s / 3:
             self._pinged_at = now
             systemd.notify("WATCHDOG=1")
-        return min(now + KILL_GRACE_S, self._pinged_at + self._watchdog_s / 3)
+        next_ping_at = self._pinged_at + self._watchdog_s / 3
+        return now + KILL_GRACE_S if silent else min(now + KILL_GRACE_S, next_ping_at)
 
     def _report(self, alive: list[_Worker]) -> None:
         pids = [pid for worker in alive for pid in (worker.pid, *worker.children)]
