@@ -14,6 +14,7 @@ Standards: RFC 3501 section 2.3.1.1, RFC 7162.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import sqlite3
 import threading
@@ -98,6 +99,7 @@ class AccountDatabase:
         self._read_lock = threading.RLock()
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
+        self._queue = -1
         self._inode = 0
         self._checked = 0.0
         self._full = True
@@ -140,10 +142,22 @@ class AccountDatabase:
                 connection.execute(f"PRAGMA synchronous={'FULL' if durable_commit else 'NORMAL'}")
                 self._full = durable_commit
             try:
-                with transaction(connection, doing):
+                with self._turn(), transaction(connection, doing):
                     yield connection
             except TemporaryFailure as error:
                 self._reraise(error, doing)
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        # SQLite waits for another process by sleeping 1, 2, 5, 10 ... ms; the kernel wakes
+        # us at once.  It only orders writers: what is right does not depend on it.
+        if self._queue < 0:
+            self._queue = os.open(self._home / "turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(self._queue, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._queue, fcntl.LOCK_UN)
 
     def change(self, doing: str, work: Callable[[sqlite3.Connection], T], *, durable_commit: bool) -> T:
         """Runs `work` in a transaction, again after reserving numbers when it ran out of them."""
@@ -192,6 +206,9 @@ class AccountDatabase:
                 with contextlib.suppress(sqlite3.Error):
                     connection.close()
         self._reader = self._writer = None
+        if self._queue >= 0:
+            os.close(self._queue)
+            self._queue = -1
 
     def _current_writer(self) -> sqlite3.Connection:
         self._check_inode()
@@ -202,10 +219,30 @@ class AccountDatabase:
     def _open_reader(self) -> None:
         # Always in this order: the account's lock, then the reader's.
         with self.lock, self._read_lock:
-            self._current_writer()
+            try:
+                self._current_writer()
+            except TemporaryFailure as error:
+                if error.fatal or not self.path.exists():
+                    raise
+                # A full or read-only disk, a lock held for long: reading may still work (P7).
+                self._reader = self._open_read_only(error)
             if self._reader is None:
                 self._reader = open_database(self.path, read_only=True)
                 self._reader.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+
+    def _open_read_only(self, why: TemporaryFailure) -> sqlite3.Connection:
+        try:
+            reader = open_database(self.path, read_only=True)
+        except TemporaryFailure:
+            raise why from None
+        try:
+            migrations.check(reader, ACCOUNT_STEPS)
+            self.epoch = str(_meta(reader, "epoch"))
+            self._inode = os.stat(self.path).st_ino
+        except (TemporaryFailure, sqlite3.Error, OSError):
+            reader.close()
+            raise why from None
+        return reader
 
     def _check_inode(self) -> None:
         # Somebody may have removed or replaced the file under us; what we would write

@@ -14,6 +14,7 @@ from typing import Any
 
 from mailstack.mailbox.account import take_modseq
 from mailstack.mailbox.core import Core
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import FlagOperation, Flags, MailboxError, MessageRow
 
 #: Octets of one keyword (limits, section 6).
@@ -93,10 +94,16 @@ def claim_recent(core: Core, folder_id: int) -> int:
         row = _recent(connection, folder_id)
     if row[0] >= row[1]:
         return row[0]
-    with core.db.write("reading the mailbox", durable_commit=False) as connection:
-        row = _recent(connection, folder_id)
-        connection.execute("UPDATE folders SET recent_from = uid_next WHERE id = ?", (folder_id,))
-    core.worker.names(core)  # they move from new/ to cur/
+    try:
+        with core.db.write("reading the mailbox", durable_commit=False) as connection:
+            row = _recent(connection, folder_id)
+            connection.execute("UPDATE folders SET recent_from = uid_next WHERE id = ?", (folder_id,))
+    except TemporaryFailure as error:
+        if error.fatal:
+            raise
+        core.worker.report(error)  # they stay recent: reading goes on (promise P7)
+    else:
+        core.worker.names(core)  # they move from new/ to cur/
     return row[0]
 
 

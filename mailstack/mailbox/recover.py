@@ -11,6 +11,7 @@ import contextlib
 import os
 import sqlite3
 import stat
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -250,16 +251,19 @@ class _Check:
 
     def _odd_entries(self, folder: FolderRow) -> None:
         odd = []
+        bases: Counter[str] = Counter()
         for sub in ("new", "cur"):
             with os.scandir(f"{folder.path}/{sub}") as entries:
-                odd += [
-                    f"{sub}/{entry.name}"
-                    for entry in entries
-                    if not entry.name.startswith(".")
-                    and not (entry.is_file(follow_symlinks=False) and scan.is_message_name(entry.name))
-                ]
+                for entry in entries:
+                    base = entry.name.partition(":")[0]
+                    if entry.is_file(follow_symlinks=False) and scan.is_message_name(entry.name, base):
+                        bases[base] += 1
+                    elif not entry.name.startswith("."):
+                        odd.append(f"{sub}/{entry.name}")
         for name in sorted(odd)[:_SHOWN]:
             self.note(f"{folder.name}: {name!r} is no message file and is not shown")
+        for base in [base for base, number in bases.items() if number > 1][:_SHOWN]:
+            self.note(f"{folder.name}: there are several files named {base!r}; one of them is shown")
 
     def _sizes(self, folder: FolderRow) -> None:
         core = self._core

@@ -28,6 +28,7 @@ from mailstack.model.mailbox import MailboxError
 BATCH = 500
 BATCH_OCTETS = 64 * 1024 * 1024
 _MAX_ROUNDS = 10_000
+_MAX_BASE = 250
 
 
 class _File(NamedTuple):
@@ -37,10 +38,10 @@ class _File(NamedTuple):
 
 
 class _Row(NamedTuple):
-    uid: int
     base: str
     sub: int
     letters: str
+    uid: int
     flags: int
     keywords: str
 
@@ -134,51 +135,69 @@ def difference(core: Core, folder: FolderRow, *, full: bool) -> Difference:
     return found
 
 
-def _listing(folder: FolderRow, *, full: bool) -> dict[str, _File]:
-    """Files by base name; what cannot be a message is left out."""
-    found: dict[str, _File] = {}
-    for sub, directory in ((0, "new"), (1, "cur")):
-        if sub and not full:
-            continue
+def _listing(folder: FolderRow, *, full: bool) -> dict[str, str]:
+    """Files by base name, as paths below the folder; what cannot be a message is left out."""
+    found: dict[str, str] = {}
+    for directory in ("new", "cur") if full else ("new",):
         for name in os.listdir(f"{folder.path}/{directory}"):
-            if name.startswith(".") or not is_message_name(name):
-                continue
-            base, letters = maildir.split_file_name(name)
-            found[base] = _File(sub, letters, f"{directory}/{name}")
+            base = name.partition(":")[0]
+            if is_message_name(name, base):
+                found[base] = f"{directory}/{name}"
     return found
 
 
-def is_message_name(name: str) -> bool:
-    """False for names the index cannot hold: not UTF-8, control characters, too long."""
-    base = name.partition(":")[0]
-    return name.isprintable() and 0 < len(base) <= 250 and not name.endswith(".lock")
+def is_message_name(name: str, base: str) -> bool:
+    """False for names the index cannot hold or other programs mean something else by."""
+    return name[0] != "." and name.isprintable() and 0 < len(base) <= _MAX_BASE and not name.endswith(".lock")
 
 
 def _compare(
-    connection: sqlite3.Connection, folder: FolderRow, listing: dict[str, _File], *, full: bool
+    connection: sqlite3.Connection, folder: FolderRow, listing: dict[str, str], *, full: bool
 ) -> Difference:
-    query = "SELECT uid, base, sub, letters, flags, keywords FROM messages WHERE folder = ?"
+    query = "SELECT base, sub, letters, uid, flags, keywords FROM messages WHERE folder = ?"
     if not full:
         query = query.replace("messages", "messages INDEXED BY message_new") + " AND sub = 0"
-    difference = Difference()
-    for found in connection.execute(query, (folder.id,)):
-        file = listing.pop(found[1], None)
-        if file is None:
-            difference.missing.append(_Row._make(found))
-        elif file.sub != found[2] or file.letters != found[3]:
-            difference.moved.append((_Row._make(found), file))
-    for base in [base for base in listing if _is_doomed(connection, folder.id, base)]:
-        del listing[base]
-    if not full:
-        for base in list(listing):
+    found = Difference()
+    for row in connection.execute(query, (folder.id,)):
+        base, sub, letters = row[:3]
+        name = listing.pop(base, None)
+        if name is None:
+            found.missing.append(_Row._make(row))
+        elif name != maildir.file_name(base, sub, letters):
+            found.moved.append((_Row._make(row), _file(name)))
+    for base in list(listing):
+        if _is_doomed(connection, folder.id, base):
+            del listing[base]
+        elif not full:
             row = connection.execute(
-                "SELECT uid, base, sub, letters, flags, keywords FROM messages WHERE base = ? AND folder = ?",
+                "SELECT base, sub, letters, uid, flags, keywords FROM messages WHERE base = ? AND folder = ?",
                 (base, folder.id),
             ).fetchone()
             if row is not None:
-                difference.moved.append((_Row._make(row), listing.pop(base)))
-    difference.unknown = listing
-    return difference
+                found.moved.append((_Row._make(row), _file(listing.pop(base))))
+    found.unknown = {base: _file(name) for base, name in listing.items()}
+    return found
+
+
+def _file(path: str) -> _File:
+    directory, _, name = path.partition("/")
+    return _File(int(directory == "cur"), maildir.split_file_name(name)[1], path)
+
+
+def _canonical(folder: FolderRow, base: str, file: _File) -> _File:
+    """Gives a file the name we would look for, when another program spells it otherwise.
+
+    `cur/x` becomes `cur/x:2,`, letters are sorted, and what has flags lies in cur/.
+    """
+    sub = 1 if file.letters else file.sub
+    wanted = maildir.file_name(base, sub, file.letters)
+    if wanted == file.name or os.path.lexists(f"{folder.path}/{wanted}"):
+        return file
+    try:
+        os.rename(f"{folder.path}/{file.name}", f"{folder.path}/{wanted}")
+    except FileNotFoundError:
+        return file
+    return _File(sub, file.letters, wanted)
 
 
 def _is_doomed(connection: sqlite3.Connection, folder_id: int, base: str) -> bool:
@@ -244,7 +263,8 @@ def _add(
     saved_at = int(core.now())
     unseen = deleted = 0
     for number, (internal_at, base, found) in enumerate(ready, uid):
-        file = unknown[base]
+        with core.disk("naming a message"):
+            file = _canonical(folder, base, unknown[base])
         bits, _ = maildir.split_letters(file.letters)
         flags, forwarded = bits & 31, bool(bits & ~31)
         words = (
@@ -257,7 +277,7 @@ def _add(
             (
                 folder.id, number, base, file.sub, file.letters, flags, " ".join(words), modseq, found.size,
                 found.disk_size, internal_at, saved_at, folder.id * 4_294_967_296 + number,
-                int(file.sub == 0 and bits != 0),
+                0,
             ),
         )  # fmt: skip
         unseen += not flags & 1
@@ -293,12 +313,14 @@ def _merge(
     modseq = 0
     unseen = deleted = 0
     for row, file in moved:
+        with core.disk("naming a message"):
+            file = _canonical(folder, row.base, file)
         ours = maildir.bits_of(row.flags, row.keywords)
         theirs, foreign = maildir.split_letters(file.letters)
         base, _ = maildir.split_letters(row.letters)
         bits = ours if rows_win else base ^ ((theirs ^ base) | (ours ^ base))
         wanted = maildir.letters_of(bits, foreign)
-        dirty = int(wanted != file.letters or (file.sub == 0 and bits != 0))
+        dirty = int(wanted != file.letters)
         connection.execute(
             "UPDATE messages SET sub = ?, letters = ?, dirty = ? WHERE folder = ? AND uid = ?",
             (file.sub, file.letters, dirty, folder.id, row.uid),

@@ -195,7 +195,7 @@ class Account:
             folder = self.core.find(connection, name)
         if folder is None:
             raise MailboxError("NONEXISTENT", "there is no folder of that name")
-        scan.refresh(self.core, folder.id)
+        self.refresh(folder.id)
         with self.core.db.read() as connection:
             return folders.status(connection, folder.id)
 
@@ -221,8 +221,18 @@ class Account:
         folders.subscribe(self.core, name, subscribed)
 
     def refresh(self, folder_id: int) -> bool:
-        """Looks for files changed by other programs; True when something changed."""
-        return scan.refresh(self.core, folder_id)
+        """Looks for files changed by other programs; True when something changed.
+
+        When the index cannot be written (disk full, read-only, locked) it is shown as it
+        is: reading goes on (promise P7).
+        """
+        try:
+            return scan.refresh(self.core, folder_id)
+        except TemporaryFailure as error:
+            if error.fatal:
+                raise
+            self.core.worker.report(error)
+            return False
 
     def highest_modseq(self, folder_id: int) -> int:
         """Cheap: has anything changed?  NONEXISTENT when the folder was deleted."""

@@ -47,6 +47,10 @@ class Worker:
         self._closed = False
         self._thread: threading.Thread | None = None
 
+    def report(self, error: TemporaryFailure) -> None:
+        """Tells whoever watches of a failure that stops nobody."""
+        self._trouble(error)
+
     def texts(self, core: Core, mid: int, data: bytes) -> None:
         """Makes a new message's texts now and has them kept later; dropped when too many wait.
 

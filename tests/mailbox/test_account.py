@@ -224,9 +224,7 @@ def test_a_missing_shm_and_a_lost_wal_are_no_trouble(
         other.close()
 
 
-def test_a_held_lock_is_a_temporary_failure(
-    account: Account, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_held_lock_is_a_temporary_failure(store: MailStore, account: Account, home: Path) -> None:
     # F35
     deliver(account, 0)
     with account.core.db.write("test", durable_commit=False) as connection:
@@ -237,10 +235,42 @@ def test_a_held_lock_is_a_temporary_failure(
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(TemporaryFailure, match="locked"):
         deliver(account, 1)
-    assert account.status("INBOX").messages == 1  # reading goes on (P7)
+    # P7: reading goes on, also of what cannot be indexed now
+    (home / "Maildir" / "new" / "1.other").write_bytes(MESSAGE)
+    inbox = account.status("INBOX")
+    assert inbox.messages == 1
+    assert account.claim_recent(inbox.id) == 1
+    assert len(account.texts(inbox.id, [1])) == 1
+    account.open(inbox.id, 1).close()
+    assert store.last_trouble is not None
+    store.last_trouble = None
     holder.execute("ROLLBACK")
     holder.close()
-    assert deliver(account, 1) == [2]
+    assert len(deliver(account, 1)) == 1
+    assert account.status("INBOX").messages == 3
+
+
+def test_an_account_can_be_opened_for_reading_while_another_process_holds_its_lock(
+    store: MailStore, account: Account, root: Path, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # P7
+    deliver(account, 0)
+    store.close()
+    holder = sqlite3.connect(home / "account.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    real = account_module.open_database
+    monkeypatch.setattr(account_module, "open_database", lambda path, **k: real(path, timeout_s=0.05, **k))
+    other, account = reopened(root, clock, "second boot")
+    inbox = account.status("INBOX")
+    assert inbox.messages == 1
+    assert account.rows(inbox.id)[0].email_id
+    with pytest.raises(TemporaryFailure, match="locked"):
+        deliver(account, 1)
+    holder.execute("ROLLBACK")
+    holder.close()
+    deliver(account, 1)
+    assert account.status("INBOX").messages == 2
+    other.close()
 
 
 def test_reading_does_not_wait_for_a_writer(account: Account) -> None:

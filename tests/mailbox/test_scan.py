@@ -97,6 +97,30 @@ def test_a_file_with_other_line_ends_is_left_alone_and_served_with_crlf(
     assert opened.read() == served
 
 
+def test_names_that_others_spell_otherwise_are_put_in_order(account: Account, maildir: Path) -> None:
+    inbox(account)
+    for name in ("cur/1.x", "cur/2.x:2,SF", "new/3.x:2,S", "cur/4.x:1,y", "new/5.x"):
+        put(maildir, name, name.encode())
+    found = {data: flags for _, flags, data in shown(account)}
+    assert found[b"cur/2.x:2,SF"] == Flags.SEEN | Flags.FLAGGED
+    assert found[b"new/3.x:2,S"] == Flags.SEEN
+    assert sorted(os.listdir(maildir / "cur")) == ["1.x:2,", "2.x:2,FS", "3.x:2,S", "4.x:2,"]
+    (maildir / "cur/1.x:2,").rename(maildir / "cur/1.x:2,TSa")
+    assert Flags.DELETED in dict(enumerate(flags for _, flags, _ in shown(account)))[0]
+    assert "1.x:2,STa" in os.listdir(maildir / "cur")
+    unchanged(account)
+
+
+def test_two_files_of_one_name_are_one_message(account: Account, maildir: Path, store: MailStore) -> None:
+    inbox(account)
+    for name, data in (("cur/1.x:2,S", b"one"), ("cur/1.x:2,", b"three"), ("new/1.x", b"four")):
+        put(maildir, name, data)
+    assert len(shown(account)) == 1
+    store.flush()
+    assert len(shown(account)) == 1
+    assert len([*(maildir / "cur").iterdir(), *(maildir / "new").iterdir()]) == 3
+
+
 def test_a_removed_file_is_expunged(account: Account, maildir: Path) -> None:
     account.append("INBOX", [NewMessage(MESSAGE)] * 3)
     folder_id = inbox(account)
