@@ -1,0 +1,301 @@
+"""The filter daemon with real workers: killed, hanging, growing old; and its parent's end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+
+from mailstack.app.filter_steps import Setup
+from mailstack.app.filter_worker import load_model, read_message, shipped_model
+from mailstack.app.filterd import FilterServer
+from mailstack.filters.options import FilterOptions
+from mailstack.model.verdict import FilterAnswer, FilterRecipient, FilterRequest
+from mailstack.net.dns_options import DnsOptions
+from mailstack.net.filter_client import FilterClient
+from mailstack.net.resolver import Resolver
+from tests.kit.dns_server import DnsServer
+
+ZONE = {
+    "example.net": {"TXT": ["v=spf1 ip4:192.0.2.1 -all"], "A": ["192.0.2.1"]},
+    "_dmarc.example.net": {"TXT": ["v=DMARC1; p=reject"]},
+    "slow.test": {"TXT": "TIMEOUT"},
+}
+MESSAGE = b"From: Alice <alice@example.net>\r\nSubject: lunch\r\n\r\nAre you free for lunch?\r\n"
+
+
+def request(**changes: object) -> FilterRequest:
+    fields: dict[str, object] = {
+        "accept_id": "id",
+        "ip": "192.0.2.1",
+        "helo": "h.test",
+        "sender": "alice@example.net",
+        "recipients": (FilterRecipient(1, 1, "bob@home.test", "bob@home.test"),),
+        "received_at": 1_800_000_000.0,
+        "message": MESSAGE,
+    }
+    return FilterRequest(**(fields | changes))  # type: ignore[arg-type]
+
+
+class Daemon:
+    """A filter server on a socket of its own."""
+
+    def __init__(self, folder: Path, options: FilterOptions, dns: str) -> None:
+        self.path = folder / "filter.sock"
+        self.resolver = Resolver(DnsOptions(servers=(dns,), try_s=0.5))
+        self.reported: list[list[int]] = []
+        self.server = FilterServer(Setup(options, "mx.home.test"), self.resolver, report=self.reported.append)
+        self.client = FilterClient(self.path, budget_s=options.budget_s)
+
+    async def start(self) -> None:
+        await self.resolver.start()
+        await self.server.pool.start()
+        loop = asyncio.get_running_loop()
+        self.listener = await loop.create_unix_server(self.server.connection, self.path)
+        await self.until(lambda: self.idle_workers() == self.server._setup.options.workers)
+
+    async def stop(self) -> None:
+        self.listener.close()
+        await self.client.close()
+        await self.server.stop()
+        await self.resolver.close()
+
+    def idle_workers(self) -> int:
+        return sum(1 for w in self.server.pool.workers if not w.job and not w.is_retired)
+
+    def worker_pids(self) -> list[int]:
+        return [w.pid for w in self.server.pool.workers]
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 10) -> None:
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come to pass"
+            await asyncio.sleep(0.01)
+
+    async def ask(self, **changes: object) -> FilterAnswer:
+        return await self.client.ask(request(**changes))
+
+
+@pytest.fixture(scope="module")
+def dns() -> object:
+    with DnsServer(ZONE) as server:
+        yield server
+
+
+@contextlib.asynccontextmanager
+async def running(folder: Path, dns: DnsServer, **options: object) -> AsyncIterator[Daemon]:
+    daemon = Daemon(folder, FilterOptions(**options), dns.address)  # type: ignore[arg-type]
+    await daemon.start()
+    try:
+        yield daemon
+    finally:
+        await daemon.stop()
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+async def test_messages_are_judged_with_dns_in_memory_and_from_a_file(tmp_path: Path, dns: DnsServer) -> None:
+    async with running(tmp_path, dns) as daemon:
+        answer = await daemon.ask()
+        assert answer.verdict.authentication.dmarc.result == "pass"
+        assert answer.accounts[0].actions
+        spilled = tmp_path / "message"
+        spilled.write_bytes(MESSAGE + b"more text\r\n" * 100_000)
+        large = await daemon.ask(message=None, path=str(spilled), size_octets=spilled.stat().st_size)
+        assert large.verdict.unfiltered == ""
+        assert large.verdict.authentication.dmarc.result == "pass"
+        forged = await daemon.ask(ip="203.0.113.1")
+        assert forged.verdict.action == "reject"
+        many = await asyncio.gather(*(daemon.ask() for _ in range(100)))
+        assert {a.verdict.unfiltered for a in many} == {""}
+        assert daemon.reported[-1] == daemon.server.pool.pids
+
+
+async def test_a_worker_killed_in_the_middle_costs_one_message(tmp_path: Path, dns: DnsServer) -> None:
+    # M19: kill -9 while a step runs; the others go on
+    async with running(tmp_path, dns) as daemon:
+        before = daemon.worker_pids()
+        victim = daemon.server.pool.workers[0]
+        os.kill(victim.pid, signal.SIGSTOP)  # it takes the next step and does not come back
+        asking = [asyncio.create_task(daemon.ask()) for _ in range(20)]
+        await daemon.until(lambda: victim.job != 0)
+        await asyncio.sleep(0.3)  # the other worker serves the rest meanwhile
+        os.kill(victim.pid, signal.SIGKILL)
+        answers = await asyncio.gather(*asking)
+        words = [a.verdict.unfiltered for a in answers]
+        assert words.count("filter crashed") == 1
+        assert words.count("") == 19
+        await daemon.until(lambda: daemon.idle_workers() == 2)
+        assert victim.pid not in daemon.worker_pids()
+        assert set(before) != set(daemon.worker_pids())
+        assert (await daemon.ask()).verdict.unfiltered == ""
+
+
+async def test_a_hanging_worker_is_killed_after_its_budget(tmp_path: Path, dns: DnsServer) -> None:
+    async with running(tmp_path, dns, step_s=0.5, budget_s=5) as daemon:
+        victim = daemon.server.pool.workers[0]
+        os.kill(victim.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        answers = await asyncio.gather(*(daemon.ask() for _ in range(10)))
+        assert time.monotonic() - began < 2
+        words = [a.verdict.unfiltered for a in answers]
+        assert words.count("filter too slow") == 1
+        assert words.count("") == 9
+        await daemon.until(lambda: daemon.idle_workers() == 2)
+        assert not is_alive(victim.pid)
+
+
+async def test_all_workers_hanging_are_answered_by_the_deadline(tmp_path: Path, dns: DnsServer) -> None:
+    async with running(tmp_path, dns, step_s=0.4, budget_s=0.6) as daemon:
+        for worker in daemon.server.pool.workers:
+            os.kill(worker.pid, signal.SIGSTOP)
+        began = time.monotonic()
+        answers = await asyncio.gather(*(daemon.ask() for _ in range(6)))
+        assert time.monotonic() - began < 1.5
+        assert all(a.verdict.unfiltered in ("timeout", "filter too slow", "") for a in answers)
+        assert any(a.verdict.unfiltered for a in answers)
+        await daemon.until(lambda: daemon.idle_workers() == 2)
+        assert (await daemon.ask()).verdict.unfiltered == ""
+
+
+async def test_the_nursery_may_die_too(tmp_path: Path, dns: DnsServer) -> None:
+    async with running(tmp_path, dns) as daemon:
+        before = daemon.server.pool.pids
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        await daemon.until(lambda: not set(before) & set(daemon.server.pool.pids))
+        await daemon.until(lambda: daemon.idle_workers() == 2)
+        assert (await daemon.ask()).verdict.unfiltered == ""
+
+
+async def test_workers_are_replaced_when_they_grow_old(tmp_path: Path, dns: DnsServer) -> None:
+    async with running(tmp_path, dns, worker_messages=5) as daemon:
+        before = daemon.worker_pids()
+        answers = await asyncio.gather(*(daemon.ask() for _ in range(40)))
+        assert {a.verdict.unfiltered for a in answers} == {""}
+        await daemon.until(lambda: not set(before) & set(daemon.worker_pids()))
+        await daemon.until(lambda: not any(map(is_alive, before)))
+
+
+async def test_slow_dns_delays_only_its_own_message(tmp_path: Path, dns: DnsServer) -> None:
+    # D2
+    async with running(tmp_path, dns) as daemon:
+        slow = asyncio.create_task(daemon.ask(sender="x@slow.test"))
+        await asyncio.sleep(0.05)
+        began = time.monotonic()
+        for _ in range(20):
+            assert (await daemon.ask()).verdict.unfiltered == ""
+        assert time.monotonic() - began < 0.5
+        assert (await slow).verdict.authentication.spf.result == "temperror"
+
+
+async def test_too_many_jobs_are_answered_at_once(tmp_path: Path, dns: DnsServer) -> None:
+    async with running(tmp_path, dns, jobs=3) as daemon:
+        answers = await asyncio.gather(*(daemon.ask(sender="x@slow.test") for _ in range(10)))
+        assert [a.verdict.unfiltered for a in answers].count("filter busy") == 7
+
+
+async def test_a_client_that_leaves_takes_its_jobs_along(tmp_path: Path, dns: DnsServer) -> None:
+    async with running(tmp_path, dns) as daemon:
+        asking = asyncio.create_task(daemon.ask(sender="x@slow.test"))
+        await daemon.until(lambda: len(daemon.server._jobs) == 1)
+        await daemon.client.close()
+        await daemon.until(lambda: not daemon.server._jobs)
+        assert daemon.server._held == 0
+        assert (await asking).verdict.unfiltered == "filter gone"
+
+
+async def test_garbage_on_the_socket_ends_that_connection_only(tmp_path: Path, dns: DnsServer) -> None:
+    async with running(tmp_path, dns) as daemon:
+        reader, writer = await asyncio.open_unix_connection(daemon.path)
+        writer.write(b"\x00\x00\x00\x04junk")
+        assert await reader.read() == b""
+        writer.close()
+        assert (await daemon.ask()).verdict.unfiltered == ""
+
+
+async def test_a_missing_file_is_one_unfiltered_message(tmp_path: Path, dns: DnsServer) -> None:
+    async with running(tmp_path, dns) as daemon:
+        answer = await daemon.ask(message=None, path=str(tmp_path / "nowhere"))
+        assert answer.verdict.unfiltered == "FileNotFoundError in the filter"
+        assert (await daemon.ask()).verdict.unfiltered == ""
+
+
+def test_workers_die_with_their_parent(tmp_path: Path) -> None:
+    program = (
+        "import asyncio, sys\n"
+        "from mailstack.app.filter_pool import Pool\n"
+        "from mailstack.app.filter_steps import Setup\n"
+        "from mailstack.filters.options import FilterOptions\n"
+        "async def main():\n"
+        "    pool = Pool(Setup(FilterOptions(), 'mx'), done=print, lost=print, changed=lambda: None)\n"
+        "    await pool.start()\n"
+        "    print(*pool.pids, flush=True)\n"
+        "    await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    pids = [int(pid) for pid in parent.stdout.readline().split()]
+    assert len(pids) == 3
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 5
+    while any(map(is_alive, pids)):
+        assert time.monotonic() < deadline, "a worker outlived its parent"
+        time.sleep(0.02)
+
+
+def test_a_worker_has_little_memory_and_no_core(tmp_path: Path) -> None:
+    from mailstack.app import filter_worker
+
+    ours, theirs = socket.socketpair()
+    pid = os.fork()
+    if pid == 0:
+        import resource
+
+        filter_worker._limit(Setup(FilterOptions(), "mx"))
+        limits = [
+            resource.getrlimit(r) for r in (resource.RLIMIT_AS, resource.RLIMIT_CORE, resource.RLIMIT_NOFILE)
+        ]
+        theirs.send(repr(limits).encode())
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert ours.recv(200) == b"[(536870912, 536870912), (0, 0), (64, 64)]"
+    ours.close()
+    theirs.close()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"garbage", b"mailstack model\n" + b"\0" * 100])
+def test_a_broken_model_file_falls_back_to_the_shipped_one(tmp_path: Path, content: bytes | None) -> None:
+    # M20
+    file = tmp_path / "model.bin"
+    if content is not None:
+        file.write_bytes(content)
+    trained = load_model(str(file))
+    assert trained is not None
+    assert trained.fingerprint == load_model("").fingerprint  # type: ignore[union-attr]
+
+
+def test_the_shipped_model_is_small() -> None:
+    assert shipped_model().stat().st_size < 1_048_576
+
+
+def test_an_empty_file_is_an_empty_message(tmp_path: Path) -> None:
+    (tmp_path / "empty").write_bytes(b"")
+    assert read_message(request(message=None, path=str(tmp_path / "empty"))) == b""
