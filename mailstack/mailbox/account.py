@@ -151,13 +151,16 @@ class AccountDatabase:
     def _turn(self) -> Iterator[None]:
         # SQLite waits for another process by sleeping 1, 2, 5, 10 ... ms; the kernel wakes
         # us at once.  It only orders writers: what is right does not depend on it.
-        if self._queue < 0:
-            self._queue = os.open(self._home / "turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._queue, fcntl.LOCK_EX)
+        with durable.guarded(f"locking {self.path}"):
+            if self._queue < 0:
+                self._queue = os.open(self._home / "turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            queue = self._queue
+            fcntl.flock(queue, fcntl.LOCK_EX)
         try:
             yield
         finally:
-            fcntl.flock(self._queue, fcntl.LOCK_UN)
+            with contextlib.suppress(OSError):  # closed meanwhile, which unlocks too
+                fcntl.flock(queue, fcntl.LOCK_UN)
 
     def change(self, doing: str, work: Callable[[sqlite3.Connection], T], *, durable_commit: bool) -> T:
         """Runs `work` in a transaction, again after reserving numbers when it ran out of them."""
