@@ -66,9 +66,7 @@ class LongSenders:
         """The sender behind a key; None when it is unknown or was forgotten."""
         with self._lock:
             try:
-                row = (
-                    self._open().execute("SELECT sender FROM srs_sender WHERE key = ?", (key,)).fetchone()
-                )
+                row = self._open().execute("SELECT sender FROM srs_sender WHERE key = ?", (key,)).fetchone()
             except sqlite3.Error as error:
                 raise failure(error, "looking a sender up") from error
         if row is None:
