@@ -223,7 +223,7 @@ class Pool:
                 sys.executable,
                 "-m",
                 "mailstack.app.filter_worker",
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=asyncio.subprocess.DEVNULL,
             )
         self._control = ours

@@ -28,6 +28,7 @@ class Action:
 
     @property
     def cancels_implicit_keep(self) -> bool:
+        """True when this action makes the implicit keep go away (RFC 5228 section 2.10.2)."""
         return False
 
     def merge(self, other: Action) -> Action | None:
