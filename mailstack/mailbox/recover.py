@@ -235,7 +235,8 @@ class _Check:
         self._odd_entries(folder)
         difference = scan.difference(core, folder, full=True)
         for base, file in list(difference.unknown.items()):
-            if not stat.S_ISREG(os.lstat(f"{folder.path}/{file.name}").st_mode):
+            status = self._status(folder, file.name)
+            if status is None or not stat.S_ISREG(status.st_mode):
                 del difference.unknown[base]
         for count, what in (
             (len(difference.unknown), "files without a row"),
@@ -273,16 +274,24 @@ class _Check:
                 (folder.id,),
             ).fetchall()
         for uid, base, sub, letters, size in rows:
-            try:
-                status = os.lstat(f"{folder.path}/{maildir.file_name(base, sub, letters)}")
-            except FileNotFoundError:
-                continue
-            if stat.S_ISREG(status.st_mode) and status.st_size == size:
+            name = maildir.file_name(base, sub, letters)
+            status = self._status(folder, name)
+            if status is None or (stat.S_ISREG(status.st_mode) and status.st_size == size):
                 continue
             self.note(f"{folder.name}: message {uid} changed on disk", repaired=self._repair)
             if self._repair:
                 with contextlib.suppress(MailboxError):
                     scan.replaced(core, folder.id, uid)
+
+    def _status(self, folder: FolderRow, name: str) -> os.stat_result | None:
+        """What the system says of a file; None when it is gone or cannot be looked at."""
+        try:
+            return os.lstat(f"{folder.path}/{name}")
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            self.note(f"{folder.name}: {name} cannot be read: {error.strerror}")
+            return None
 
     def _numbers(self, folder: FolderRow) -> None:
         with self._core.db.write("checking counters", durable_commit=True) as connection:
