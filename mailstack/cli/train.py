@@ -117,7 +117,7 @@ def _samples(
         digest.update(f"{is_spam} {text_hash}\n".encode())
         samples.append(training.to_sample(tokens, is_spam=is_spam, group=text_hash, name=name))
     if everyday:
-        seeds = (resources.files("mailstack.filters.spam") / "everyday.txt").read_text("utf-8")
+        seeds = (resources.files("mailstack.filters.spam") / "everyday.json").read_text("utf-8")
         digest.update(seeds.encode())
         for name, message in training.everyday(seeds):
             tokens = features.tokens(read(message, Header(message)))

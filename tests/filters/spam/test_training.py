@@ -66,7 +66,7 @@ def test_equal_texts_share_a_fold() -> None:
 
 
 def test_seed_lines_become_messages_in_four_shapes() -> None:
-    made = everyday("# comment\n\nHello | Hi\\nthere\n")
+    made = everyday('[["Hello", "Hi\\nthere"]]')
     assert [name for name, _ in made] == [f"everyday Hello {n}" for n in range(4)]
     assert all(b"Subject: Hello\r\n" in message and b"Hi\r\nthere" in message for _, message in made)
 
