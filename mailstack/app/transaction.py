@@ -108,6 +108,10 @@ class Transaction:
                 mail.answer = answer
                 events.verdict(self._s, mail, answer)
             if answer.verdict.unfiltered:
+                cuts = await self._blocking(trace.find_cuts, mail.body, self._s.config)
+                mail.answer = FilterAnswer(
+                    mail.answer.verdict, cuts=cuts, results_header=mail.answer.results_header
+                )
                 return
             mail.verdicts.update((account.recipient, account) for account in answer.accounts)
             self._follow_rules(new)

@@ -383,6 +383,17 @@ async def test_without_the_filter_mail_is_kept_and_marked(world: World) -> None:
     assert "unfiltered id=0123456789abcdefg why=timeout" in world.lines.getvalue()
 
 
+async def test_without_the_filter_nobody_speaks_in_our_name_either(world: World) -> None:
+    # T22: forged results would be believed by mail programs.
+    world.filter.verdict = MessageVerdict(unfiltered="timeout")
+    forged = b"Authentication-Results: mx.example.test; dmarc=pass\r\nX-Spam-Flag: NO\r\n"
+    assert (await world.send(ALICE, letter=forged + LETTER)).code == 250
+    (stored,) = world.mail.held("alice")
+    assert b"dmarc=pass" not in stored
+    assert b"X-Spam-Flag" not in stored
+    assert stored.endswith(LETTER)
+
+
 async def test_a_submission_is_signed_and_queued_whole(world: World) -> None:
     reply = await world.send(
         "far@far.test", "near@far.test", BOB, sender=ALICE, letter=OWN + b"x\r\n", login=ALICE
