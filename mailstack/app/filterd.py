@@ -210,6 +210,7 @@ class FilterServer:
             job.worker = None
             self._ready.appendleft(job)
         elif done.answer:
+            job.worker = None  # it has forgotten the job by itself
             self._answer(job, msgspec.Raw(done.answer))
         elif done.wanted:
             job.rounds += 1
@@ -217,6 +218,7 @@ class FilterServer:
             if not self._answer_at_once(job, questions):
                 job.asking = asyncio.get_running_loop().create_task(self._look_up(job, questions))
         else:
+            job.worker = None
             self._answer(job, _unfiltered(done.problem or "filter error"))
         if done.retire and not worker.is_retired:
             self.pool.retire(worker)

@@ -147,6 +147,10 @@ def _read_html(source: str, document: Document) -> str:
     except Exception:  # named adapter: selectolax documents nothing about what it may raise
         return strip_html(source)
     _count(tree, html)
+    if _INVISIBLE.search(source):
+        html.hidden += sum(
+            1 for node in tree.css("[style]") if _INVISIBLE.search(node.attributes.get("style") or "")
+        )
     _add_links(tree, document)
     for node in tree.css("style, script, head, title, noscript"):
         node.decompose()
@@ -161,9 +165,6 @@ def _count(tree: LexborHTMLParser, html: Html) -> None:
             html.tiny_images += 1
     html.forms += len(tree.css("form"))
     html.scripts += len(tree.css("script"))
-    html.hidden += sum(
-        1 for node in tree.css("[style]") if _INVISIBLE.search(node.attributes.get("style") or "")
-    )
 
 
 def _add_links(tree: LexborHTMLParser, document: Document) -> None:

@@ -57,8 +57,14 @@ def words(text: str) -> list[str]:
         found = dict.fromkeys(_WORD.findall(text.lower()))
         return [w for w in found if 2 <= len(w) <= MAX_TOKEN_OCTETS and not w.isdigit()]
     folded = unicodedata.normalize("NFKC", text).casefold()
-    split = dict.fromkeys(piece for word in _WORD.findall(folded) for piece in _pieces(word))
-    return [w for w in split if len(w) >= 2 and len(w.encode()) <= MAX_TOKEN_OCTETS and not w.isdigit()]
+    found = dict.fromkeys(_WORD.findall(folded))
+    if _CJK.search(folded) is not None:
+        found = dict.fromkeys(piece for word in found for piece in _pieces(word))
+    return [w for w in found if len(w) >= 2 and _octets(w) <= MAX_TOKEN_OCTETS and not w.isdigit()]
+
+
+def _octets(word: str) -> int:
+    return len(word) if word.isascii() else len(word.encode())
 
 
 def _pieces(word: str) -> Iterable[str]:
