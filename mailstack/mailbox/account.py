@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from mailstack.disk import durable, migrations
-from mailstack.disk.sqlite import failure, open_database, transaction
+from mailstack.disk.sqlite import BUSY_TIMEOUT_S, failure, open_database, transaction
 from mailstack.mailbox.maildir import address_of
 from mailstack.mailbox.schema import ACCOUNT_STEPS
 from mailstack.model.errors import TemporaryFailure
@@ -39,6 +39,9 @@ BLOCK = 1_000
 _CACHE_KIB = 1_024
 #: Reading notices a replaced database after this long; writing at once.
 _CHECK_S = 0.1
+#: Another process may write this long.
+TURN_TIMEOUT_S = BUSY_TIMEOUT_S
+_TURN_NAP_S = 0.0002
 _ATTEMPTS = 4
 
 
@@ -107,24 +110,37 @@ class AccountDatabase:
 
     @contextlib.contextmanager
     def read(self, doing: str = "reading the mailbox") -> Iterator[sqlite3.Connection]:
-        """The reading connection, for this thread alone.
+        """A connection for reading, for this thread alone.
+
+        A process that only delivers never needs the second connection: until somebody
+        would have to wait for a writer, the writing one serves.
 
         Raises:
             TemporaryFailure: the database cannot be read.
         """
-        while True:
-            if time.monotonic() > self._checked + _CHECK_S:
-                self._check_inode()
-            if self._reader is None:
+        if time.monotonic() > self._checked + _CHECK_S:
+            self._check_inode()
+        with contextlib.ExitStack() as held:
+            connection = self._idle_writer(held)
+            while connection is None:
                 self._open_reader()
-            with self._read_lock:
-                if self._reader is None:
-                    continue  # closed by another thread in between
-                try:
-                    yield self._reader
-                except sqlite3.Error as error:
-                    self._reraise(error, doing)
-            return
+                self._read_lock.acquire()
+                connection = self._reader
+                if connection is None:
+                    self._read_lock.release()  # another thread closed it in between
+                else:
+                    held.callback(self._read_lock.release)
+            try:
+                yield connection
+            except sqlite3.Error as error:
+                self._reraise(error, doing)
+
+    def _idle_writer(self, held: contextlib.ExitStack) -> sqlite3.Connection | None:
+        if self._reader is not None or self._writer is None or not self.lock.acquire(blocking=False):
+            return None
+        held.callback(self.lock.release)
+        writer = self._writer
+        return None if writer is None or writer.in_transaction else writer
 
     @contextlib.contextmanager
     def write(self, doing: str, *, durable_commit: bool) -> Iterator[sqlite3.Connection]:
@@ -149,18 +165,33 @@ class AccountDatabase:
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
-        # SQLite waits for another process by sleeping 1, 2, 5, 10 ... ms; the kernel wakes
-        # us at once.  It only orders writers: what is right does not depend on it.
+        # SQLite waits for another process by sleeping 1, 2, 5, 10 ... ms, far longer than a
+        # transaction takes.  This only orders writers: what is right does not depend on it.
         with durable.guarded(f"locking {self.path}"):
             if self._queue < 0:
                 self._queue = os.open(self._home / "turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             queue = self._queue
-            fcntl.flock(queue, fcntl.LOCK_EX)
+            self._lock_queue(queue)
         try:
             yield
         finally:
             with contextlib.suppress(OSError):  # closed meanwhile, which unlocks too
                 fcntl.flock(queue, fcntl.LOCK_UN)
+
+    def _lock_queue(self, queue: int) -> None:
+        """Waits for the lock, but not for ever: its holder may be stopped."""
+        until = 0.0
+        while True:
+            try:
+                fcntl.flock(queue, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                now = time.monotonic()
+                until = until or now + TURN_TIMEOUT_S
+                if now > until:
+                    raise TemporaryFailure(f"writing {self.path}: the database is locked") from None
+                time.sleep(_TURN_NAP_S)
+            else:
+                return
 
     def change(self, doing: str, work: Callable[[sqlite3.Connection], T], *, durable_commit: bool) -> T:
         """Runs `work` in a transaction, again after reserving numbers when it ran out of them."""
@@ -220,16 +251,23 @@ class AccountDatabase:
         return self._writer
 
     def _open_reader(self) -> None:
-        # Always in this order: the account's lock, then the reader's.
-        with self.lock, self._read_lock:
-            try:
-                self._current_writer()
-            except TemporaryFailure as error:
-                if error.fatal or not self.path.exists():
-                    raise
-                # A full or read-only disk, a lock held for long: reading may still work (P7).
-                self._reader = self._open_read_only(error)
-            if self._reader is None:
+        if self._reader is not None:
+            return
+        why: TemporaryFailure | None = None
+        if self._writer is None:
+            # Always in this order: the account's lock, then the reader's.
+            with self.lock:
+                try:
+                    self._current_writer()
+                except TemporaryFailure as error:
+                    if error.fatal or not self.path.exists():
+                        raise
+                    # A full or read-only disk, a lock held for long: reading may still work (P7).
+                    why = error
+        with self._read_lock:
+            if self._reader is None and why is not None:
+                self._reader = self._open_read_only(why)
+            elif self._reader is None:
                 self._reader = open_database(self.path, read_only=True)
                 self._reader.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
 

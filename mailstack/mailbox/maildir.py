@@ -218,8 +218,12 @@ def make_folder(directory: Path, *, marker: str = "") -> None:
             made = True
         except FileExistsError:
             pass
-    if marker:
-        durable.replace_text(directory / MARKER, marker + "\n")
+    if marker and read_marker(directory) != marker:
+        try:
+            durable.write_synced(directory / MARKER, [f"{marker}\n".encode()])
+            made = True
+        except FileExistsError:
+            durable.replace_text(directory / MARKER, marker + "\n")
     if made:
         durable.sync_folder(directory)
         durable.sync_folder(directory.parent)

@@ -16,8 +16,8 @@ class MailboxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     #: Different keywords (flags of one's own) a folder may know.
     max_keywords: int = 100
 
-    #: Accounts a process keeps open at the same time; each holds a few files open.
-    max_open_accounts: int = 64
+    #: Accounts a process keeps open at the same time; fewer when it may not open so many files.
+    max_open_accounts: int = 256
 
     #: Days an expunged message or deleted folder is kept aside before it is gone; 0: gone at once.
     expunged_keep_days: int = 14

@@ -7,6 +7,7 @@ open themselves again when somebody still holds them.
 
 from __future__ import annotations
 
+import resource
 import sqlite3
 import threading
 import weakref
@@ -70,6 +71,7 @@ class MailStore:
         self._now = now
         self._random_bytes = random_bytes
         self._options = options or MailboxOptions()
+        self._max_open = _max_open(self._options.max_open_accounts)
         self._boot = boot_id() if boot is None else boot
         self._group = GroupSync()
         self._trouble = trouble
@@ -159,7 +161,7 @@ class MailStore:
         with self._lock:
             self._open[str(core.home)] = core
             self._open.move_to_end(str(core.home))
-            while len(self._open) > self._options.max_open_accounts:
+            while len(self._open) > self._max_open:
                 victims.append(self._open.popitem(last=False)[1])
         for victim in victims:
             if not victim.close(wait=False):
@@ -170,6 +172,12 @@ class MailStore:
         self.last_trouble = error
         if self._trouble is not None:
             self._trouble(error)
+
+
+def _max_open(wanted: int) -> int:
+    """How many accounts fit: each may hold eight files open, and half of them are for others."""
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return wanted if files == resource.RLIM_INFINITY else max(min(wanted, files // 16), 1)
 
 
 class Account:

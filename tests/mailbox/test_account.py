@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import sqlite3
@@ -248,6 +249,19 @@ def test_a_held_lock_is_a_temporary_failure(store: MailStore, account: Account, 
     holder.close()
     assert len(deliver(account, 1)) == 1
     assert account.status("INBOX").messages == 3
+
+
+def test_a_stopped_process_that_has_the_turn_is_not_waited_for_for_ever(
+    account: Account, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(account, 0)
+    monkeypatch.setattr(account_module, "TURN_TIMEOUT_S", 0.05)
+    with (home / "turn").open("wb") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
+        with pytest.raises(TemporaryFailure, match="locked"):
+            deliver(account, 1)
+        assert account.status("INBOX").messages == 1
+    deliver(account, 1)
 
 
 def test_an_account_can_be_opened_for_reading_while_another_process_holds_its_lock(
