@@ -18,6 +18,9 @@ from mailstack.net.filter_wire import MAX_FRAME_OCTETS, Ask, FrameProtocol, Said
 
 #: Connecting to a Unix socket takes microseconds, unless its backlog is full.
 CONNECT_S = 2.0
+#: A filter that was there a moment ago is being restarted: it is waited for this long.
+RESTART_S = 2.0
+RETRY_S = 0.05
 #: After a failure nobody tries again for this long: each message would wait.
 PAUSE_S = 0.2
 #: The filter answers a little before our patience ends, so that its own word counts.
@@ -45,12 +48,18 @@ class FilterClient:
         self._next = 0
         self._connecting: asyncio.Lock | None = None
         self._not_before = 0.0
+        self._lost_at = float("-inf")
+        self._is_closed = False
 
     async def ask(self, request: FilterRequest) -> FilterAnswer:
         """The filter's answer; never raises but when it is cancelled."""
         try:
             async with asyncio.timeout(self._budget_s + GRACE_S):
-                return await self._ask(request)
+                try:
+                    return await self._ask(request)
+                except _Gone:
+                    # The parent reads nothing of a message, so no message can have killed it.
+                    return await self._ask(request)
         except TimeoutError:
             return unfiltered("timeout")
         except _Unavailable as error:
@@ -84,17 +93,20 @@ class FilterClient:
             if self._connection is not None and self._connection.is_open:
                 return self._connection
             loop = asyncio.get_running_loop()
-            if loop.time() < self._not_before:
+            if self._is_closed or loop.time() < self._not_before:
                 raise _Unavailable("filter down")
-            try:
-                async with asyncio.timeout(CONNECT_S):
-                    _, self._connection = await loop.create_unix_connection(
-                        lambda: FrameProtocol(self._received, self._lost), self._path
-                    )
-            except (OSError, TimeoutError):
-                self._not_before = loop.time() + PAUSE_S
-                raise _Unavailable("filter down") from None
-            return self._connection
+            while True:
+                try:
+                    async with asyncio.timeout(CONNECT_S):
+                        _, self._connection = await loop.create_unix_connection(
+                            lambda: FrameProtocol(self._received, self._lost), self._path
+                        )
+                    return self._connection
+                except (OSError, TimeoutError):
+                    if loop.time() - self._lost_at > RESTART_S:
+                        self._not_before = loop.time() + PAUSE_S
+                        raise _Unavailable("filter down") from None
+                await asyncio.sleep(RETRY_S)
 
     def _received(self, connection: FrameProtocol, payload: bytes) -> None:
         try:
@@ -110,12 +122,15 @@ class FilterClient:
         if connection is not self._connection:
             return
         self._connection = None
+        self._lost_at = asyncio.get_running_loop().time()
+        gone = _Unavailable if self._is_closed else _Gone
         for future in self._waiting.values():
             if not future.done():
-                future.set_exception(_Unavailable("filter gone"))
+                future.set_exception(gone("filter gone"))
 
     async def close(self) -> None:
         """Ends the connection; messages that still wait are answered "filter gone"."""
+        self._is_closed = True
         if self._connection is not None:
             self._connection.close()
             with contextlib.suppress(asyncio.CancelledError):
@@ -124,3 +139,7 @@ class FilterClient:
 
 class _Unavailable(Exception):
     """No filter; `str()` is the word for the verdict."""
+
+
+class _Gone(_Unavailable):
+    """The filter has died with our message in its hands."""

@@ -172,6 +172,19 @@ async def test_all_workers_hanging_are_answered_by_the_deadline(tmp_path: Path, 
         assert (await daemon.ask()).verdict.unfiltered == ""
 
 
+async def test_a_worker_that_talks_nonsense_is_killed(tmp_path: Path, dns: DnsServer) -> None:
+    # M19
+    async with running(tmp_path, dns) as daemon:
+        victim = daemon.server.pool.workers[0]
+        os.kill(victim.pid, signal.SIGSTOP)
+        asking = asyncio.create_task(daemon.ask())
+        await daemon.until(lambda: victim.job != 0)
+        daemon.server.pool._received(victim, b"nonsense")
+        assert (await asking).verdict.unfiltered == "garbage from the filter"
+        await daemon.until(lambda: victim not in daemon.server.pool.workers and daemon.idle_workers() == 2)
+        assert (await daemon.ask()).verdict.unfiltered == ""
+
+
 async def test_the_nursery_may_die_too(tmp_path: Path, dns: DnsServer) -> None:
     async with running(tmp_path, dns) as daemon:
         before = daemon.server.pool.pids

@@ -107,6 +107,24 @@ async def test_a_filter_that_dies_answers_everybody_at_once(tmp_path: Path) -> N
     server.close()
 
 
+async def test_a_filter_that_is_restarted_is_waited_for(tmp_path: Path) -> None:
+    async def dying(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await receive(reader)
+        server.close()
+        (tmp_path / "f.sock").unlink()
+        writer.transport.abort()
+
+    server = await serve(tmp_path / "f.sock", dying)
+    client = FilterClient(tmp_path / "f.sock")
+    asking = [asyncio.create_task(client.ask(REQUEST)) for _ in range(5)]
+    await asyncio.sleep(0.2)
+    again = await serve(tmp_path / "f.sock", honest)
+    assert {a.verdict.unfiltered for a in await asyncio.gather(*asking)} == {""}
+    await client.close()
+    assert (await client.ask(REQUEST)).verdict.unfiltered == "filter down"
+    again.close()
+
+
 @pytest.mark.parametrize(
     "noise",
     [

@@ -22,6 +22,7 @@ MAX_TOKEN_OCTETS = 40
 MAX_CHARACTERS = 65_536
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
+_ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)?")
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]+")
 _MONEY = re.compile(r"[$£€]\s?\d")
 _PHONE = re.compile(r"8(?:00|88|77|66)\)?[-. ]\d{3}[-. ]\d{4}")
@@ -54,7 +55,7 @@ def words(text: str) -> list[str]:
     """
     text = text[:MAX_CHARACTERS]
     if text.isascii():
-        found = dict.fromkeys(_WORD.findall(text.lower()))
+        found = dict.fromkeys(_ASCII_WORD.findall(text.lower()))
         return [w for w in found if 2 <= len(w) <= MAX_TOKEN_OCTETS and not w.isdigit()]
     folded = unicodedata.normalize("NFKC", text).casefold()
     found = dict.fromkeys(_WORD.findall(folded))
@@ -147,7 +148,7 @@ def _body_shape(document: Document) -> Iterator[str]:
         yield "free-phone"
     if any(sign in text for sign in "$€£") and _MONEY.search(text, 0, _SEARCHED):
         yield "money"
-    if _GAPPED.search(text, 0, 4_096):
+    if _GAPPED.search(text, 0, 1_024):
         yield "gapped-words"
     head = text[:8_192]
     octets = head.encode("ascii", "ignore")
