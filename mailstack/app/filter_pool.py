@@ -79,13 +79,14 @@ class Pool:
         self._up = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
         self._stopping = False
+        self._watching: asyncio.Task[None] | None = None
         self._why_killed: dict[WorkerProcess, str] = {}
         self.workers: list[WorkerProcess] = []
 
     @property
     def pids(self) -> list[int]:
         """Process ids: the nursery and the workers."""
-        nursery = [self._nursery.pid] if self._nursery is not None else []
+        nursery = [self._nursery.pid] if self._nursery is not None and self._has_nursery() else []
         return nursery + [worker.pid for worker in self.workers]
 
     async def start(self) -> None:
@@ -172,6 +173,9 @@ class Pool:
             await self._wanted.wait()
             self._wanted.clear()
             try:
+                if not self._has_nursery():
+                    await self._start_nursery()
+                    self._told_changed()
                 while sum(not w.is_retired for w in self.workers) < self._setup.options.workers:
                     await self._add_worker()
                     self._told_changed()
@@ -184,9 +188,16 @@ class Pool:
                 retry_s = min(2 * retry_s, MAX_RETRY_S)
                 self._wanted.set()
 
+    def _has_nursery(self) -> bool:
+        return self._nursery is not None and self._nursery.returncode is None
+
+    async def _watch(self, nursery: asyncio.subprocess.Process) -> None:
+        """A nursery that dies is replaced at once, so that the next worker need not wait for it."""
+        await nursery.wait()
+        if not self._stopping:
+            self._wanted.set()
+
     async def _add_worker(self) -> None:
-        if self._nursery is None or self._nursery.returncode is not None:
-            await self._start_nursery()
         assert self._control is not None
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
@@ -227,6 +238,7 @@ class Pool:
                 stdout=asyncio.subprocess.DEVNULL,
             )
         self._control = ours
+        self._watching = asyncio.get_running_loop().create_task(self._watch(self._nursery))
         await asyncio.get_running_loop().sock_sendall(ours, frame(_encode(self._setup)))
 
     async def _end_nursery(self) -> None:

@@ -195,6 +195,15 @@ async def test_the_nursery_may_die_too(tmp_path: Path, dns: DnsServer) -> None:
         assert (await daemon.ask()).verdict.unfiltered == ""
 
 
+async def test_a_dead_nursery_is_replaced_before_it_is_needed(tmp_path: Path, dns: DnsServer) -> None:
+    async with running(tmp_path, dns) as daemon:
+        nursery, *workers = daemon.server.pool.pids
+        os.kill(nursery, signal.SIGKILL)
+        await daemon.until(lambda: daemon.server.pool.pids[0] not in (nursery, *workers))
+        assert daemon.reported[-1] == daemon.server.pool.pids
+        assert daemon.worker_pids() == workers
+
+
 async def test_workers_are_replaced_when_they_grow_old(tmp_path: Path, dns: DnsServer) -> None:
     async with running(tmp_path, dns, worker_messages=5) as daemon:
         before = daemon.worker_pids()
