@@ -8,6 +8,7 @@ Standards: RFC 3501 sections 2.3.2 and 6.4, RFC 7162, RFC 8474.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -131,6 +132,15 @@ def check_keywords(keywords: Iterable[str]) -> tuple[str, ...]:
         if not word.isascii() or not word.isprintable() or not _ATOM_SPECIALS.isdisjoint(word):
             raise MailboxError("CANNOT", "a keyword holds a character that may not stand there")
         out.setdefault(word.lower(), word)
+    return tuple(out.values())
+
+
+def usable_keywords(keywords: Iterable[str]) -> tuple[str, ...]:
+    """As check_keywords, but what cannot be a keyword is left out: for mail on its way in."""
+    out: dict[str, str] = {}
+    for word in keywords:
+        with contextlib.suppress(MailboxError):
+            out.update((each.lower(), each) for each in check_keywords([word]) if each.lower() not in out)
     return tuple(out.values())
 
 

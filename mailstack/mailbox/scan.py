@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -32,6 +33,7 @@ _MAX_BASE = 250
 
 
 class _File(NamedTuple):
+    base: str
     sub: int
     letters: str
     name: str
@@ -176,28 +178,47 @@ def _compare(
             if row is not None:
                 found.moved.append((_Row._make(row), _file(listing.pop(base))))
     found.unknown = {base: _file(name) for base, name in listing.items()}
+    if found.missing and found.unknown:
+        _pair(found)
     return found
+
+
+def _pair(found: Difference) -> None:
+    """Knows a file again whose base name got or lost a ",U=7" or ",S=123", as mbsync does it."""
+    unknown: dict[str, list[str]] = {}
+    for base in found.unknown:
+        unknown.setdefault(base.partition(",")[0], []).append(base)
+    missing = found.missing
+    stems = Counter(row.base.partition(",")[0] for row in missing)
+    found.missing = []
+    for row in missing:
+        stem = row.base.partition(",")[0]
+        if stems[stem] == 1 and len(unknown.get(stem, ())) == 1:
+            found.moved.append((row, found.unknown.pop(unknown[stem][0])))
+        else:
+            found.missing.append(row)
 
 
 def _file(path: str) -> _File:
     directory, _, name = path.partition("/")
-    return _File(int(directory == "cur"), maildir.split_file_name(name)[1], path)
+    base, letters = maildir.split_file_name(name)
+    return _File(base, int(directory == "cur"), letters, path)
 
 
-def _canonical(folder: FolderRow, base: str, file: _File) -> _File:
+def _canonical(folder: FolderRow, file: _File) -> _File:
     """Gives a file the name we would look for, when another program spells it otherwise.
 
     `cur/x` becomes `cur/x:2,`, letters are sorted, and what has flags lies in cur/.
     """
     sub = 1 if file.letters else file.sub
-    wanted = maildir.file_name(base, sub, file.letters)
+    wanted = maildir.file_name(file.base, sub, file.letters)
     if wanted == file.name or os.path.lexists(f"{folder.path}/{wanted}"):
         return file
     try:
         os.rename(f"{folder.path}/{file.name}", f"{folder.path}/{wanted}")
     except FileNotFoundError:
         return file
-    return _File(sub, file.letters, wanted)
+    return _File(file.base, sub, file.letters, wanted)
 
 
 def _is_doomed(connection: sqlite3.Connection, folder_id: int, base: str) -> bool:
@@ -264,7 +285,7 @@ def _add(
     unseen = deleted = 0
     for number, (internal_at, base, found) in enumerate(ready, uid):
         with core.disk("naming a message"):
-            file = _canonical(folder, base, unknown[base])
+            file = _canonical(folder, unknown[base])
         bits, _ = maildir.split_letters(file.letters)
         flags, forwarded = bits & 31, bool(bits & ~31)
         words = (
@@ -314,7 +335,7 @@ def _merge(
     unseen = deleted = 0
     for row, file in moved:
         with core.disk("naming a message"):
-            file = _canonical(folder, row.base, file)
+            file = _canonical(folder, file)
         ours = maildir.bits_of(row.flags, row.keywords)
         theirs, foreign = maildir.split_letters(file.letters)
         base, _ = maildir.split_letters(row.letters)
@@ -322,8 +343,8 @@ def _merge(
         wanted = maildir.letters_of(bits, foreign)
         dirty = int(wanted != file.letters)
         connection.execute(
-            "UPDATE messages SET sub = ?, letters = ?, dirty = ? WHERE folder = ? AND uid = ?",
-            (file.sub, file.letters, dirty, folder.id, row.uid),
+            "UPDATE messages SET base = ?, sub = ?, letters = ?, dirty = ? WHERE folder = ? AND uid = ?",
+            (file.base, file.sub, file.letters, dirty, folder.id, row.uid),
         )
         if bits == ours:
             continue

@@ -80,7 +80,7 @@ class _Delivery:
         self._base = base
         self._prefix = prefix
         self._cuts = cuts
-        self._keywords = messages.check_keywords(message.keywords)
+        self._keywords = messages.usable_keywords(message.keywords)
         self._internal_at = int(core.now()) if message.internal_at is None else message.internal_at
         bits = maildir.bits_of(int(message.flags) & 31, " ".join(self._keywords))
         self._letters = maildir.letters_of(bits)

@@ -111,6 +111,18 @@ def test_names_that_others_spell_otherwise_are_put_in_order(account: Account, ma
     unchanged(account)
 
 
+def test_a_message_is_known_again_when_its_base_name_got_an_addition(account: Account, maildir: Path) -> None:
+    for n in (1, 2):
+        account.deliver("INBOX", NewMessage(MESSAGE, keywords=("mine",)), base_name=f"{n}.x")
+    folder_id = inbox(account)
+    (maildir / "new/1.x").rename(maildir / "cur/1.x,U=7:2,S")  # as mbsync does
+    (maildir / "new/2.x").rename(maildir / "new/2.x,U=8")
+    found = shown(account)
+    assert [(uid, flags) for uid, flags, _ in found] == [(1, Flags.SEEN), (2, Flags.NONE)]
+    assert [row.keywords for row in account.rows(folder_id)] == [("mine",), ("mine",)]
+    unchanged(account)
+
+
 def test_two_files_of_one_name_are_one_message(account: Account, maildir: Path, store: MailStore) -> None:
     inbox(account)
     for name, data in (("cur/1.x:2,S", b"one"), ("cur/1.x:2,", b"three"), ("new/1.x", b"four")):

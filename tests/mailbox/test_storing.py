@@ -113,6 +113,12 @@ def test_a_missing_folder_is_made_when_wanted_else_it_is_inbox(account: Account)
     assert (uids(account), uids(account, "a/b")) == ([1, 2, 3, 4], [1])
 
 
+def test_a_word_that_cannot_be_a_keyword_does_not_stop_the_mail(account: Account) -> None:
+    words = ("good", "not good", "", "x" * 51, "ü", "GOOD", "\\Recent", "fine")
+    account.deliver("INBOX", NewMessage(MESSAGE, keywords=words), base_name="1.a")
+    assert account.rows(account.status("INBOX").id)[0].keywords == ("good", "fine")
+
+
 def test_more_keywords_than_a_folder_can_know_are_left_out(account: Account) -> None:
     words = tuple(f"k{n}" for n in range(101))
     account.deliver("INBOX", NewMessage(MESSAGE, keywords=words), base_name="1.a")
