@@ -30,8 +30,8 @@ from typing import Final, Protocol, cast
 
 from mailstack.model.network import network_of, unmap
 
-#: Connections taken per wake-up, so that several workers share a burst.
-_BURST: Final = 8
+#: A worker that took a connection leaves the next to others for so long, in seconds.
+_SHARE_S: Final = 0.001
 #: Pause when descriptors or memory ran out, in seconds.
 _EXHAUSTED_S: Final = 1.0
 #: At most one line about that in this many seconds.
@@ -262,20 +262,21 @@ class Listener:
     # -- accepting --------------------------------------------------------------
 
     def _accept(self) -> None:
-        for _ in range(_BURST):
-            if self.admission.is_full and not self._refuse_now:
-                self._pause(_FULL_S, refuse=True)
-                return
-            try:
-                sock, address = self._sock.accept()
-            except (BlockingIOError, InterruptedError, ConnectionAbortedError):
-                return
-            except OSError as error:
-                self._failed(error)
-                return
-            self._accepted(sock, address)
-            if self._refuse_now:
-                self._refuse_now = False
+        if self.admission.is_full and not self._refuse_now:
+            self._pause(_FULL_S, refuse=True)
+            return
+        self._refuse_now = False
+        try:
+            sock, address = self._sock.accept()
+        except (BlockingIOError, InterruptedError, ConnectionAbortedError):
+            return
+        except OSError as error:
+            self._failed(error)
+            return
+        self._accepted(sock, address)
+        # Whoever takes one lets the others go first for the next, or a burst of
+        # connections would all end in one worker while another has nothing to do.
+        self._pause(_SHARE_S, refuse=False)
 
     def _accepted(self, sock: socket.socket, address: object) -> None:
         ip, port = (unmap(address[0]), address[1]) if isinstance(address, tuple) else ("", 0)
