@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mailstack.app.queue_engine import Engine
 from mailstack.app.queue_home import Home
 from mailstack.app.queue_settle import Settler
+from mailstack.app.tidy import tidy
 from mailstack.delivery.lease import Lease
 from mailstack.delivery.queue import Queue
 from mailstack.directory import Directory
@@ -38,7 +39,11 @@ async def serve(context: Context) -> None:
         queue = Queue(paths, now=context.now, random_bytes=context.random_bytes, options=config.queue)
         directory = Directory(paths, options=config.auth)
         store = MailStore(
-            paths.mail, now=context.now, random_bytes=context.random_bytes, options=config.mailbox
+            paths.mail,
+            now=context.now,
+            random_bytes=context.random_bytes,
+            options=config.mailbox,
+            trouble=lambda error: context.fatal(error.why) if error.fatal else None,
         )
         lease = Lease(paths, random_bytes=context.random_bytes)
         resolver = Resolver(config.dns)
@@ -89,10 +94,12 @@ async def _work(
         fatal=context.fatal,
     )
     await engine.prepare()
+    tidying = asyncio.create_task(tidy(context))
     context.bus.listen(asyncio.get_running_loop(), lambda message: engine.wake())
     context.ready()
     try:
         await engine.run(context.stop)
     finally:
+        tidying.cancel()
         await engine.close()
         await smtp.close()

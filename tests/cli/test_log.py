@@ -1,0 +1,99 @@
+"""`mailstack log show|explain`, read by people and by programs."""
+
+from __future__ import annotations
+
+import io
+import time
+from pathlib import Path
+
+import pytest
+
+from mailstack.cli.log import parse_time, words
+from mailstack.state.maillog import Event, MailLog
+from tests.kit.instance import Instance, new_instance
+
+ALICE = "alice@example.test"
+NOW = 1_790_000_000.0
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Instance:
+    made = new_instance(tmp_path / "i")
+    log = MailLog(made.config.paths.maillog_db, daemon="smtp", now=time.time, stream=io.StringIO())
+    log.accepted(
+        "A1",
+        peer="192.0.2.7",
+        sender="x@far.test",
+        recipients=[ALICE],
+        size_octets=900,
+        message_id="<m1@far.test>",
+    )
+    log.filed("A1", to=ALICE, original=ALICE, mailbox="INBOX", uid=3, klass="ham", sieve="keep")
+    log.accepted(
+        "A2", peer="192.0.2.7", sender=ALICE, recipients=["y@far.test"], size_octets=900, login=ALICE
+    )
+    log.queued("A2", queue_id="A2-1", sender=ALICE, to="y@far.test", kind="submission", owner=ALICE)
+    log.close()
+    return made
+
+
+def test_show_tells_the_way_of_every_message(instance: Instance) -> None:
+    done = instance.cli("log", "show", ALICE)
+    assert done.code == 0
+    assert "accepted from x@far.test at 192.0.2.7" in done.out
+    assert f"filed into INBOX of {ALICE} as UID 3" in done.out
+    assert "put into the queue for y@far.test" in done.out
+
+
+@pytest.mark.parametrize(("option", "ids"), [("--sent", ["A2", "A2-1"]), ("--received", ["A1", "A1"])])
+def test_show_can_be_narrowed_to_one_direction(instance: Instance, option: str, ids: list[str]) -> None:
+    done = instance.cli("--json", "log", "show", ALICE, option)
+    assert [event["id"] for event in done.json] == ids
+
+
+def test_since_and_until(instance: Instance) -> None:
+    assert len(instance.cli("--json", "log", "show", ALICE, "--since", "1h").json) == 4
+    assert instance.cli("--json", "log", "show", ALICE, "--until", "1h").json == []
+    assert instance.cli("log", "show", ALICE, "--since", "yesterday").code == 64
+
+
+@pytest.mark.parametrize("key", ["A1", "<m1@far.test>"])
+def test_explain_takes_any_id(instance: Instance, key: str) -> None:
+    assert [event["event"] for event in instance.cli("--json", "log", "explain", key).json] == [
+        "accepted",
+        "filed",
+    ]
+
+
+def test_explain_follows_into_the_queue(instance: Instance) -> None:
+    assert [e["event"] for e in instance.cli("--json", "log", "explain", "A2").json] == ["accepted", "queued"]
+
+
+def test_what_is_not_there_is_said(instance: Instance) -> None:
+    done = instance.cli("log", "explain", "nothing")
+    assert done.code == 65
+    assert "nothing in the log" in done.err
+    assert instance.cli("log", "show", "not an address").code == 65
+
+
+def test_values_from_outside_are_safe_for_a_terminal() -> None:
+    event = Event(
+        NOW, "smtp", "accepted", "A1", {"sender": "\x1b[2J\n{peer}", "peer": "1", "to": "x", "size_octets": 1}
+    )
+    assert "\x1b" not in words(event)
+    assert "\n" not in words(event)
+    assert "{peer}" in words(event)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("90s", NOW - 90),
+        ("2h", NOW - 7200),
+        ("3d", NOW - 259_200),
+        ("2026-09-21T14:13:20", NOW),
+        ("2026-09-21T16:13:20+02:00", NOW),
+    ],
+)
+def test_times_people_write(text: str, expected: float) -> None:
+    assert parse_time(text, NOW) == expected
