@@ -23,11 +23,12 @@ from mailstack.directory import Directory
 from mailstack.mailbox import MailStore
 from mailstack.model.address import Address
 from mailstack.model.directory import Account
-from mailstack.model.envelope import Body, Client, Envelope
+from mailstack.model.envelope import Body, Client, Envelope, Recipient
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
 from mailstack.net.filter_client import FilterClient
 from mailstack.net.resolver import Resolver
+from mailstack.routing.expand import Expansion
 from mailstack.routing.route import Expand, Facts, Local, Refuse, Remote, route
 from mailstack.smtp.policy import sender as sender_policy
 from mailstack.state.senders import LongSenders
@@ -127,24 +128,33 @@ class AcceptService:
     ) -> Reply:
         """Routes one recipient: 250 or why not."""
         try:
-            facts = await self._facts(account, sender, [recipient])
+            facts = await self._facts(account, sender)
             found = route(recipient, self._directory, facts)
             match found:
                 case Refuse():
                     return found.reply
                 case Local():
                     return await self._check_quota(found.account) or _recipient_ok(recipient)
-                case Expand() | Remote():
+                case Remote():
                     return _recipient_ok(recipient)
+                case Expand():
+                    return self._check_alias(recipient, facts)
         except TemporaryFailure as error:
             _log.error("recipient check: %s", error.why)
             return Reply(451, error.status, "Addresses cannot be checked at the moment; try again later")
 
+    def _check_alias(self, recipient: Address, facts: Facts) -> Reply:
+        """Refuses an alias or group none of whose targets can be reached; never names them."""
+        expansion = Expansion(self._directory, facts, self._config.routing)
+        plan = expansion.add([Recipient(recipient, 1)])
+        if plan.reached:
+            return _recipient_ok(recipient)
+        return Reply(550, "1.1", f"{recipient} leads to nobody any more")
+
     async def accept(self, envelope: Envelope, body: Body, account: Account | None) -> Reply:
         """The whole end of DATA: never raises; the reply says what became of it."""
         try:
-            addresses = [recipient.address for recipient in envelope.recipients]
-            facts = await self._facts(account, envelope.reverse_path, addresses)
+            facts = await self._facts(account, envelope.reverse_path)
             return await Transaction(self._services, envelope, body, account=account, facts=facts).run()
         except TemporaryFailure as error:
             if error.fatal:
@@ -204,9 +214,7 @@ class AcceptService:
             return Reply(452, "2.2", f"The mailbox of {account.address} is full; try again later")
         return None
 
-    async def _facts(
-        self, account: Account | None, sender: Address | None, recipients: list[Address]
-    ) -> Facts:
+    async def _facts(self, account: Account | None, sender: Address | None) -> Facts:
         facts = Facts(
             sender=sender,
             now=self.now(),
@@ -216,12 +224,7 @@ class AcceptService:
             srs_valid_days=self._config.srs.valid_days,
             long_sender=self._services.long_senders.find,
         )
-        following = {
-            domain.name
-            for address in recipients
-            if address.domain and (domain := self._directory.domain(address.domain)) is not None
-            if domain.inbound == "follow-mx"
-        }
+        following = [domain.name for domain in self._directory.domains() if domain.inbound == "follow-mx"]
         if not following:
             return facts
         return replace(facts, mx_here={name: await self._is_mx_here(name) for name in following})

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 
 from mailstack.app.mail import Mail, Services
 from mailstack.delivery.decide import Decision
-from mailstack.delivery.entry import QueueMessage
+from mailstack.delivery.local import Copy
 from mailstack.model.reply import Reply
 from mailstack.model.verdict import FilterAnswer
 
@@ -55,9 +54,50 @@ def refused(services: Services, mail: Mail, reply: Reply, check: str, why: str =
     )
 
 
-def queued(services: Services, mail: Mail, entries: Sequence[QueueMessage]) -> None:
-    """`queued`, and `forwarded` for what a redirection sends on."""
-    for entry in entries:
+def done(services: Services, mail: Mail, decision: Decision) -> None:
+    """`accepted`, `queued`, `forwarded`, `filed`, `discarded`; wakes imap and queue."""
+    envelope = mail.envelope
+    services.maillog.accepted(
+        envelope.accept_id,
+        peer=envelope.client.ip,
+        sender=envelope.sender,
+        recipients=[str(r.address) for r in envelope.recipients],
+        size_octets=mail.body.size_octets,
+        login=envelope.client.login,
+        message_id=mail.message_id,
+        tls=envelope.client.tls,
+    )
+    _queued(services, mail)
+    _filed(services, mail)
+    for target in decision.discards:
+        services.maillog.discarded(envelope.accept_id, to=str(target.account.address), why="rule")
+    for recipient, reply in mail.plan.refused:
+        _log.info("%s: %s: %s", envelope.accept_id, recipient.address, reply)
+    if mail.entries:
+        services.bus.publish("queue", {"event": "queued"})
+
+
+def _filed(services: Services, mail: Mail) -> None:
+    for store, copies in mail.stored:
+        account = store.target.account
+        for copy, action in zip(copies, store.actions, strict=True):
+            services.maillog.filed(
+                mail.envelope.accept_id,
+                to=str(account.address),
+                original=str(store.target.original),
+                mailbox=copy.mailbox,
+                uid=copy.uid,
+                klass=store.verdict.klass,
+                sieve=copy.action,
+                why=store.note or store.verdict.script_error or _elsewhere(copy, action.mailbox),
+            )
+            services.bus.publish(
+                "imap", {"event": "mailbox", "account": account.address.key, "folder": copy.mailbox}
+            )
+
+
+def _queued(services: Services, mail: Mail) -> None:
+    for entry in mail.entries:
         services.maillog.queued(
             mail.envelope.accept_id,
             queue_id=entry.queue_id,
@@ -78,42 +118,7 @@ def queued(services: Services, mail: Mail, entries: Sequence[QueueMessage]) -> N
             )
 
 
-def done(services: Services, mail: Mail, decision: Decision) -> None:
-    """`accepted`, `filed`, `discarded`; wakes imap and queue."""
-    envelope = mail.envelope
-    services.maillog.accepted(
-        envelope.accept_id,
-        peer=envelope.client.ip,
-        sender=envelope.sender,
-        recipients=[str(r.address) for r in envelope.recipients],
-        size_octets=mail.body.size_octets,
-        login=envelope.client.login,
-        message_id=mail.message_id,
-        tls=envelope.client.tls,
-    )
-    _filed(services, mail)
-    for target in decision.discards:
-        services.maillog.discarded(envelope.accept_id, to=str(target.account.address), why="rule")
-    for recipient, reply in mail.plan.refused:
-        _log.info("%s: %s: %s", envelope.accept_id, recipient.address, reply)
-    if mail.is_queued:
-        services.bus.publish("queue", {"event": "queued"})
-
-
-def _filed(services: Services, mail: Mail) -> None:
-    for store, copies in mail.stored:
-        account = store.target.account
-        for copy in copies:
-            services.maillog.filed(
-                mail.envelope.accept_id,
-                to=str(account.address),
-                original=str(store.target.original),
-                mailbox=copy.mailbox,
-                uid=copy.uid,
-                klass=store.verdict.klass,
-                sieve=copy.action,
-                why=store.note or store.verdict.script_error,
-            )
-            services.bus.publish(
-                "imap", {"event": "mailbox", "account": account.address.key, "folder": copy.mailbox}
-            )
+def _elsewhere(copy: Copy, wanted: str) -> str:
+    if copy.again or copy.mailbox.upper() == wanted.upper():
+        return ""
+    return f"there is no folder {wanted}"

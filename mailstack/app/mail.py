@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mailstack.delivery.decide import Store
+from mailstack.delivery.entry import QueueMessage
 from mailstack.delivery.local import Copy
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Body, Envelope
@@ -60,7 +61,7 @@ class Mail:
         verdicts: per number of a local target.
         stored: copies that are durable.
         later: copies that failed for the moment, and why.
-        is_queued: something is durable in the queue.
+        entries: what is durable in the queue.
     """
 
     envelope: Envelope
@@ -74,7 +75,7 @@ class Mail:
     verdicts: dict[int, AccountVerdict] = field(default_factory=dict)
     stored: list[tuple[Store, Sequence[Copy]]] = field(default_factory=list)
     later: list[tuple[Store, str]] = field(default_factory=list)
-    is_queued: bool = False
+    entries: list[QueueMessage] = field(default_factory=list)
 
     @property
     def is_sender_verified(self) -> bool:

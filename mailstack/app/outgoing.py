@@ -9,7 +9,7 @@ from mailstack.app.mail import Mail, Services
 from mailstack.app.whereabouts import return_path
 from mailstack.delivery import dsn
 from mailstack.delivery.decide import Decision, Rejection
-from mailstack.delivery.entry import QueueMessage, QueueRecipient
+from mailstack.delivery.entry import QueueMessage, QueueRecipient, RecipientKind
 from mailstack.delivery.local import dump_retry
 from mailstack.model.address import Address
 from mailstack.routing.expand import RemoteTarget
@@ -138,13 +138,25 @@ def _report(services: Services, mail: Mail, rejections: Sequence[Rejection]) -> 
     ]
     site = dsn.Site(
         services.config.hostname,
-        route=lambda address: return_path(
-            address,
-            services.config,
-            services.directory,
-            long_senders=services.long_senders,
-            now=envelope.received_at,
-        ),
+        route=lambda address: whereabouts(services, mail, address),
         full_octets=services.config.queue.dsn_full_octets,
     )
     return dsn.report(original, failed, site, now=envelope.received_at, report_id=services.new_id())
+
+
+def whereabouts(services: Services, mail: Mail, address: str) -> tuple[str, RecipientKind]:
+    """Where mail for an address goes when we are the sender; see `whereabouts.return_path`."""
+    return return_path(
+        address,
+        services.config,
+        services.directory,
+        long_senders=services.long_senders,
+        now=mail.envelope.received_at,
+    )
+
+
+def can_report(services: Services, mail: Mail) -> bool:
+    """True when the sender is known to be the sender, and a report can reach it (T9)."""
+    if mail.envelope.reverse_path is None or not mail.is_sender_verified:
+        return False
+    return bool(whereabouts(services, mail, mail.envelope.sender)[0])

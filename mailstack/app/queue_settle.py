@@ -9,6 +9,7 @@ Blocking; called from the queue daemon's threads.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -20,12 +21,16 @@ from mailstack.delivery.spool import Content
 from mailstack.disk.durable import guarded
 from mailstack.disk.fault import fault_point
 from mailstack.mime import generate
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.outcome import Deferred, Delivered, Failed
 from mailstack.model.reply import Reply
 
 if TYPE_CHECKING:
     from mailstack.app.queue_home import Home
     from mailstack.net.smtp_delivery import Trial
+
+
+_log = logging.getLogger(__name__)
 
 
 def results_of(entry: Entry, trial: Trial) -> list[Result]:
@@ -76,7 +81,7 @@ class Settler:
         Raises:
             TemporaryFailure: nothing was written; may be repeated.
         """
-        follow = self._follow(entry, results, content)
+        follow = self._follow_safely(entry, results, content)
         if follow.hold:
             results = [_held(result) for result in results]
         if any(isinstance(result.outcome, Delivered) for result in results):
@@ -109,6 +114,17 @@ class Settler:
         return not recipient.delay_told and schedule.is_late(recipient.waited_s, self._queue.options)
 
     # -- who is told ------------------------------------------------------------------
+
+    def _follow_safely(self, entry: Entry, results: Sequence[Result], content: Content | None) -> _Follow:
+        """As `_follow`; a report that cannot be made must not undo what the far server said."""
+        try:
+            return self._follow(entry, results, content)
+        except TemporaryFailure:
+            raise
+        except Exception:  # text from outside went into the report: the outcome counts all the same
+            _log.exception("queue id %s: its report cannot be made", entry.facts.queue_id)
+            has_failed = any(isinstance(result.outcome, Failed) for result in results)
+            return _Follow(told="held: the report cannot be made", hold=has_failed)
 
     def _follow(self, entry: Entry, results: Sequence[Result], content: Content | None) -> _Follow:
         failed = [result for result in results if isinstance(result.outcome, Failed)]
@@ -146,10 +162,10 @@ class Settler:
     def _keep(self, entry: Entry, failed: list[Result], content: Content | None) -> _Follow:
         """Nobody outside may be told: somebody here gets the message itself."""
         facts = entry.facts
-        if facts.kind == "forward" and facts.owner:
+        if facts.kind == "forward" and self._has_mailbox(facts.owner):
             # Q26: the redirection's owner wanted it in the first place.
             return self._copy(facts, facts.owner, failed, content)
-        if facts.kind in ("dsn", "relay"):
+        if facts.kind in ("dsn", "relay", "forward"):
             return self._to_postmaster(facts, failed, content)
         if facts.kind == "local":
             is_last_resort = any(not result.recipient.detail for result in failed)
@@ -160,11 +176,15 @@ class Settler:
             )
         return _Follow(told="nobody: null sender")
 
+    def _has_mailbox(self, owner: str) -> bool:
+        """False for an alias: what it forwards has no mailbox to stay in."""
+        return bool(owner) and self._home.where(owner) == (owner, "local")
+
     def _to_postmaster(self, facts: Facts, failed: list[Result], content: Content | None) -> _Follow:
         """Q16: a report that cannot be delivered ends here, once."""
         postmaster = self._home.postmaster()
         if not postmaster:
-            return _Follow(told="nobody: no postmaster mailbox")
+            return _Follow(told="held: there is no postmaster mailbox", hold=True)
         return self._copy(facts, postmaster, failed, content)
 
     def _copy(self, facts: Facts, owner: str, failed: list[Result], content: Content | None) -> _Follow:

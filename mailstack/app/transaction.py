@@ -72,7 +72,7 @@ class Transaction:
         refusal = await self._no_room(decision)
         if refusal is not None:
             return self._refuse(refusal, "queue_full")
-        return await self._carry(self._settle(decision))
+        return await self._carry(await self._settle(decision))
 
     # -- prepare ------------------------------------------------------------------------
 
@@ -175,43 +175,56 @@ class Transaction:
             return None
         return await self._blocking(self._s.queue.room_for, str(self._mail.account.address))
 
-    def _settle(self, decision: Decision) -> Decision:
-        """Some accept, some refuse: a DSN to a verified sender, else it is kept and marked."""
+    async def _settle(self, decision: Decision) -> Decision:
+        """Some accept, some refuse: a report to a verified sender, else it is kept and marked.
+
+        Raises:
+            TemporaryFailure: nobody here can keep it; nothing has been stored or queued yet.
+        """
         rejections = [*decision.rejections, *self._unreachable()]
-        stores, reported = list(decision.stores), []
+        if not rejections:
+            return decision
+        if await self._blocking(outgoing.can_report, self._s, self._mail):
+            return replace(decision, rejections=tuple(rejections))
+        stores = {store_.target.number: store_ for store_ in decision.stores}
         for rejection in rejections:
-            if self._mail.envelope.reverse_path is not None and self._mail.is_sender_verified:
-                reported.append(rejection)
-            elif rejection.target is not None:
-                verdict = rejection.verdict or implicit_verdict(rejection.target)
-                stores.append(Store(rejection.target, (Keep(),), verdict, "could not be rejected"))
-            else:
-                stores.extend(self._postmasters_copy(rejection, stores))
-        return replace(decision, stores=tuple(stores), rejections=tuple(reported))
+            kept = self._keep(rejection)
+            known = stores.get(kept.target.number)
+            # One store per account, or two copies would want the same file name.
+            stores[kept.target.number] = (
+                kept if known is None else replace(known, note=f"{known.note}; {kept.note}".strip("; "))
+            )
+        return replace(decision, stores=tuple(stores.values()), rejections=())
 
     def _unreachable(self) -> list[Rejection]:
         """Recipients none of whose targets can be reached, such as an alias to a deleted address."""
         plan = self._mail.plan
-        reached = {t.recipient.number for t in plan.locals} | {t.recipient.number for t in plan.remotes}
         refused = {recipient.number: (recipient, reply) for recipient, reply in plan.refused}
-        return [Rejection(*refused[number]) for number in refused if number not in reached]
+        return [Rejection(*refused[number]) for number in refused if number not in plan.reached]
 
-    def _postmasters_copy(self, rejection: Rejection, stores: Sequence[Store]) -> list[Store]:
-        """What an alias without a mailbox refuses beside others who accept: seen by the postmaster."""
+    def _keep(self, rejection: Rejection) -> Store:
+        """The copy somebody here gets of what a recipient refuses and nobody can be told of."""
+        if rejection.target is not None:
+            verdict = rejection.verdict or implicit_verdict(rejection.target)
+            return Store(rejection.target, (Keep(),), verdict, "could not be rejected")
+        # An alias without a mailbox refuses beside others who accept: the postmaster sees it.
         address = rejection.recipient.address
-        known = {target.number for target in self._mail.plan.locals}
-        postmaster = Recipient(Address("postmaster", address.domain), rejection.recipient.number)
-        for target in self._expansion.add([postmaster]).locals:
-            if target.number not in known:
+        postmaster = Recipient(Address("postmaster", address.domain), -rejection.recipient.number)
+        plan = self._expansion.add([postmaster])
+        account = self._postmasters_account(postmaster.address)
+        for target in plan.locals:
+            if account is not None and target.account.id == account.id:
                 folder = FileInto(target.account.filters.spam_folder)
-                return [
-                    Store(target, (folder,), implicit_verdict(target), f"{address}: {rejection.reply.text}")
-                ]
-        if not stores:
-            raise TemporaryFailure(f"{address} refuses, and there is no postmaster to keep it")
-        # The postmaster is among the recipients and has a copy already.
-        _log.warning("%s: %s: %s", self._mail.envelope.accept_id, address, rejection.reply)
-        return []
+                note = f"{address}: {rejection.reply.text}"
+                return Store(target, (folder,), implicit_verdict(target), note)
+        raise TemporaryFailure(f"{address} refuses, and no postmaster has a mailbox to keep it")
+
+    def _postmasters_account(self, address: Address) -> Account | None:
+        where, kind = outgoing.whereabouts(self._s, self._mail, str(address))
+        if kind != "local" or not where:
+            return None
+        found = self._s.directory.find(Address.parse(where))
+        return found if isinstance(found, Account) else None
 
     # -- carry ----------------------------------------------------------------------------
 
@@ -220,8 +233,7 @@ class Transaction:
         if decision.forwards or decision.mails or decision.rejections:
             entries = await self._blocking(outgoing.entries, self._s, mail, decision)
             await self._blocking(self._s.queue.enqueue, entries)
-            mail.is_queued = True
-            events.queued(self._s, mail, entries)
+            mail.entries.extend(entries)
         await self._store_all(decision.stores)
         if mail.later:
             await self._retry_later()
@@ -236,12 +248,16 @@ class Transaction:
         for wanted, result in zip(stores, results, strict=True):
             if isinstance(result, TemporaryFailure) and result.fatal:
                 raise result
-            if isinstance(result, TemporaryFailure | PermanentFailure):
-                self._mail.later.append((wanted, result.why))
-            elif isinstance(result, BaseException):
-                raise result
-            else:
+            if not isinstance(result, BaseException):
                 self._mail.stored.append((wanted, result))
+            elif isinstance(result, TemporaryFailure | PermanentFailure):
+                self._mail.later.append((wanted, result.why))
+            elif isinstance(result, Exception):
+                # A mistake of ours for one recipient must not send the others their mail twice.
+                _log.error("%s", self._mail.envelope.accept_id, exc_info=result)
+                self._mail.later.append((wanted, "an error of ours, see the daemon's log"))
+            else:
+                raise result
 
     def _store(self, wanted: Store) -> list[Copy]:
         mail, account = self._mail, wanted.target.account
@@ -259,12 +275,11 @@ class Transaction:
     async def _retry_later(self) -> None:
         """Some are stored, some failed for the moment: these are retried from the queue."""
         mail = self._mail
-        if not mail.stored and not mail.is_queued:
+        if not mail.stored and not mail.entries:
             raise TemporaryFailure(mail.later[0][1])
         entries = await self._blocking(outgoing.retries, self._s, mail)
         await self._blocking(self._s.queue.enqueue, entries)
-        mail.is_queued = True
-        events.queued(self._s, mail, entries)
+        mail.entries.extend(entries)
 
     async def _blocking(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._s.disk, work, *arguments)

@@ -18,6 +18,9 @@ from mailstack.model.reply import Reply
 from mailstack.model.verdict import AccountVerdict, FileInto, Keep, MessageVerdict, SendMail
 from mailstack.routing.expand import LocalTarget, Plan, RemoteTarget
 
+#: A "reject" gets this far only for the postmaster, who reads it here and nowhere else.
+_NOT_SENT_ON = ("junk", "reject")
+
 
 @dataclass(frozen=True, slots=True)
 class Store:
@@ -52,7 +55,7 @@ class Decision:
 
 def is_junk(verdict: MessageVerdict, account: AccountVerdict) -> bool:
     """Spam, or failed DMARC under a policy: such mail is never sent on."""
-    return account.klass == "spam" or verdict.action == "junk"
+    return account.klass == "spam" or verdict.action in _NOT_SENT_ON
 
 
 def implicit_verdict(target: LocalTarget) -> AccountVerdict:
@@ -137,7 +140,7 @@ class _Decider:
             Store(self.targets[i], stored[i], self.of[i], notes.get(i, "")) for i in active if stored[i]
         )
         forwards, refused = self._remotes(set(active))
-        rejections = [*self._rejections(active), *refused]
+        rejections = [*self._rejections(active, stored), *refused]
         return Decision(
             stores,
             tuple(forwards),
@@ -150,17 +153,28 @@ class _Decider:
             ),
         )
 
-    def _rejections(self, active: list[int]) -> list[Rejection]:
+    def _rejections(
+        self, active: list[int], stored: Mapping[int, tuple[Keep | FileInto, ...]]
+    ) -> list[Rejection]:
         found = []
         for account_id in active:
-            said = reject_of(self.of[account_id])
-            if said is not None:
-                target = self.targets[account_id]
-                text = " ".join(said.text.split()) or "The recipient does not want this message"
-                found.append(
-                    Rejection(target.recipient, Reply(550, "7.1", text[:400]), target, self.of[account_id])
-                )
+            said, target = reject_of(self.of[account_id]), self.targets[account_id]
+            if said is None or self._is_kept_before(account_id, active, stored):
+                continue
+            text = " ".join(said.text.split()) or "The recipient does not want this message"
+            found.append(
+                Rejection(target.recipient, Reply(550, "7.1", text[:400]), target, self.of[account_id])
+            )
         return found
+
+    def _is_kept_before(
+        self, account_id: int, active: list[int], stored: Mapping[int, tuple[Keep | FileInto, ...]]
+    ) -> bool:
+        """True for a mere redirection's end whose sender-on has the message anyway."""
+        if self.targets[account_id].is_addressed:
+            return False
+        sources = [i for i in active if account_id in self.next.get(i, ()) and self.sends_on(i)]
+        return any(stored[i] or i in self.remote_via for i in sources)
 
     def _remotes(self, active: set[int]) -> tuple[list[RemoteTarget], list[Rejection]]:
         leaving: dict[str, RemoteTarget] = {}
@@ -169,7 +183,7 @@ class _Decider:
             if remote.via:
                 if remote.via in active and self.sends_on(remote.via):
                     leaving.setdefault(remote.address.key, remote)
-            elif remote.kind == "forward" and self.verdict.action == "junk" and not self.is_login:
+            elif remote.kind == "forward" and self.verdict.action in _NOT_SENT_ON and not self.is_login:
                 # An alias without a mailbox: it refuses in the session.
                 reply = Reply(
                     550, "7.1", f"{remote.recipient.address} does not forward this: it looks like spam"

@@ -25,9 +25,10 @@ _DOT_STRING = re.compile(rf"[{_ATEXT}]+(?:\.[{_ATEXT}]+)*\Z")
 _DOT_STRING_UTF8 = re.compile(rf"[{_ATEXT}\u0080-\U0010ffff]+(?:\.[{_ATEXT}\u0080-\U0010ffff]+)*\Z")
 _QUOTED = re.compile(r'"((?:[ !#-\[\]-~\u0080-\U0010ffff]|\\[ -~])*)"\Z')
 _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
-# Bidi controls, zero-width and other invisible characters make two addresses look like one.
+# Controls, white space, bidi marks and other invisible characters make two addresses look like one.
 _INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u2028\u2029\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\ud800-\udfff]"
+    "[\u0080-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180e\u2000-\u200f\u2028-\u202f"
+    "\u205f-\u206f\u3000\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\ud800-\udfff]"
 )
 
 

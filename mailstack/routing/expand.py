@@ -64,12 +64,14 @@ class Plan:
     Attributes:
         edges: (account id, account id): the first sends it on to the second.
         refused: targets that cannot be reached, by the RCPT that led there.
+        reached: numbers of the RCPTs that led to at least one target.
     """
 
     locals: tuple[LocalTarget, ...]
     remotes: tuple[RemoteTarget, ...]
     edges: frozenset[tuple[int, int]] = frozenset()
     refused: tuple[tuple[Recipient, Reply], ...] = ()
+    reached: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,10 @@ class Expansion:
         self._facts = facts
         self._options = options
         self._todo: deque[_Step] = deque()
-        self._seen: set[tuple[str, int]] = set()
+        self._seen: dict[tuple[str, int], int] = {}
+        self._followed: set[tuple[str, int]] = set()
+        self._same: set[tuple[int, int]] = set()
+        self._reached: set[int] = set()
         self._locals: dict[int, LocalTarget] = {}
         self._remotes: dict[tuple[str, int], RemoteTarget] = {}
         self._edges: set[tuple[int, int]] = set()
@@ -120,12 +125,25 @@ class Expansion:
             tuple(self._remotes.values()),
             frozenset(self._edges),
             tuple(self._refused),
+            self._all_reached(),
         )
 
+    def _all_reached(self) -> frozenset[int]:
+        # A RCPT whose way joins that of an earlier one reaches what that one reached.
+        reached = set(self._reached)
+        while more := {later for later, earlier in self._same if earlier in reached} - reached:
+            reached |= more
+        return frozenset(reached)
+
     def _step(self, step: _Step) -> None:
-        if (step.address.key, step.via) in self._seen:
+        number = step.recipient.number
+        earlier = self._seen.setdefault((step.address.key, step.via), number)
+        if earlier != number:
+            self._same.add((number, earlier))
             return
-        self._seen.add((step.address.key, step.via))
+        if (step.address.key, step.via) in self._followed:
+            return
+        self._followed.add((step.address.key, step.via))
         if len(self._seen) > self._options.max_expansion or step.depth > self._options.max_depth:
             self._refuse(step, Reply(550, "4.6", f"{step.recipient.address} expands to too many addresses"))
             return
@@ -141,18 +159,24 @@ class Expansion:
             case Expand():
                 self._expand(step, found)
             case Remote():
+                self._reached.add(step.recipient.number)
                 kind: RemoteKind = "forward" if step.owner is not None else found.kind
                 self._remotes.setdefault(
                     (found.address.key, step.via),
                     RemoteTarget(step.recipient, found.address, kind, step.owner, step.via),
                 )
             case Refuse():
-                self._refuse(step, found.reply)
+                reply = found.reply
+                if step.depth > 0:
+                    # Whom an alias hides is nobody's business outside.
+                    reply = Reply(reply.code, reply.status, f"{step.recipient.address} cannot be delivered")
+                self._refuse(step, reply)
             case _:
                 assert_never(found)
 
     def _local(self, step: _Step, found: Local) -> None:
         account = found.account
+        self._reached.add(step.recipient.number)
         if step.via:
             self._edges.add((step.via, account.id))
         known = self._locals.get(account.id)

@@ -169,7 +169,9 @@ def instance(tmp_path: Path) -> Instance:
     made.cli("forward", "set", "gone@example.test", "friend@far.test", "--no-keep")
     made.cli("forward", "set", "kept@example.test", "friend@far.test", "--keep")
     made.cli("alias", "add", "out@example.test", "friend@far.test")
-    made.cli("alias", "add", "lost@example.test", "deleted@example.test")
+    made.cli("user", "add", "deleted@example.test")
+    assert made.cli("alias", "add", "lost@example.test", "deleted@example.test").code == 0
+    assert made.cli("user", "remove", "deleted@example.test").code == 0
     made.cli("alias", "add", "postmaster@example.test", "alice@example.test")
     return made
 
@@ -346,6 +348,84 @@ async def test_an_alias_to_nobody_beside_others_is_not_lost(world: World) -> Non
     assert len(world.mail.held("alice", "Spam")) == 1
 
 
+async def test_without_a_postmaster_such_mail_is_not_acknowledged(world: World, instance: Instance) -> None:
+    instance.cli("alias", "remove", "postmaster@example.test")
+    world.filter.verdict = SPAM
+    with pytest.raises(TemporaryFailure):
+        await world.send("out@example.test", BOB)
+    assert not world.mail.held("bob")
+    assert not world.queued()
+
+
+async def test_a_postmaster_among_the_recipients_keeps_it_even_after_discarding_its_own(world: World) -> None:
+    world.filter.verdict, world.filter.klass = SPAM, "spam"
+    world.filter.actions = {"alice": (DiscardMail(),), "bob": (FileInto("Spam"),)}
+    assert (await world.send("out@example.test", ALICE, BOB)).code == 250
+    assert len(world.mail.held("alice", "Spam")) == 1
+
+
+async def test_two_refusing_aliases_are_one_copy_for_the_postmaster(world: World, instance: Instance) -> None:
+    instance.cli("alias", "add", "out2@example.test", "other@far.test")
+    world.filter.verdict, world.filter.klass = SPAM, "spam"
+    world.filter.actions = {"bob": (FileInto("Spam"),)}
+    assert (await world.send("out@example.test", "out2@example.test", BOB)).code == 250
+    (seen,) = world.mail.held("alice", "Spam")
+    assert b"out@example.test" in seen
+    assert b"out2@example.test" in seen
+
+
+async def test_a_login_that_cannot_receive_reports_does_not_lose_rejected_mail(
+    world: World, instance: Instance
+) -> None:
+    instance.cli("user", "add", "nr@example.test", "--kind", "noreply")
+    world.filter.actions = {"bob": (RejectMail("no"),)}
+    letter = OWN.replace(b"alice@", b"nr@")
+    reply = await world.send(ALICE, BOB, sender="nr@example.test", letter=letter, login="nr@example.test")
+    assert reply.code == 250
+    (kept,) = world.mail.held("bob")
+    assert b"could not be rejected" in kept
+
+
+async def test_a_group_with_a_missing_member_is_no_failure(world: World, instance: Instance) -> None:
+    instance.cli("user", "add", "zoe@example.test")
+    assert (
+        instance.cli("alias", "add", "team@example.test", ALICE, "zoe@example.test", "--posters", "all").code
+        == 0
+    )
+    assert instance.cli("user", "remove", "zoe@example.test").code == 0
+    world.filter.verdict = VERIFIED
+    assert (await world.send(ALICE, "team@example.test")).code == 250
+    assert len(world.mail.held("alice")) == 1
+    assert not world.queued()
+
+
+async def test_a_redirections_end_that_rejects_is_no_failure_while_a_copy_is_kept(
+    world: World, instance: Instance
+) -> None:
+    instance.cli("forward", "set", "kept@example.test", BOB, "--keep")
+    world.filter.verdict = VERIFIED
+    world.filter.actions = {"bob": (RejectMail("no"),)}
+    assert (await world.send("kept@example.test")).code == 250
+    assert len(world.mail.held("kept")) == 1
+    assert not world.queued()
+
+
+async def test_a_mistake_of_ours_for_one_recipient_does_not_double_the_others(world: World) -> None:
+    world.mail.failing["alice"] = ValueError("a mistake")
+    assert (await world.send(ALICE, "gone@example.test")).code == 250
+    assert set(world.queued()) == {"forward", "local"}
+
+
+async def test_forged_mail_to_the_postmaster_is_read_here_and_not_sent_on(
+    world: World, instance: Instance
+) -> None:
+    instance.cli("forward", "set", ALICE, "friend@far.test", "--keep")
+    world.filter.verdict = MessageVerdict(action="reject", reply_code=550, reply_text="no")
+    assert (await world.send("postmaster@example.test")).code == 250
+    assert len(world.mail.held("alice")) == 1
+    assert not world.queued()
+
+
 async def test_rules_that_redirect_to_accounts_here_ask_the_filter_for_them_too(world: World) -> None:
     world.filter.actions = {"alice": (Redirect(BOB),), "bob": (FileInto("Archive"),)}
     assert (await world.send(ALICE)).code == 250
@@ -367,6 +447,19 @@ async def test_a_reply_of_a_rule_is_queued(world: World) -> None:
     world.filter.actions = {"alice": (Keep(implicit=True), reply)}
     await world.send(ALICE)
     assert world.queued()["vacation"] == ("", ["x@far.test"])
+
+
+async def test_a_rule_that_names_a_missing_folder_is_told_so_in_the_log(world: World) -> None:
+    world.filter.actions = {"alice": (FileInto("Work/Projects"),)}
+    assert (await world.send(ALICE)).code == 250
+    assert len(world.mail.held("alice")) == 1
+    assert 'why="there is no folder Work/Projects"' in world.lines.getvalue()
+
+
+async def test_the_log_tells_the_way_in_its_order(world: World) -> None:
+    await world.send("kept@example.test")
+    names = [line.split()[2] for line in world.lines.getvalue().splitlines()]
+    assert names == ["filtered", "accepted", "queued", "forwarded", "filed"]
 
 
 async def test_a_discard_is_acknowledged_and_logged(world: World) -> None:
