@@ -13,7 +13,10 @@ app = group("Senders an address blocks or allows.")
 
 AddressArgument = Annotated[str, typer.Argument(metavar="ADDRESS", help="Whose list.")]
 PatternArgument = Annotated[
-    str, typer.Argument(metavar="PATTERN", help="A sender's address, or a whole domain (example.org).")
+    str,
+    typer.Argument(
+        metavar="PATTERN", help="A sender's address, or a whole domain (example.org, *@example.org)."
+    ),
 ]
 
 
@@ -54,5 +57,14 @@ def remove(address: AddressArgument, pattern: PatternArgument) -> None:
 
 def _add(address: str, pattern: str, kind: str) -> None:
     with writer() as directory:
-        stored = directory.settings.list_sender(address, pattern, kind=kind)
-    show({"address": address, "list": kind, "pattern": stored}, f"{kind}: {stored}")
+        listed = directory.settings.list_sender(address, pattern, kind=kind)
+    moved = f" (no longer in the {listed.moved_from} list)" if listed.moved_from else ""
+    show(
+        {
+            "address": address,
+            "list": kind,
+            "pattern": listed.pattern,
+            "moved_from": listed.moved_from or None,
+        },
+        f"{kind}: {listed.pattern}{moved}",
+    )

@@ -105,14 +105,22 @@ def new_domain(text: str) -> str:
 
 
 def sender_pattern(text: str) -> str:
-    """A pattern of a block or allow list: an address, or a domain with or without "@".
+    """A pattern of a block or allow list: an address, or a domain, also as "@domain" or "*@domain".
 
     Returns:
         The address's key, or the domain as A-labels.
 
     Raises:
-        PermanentFailure: neither.
+        PermanentFailure: neither, or another wildcard.
     """
+    if text.startswith("*@"):
+        text = text[1:]
+    wildcard = next((c for c in text if c in "*?"), "")
+    if wildcard:
+        raise PermanentFailure(
+            f"{text!r} cannot be a pattern: there are no wildcards such as {wildcard!r};"
+            " give an address, or a whole domain such as example.org"
+        )
     if "@" in text.removeprefix("@"):
         return any_address(text).key
     try:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from mailstack.directory import names
 from mailstack.directory.session import Session, account_of, check_target
+from mailstack.directory.values import ListedSender
 from mailstack.model.address import Address
 from mailstack.model.directory import Account, FilterSettings, Redirection
 from mailstack.model.errors import PermanentFailure
@@ -108,15 +109,15 @@ class Settings:
             )
             return settings
 
-    def list_sender(self, address: str, pattern: str, *, kind: str) -> str:
+    def list_sender(self, address: str, pattern: str, *, kind: str) -> ListedSender:
         """Blocks or allows a sender; what stood in the other list moves.
 
         Args:
-            pattern: an address, or a domain with or without "@".
+            pattern: an address, or a domain, also as "@domain" or "*@domain".
             kind: "block" or "allow".
 
         Returns:
-            The pattern as stored.
+            The pattern as stored, and the list it was taken from.
 
         Raises:
             PermanentFailure: no such account, not a pattern, or the lists are full.
@@ -131,12 +132,16 @@ class Settings:
             ).fetchone()[0]
             if count >= MAX_LISTED_SENDERS:
                 raise PermanentFailure(f"the lists of {address} hold {MAX_LISTED_SENDERS} senders already")
+            before = cursor.execute(
+                "SELECT kind FROM sender_list WHERE account_id = ? AND pattern = ? AND kind != ?",
+                (account.id, stored, kind),
+            ).fetchone()
             cursor.execute(
                 "INSERT OR REPLACE INTO sender_list (account_id, pattern, kind, created_at)"
                 " VALUES (?, ?, ?, ?)",
                 (account.id, stored, kind, self._session.now()),
             )
-        return stored
+        return ListedSender(stored, before[0] if before else "")
 
     def unlist_sender(self, address: str, pattern: str) -> str:
         """Takes a sender from whichever list it is in.

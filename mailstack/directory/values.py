@@ -47,6 +47,14 @@ class ScriptEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class ListedSender:
+    """A change of a list.  `pattern`: as stored; `moved_from`: the list it was in before, or ""."""
+
+    pattern: str
+    moved_from: str
+
+
+@dataclass(frozen=True, slots=True)
 class SenderLists:
     """Whom an account blocks and allows: address keys and whole domains (A-labels)."""
 

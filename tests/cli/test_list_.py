@@ -26,6 +26,21 @@ def test_senders_are_blocked_allowed_shown_and_removed(instance: Instance) -> No
     assert instance.cli("list", "remove", "alice@example.test", "spam.example").code == 65
 
 
+def test_every_way_to_write_a_domain_is_that_domain(instance: Instance) -> None:
+    for pattern in ("*@evil.test", "@evil.test", "evil.test"):
+        assert instance.cli("list", "block", "alice@example.test", pattern).out == "block: evil.test\n"
+    found = instance.cli("list", "block", "alice@example.test", "ad*@evil.test")
+    assert (found.code, "there are no wildcards such as '*'" in found.err) == (65, True)
+
+
+def test_a_sender_that_changes_lists_is_said_to(instance: Instance) -> None:
+    instance.cli("list", "block", "alice@example.test", "x.example")
+    found = instance.cli("list", "allow", "alice@example.test", "x.example")
+    assert found.out == "allow: x.example (no longer in the block list)\n"
+    again = instance.cli("list", "allow", "alice@example.test", "x.example", "--json")
+    assert again.json["moved_from"] is None
+
+
 @pytest.mark.parametrize(
     ("words", "code"),
     [

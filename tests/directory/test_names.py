@@ -96,6 +96,7 @@ def test_domain_is_folded_to_a_labels() -> None:
     [
         ("Alice@Example.ORG", "alice@example.org"),
         ("@Example.org", "example.org"),
+        ("*@Example.org", "example.org"),
         ("example.org", "example.org"),
         ("bücher.example", "xn--bcher-kva.example"),
     ],
@@ -105,7 +106,19 @@ def test_sender_pattern_is_an_address_or_a_domain(text: str, stored: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["", "@", "org", "a b@example.org", "*.example.org", "@[192.0.2.1]", "a@b@c"]
+    "text",
+    [
+        "",
+        "@",
+        "org",
+        "a b@example.org",
+        "*.example.org",
+        "@[192.0.2.1]",
+        "a@b@c",
+        "ads*@a.org",
+        "*@*.org",
+        "a?@b.org",
+    ],
 )
 def test_what_is_no_sender_pattern_is_refused(text: str) -> None:
     with pytest.raises(PermanentFailure):
