@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import sys
 import time
@@ -25,7 +26,11 @@ FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="The script; -
 
 @app.command()
 def check(file: FileArgument) -> None:
-    """Says whether a script would be accepted, and lists every mistake; exits 65 if there are any."""
+    """Says whether a script would be accepted, and lists every mistake; exits 65 if there are any.
+
+    Extensions a script may require: copy, encoded-character, envelope, fileinto,
+    comparator-i;ascii-casemap, comparator-i;octet.
+    """
     from mailstack.sieve import check_upload, compile  # noqa: A004
 
     source = _read(file)
@@ -108,7 +113,18 @@ def list_scripts(address: AddressArgument) -> None:
 
     with reader() as directory:
         entries = directory.scripts(account(directory, address).id)
-    show(entries, None if entries else f"{address} has no scripts")
+    rows = [
+        {
+            "name": entry.name,
+            "size_octets": entry.size_octets,
+            "active": entry.active,
+            "changed_at": datetime.datetime.fromtimestamp(entry.changed_at, datetime.UTC).strftime(
+                "%Y-%m-%dT%H:%M:%SZ"
+            ),
+        }
+        for entry in entries
+    ]
+    show(rows, None if rows else f"{address} has no scripts")
 
 
 @app.command()

@@ -65,6 +65,11 @@ class Scope:
             wanted += extension.implies
         return new
 
+    def available(self) -> list[str]:
+        """What a script may require, sorted, comparators last."""
+        names = self._registry.capabilities()
+        return sorted(names, key=lambda name: name.startswith("comparator-"))
+
     def knows(self, name: str) -> bool:
         """True when the registry has it."""
         return name in self._registry

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
+import time
 from pathlib import Path
 
 import pytest
 
+from mailstack.sieve import Registry
 from tests.kit.instance import Instance, command
 
 ADDRESS = "alice@example.test"
@@ -108,11 +111,19 @@ def test_scripts_are_put_listed_activated_read_and_removed(instance: Instance, f
     assert instance.cli("sieve", "get", ADDRESS, "main", "--json").json["source"] == SCRIPT
     assert instance.cli("sieve", "activate", ADDRESS, "main", "--json").json["active"] == "main"
     entry = instance.cli("sieve", "list", ADDRESS, "--json").json[0]
+    changed = datetime.datetime.fromisoformat(entry["changed_at"])
+    assert abs(changed.timestamp() - time.time()) < 60
     assert (entry["name"], entry["size_octets"], entry["active"]) == ("main", len(SCRIPT), True)
     assert instance.cli("sieve", "remove", ADDRESS, "main").code == 65
     instance.cli("sieve", "activate", ADDRESS, "")
     assert instance.cli("sieve", "remove", ADDRESS, "main").code == 0
     assert instance.cli("sieve", "get", ADDRESS, "main").code == 65
+
+
+def test_help_of_check_names_every_extension(instance: Instance) -> None:
+    shown = " ".join(instance.cli("sieve", "check", "--help").out.split())
+    named = shown.partition("Extensions a script may require: ")[2].partition(". ")[0]
+    assert sorted(named.split(", ")) == Registry.standard().capabilities()
 
 
 def test_a_script_with_mistakes_is_not_stored_and_the_old_one_stays(instance: Instance, files: Path) -> None:

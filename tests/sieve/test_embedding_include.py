@@ -186,7 +186,9 @@ def test_two_registries_live_side_by_side() -> None:
     one.register(vacation_extension())
     assert "vacation" in one and "vacation" not in two
     assert errors('require "vacation"; vacation "x";', one) == []
-    assert errors('require "vacation"; vacation "x";', two) == ["1:9 unknown Sieve capability 'vacation'"]
+    assert errors('require "vacation"; vacation "x";', two)[0].startswith(
+        "1:9 unknown Sieve capability 'vacation'; available: copy, "
+    )
     assert Registry.standard().capabilities() == two.capabilities()
 
 

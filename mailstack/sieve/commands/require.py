@@ -31,7 +31,8 @@ def _unknown(item: StringNode, vctx: CheckContext, *, complain: bool) -> None:
     vctx.scope.has_unknown = True
     if complain and item.value not in vctx.scope.unknown:
         vctx.scope.unknown.add(item.value)
-        vctx.error(item.pos, f"unknown Sieve capability '{item.value[:60]}'")
+        available = ", ".join(vctx.scope.available())
+        vctx.error(item.pos, f"unknown Sieve capability '{item.value[:60]}'; available: {available}")
 
 
 REQUIRE = CommandDef(
