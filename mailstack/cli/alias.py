@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from mailstack.cli.context import fail, group, show, talk
-from mailstack.cli.directory_access import reader, writer
+from mailstack.cli.context import Context, fail, group, show, talk
+from mailstack.cli.directory_access import check_receives, reader, writer
 from mailstack.model.directory import Alias
 
 app = group("Other names of addresses, groups, temporary addresses.")
@@ -49,7 +49,9 @@ def add(
     a rewritten sender (SRS).
     """
     expires_at = None if expires is None else parse_expiry(expires)
-    with writer() as directory:
+    context = Context.load()
+    check_receives(context, alias)
+    with writer(context) as directory:
         made = directory.aliases.add(
             alias, targets, expires_at=expires_at, posters=posters, listed=poster or []
         )

@@ -8,11 +8,12 @@ import sys
 from collections.abc import Iterator
 
 from mailstack.cli.context import Context, fail
-from mailstack.directory.names import any_address
+from mailstack.directory.names import any_address, new_address
 from mailstack.directory.reader import Directory
 from mailstack.directory.session import expect_account
 from mailstack.directory.writer import DirectoryWriter
 from mailstack.model.directory import Account
+from mailstack.model.errors import PermanentFailure
 
 
 @contextlib.contextmanager
@@ -42,6 +43,21 @@ def account(directory: Directory, text: str) -> Account:
     """
     address = any_address(text)
     return expect_account(directory.find(address), address)
+
+
+def check_receives(context: Context, text: str) -> None:
+    """Refuses a new address no server could send to.
+
+    Raises:
+        PermanentFailure: the text is no address, or has a non-ASCII local part while
+            smtp.smtputf8 is off (1.3).
+    """
+    if not context.config.smtp.smtputf8 and not new_address(text).local.isascii():
+        raise PermanentFailure(
+            f"{text} cannot receive mail while smtp.smtputf8 is off in the configuration:"
+            " there are characters outside ASCII before the @",
+            status="1.3",
+        )
 
 
 def password_from_stdin() -> str:

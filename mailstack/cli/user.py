@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 import typer
 
 from mailstack.cli.context import Context, fail, group, show, talk
-from mailstack.cli.directory_access import account, password_from_stdin, reader, writer
+from mailstack.cli.directory_access import account, check_receives, password_from_stdin, reader, writer
 from mailstack.directory import credentials, names
 from mailstack.directory.reader import Directory
 from mailstack.model.directory import Account
@@ -75,7 +75,9 @@ def add(
     """
     kind = kind or "mailbox"
     chosen, generated = _password(password, password_stdin, needed=kind != "spamtrap")
-    with writer() as directory:
+    context = Context.load()
+    check_receives(context, address)
+    with writer(context) as directory:
         made = directory.accounts.add(
             address,
             password=chosen,
@@ -222,7 +224,7 @@ def import_users(
     data = user_import.read(file)
     context = Context.load()
     with writer(context) as directory:
-        made, problems = user_import.run(directory, data)
+        made, problems = user_import.run(directory, data, lambda address: check_receives(context, address))
     if problems:
         show({"added": 0, "errors": problems}, "")
         lines = "\n".join(f"{file}:{problem.line}: {problem.message}" for problem in problems)

@@ -6,7 +6,7 @@ import csv
 import io
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -51,21 +51,26 @@ def read(file: Path) -> bytes:
             with file.open("rb") as stream:
                 data = stream.read(MAX_FILE_OCTETS + 1)
     except OSError as error:
-        fail(os.EX_DATAERR, f"{file}: {error.strerror}")
+        fail(os.EX_NOINPUT, f"{file}: {error.strerror or error}")
     if len(data) > MAX_FILE_OCTETS:
         fail(os.EX_DATAERR, f"{file}: larger than {MAX_FILE_OCTETS} octets")
     return data
 
 
-def run(directory: DirectoryWriter, data: bytes) -> tuple[list[dict[str, str]], list[Problem]]:
+def run(
+    directory: DirectoryWriter, data: bytes, check_address: Callable[[str], None] = lambda address: None
+) -> tuple[list[dict[str, str]], list[Problem]]:
     """Makes every address of the file in one transaction, or says what is wrong.
+
+    Args:
+        check_address: raises PermanentFailure for an address that this server cannot serve.
 
     Returns:
         What was made (with the password where it was generated), and the problems; one
         of the two is empty.
     """
     rows, problems = parse(data)
-    problems += _check_all(directory, rows)
+    problems += _check_all(directory, rows, check_address)
     if problems:
         return [], sorted(problems, key=lambda problem: problem.line)
     hashes = _hash_all(directory, rows)
@@ -166,12 +171,15 @@ def _row(line: int, cells: dict[str, str], problems: list[Problem]) -> Row | Non
     return Row(line, address, plan, name, quota, password, generated)
 
 
-def _check_all(directory: DirectoryWriter, rows: list[Row]) -> list[Problem]:
+def _check_all(
+    directory: DirectoryWriter, rows: list[Row], check_address: Callable[[str], None]
+) -> list[Problem]:
     """What only the directory and the password rules know."""
     problems: list[Problem] = []
     with directory.transaction() as cursor:
         for row in rows:
             try:
+                check_address(row.address)
                 accounts.check_new(cursor, names.new_address(row.address))
             except PermanentFailure as error:
                 problems.append(Problem(row.line, error.why))

@@ -67,3 +67,8 @@ def test_expiry_counts_a_bare_date_to_its_end(instance: Instance, date: str, exp
 def test_wrong_aliases_have_their_codes(instance: Instance, words: list[str], code: int) -> None:
     found = instance.cli("alias", "add", *words)
     assert (found.code, found.out) == (code, "")
+
+
+def test_an_alias_outside_ascii_wants_smtputf8(instance: Instance) -> None:
+    found = instance.cli("alias", "add", "jörg@example.test", "alice@example.test")
+    assert (found.code, "while smtp.smtputf8 is off" in found.err) == (65, True)

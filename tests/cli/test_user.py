@@ -69,6 +69,16 @@ def test_refused_address_names_the_character(instance: Instance) -> None:
     assert "'%' (percent sign)" in found.err
 
 
+def test_a_name_outside_ascii_wants_smtputf8(instance: Instance) -> None:
+    words = ("user", "add", "jörg@example.test")
+    found = instance.cli(*words)
+    assert (found.code, found.out) == (65, "")
+    assert "jörg@example.test cannot receive mail while smtp.smtputf8 is off" in found.err
+    with instance.file.open("a") as file:
+        file.write("[smtp]\nsmtputf8 = true\n")
+    assert instance.cli(*words).code == 0
+
+
 def test_unknown_domain_exits_67(instance: Instance) -> None:
     assert instance.cli("user", "add", "a@nope.test").code == 67
 

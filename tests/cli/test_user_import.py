@@ -47,6 +47,17 @@ def test_generated_passwords_are_printed(instance: Instance) -> None:
     assert "added 1 addresses" in found.out
 
 
+def test_a_name_outside_ascii_wants_smtputf8(instance: Instance) -> None:
+    found = imported(instance, "address\nalice@example.test\njörg@example.test\n")
+    assert found.code == 65
+    assert "users.csv:3: jörg@example.test cannot receive mail while smtp.smtputf8 is off" in found.err
+
+
+def test_a_missing_file_exits_66(instance: Instance) -> None:
+    found = instance.cli("user", "import", "/nowhere.csv")
+    assert (found.code, "/nowhere.csv: No such file" in found.err) == (66, True)
+
+
 def test_every_bad_line_is_reported_with_its_number_and_nothing_is_made(instance: Instance) -> None:
     instance.cli("user", "add", "taken@example.test")
     lines = [
@@ -120,12 +131,6 @@ def test_files_of_spreadsheets_are_read(instance: Instance, data: bytes) -> None
 
 def test_stdin_is_read(instance: Instance) -> None:
     assert instance.cli("user", "import", "-", stdin=b"address\nalice@example.test\n").code == 0
-
-
-def test_missing_file_is_bad_data(instance: Instance) -> None:
-    found = instance.cli("user", "import", str(instance.folder / "none.csv"))
-    assert found.code == 65
-    assert "No such file" in found.err
 
 
 def test_former_address_is_not_imported_again(instance: Instance) -> None:
