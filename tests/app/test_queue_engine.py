@@ -244,6 +244,45 @@ async def test_what_even_the_postmaster_cannot_take_is_held_and_visible(tmp_path
             await kit.until(lambda: [v.state for v in admin.messages(kit.kit.queue)] == ["held"])
 
 
+async def test_without_a_postmaster_what_nobody_can_be_told_of_is_held(tmp_path: Path) -> None:
+    with SmtpSink(replies={"rcpt": "550 5.1.1 no"}) as sink:
+        async with running(tmp_path, *routes(live_test=sink)) as kit:
+            kit.home.accounts = (ALICE,)
+            kit.put("b@live.test", sender="gone@live.test", is_sender_verified=False, kind="relay")
+            await kit.until(lambda: [v.state for v in admin.messages(kit.kit.queue)] == ["held"])
+        assert kit.logged("alarm")
+
+
+async def test_a_failed_forward_of_an_alias_goes_to_the_postmaster(tmp_path: Path) -> None:
+    with SmtpSink(replies={"rcpt": "550 5.1.1 no"}) as sink:
+        async with running(tmp_path, *routes(live_test=sink)) as kit:
+            kit.put(
+                "b@live.test",
+                sender="x@live.test",
+                kind="forward",
+                owner="out@example.org",
+                is_sender_verified=False,
+            )
+            await kit.until_empty()
+        assert len(kit.mail(POSTMASTER)) == 1
+
+
+async def test_a_report_that_cannot_be_made_does_not_send_the_message_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise ValueError("text from outside")
+
+    monkeypatch.setattr("mailstack.delivery.dsn.report", broken)
+    replies = {"rcpt": {"bad@live.test": "550 5.1.1 no"}}
+    with SmtpSink(replies=replies) as sink:
+        async with running(tmp_path, *routes(live_test=sink)) as kit:
+            kit.put("ok@live.test", "bad@live.test")
+            await kit.until(lambda: [v.state for v in admin.messages(kit.kit.queue)] == ["held"])
+            await asyncio.sleep(0.3)
+        assert [message.recipients for message in sink.messages] == [("ok@live.test",)]
+
+
 # -- wishes
 
 
