@@ -85,9 +85,14 @@ def show_domain(name: Name) -> None:
 @app.command("set")
 def set_domain(name: Name, inbound: InboundOption = None, unknown: UnknownOption = None) -> None:
     """Changes how mail for a domain is treated; counts within a second."""
-    with writer() as directory:
+    context = Context.load()
+    with writer(context) as directory:
         domain = directory.domains.set(name, inbound=inbound, unknown=unknown)
     show(_row(domain))
+    if unknown == "relay" and not any(
+        route.domain in (domain.name, "*") for route in context.config.queue.route
+    ):
+        talk(f"warning: no [[queue.route]] in the configuration names {domain.name}: where should it go?")
 
 
 @app.command()

@@ -61,5 +61,5 @@ def _row(found: Account) -> dict[str, object]:
     return {
         "address": str(found.address),
         "targets": [] if forward is None else forward.targets,
-        "keep": True if forward is None else forward.keep,
+        "keep": None if forward is None else forward.keep,
     }

@@ -10,8 +10,10 @@ from typing import Annotated
 
 import typer
 
-from mailstack.cli.context import Context, cell, fail, group, show
+from mailstack.cli.context import Context, cell, fail, group, show, talk
+from mailstack.cli.directory_access import reader as directory_reader
 from mailstack.model.address import Address, AddressError
+from mailstack.model.directory import Alias
 from mailstack.state.maillog import Event, MailLogReader, Value
 
 app = group("What happened to a message or an address: 20 days back.")
@@ -115,6 +117,8 @@ def show_(
         end = parse_time(until, now) if until else 1e18
     except ValueError:
         fail(os.EX_USAGE, "a time is 2h or 3d (ago), 2026-11-22 or 2026-11-22T13:00")
+    if start > end:
+        fail(os.EX_USAGE, "--since is later than --until")
     direction = "" if sent == received else "sent" if sent else "received"
     reader = _reader()
     try:
@@ -122,16 +126,30 @@ def show_(
     finally:
         reader.close()
     _print(events)
+    if not events:
+        talk(f"nothing in the log for {wanted}{_alias_of(wanted)}")
+
+
+def _alias_of(address: Address) -> str:
+    """Where to look instead, when the address is an alias here."""
+    with directory_reader() as directory:
+        found = directory.find(address)
+    if not isinstance(found, Alias):
+        return ""
+    shown = ", ".join(found.targets[:3]) + (", ..." if len(found.targets) > 3 else "")
+    return f"; {address} is an alias of {shown}; see 'mailstack log show {found.targets[0]}'"
 
 
 @app.command()
 def explain(
-    message: Annotated[str, typer.Argument(metavar="ID", help="accept id, queue id or <Message-ID>")],
+    message: Annotated[str, typer.Argument(metavar="ID", help="accept id, queue id or Message-ID")],
 ) -> None:
     """Tells the whole way of one message."""
     reader = _reader()
     try:
         events = reader.explain(message)
+        if not events and "@" in message and not message.startswith("<"):
+            events = reader.explain(f"<{message}>")
     finally:
         reader.close()
     if not events:

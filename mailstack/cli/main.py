@@ -53,8 +53,8 @@ EVERYWHERE = """Before or after any command:
                  else /etc/mailstack/mailstack.toml)
   --json         print one JSON document on stdout, nothing else
 
-Exit codes: 0 done, 64 usage, 65 bad data, 67 unknown address,
-69 unavailable, 75 try again later, 78 configuration."""
+Exit codes: 0 done, 64 usage, 65 bad data, 66 file not found,
+67 unknown address, 69 unavailable, 75 try again later, 78 configuration."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -114,7 +114,7 @@ def _dispatch(words: list[str]) -> int:
         return os.EX_OK
     if name not in GROUPS:
         near = difflib.get_close_matches(name, GROUPS, 1)
-        hint = f"; did you mean '{near[0]}'?" if near else ""
+        hint = f"; did you mean '{near[0]}'?" if near else "."
         if name:
             return _complain(f"there is no command '{name}'{hint} See 'mailstack --help'.", os.EX_USAGE)
         print(usage(), file=sys.stderr)  # noqa: T201

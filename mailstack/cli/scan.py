@@ -35,7 +35,12 @@ def command(
         str | None, typer.Option("--from", help="Envelope sender; default: the first Return-Path.")
     ] = None,
     to: Annotated[str, typer.Option(help="Envelope recipient.")] = "",
-    dns: Annotated[Path | None, typer.Option(help="Answers from this JSON table instead of DNS.")] = None,
+    dns: Annotated[
+        Path | None,
+        typer.Option(
+            help='Answers from this JSON file instead of DNS: {"example.org": {"TXT": ["v=spf1 -all"]}}.'
+        ),
+    ] = None,
     offline: Annotated[bool, typer.Option("--offline", help="Ask nobody.")] = False,
 ) -> None:
     """Shows the filter's verdict on message files; exits 0 whatever it is."""
@@ -94,12 +99,15 @@ async def _scan(
 
 
 def _read_table(file: Path) -> dns_table.Table:
+    from mailstack.model.errors import ConfigError
     from mailstack.net import dns_table
 
     try:
         return dns_table.load_table(file.read_bytes())
     except OSError as error:
         fail(os.EX_NOINPUT, f"{file}: {error.strerror or error}")
+    except ConfigError as error:
+        fail(os.EX_DATAERR, f"{file}: {error.message}")
 
 
 async def _source(context: Context, table: dns_table.Table | None, *, offline: bool) -> DnsSource:

@@ -114,6 +114,8 @@ def list_users(
                 ]
             )
             return
+        if domain and directory.domain(domain) is None:
+            fail(os.EX_NOUSER, f"{domain} is not a domain of this server")
         show([_row(found) for found in directory.accounts(domain)])
 
 
@@ -228,9 +230,14 @@ def import_users(
     if problems:
         show({"added": 0, "errors": problems}, "")
         lines = "\n".join(f"{file}:{problem.line}: {problem.message}" for problem in problems)
-        fail(os.EX_DATAERR, f"nothing was added; {len(problems)} bad lines\n{lines}")
+        fail(
+            os.EX_DATAERR, f"nothing was added; {len(problems)} bad line{'s' * (len(problems) != 1)}\n{lines}"
+        )
     text = [f"{user['address']}  password: {user['password']}" for user in made if "password" in user]
-    show({"added": len(made), "users": made}, "\n".join([*text, f"added {len(made)} addresses"]))
+    show(
+        {"added": len(made), "users": made},
+        "\n".join([*text, f"added {len(made)} address{'es' * (len(made) != 1)}"]),
+    )
 
 
 def _password(given: str | None, from_stdin: bool, *, needed: bool = True) -> tuple[str, bool]:

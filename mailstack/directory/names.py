@@ -87,7 +87,7 @@ def new_domain(text: str) -> str:
     try:
         name = parse_domain(text.removesuffix("."))
     except AddressError as error:
-        raise PermanentFailure(f"{text!r} cannot be a domain: {error}", status="1.2") from None
+        raise PermanentFailure(f"{text!r} cannot be a domain: {error}") from None
     labels = name.split(".")
     if name.startswith("["):
         why = "it is an address literal"
@@ -101,7 +101,7 @@ def new_domain(text: str) -> str:
         why = "a part with '--' in third place is reserved"
     else:
         return name
-    raise PermanentFailure(f"{text!r} cannot be a domain: {why}", status="1.2")
+    raise PermanentFailure(f"{text!r} cannot be a domain: {why}")
 
 
 def sender_pattern(text: str) -> str:

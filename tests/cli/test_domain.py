@@ -51,7 +51,7 @@ def test_alias_domain_is_added(instance: Instance) -> None:
     ("words", "code"),
     [
         (("add", "example.test"), 65),
-        (("add", "localhost"), 67),
+        (("add", "localhost"), 65),
         (("show", "nope.test"), 67),
         (("set", "nope.test"), 67),
         (("remove", "nope.test"), 67),
@@ -85,3 +85,12 @@ def test_tlsa_needs_a_certificate(instance: Instance, tmp_path: Path) -> None:
     found = instance.cli("domain", "dns", "example.test", "--tlsa")
     assert found.code == 65
     assert "tls.certificate_file" in found.err
+
+
+def test_relaying_without_a_route_warns_and_a_bad_name_exits_65(instance: Instance) -> None:
+    words = ("domain", "set", "example.test", "--unknown", "relay")
+    assert "no [[queue.route]]" in instance.cli(*words).err
+    with instance.file.open("a") as file:
+        file.write('[[queue.route]]\ndomain = "example.test"\nhost = "192.0.2.1"\n')
+    assert instance.cli(*words).err == ""
+    assert instance.cli("domain", "add", "bad_domain").code == 65

@@ -10,7 +10,7 @@ def test_redirection_is_set_shown_and_cleared(instance: Instance) -> None:
     assert instance.cli("forward", "show", "alice@example.test", "--json").json == {
         "address": "alice@example.test",
         "targets": [],
-        "keep": True,
+        "keep": None,
     }
     instance.cli("forward", "set", "alice@example.test", "a@outside.test", "b@outside.test")
     shown = instance.cli("forward", "show", "alice@example.test", "--json").json

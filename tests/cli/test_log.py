@@ -57,7 +57,7 @@ def test_since_and_until(instance: Instance) -> None:
     assert instance.cli("log", "show", ALICE, "--since", "yesterday").code == 64
 
 
-@pytest.mark.parametrize("key", ["A1", "<m1@far.test>"])
+@pytest.mark.parametrize("key", ["A1", "<m1@far.test>", "m1@far.test"])
 def test_explain_takes_any_id(instance: Instance, key: str) -> None:
     assert [event["event"] for event in instance.cli("--json", "log", "explain", key).json] == [
         "accepted",
@@ -74,6 +74,19 @@ def test_what_is_not_there_is_said(instance: Instance) -> None:
     assert done.code == 65
     assert "nothing in the log" in done.err
     assert instance.cli("log", "show", "not an address").code == 65
+
+
+def test_an_empty_log_is_said_and_an_alias_named(instance: Instance) -> None:
+    done = instance.cli("log", "show", "nobody@example.test")
+    assert (done.code, done.out, done.err) == (0, "", "nothing in the log for nobody@example.test\n")
+    instance.cli("user", "add", ALICE)
+    instance.cli("alias", "add", "sales@example.test", ALICE)
+    err = instance.cli("log", "show", "sales@example.test").err
+    assert f"sales@example.test is an alias of {ALICE}; see 'mailstack log show {ALICE}'" in err
+
+
+def test_since_after_until_is_a_usage_error(instance: Instance) -> None:
+    assert instance.cli("log", "show", ALICE, "--since", "1h", "--until", "2h").code == 64
 
 
 def test_values_from_outside_are_safe_for_a_terminal() -> None:

@@ -97,7 +97,7 @@ def test_people_get_lines(folder: Path) -> None:
         (("nowhere.eml",), 66),
         (("a.eml", "--ip", "nonsense"), 64),
         (("a.eml", "--dns", "nowhere.json"), 66),
-        (("a.eml", "--dns", "a.eml"), 78),
+        (("a.eml", "--dns", "a.eml"), 65),
     ],
 )
 def test_mistakes_have_their_exit_codes(folder: Path, arguments: tuple[str, ...], code: int) -> None:

@@ -81,6 +81,7 @@ def test_a_name_outside_ascii_wants_smtputf8(instance: Instance) -> None:
 
 def test_unknown_domain_exits_67(instance: Instance) -> None:
     assert instance.cli("user", "add", "a@nope.test").code == 67
+    assert instance.cli("user", "list", "nope.test").code == 67
 
 
 def test_every_option_is_stored(instance: Instance) -> None:

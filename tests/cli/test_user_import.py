@@ -44,7 +44,7 @@ def test_all_are_made(instance: Instance) -> None:
 def test_generated_passwords_are_printed(instance: Instance) -> None:
     found = imported(instance, "address\nalice@example.test\n")
     assert "alice@example.test  password: " in found.out
-    assert "added 1 addresses" in found.out
+    assert "added 1 address\n" in found.out
 
 
 def test_a_name_outside_ascii_wants_smtputf8(instance: Instance) -> None:
