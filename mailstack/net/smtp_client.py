@@ -321,7 +321,9 @@ async def connect(
         raise OpenFailed(Answer(reply, "greeting", is_ours=True)) from error
     except OSError as error:
         reply = Reply(451, "4.1", f"No connection to {host} port {host.port}: {_why(error)}")
-        raise OpenFailed(Answer(reply, "greeting", is_ours=True)) from error
+        # A refused connection is ECONNREFUSED: only one that was there can be reset.
+        was_connected = isinstance(error, ConnectionResetError)
+        raise OpenFailed(Answer(reply, "greeting", is_ours=True), was_connected=was_connected) from error
     connection = Connection(host, session, wire, options)
     try:
         await connection.start(grade)
