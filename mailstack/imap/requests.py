@@ -71,6 +71,23 @@ class Wait(Request[Woken]):
 
 
 @dataclass(frozen=True, slots=True)
+class Changed(Request[frozenset[str]]):
+    """Folders of the account that others changed since the last time this was asked.
+
+    By name; "" stands for the list of folders itself: one was made, removed, renamed,
+    or another program may have done so.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Compress(Request[None]):
+    """The reply is held as output: send it as it is; from then on everything is DEFLATE (RFC 4978).
+
+    Octets the session was given before are taken to be compressed: none may be held.
+    """
+
+
+@dataclass(frozen=True, slots=True)
 class StartTls(Request[None]):
     """The reply is held as output: send it in clear, then shake hands."""
 

@@ -14,8 +14,10 @@ Imports: model, framing, parser, view, commands.  No I/O.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from mailstack.imap import framing
 from mailstack.imap.capability import capabilities
@@ -23,12 +25,14 @@ from mailstack.imap.commands.entry import Entry, State
 from mailstack.imap.commands.table import COMMANDS
 from mailstack.imap.errors import Bad, HangUp, No
 from mailstack.imap.framing import BodyData, BodyStart, Command, Framer, GoAhead, Refused
+from mailstack.imap.grammar import SAVED, MessageSet
+from mailstack.imap.names import decode_name, decode_utf8_name, wire_name
 from mailstack.imap.options import ImapOptions
 from mailstack.imap.parser import Cursor, Head
-from mailstack.imap.requests import Announce, Discard, Flush, Read, Request, Steps, ask, quick, slow
-from mailstack.imap.response import flag_list, status_line
+from mailstack.imap.requests import Announce, Changed, Discard, Flush, Read, Request, Steps, ask, quick, slow
+from mailstack.imap.response import flag_list, quote_utf8, status_line
 from mailstack.imap.upload import MEMORY_OCTETS, Upload
-from mailstack.imap.view import View
+from mailstack.imap.view import Learned, View
 from mailstack.model.directory import Account
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import AccountStore, MailboxError, MessageRow
@@ -40,6 +44,14 @@ COMMAND_OCTETS = 16_384
 BODY_OCTETS = 262_144
 #: Silence in the middle of a command.
 COMMAND_TIME_S = 300.0
+
+
+#: With these enabled, names are UTF-8 and quoted strings may hold it.
+_UTF8 = frozenset(("UTF8=ACCEPT", "IMAP4REV2"))
+
+#: Called by `sync` with what the client has just been told of the selected folder, and
+#: (with only `gone` set) right before it is told that messages are gone.
+Watcher: TypeAlias = "Callable[[Session, Learned], Steps[None]]"
 
 
 class PeerGone(Exception):
@@ -85,6 +97,11 @@ class Session:
         self.failures = 0
         self.leaving = False
         self.in_response = False
+        #: What the client has enabled: CONDSTORE, QRESYNC, UTF8=ACCEPT, IMAP4REV2, UIDONLY.
+        self.enabled: set[str] = set()
+        #: What `$` stands for (RFC 9051 section 6.4.4.1): UIDs, ascending.
+        self.saved_uids = array("I")
+        self.watchers: list[Watcher] = []
         self._out: list[bytes] = []
         self._out_octets = 0
         self._bad = 0
@@ -131,6 +148,41 @@ class Session:
         if self.account is None:
             return State.STRANGER
         return State.USER if self.view is None else State.SELECTED
+
+    @property
+    def is_rev2(self) -> bool:
+        """The client speaks IMAP4rev2 (RFC 9051)."""
+        return "IMAP4REV2" in self.enabled
+
+    @property
+    def has_utf8(self) -> bool:
+        """The client takes and sends UTF-8 in quoted strings, and names in it (RFC 6855)."""
+        return not self.enabled.isdisjoint(_UTF8)
+
+    def mailbox_name(self, name: str) -> bytes:
+        """A mailbox name as this client wants to read it: a string."""
+        return quote_utf8(name) if self.has_utf8 else wire_name(name)
+
+    def read_name(self, cursor: Cursor) -> str:
+        """A mailbox name as this client writes it.
+
+        Raises:
+            Bad: no string.
+            No: CANNOT, no name.
+        """
+        wire = cursor.astring()
+        return decode_utf8_name(wire) if self.has_utf8 else decode_name(wire)
+
+    def places(self, wanted: MessageSet, *, uid: bool) -> list[int]:
+        """Positions in the view of the messages of a set, ascending, each once.
+
+        Raises:
+            Bad: a number that no message has, or UIDREQUIRED: the client has said that it
+                will use no numbers (RFC 9586 section 3).
+        """
+        if not uid and "UIDONLY" in self.enabled and wanted != SAVED:
+            raise Bad("Message numbers cannot be used: UIDONLY is enabled", code="UIDREQUIRED")
+        return self.selected.positions(wanted, uid=uid, saved=self.saved_uids)
 
     @property
     def selected(self) -> View:
@@ -193,6 +245,10 @@ class Session:
         """Other sessions of this account should look at the folder."""
         yield from ask(Announce(folder))
 
+    def changed_folders(self) -> Steps[frozenset[str]]:
+        """What others changed since the last call: folder names; "" for the list of folders."""
+        return (yield from ask(Changed()))
+
     def capability_code(self) -> str:
         """`CAPABILITY ...` for a response code."""
         return "CAPABILITY " + capabilities(self)
@@ -217,6 +273,7 @@ class Session:
                 raise
             raise HangUp("The selected mailbox was deleted") from None
         if expunge and view.gone:
+            yield from self._watch(Learned(gone=sorted(view.gone)))
             self.write(b"".join([b"* %d EXPUNGE\r\n" % number for number in view.drop_gone()]))
 
     def _check_selected(self) -> Steps[None]:
@@ -246,6 +303,11 @@ class Session:
             self.write(b"".join([self.flags_line(at) for at in learned.changed]))
         if learned.arrived:
             yield from self._tell_arrived(view, learned.arrived)
+        yield from self._watch(learned)
+
+    def _watch(self, learned: Learned) -> Steps[None]:
+        for watcher in list(self.watchers):
+            yield from watcher(self, learned)
 
     def _tell_arrived(self, view: View, arrived: int) -> Steps[None]:
         self.write(b"* %d EXISTS\r\n" % len(view))
@@ -336,7 +398,7 @@ class Session:
                 self.write(status_line(head.tag, "OK", done.text, code=done.code))
             self._bad = 0 if self.account is not None else self._bad
         except Bad as bad:
-            self.write(status_line(head.tag, "BAD", bad.text))
+            self.write(status_line(head.tag, "BAD", bad.text, code=bad.code))
             self._count_bad()
         except No as no:
             self.write(status_line(head.tag, "NO", no.text, code=no.code))

@@ -70,8 +70,8 @@ class Watching(Protocol):
     account: Account | None
     stamp: str | None
 
-    def poke(self) -> None:
-        """The account's mail has changed."""
+    def poke(self, folder: str) -> None:
+        """A folder of the account has changed; "": the list of folders."""
         ...
 
     def end(self, why: str) -> None:
@@ -159,18 +159,18 @@ class ImapHub:
         """A session changed a folder: tells its siblings here and elsewhere."""
         assert connection.account is not None
         key = _key(connection.account)
-        self._poke(key, but=connection)
+        self._poke(key, folder, but=connection)
         self.services.publish(key, folder)
 
     def heard(self, message: dict[str, str | int]) -> None:
         """A message from the bus."""
         if message.get("event") == "mailbox":
-            self._poke(str(message.get("account", "")))
+            self._poke(str(message.get("account", "")), str(message.get("folder", "")))
 
-    def _poke(self, key: str, but: Watching | None = None) -> None:
+    def _poke(self, key: str, folder: str, but: Watching | None = None) -> None:
         for connection in tuple(self._users.get(key, ())):
             if connection is not but:
-                connection.poke()
+                connection.poke(folder)
 
     # -- background -------------------------------------------------------------------
 
@@ -221,7 +221,7 @@ class ImapHub:
             took_s = loop.time() - begun
             for connection, folder, view in watched:
                 if highest.get(folder, view.modseq) != view.modseq:
-                    connection.poke()
+                    connection.poke(view.name)
 
     async def _review(self) -> None:
         while True:

@@ -29,6 +29,7 @@ from mailstack.imap.errors import HangUp
 from mailstack.imap.options import ImapOptions
 from mailstack.imap.requests import (
     Announce,
+    Changed,
     Discard,
     Flush,
     Login,
@@ -63,6 +64,8 @@ LOW_WATER = 131_072
 #: Answers to pipelined commands are gathered this long, so that they share a write.
 BATCH_S = 0.02
 HANDSHAKE_S = 30.0
+#: Names of changed folders kept for one connection: more than an account may have.
+MAX_CHANGED = 2_000
 #: Temporary files of a process that is gone are removed after this long.
 SWEEP_S = 3_600.0
 
@@ -111,6 +114,7 @@ class ImapConnection(asyncio.Protocol):
         self._waiter: asyncio.Future[Woken] | None = None
         self._wants_changes = False
         self._changed = False
+        self._changed_folders: set[str] = set()
         self._ending = ""
         self._flushed_at = 0.0
         self._spools: set[str] = set()
@@ -151,9 +155,11 @@ class ImapConnection(asyncio.Protocol):
 
     # -- the hub's side ---------------------------------------------------------------
 
-    def poke(self) -> None:
-        """The account's mail has changed."""
+    def poke(self, folder: str) -> None:
+        """A folder of the account has changed; "": the list of folders."""
         self._changed = True
+        if len(self._changed_folders) < MAX_CHANGED:
+            self._changed_folders.add(folder)
         if self._wants_changes:
             self._wake("changed")
 
@@ -241,6 +247,10 @@ class ImapConnection(asyncio.Protocol):
                 return await self._log_in(request)
             case Announce(folder):
                 self._hub.announce(self, folder)
+            case Changed():
+                changed = frozenset(self._changed_folders)
+                self._changed_folders.clear()
+                return changed
             case Spill():
                 return await self._spill(request)
             case Discard():

@@ -9,6 +9,7 @@ from pathlib import Path
 from mailstack.imap.options import ImapOptions
 from mailstack.imap.requests import (
     Announce,
+    Changed,
     Discard,
     Flush,
     Login,
@@ -65,6 +66,7 @@ class BareSession:
         self.flushes: list[int] = []
         self.started_tls = False
         self.poked = False
+        self._changed: set[str] = set()
         self.closed = False
         self._folder = folder
         self._input: list[bytes] = []
@@ -120,9 +122,10 @@ class BareSession:
         self._input.append(b"")
         self._pump()
 
-    def poke(self) -> None:
-        """The mailbox has changed."""
+    def poke(self, folder: str = "INBOX") -> None:
+        """A folder has changed; "": the list of folders."""
         self.poked = True
+        self._changed.add(folder)
         self._pump()
 
     def wake_at_deadline(self) -> None:
@@ -195,6 +198,10 @@ class BareSession:
                 self.started_tls = True
             case Announce():
                 self.announced.append(request.folder)
+            case Changed():
+                changed = frozenset(self._changed)
+                self._changed.clear()
+                return changed
             case Spill():
                 return self._spill(request)
             case Discard():
