@@ -16,6 +16,7 @@ mutt mutt
 curl curl
 strace strace
 openssl openssl
+dovecot dovecot-imapd
 mkfs.ext4 e2fsprogs
 mount mount
 unshare util-linux
