@@ -8,11 +8,16 @@ from __future__ import annotations
 
 
 class Bad(Exception):
-    """The command is not IMAP, or not allowed now: tagged BAD, counted."""
+    """The command is not IMAP, or not allowed now: tagged BAD, counted.
 
-    def __init__(self, text: str) -> None:
+    Attributes:
+        code: response code with its arguments; "" for none.
+    """
+
+    def __init__(self, text: str, *, code: str = "") -> None:
         super().__init__(text)
         self.text = text
+        self.code = code
 
 
 class No(Exception):

@@ -20,6 +20,10 @@ from mailstack.model.mailbox import FLAG_NAMES, Flags
 #: Pairs of first and last number; 0 stands for "*".
 MessageSet: TypeAlias = tuple[tuple[int, int], ...]
 
+#: `$`, what the last SEARCH saved (RFC 9051 section 6.4.4.1); it may also stand among other pairs.
+SAVED_PAIR = (-1, -1)
+SAVED: MessageSet = (SAVED_PAIR,)
+
 MAX_NUMBER = 4_294_967_295
 MAX_KEYWORD_OCTETS = 50
 
@@ -32,15 +36,18 @@ _DATE = re.compile(
 
 
 def parse_set(text: bytes) -> MessageSet:
-    """`1:3,7,9:*` as pairs.
+    """`1:3,7,9:*` as pairs; `$` as SAVED_PAIR.
 
     Raises:
         Bad: not a set, zero, or a number above 32 bits.
 
-    Source: RFC 3501 section 9, sequence-set.
+    Source: RFC 9051 section 9, sequence-set.
     """
     pairs = []
     for part in text.split(b","):
+        if part == b"$":
+            pairs.append(SAVED_PAIR)
+            continue
         first, colon, last = part.partition(b":")
         low = _set_number(first)
         pairs.append((low, _set_number(last) if colon else low))

@@ -36,6 +36,23 @@ def decode_name(wire: bytes) -> str:
     return fold_inbox(unicodedata.normalize("NFC", name))
 
 
+def decode_utf8_name(wire: bytes) -> str:
+    """A mailbox name as sent by a client that has enabled UTF-8 names.
+
+    Raises:
+        No: CANNOT, not UTF-8.
+
+    Source: RFC 6855 section 3, RFC 9051 section 5.1.
+    """
+    if len(wire) > 4 * MAX_NAME_OCTETS:
+        raise No(f"A mailbox name is longer than {MAX_NAME_OCTETS} octets", code="CANNOT")
+    try:
+        name = wire.decode("utf-8")
+    except UnicodeDecodeError:
+        raise No("Not a mailbox name: not UTF-8", code="CANNOT") from None
+    return fold_inbox(unicodedata.normalize("NFC", name))
+
+
 def fold_inbox(name: str) -> str:
     """INBOX, and INBOX/..., in the case we store."""
     if name[:5].upper() == "INBOX" and name[5:6] in ("", SEPARATOR):

@@ -18,7 +18,17 @@ from mailstack.mime.date import format_internal
 from mailstack.mime.structure import quote
 from mailstack.model.mailbox import FLAG_NAMES
 
-__all__ = ("FLAG_TEXTS", "RECENT", "compress", "date_time", "flag_list", "plain", "quote", "status_line")
+__all__ = (
+    "FLAG_TEXTS",
+    "RECENT",
+    "compress",
+    "date_time",
+    "flag_list",
+    "plain",
+    "quote",
+    "quote_utf8",
+    "status_line",
+)
 
 _TEXT = re.compile(r"[^\x20-\x7e]")
 #: In a view's flag byte, above the flags of the model.
@@ -35,6 +45,14 @@ def status_line(tag: bytes, kind: str, text: str, *, code: str = "") -> bytes:
     """`tag OK|NO|BAD|BYE [CODE] text`; `code` is ours and never holds a peer's words."""
     bracket = f"[{code}] " if code else ""
     return b"%b %b %b%b\r\n" % (tag, kind.encode(), bracket.encode("ascii"), plain(text))
+
+
+def quote_utf8(text: str) -> bytes:
+    """A quoted string in UTF-8; for text without CR, LF and NUL, such as mailbox names.
+
+    Source: RFC 9051 section 9, quoted.
+    """
+    return b'"' + text.replace("\\", "\\\\").replace('"', '\\"').encode("utf-8", "replace") + b'"'
 
 
 def _system_flags(bits: int) -> bytes:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mailstack.imap.errors import Bad
-from mailstack.imap.grammar import MessageSet
+from mailstack.imap.grammar import SAVED_PAIR, MessageSet
 from mailstack.imap.response import RECENT
 from mailstack.mime.scanner import Part
 from mailstack.model.mailbox import Flags, MessageRow
@@ -33,11 +33,13 @@ class Learned:
         arrived: messages were added at the end.
         changed: positions whose flags or keywords are not what the client was told.
         new_keywords: the folder has keywords it did not have.
+        gone: UIDs of messages whose EXPUNGE comes next; they still have their positions.
     """
 
     arrived: int = 0
     changed: list[int] = field(default_factory=list)
     new_keywords: bool = False
+    gone: list[int] = field(default_factory=list)
 
 
 class View:
@@ -51,6 +53,7 @@ class View:
         "keywords",
         "known_keywords",
         "modseq",
+        "modseqs",
         "name",
         "parts",
         "read_only",
@@ -67,6 +70,7 @@ class View:
         self.flags = bytearray()
         self.sizes = array("Q")
         self.dates = array("q")
+        self.modseqs = array("Q")
         self.keywords: dict[int, tuple[str, ...]] = {}
         self.known_keywords: dict[str, None] = {}
         self.gone: set[int] = set()
@@ -95,12 +99,14 @@ class View:
         self.flags.extend([int(row.flags) for row in rows])
         self.sizes.extend([row.size_octets for row in rows])
         self.dates.extend([row.internal_at for row in rows])
+        self.modseqs.extend([row.modseq for row in rows])
         for row in rows:
             if row.keywords:
                 self._set_keywords(row, learned)
         learned.arrived = len(rows)
 
     def _change(self, at: int, row: MessageRow, learned: Learned) -> bool:
+        self.modseqs[at] = row.modseq
         bits = self.flags[at]
         told = self.keywords.get(row.uid, ())
         if bits & ~RECENT == int(row.flags) and told == row.keywords:
@@ -145,6 +151,7 @@ class View:
         self.flags = bytearray([self.flags[at] for at in kept])
         self.sizes = array("Q", [self.sizes[at] for at in kept])
         self.dates = array("q", [self.dates[at] for at in kept])
+        self.modseqs = array("Q", [self.modseqs[at] for at in kept])
         self.gone.clear()
         return [at + 1 for at in places]
 
@@ -171,13 +178,19 @@ class View:
         at = bisect_left(self.uids, uid)
         return at if at < len(self.uids) and self.uids[at] == uid else -1
 
-    def positions(self, wanted: MessageSet, *, uid: bool) -> list[int]:
+    def positions(self, wanted: MessageSet, *, uid: bool, saved: Sequence[int] = ()) -> list[int]:
         """The messages of a set, ascending, each once.
+
+        Args:
+            saved: UIDs that `$` stands for.
 
         Raises:
             Bad: a sequence number that no message has (RFC 3501 section 9, seq-number).
         """
-        spans = self._uid_spans(wanted) if uid else self._number_spans(wanted)
+        plain = [pair for pair in wanted if pair != SAVED_PAIR]
+        spans = self._uid_spans(plain) if uid else self._number_spans(plain)
+        if len(plain) != len(wanted):
+            spans.extend((at, at + 1) for known in saved if (at := self.position(known)) >= 0)
         if len(spans) == 1:
             return list(range(*spans[0]))
         places: list[int] = []
@@ -187,7 +200,7 @@ class View:
             end = max(end, high)
         return places
 
-    def _uid_spans(self, wanted: MessageSet) -> list[tuple[int, int]]:
+    def _uid_spans(self, wanted: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         if not self.uids:
             return []
         last = self.uids[-1]
@@ -197,7 +210,7 @@ class View:
             spans.append((bisect_left(self.uids, low), bisect_right(self.uids, high)))
         return spans
 
-    def _number_spans(self, wanted: MessageSet) -> list[tuple[int, int]]:
+    def _number_spans(self, wanted: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         count = len(self.uids)
         spans = []
         for pair in wanted:

@@ -16,7 +16,7 @@ from typing import Any
 from mailstack.mailbox.account import take_modseq
 from mailstack.mailbox.core import Core
 from mailstack.model.errors import TemporaryFailure
-from mailstack.model.mailbox import FlagOperation, Flags, MailboxError, MessageRow
+from mailstack.model.mailbox import FlagChange, FlagOperation, Flags, MailboxError, MessageRow
 
 #: Octets of one keyword (limits, section 6).
 MAX_KEYWORD_OCTETS = 50
@@ -197,24 +197,41 @@ def change_flags(
     operation: FlagOperation,
     flags: Flags,
     keywords: Iterable[str],
-) -> list[MessageRow]:
-    """Adds, removes or replaces flags; gives the rows that changed, by UID."""
+    *,
+    unchanged_since: int | None = None,
+) -> FlagChange:
+    """Adds, removes or replaces flags; see AccountStore.change_flags."""
     wanted = check_keywords(keywords) if operation != "-" else tuple(keywords)
     bits = int(flags) & 31
+    refused: list[int] = []
 
     def work(connection: sqlite3.Connection) -> list[MessageRow]:
         core.get(connection, folder_id)
+        asked = uids
+        if unchanged_since is not None:
+            asked, refused[:] = _since(connection, folder_id, uids, unchanged_since)
         words = wanted if operation == "-" else know_keywords(core, connection, folder_id, wanted)
         if operation == "=" or words:
-            return _change_each(core, connection, folder_id, uids, operation, bits, words)
-        return _change_bits(core, connection, folder_id, uids, operation, bits)
+            return _change_each(core, connection, folder_id, asked, operation, bits, words)
+        return _change_bits(core, connection, folder_id, asked, operation, bits)
 
     try:
         changed = core.db.change("changing flags", work, durable_commit=True)
     except Unchanged:
-        return []
+        return FlagChange([], refused)
     core.worker.names(core)
-    return changed
+    return FlagChange(changed, refused)
+
+
+def _since(
+    connection: sqlite3.Connection, folder_id: int, uids: Sequence[int], modseq: int
+) -> tuple[list[int], list[int]]:
+    """The UIDs that are there, unchanged since a MODSEQ and changed since."""
+    unchanged: list[int] = []
+    changed: list[int] = []
+    for uid, own in select(connection, folder_id, uids, "uid, modseq"):
+        (changed if own > modseq else unchanged).append(uid)
+    return unchanged, changed
 
 
 class Unchanged(Exception):

@@ -29,6 +29,7 @@ from mailstack.model.mailbox import (
     Appended,
     Copied,
     Delivery,
+    FlagChange,
     FlagOperation,
     Flags,
     FolderEntry,
@@ -334,9 +335,12 @@ class Account:
         *,
         flags: Flags,
         keywords: Iterable[str] = (),
-    ) -> list[MessageRow]:
-        """Adds, removes or replaces; gives the rows that changed; LIMIT for keywords."""
-        return messages.change_flags(self.core, folder_id, uids, operation, flags, keywords)
+        unchanged_since: int | None = None,
+    ) -> FlagChange:
+        """Adds, removes or replaces; LIMIT for keywords."""
+        return messages.change_flags(
+            self.core, folder_id, uids, operation, flags, keywords, unchanged_since=unchanged_since
+        )
 
     def expunge(self, folder_id: int, uids: Sequence[int]) -> list[int]:
         """Removes these messages whatever their flags; gives the UIDs removed."""

@@ -9,7 +9,7 @@ Standards: RFC 3501, RFC 9051, RFC 7162 (MODSEQ), RFC 8474 (object ids), RFC 851
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntFlag
 from typing import Literal, Protocol, TypeAlias
 
@@ -161,6 +161,19 @@ class Appended:
 
 
 @dataclass(frozen=True, slots=True)
+class FlagChange:
+    """What became of a change of flags.
+
+    Attributes:
+        rows: the rows that changed, by ascending UID; all have the same MODSEQ.
+        refused_uids: those not touched because they have changed since (RFC 7162 section 3.1.3).
+    """
+
+    rows: list[MessageRow]
+    refused_uids: list[int] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class Copied:
     """COPYUID (RFC 4315): pairs by position."""
 
@@ -254,8 +267,13 @@ class AccountStore(Protocol):
         *,
         flags: Flags,
         keywords: Iterable[str] = (),
-    ) -> list[MessageRow]:
-        """Adds, removes or replaces; gives the rows that changed; LIMIT for keywords."""
+        unchanged_since: int | None = None,
+    ) -> FlagChange:
+        """Adds, removes or replaces; LIMIT for keywords.
+
+        Args:
+            unchanged_since: messages with a higher MODSEQ are left alone; None: no condition.
+        """
         ...
 
     def expunge(self, folder_id: int, uids: Sequence[int]) -> list[int]:

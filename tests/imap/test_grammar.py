@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mailstack.imap.errors import Bad, No
-from mailstack.imap.grammar import parse_date, parse_date_time, parse_flags, parse_set
+from mailstack.imap.grammar import SAVED, SAVED_PAIR, parse_date, parse_date_time, parse_flags, parse_set
 from mailstack.imap.parser import Cursor
 from mailstack.model.mailbox import Flags
 
@@ -24,6 +24,12 @@ def test_a_set_is_pairs_of_numbers(text: bytes, pairs: tuple[tuple[int, int], ..
     assert parse_set(text) == pairs
 
 
+def test_a_dollar_is_what_the_last_search_saved() -> None:
+    # RFC 9051 section 9, seq-last-command
+    assert parse_set(b"$") == SAVED
+    assert parse_set(b"1:2,$") == ((1, 2), SAVED_PAIR)
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -35,7 +41,6 @@ def test_a_set_is_pairs_of_numbers(text: bytes, pairs: tuple[tuple[int, int], ..
         b"1:2:3",
         b":",
         b"1:",
-        b"$",
         b"-1",
         b"1 2",
         b"9" * 40,

@@ -16,6 +16,7 @@ from mailstack.model.mailbox import (
     Appended,
     Copied,
     Delivery,
+    FlagChange,
     FlagOperation,
     Flags,
     FolderEntry,
@@ -214,9 +215,11 @@ class MemoryMailbox:
         *,
         flags: Flags,
         keywords: Iterable[str] = (),
-    ) -> list[MessageRow]:
+        unchanged_since: int | None = None,
+    ) -> FlagChange:
         words = tuple(keywords)
         changed = []
+        refused = []
         with self._lock:
             folder = self._by_id(folder_id)
             modseq = 0
@@ -225,6 +228,9 @@ class MemoryMailbox:
                 if message is None:
                     continue
                 old = message.row
+                if unchanged_since is not None and old.modseq > unchanged_since:
+                    refused.append(uid)
+                    continue
                 match operation:
                     case "+":
                         new = old.flags | flags, tuple(dict.fromkeys(old.keywords + words))
@@ -236,7 +242,7 @@ class MemoryMailbox:
                     modseq = modseq or folder.bump()
                     message.row = replace(old, flags=new[0], keywords=new[1], modseq=modseq)
                     changed.append(message.row)
-        return changed
+        return FlagChange(changed, refused)
 
     def expunge(self, folder_id: int, uids: Sequence[int]) -> list[int]:
         with self._lock:

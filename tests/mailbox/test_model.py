@@ -137,7 +137,7 @@ class Mailbox(RuleBasedStateMachine):
             if new != old:
                 wanted[uid] = new
         folder_id = self.account.status(name).id
-        changed = self.account.change_flags(folder_id, uids, operation, flags=flags, keywords=keywords)  # type: ignore[arg-type]
+        changed = self.account.change_flags(folder_id, uids, operation, flags=flags, keywords=keywords).rows  # type: ignore[arg-type]
         assert {row.uid for row in changed} >= set(wanted)  # order of keywords may differ
         self.model[name].update(wanted)
 

@@ -360,15 +360,15 @@ def test_object_ids_are_stable_and_copies_share_theirs(account: Account) -> None
 def test_flags_are_added_removed_and_replaced(account: Account) -> None:
     add(account, "one", "two", "three")
     inbox = folder_id(account)
-    changed = account.change_flags(inbox, [1, 2, 9], "+", flags=Flags.SEEN | Flags.FLAGGED)
+    changed = account.change_flags(inbox, [1, 2, 9], "+", flags=Flags.SEEN | Flags.FLAGGED).rows
     assert [(row.uid, row.flags) for row in changed] == [
         (1, Flags.SEEN | Flags.FLAGGED),
         (2, Flags.SEEN | Flags.FLAGGED),
     ]
     assert len({row.modseq for row in changed}) == 1
-    changed = account.change_flags(inbox, [2, 3], "-", flags=Flags.SEEN)
+    changed = account.change_flags(inbox, [2, 3], "-", flags=Flags.SEEN).rows
     assert [(row.uid, row.flags) for row in changed] == [(2, Flags.FLAGGED)]  # 3 did not change
-    changed = account.change_flags(inbox, [1, 2, 3], "=", flags=Flags.FLAGGED, keywords=["a", "B"])
+    changed = account.change_flags(inbox, [1, 2, 3], "=", flags=Flags.FLAGGED, keywords=["a", "B"]).rows
     assert [(row.uid, row.flags, row.keywords) for row in changed] == [
         (u, Flags.FLAGGED, ("a", "B")) for u in (1, 2, 3)
     ]
@@ -382,10 +382,10 @@ def test_a_change_that_changes_nothing_takes_no_modseq(account: Account) -> None
     inbox = folder_id(account)
     account.change_flags(inbox, [1], "+", flags=Flags.SEEN, keywords=["a"])
     before = account.highest_modseq(inbox)
-    assert account.change_flags(inbox, [1], "+", flags=Flags.SEEN, keywords=["A"]) == []
-    assert account.change_flags(inbox, [1], "-", flags=Flags.DRAFT) == []
-    assert account.change_flags(inbox, [1], "=", flags=Flags.SEEN, keywords=["a"]) == []
-    assert account.change_flags(inbox, [], "+", flags=Flags.SEEN) == []
+    assert account.change_flags(inbox, [1], "+", flags=Flags.SEEN, keywords=["A"]).rows == []
+    assert account.change_flags(inbox, [1], "-", flags=Flags.DRAFT).rows == []
+    assert account.change_flags(inbox, [1], "=", flags=Flags.SEEN, keywords=["a"]).rows == []
+    assert account.change_flags(inbox, [], "+", flags=Flags.SEEN).rows == []
     assert account.highest_modseq(inbox) == before
 
 
@@ -393,10 +393,10 @@ def test_keywords_are_one_whatever_their_case(account: Account) -> None:
     add(account, "one", "two")
     inbox = folder_id(account)
     account.change_flags(inbox, [1], "+", flags=Flags.NONE, keywords=["Work"])
-    (row,) = account.change_flags(inbox, [2], "+", flags=Flags.NONE, keywords=["WORK", "work"])
+    (row,) = account.change_flags(inbox, [2], "+", flags=Flags.NONE, keywords=["WORK", "work"]).rows
     assert row.keywords == ("Work",)
     assert account.status("INBOX").keywords == ("Work",)
-    (row,) = account.change_flags(inbox, [2], "-", flags=Flags.NONE, keywords=["wORK"])
+    (row,) = account.change_flags(inbox, [2], "-", flags=Flags.NONE, keywords=["wORK"]).rows
     assert row.keywords == ()
 
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from mailstack.imap.commands.entry import Ok
 from mailstack.imap.commands.expunge import check_writable
 from mailstack.imap.grammar import parse_set
-from mailstack.imap.names import decode_name
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
 from mailstack.imap.response import compress, status_line
@@ -69,10 +68,10 @@ def _move(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
 def _arguments(session: Session, cursor: Cursor, *, uid: bool) -> tuple[list[int], str]:
     wanted = parse_set(cursor.set_text())
     cursor.space()
-    target = decode_name(cursor.astring())
+    target = session.read_name(cursor)
     cursor.end()
     view = session.selected
-    uids = [view.uids[at] for at in view.positions(wanted, uid=uid)]
+    uids = [view.uids[at] for at in session.places(wanted, uid=uid)]
     return [number for number in uids if number not in view.gone], target
 
 

@@ -40,7 +40,7 @@ def _remove(session: Session, wanted: MessageSet | None) -> Steps[None]:
     yield from session.sync(expunge=False)
     uids = deleted(view)
     if wanted is not None:
-        asked = {view.uids[at] for at in view.positions(wanted, uid=True)}
+        asked = {view.uids[at] for at in session.places(wanted, uid=True)}
         uids = [uid for uid in uids if uid in asked]
     if uids:
         view.lose((yield from slow(lambda store: store.expunge(view.folder_id, uids))))

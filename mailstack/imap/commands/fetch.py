@@ -61,7 +61,7 @@ def _fetch(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
     wanted = parse_set(cursor.set_text())
     cursor.space()
     items = parse_items(cursor.rest())
-    places = session.selected.positions(wanted, uid=uid)
+    places = session.places(wanted, uid=uid)
     simple = list(items.simple)
     if uid and b"UID" not in simple:
         simple.insert(0, b"UID")

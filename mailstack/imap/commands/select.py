@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mailstack.imap.commands.entry import Ok
-from mailstack.imap.names import decode_name
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
 from mailstack.imap.view import View
@@ -29,7 +28,7 @@ def examine(session: Session, cursor: Cursor) -> Steps[Ok]:
 
 
 def _open(session: Session, cursor: Cursor, *, read_only: bool) -> Steps[Ok]:
-    name = decode_name(cursor.astring())
+    name = session.read_name(cursor)
     cursor.end()
     # RFC 3501 section 6.3.1: whatever happens now, the old folder is no longer selected.
     session.view = None

@@ -44,7 +44,7 @@ def _store(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
     cursor.end()
     view = session.selected
     check_writable(view)
-    places = [at for at in view.positions(wanted, uid=uid) if view.uids[at] not in view.gone]
+    places = [at for at in session.places(wanted, uid=uid) if view.uids[at] not in view.gone]
     yield from change(session, places, operation, flags)
     if not silent:
         for begin in range(0, len(places), 4_096):
@@ -60,16 +60,16 @@ def change(session: Session, places: list[int], operation: FlagOperation, flags:
     uids = [view.uids[at] for at in places]
     if not uids:
         return
-    rows = yield from slow(
+    done = yield from slow(
         lambda store: store.change_flags(
             view.folder_id, uids, operation, flags=flags.flags, keywords=flags.keywords
         )
     )
-    if not rows:
+    if not done.rows:
         return
-    if view.learn(rows).new_keywords:
+    if view.learn(done.rows).new_keywords:
         session.write_keywords()
-    if all(row.modseq == view.modseq + 1 for row in rows):
+    if done.rows[0].modseq == view.modseq + 1:
         # Nobody else changed anything in between, so there is nothing to look for.
         view.modseq += 1
     yield from session.changed(view.name)
