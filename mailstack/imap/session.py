@@ -29,6 +29,7 @@ from mailstack.imap.grammar import SAVED, MessageSet
 from mailstack.imap.names import decode_name, decode_utf8_name, wire_name
 from mailstack.imap.options import ImapOptions
 from mailstack.imap.parser import Cursor, Head
+from mailstack.imap.progress import Progress
 from mailstack.imap.requests import Announce, Changed, Discard, Flush, Read, Request, Steps, ask, quick, slow
 from mailstack.imap.response import flag_list, quote_utf8, status_line
 from mailstack.imap.upload import MEMORY_OCTETS, Upload
@@ -65,6 +66,7 @@ class Setup:
     Attributes:
         host: our name, in the greeting.
         clock: monotonic seconds.
+        now: Unix seconds.
         tls: the connection is encrypted.
         can_start_tls: STARTTLS is offered.
         plaintext_login: passwords are taken without TLS (loopback, for trying out).
@@ -73,6 +75,7 @@ class Setup:
     options: ImapOptions
     host: str
     clock: Callable[[], float]
+    now: Callable[[], float]
     tls: bool = False
     can_start_tls: bool = False
     plaintext_login: bool = False
@@ -85,6 +88,7 @@ class Session:
         self.options = setup.options
         self.host = setup.host
         self.clock = setup.clock
+        self.now = setup.now
         self.tls = setup.tls
         self.can_start_tls = setup.can_start_tls and not setup.tls
         self.plaintext_login = setup.plaintext_login
@@ -102,6 +106,7 @@ class Session:
         #: What `$` stands for (RFC 9051 section 6.4.4.1): UIDs, ascending.
         self.saved_uids = array("I")
         self.watchers: list[Watcher] = []
+        self._progress = Progress(setup.clock)
         self._out: list[bytes] = []
         self._out_octets = 0
         self._bad = 0
@@ -199,6 +204,17 @@ class Session:
         """Waits for the client when a piece of output is full."""
         if self._out_octets >= PIECE_OCTETS:
             yield from ask(Flush())
+
+    def progress(self, done: int, total: int) -> Steps[None]:
+        """Between two slices of a long command: others get their turn, the client is told.
+
+        Args:
+            done: units of work done.
+            total: units of work in all; 0: not known.
+        """
+        if line := self._progress.line(done, total):
+            self.write(line)
+        yield from ask(Flush())
 
     def read_line(self) -> Steps[bytes]:
         """The next line outside a command (SASL)."""
@@ -389,6 +405,7 @@ class Session:
     def _execute(self, command: Command) -> Steps[None]:
         head = Head(command.wire)
         self.tag = head.tag
+        self._progress.begin(head.tag)
         try:
             entry = self._find(head, command)
             done = yield from entry.run(self, Cursor(command.wire, head.at))

@@ -205,6 +205,7 @@ class ImapConnection(asyncio.Protocol):
             options,
             self._hub.services.host,
             clock=time.monotonic,
+            now=time.time,
             tls=self._is_encrypted,
             can_start_tls=self._start_tls is not None,
             plaintext_login=options.allow_plaintext_loopback and _is_loopback(self.ip),
@@ -241,6 +242,8 @@ class ImapConnection(asyncio.Protocol):
             case Flush():
                 await self._flush(session)
                 await asyncio.sleep(0)
+                if self._lost:
+                    raise _Gone
             case Wait():
                 return await self._wait(session, request)
             case Login():

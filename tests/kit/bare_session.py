@@ -46,6 +46,7 @@ class BareSession:
 
     Attributes:
         time: the session's clock, in seconds; `wake_at_deadline` moves it on.
+        unix_time: its calendar; 1 January 2026.
         announced: folders said to have changed.
         spools: temporary files that exist now.
     """
@@ -61,6 +62,7 @@ class BareSession:
     ) -> None:
         self.store: AccountStore = store if store is not None else MemoryMailbox()
         self.time = 1000.0
+        self.unix_time = 1_767_225_600.0
         self.announced: list[str] = []
         self.spools: dict[str, Path] = {}
         self.flushes: list[int] = []
@@ -76,6 +78,7 @@ class BareSession:
                 options or ImapOptions(),
                 "mail.example.test",
                 clock=lambda: self.time,
+                now=lambda: self.unix_time,
                 tls=tls,
                 can_start_tls=can_start_tls,
             )
