@@ -1,10 +1,14 @@
 """How a command ends other than well.  These never leave the package.
 
 Standards: RFC 3501 section 7.1, RFC 5530.
-Imports: nothing.  No I/O.
+Imports: model.  No I/O.
 """
 
 from __future__ import annotations
+
+from mailstack.model.asking import HangUp
+
+__all__ = ["Bad", "HangUp", "No"]
 
 
 class Bad(Exception):
@@ -26,15 +30,6 @@ class No(Exception):
     Attributes:
         code: RFC 5530 response code with its arguments; "" for none.
     """
-
-    def __init__(self, text: str, *, code: str = "") -> None:
-        super().__init__(text)
-        self.text = text
-        self.code = code
-
-
-class HangUp(Exception):
-    """The session cannot go on: untagged BYE, then close."""
 
     def __init__(self, text: str, *, code: str = "") -> None:
         super().__init__(text)

@@ -1,60 +1,50 @@
-"""What a session asks of its shell, and how a generator asks.
-
-The session is one generator.  It never blocks and does no I/O: it yields a request,
-the shell carries it out and sends the answer back in (or throws the error that
-happened in).  While a question is open no further command is read, so pipelining
-cannot run ahead.
+"""What an IMAP session asks of its shell, beyond what every session asks.
 
 Imports: model.  No I/O.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Generic, Literal, Protocol, TypeAlias, TypeVar, cast
+from typing import Protocol
 
-from mailstack.model.directory import Account
-from mailstack.model.mailbox import AccountStore
+from mailstack.model.asking import (
+    Announce,
+    Flush,
+    Login,
+    LoginRefused,
+    OnStore,
+    Read,
+    Request,
+    StartTls,
+    Steps,
+    Woken,
+    ask,
+    quick,
+    slow,
+)
 
-T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-
-class Request(Generic[T_co]):
-    """A question whose answer has the type `T_co`."""
-
-    __slots__ = ()
-
-
-#: The type of a generator function that asks on its way to a `T`.
-Steps: TypeAlias = Generator[Request[object], object, T]
-
-
-def ask(request: Request[T]) -> Steps[T]:
-    """Asks the shell: `value = yield from ask(Request(...))`."""
-    return cast("T", (yield request))
-
-
-@dataclass(frozen=True, slots=True)
-class Read(Request[bytes | None]):
-    """More octets from the client; b"" when it is gone, None when `until` has passed.
-
-    Attributes:
-        until: on the session's monotonic clock, seconds.
-        most: octets at a time; few for commands, so that a long batch is worked on in turns.
-    """
-
-    until: float
-    most: int
-
-
-@dataclass(frozen=True, slots=True)
-class Flush(Request[None]):
-    """Send what is held; answered when the client has taken enough of it."""
-
-
-Woken: TypeAlias = Literal["input", "changed", "time"]
+__all__ = [
+    "Announce",
+    "Changed",
+    "Compress",
+    "Discard",
+    "Flush",
+    "Login",
+    "LoginRefused",
+    "OnStore",
+    "Read",
+    "Request",
+    "Spill",
+    "Spool",
+    "StartTls",
+    "Steps",
+    "Wait",
+    "Woken",
+    "ask",
+    "quick",
+    "slow",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,55 +77,6 @@ class Compress(Request[None]):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class StartTls(Request[None]):
-    """The reply is held as output: send it in clear, then shake hands."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoginRefused:
-    """Why a login failed.
-
-    Attributes:
-        code: RFC 5530 response code, such as AUTHENTICATIONFAILED, UNAVAILABLE, LIMIT.
-        text: for the person; the same for an unknown user and a wrong password.
-        hang_up: close the connection after saying so.
-    """
-
-    code: str
-    text: str
-    hang_up: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Login(Request[Account | LoginRefused]):
-    """Check a password and open the account's mailbox."""
-
-    login: str
-    password: str
-    mechanism: str
-
-
-@dataclass(frozen=True, slots=True)
-class OnStore(Request[T_co]):
-    """Work on the account's mailbox.
-
-    Attributes:
-        work: what to do.
-        slow: it may write, sync or read much: not on the loop's thread.
-    """
-
-    work: Callable[[AccountStore], T_co]
-    slow: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Announce(Request[None]):
-    """This folder has changed: wake the other sessions of the account."""
-
-    folder: str
-
-
 class Spool(Protocol):
     """A temporary file that holds a message on its way in."""
 
@@ -158,13 +99,3 @@ class Discard(Request[None]):
     """Remove these temporary files."""
 
     spools: tuple[Spool, ...]
-
-
-def quick(work: Callable[[AccountStore], T]) -> Steps[T]:
-    """A look that takes microseconds and never syncs."""
-    return ask(OnStore(work, slow=False))
-
-
-def slow(work: Callable[[AccountStore], T]) -> Steps[T]:
-    """Whatever else is done to the mailbox."""
-    return ask(OnStore(work, slow=True))
