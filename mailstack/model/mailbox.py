@@ -63,6 +63,42 @@ class MailboxError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What an account may hold; None: no limit."""
+
+    octets: int | None = None
+    messages: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaState:
+    """What an account holds and may hold (RFC 9208: STORAGE and MESSAGE).
+
+    Attributes:
+        used_octets, used_messages: outside Spam and Trash, which have a bound of their own.
+        limit_octets, limit_messages: None: no limit.
+    """
+
+    used_octets: int
+    limit_octets: int | None
+    used_messages: int
+    limit_messages: int | None
+
+    @property
+    def is_full(self) -> bool:
+        """True when nothing more is delivered."""
+        return self.percent >= 100
+
+    @property
+    def percent(self) -> int:
+        """How full it is, by whichever limit is nearer; 0 without limits, above 100 when crossed."""
+        pairs = ((self.used_octets, self.limit_octets), (self.used_messages, self.limit_messages))
+        return max(
+            0, *(100 if not limit else used * 100 // limit for used, limit in pairs if limit is not None), 0
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class FolderEntry:
     """One line of LIST.
 
@@ -133,6 +169,56 @@ class MessageTexts:
     bodystructure: bytes
     header_octets: int
     preview: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFields:
+    """What SORT and THREAD look at (RFC 5256, RFC 5957), decoded.
+
+    Attributes:
+        sent_at: Unix seconds of the Date field; INTERNALDATE when there is none.
+        sent_day: days since 1970-01-01 in the Date field's own zone.
+        from_mailbox, to_mailbox, cc_mailbox: local part of the first address; "" for none.
+        from_display, to_display: its name, else its address.
+        message_id: without brackets and quotes; "" for none.
+        references: ids of References, else the first of In-Reply-To.
+        base_subject: RFC 5256 section 2.1, in its own case.
+        is_reply: the subject is that of a reply or forward.
+    """
+
+    sent_at: int
+    sent_day: int
+    subject: str
+    from_mailbox: str
+    to_mailbox: str
+    cc_mailbox: str
+    from_display: str
+    to_display: str
+    message_id: str
+    references: tuple[str, ...]
+    base_subject: str
+    is_reply: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Needle:
+    """A text that is looked for, folded by `mime.searchable.fold`; "" is in every message."""
+
+    part: Literal["text", "body", "header", "from", "to", "cc", "bcc", "subject"]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextHits:
+    """Which messages of a folder hold a needle.
+
+    Attributes:
+        found: UIDs that certainly hold it.
+        unsure: UIDs that must be looked into; whatever is in neither does not hold it.
+    """
+
+    found: frozenset[int]
+    unsure: frozenset[int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +341,14 @@ class AccountStore(Protocol):
         """Ready-made texts; made now for those that are missing."""
         ...
 
+    def fields(self, folder_id: int, uids: Sequence[int]) -> dict[int, MessageFields]:
+        """What to sort and thread by; messages that are gone are left out."""
+        ...
+
+    def find_text(self, folder_id: int, needles: Sequence[Needle]) -> list[TextHits]:
+        """Where needles are, one answer for each; never looks into files."""
+        ...
+
     def open(self, folder_id: int, uid: int) -> MessageFile:
         """The message; UNAVAILABLE when its file cannot be read, EXPUNGEISSUED when gone."""
         ...
@@ -315,8 +409,8 @@ class AccountStore(Protocol):
         """
         ...
 
-    def quota(self) -> tuple[int, int | None]:
-        """Octets used, and the limit (None: no limit)."""
+    def quota(self) -> QuotaState:
+        """What is used and what may be, outside Spam and Trash."""
         ...
 
 

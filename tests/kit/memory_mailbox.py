@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mailstack.mime import structure
+from mailstack.mime import searchable, structure
+from mailstack.mime.header import Headers
+from mailstack.mime.summary import summarise
 from mailstack.model.mailbox import (
     DEFAULT_FOLDERS,
     Appended,
@@ -22,9 +24,12 @@ from mailstack.model.mailbox import (
     FolderEntry,
     FolderStatus,
     MailboxError,
+    MessageFields,
     MessageRow,
     MessageTexts,
+    Needle,
     NewMessage,
+    TextHits,
 )
 
 
@@ -198,6 +203,24 @@ class MemoryMailbox:
                 found = structure.describe(message.data)
                 out[uid] = MessageTexts(found.envelope, found.body, found.bodystructure, found.header_octets)
         return out
+
+    def fields(self, folder_id: int, uids: Sequence[int]) -> dict[int, MessageFields]:
+        messages = self._by_id(folder_id).messages
+        return {
+            uid: summarise(Headers.parse(messages[uid].data), messages[uid].row.internal_at)
+            for uid in uids
+            if uid in messages
+        }
+
+    def find_text(self, folder_id: int, needles: Sequence[Needle]) -> list[TextHits]:
+        """Every third message is one the index cannot speak for."""
+        messages = self._by_id(folder_id).messages
+        texts = {uid: searchable.read(m.data) for uid, m in messages.items() if uid % 3}
+        unsure = frozenset(messages) - texts.keys()
+        return [
+            TextHits(frozenset(uid for uid, text in texts.items() if text.holds(n.part, n.text)), unsure)
+            for n in needles
+        ]
 
     def open(self, folder_id: int, uid: int) -> _File:
         message = self._by_id(folder_id).messages.get(uid)
