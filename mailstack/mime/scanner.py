@@ -40,6 +40,8 @@ _TOKEN = re.compile(rb"[^\s()<>@,;:\\\"/\[\]?=]+\Z")
 _COUNT_OCTETS = 1 << 20
 
 _NO_PARAMETERS: tuple[tuple[bytes, bytes], ...] = ()
+# RFC 5322 section 3.6 allows one of each; where there are more, readers are shown them all.
+_LISTS = frozenset((b"to", b"cc", b"bcc"))
 _TEXT_PLAIN = (b"text", b"plain")
 _OPAQUE = (b"application", b"octet-stream")
 
@@ -51,7 +53,8 @@ class Part:
         start: offset of its header; of the part.
         header_end: offset behind its header's empty line; the body begins there.
         end: offset behind its body.
-        fields: unfolded values of the fields structure needs, by lower-case name; first wins.
+        fields: unfolded values of the fields structure needs, by lower-case name; the first
+            wins, but recipients in several fields are one list.
         type, subtype: as written; defaults where there is none or it cannot be read.
         parameters: of Content-Type, undecoded, in order.
         children: of a multipart; or the one enclosed message of a message/rfc822.
@@ -182,11 +185,7 @@ class _Scan:
         data = self._data
         fields_end, body = find_end(data, start, end)
         block = data[start : min(fields_end, start + MAX_BLOCK_OCTETS)]
-        fields: dict[bytes, bytes] = {}
-        for match in islice(_WANTED.finditer(block), MAX_FIELDS):
-            name = match[1].lower()
-            if name not in fields:
-                fields[name] = unfold(match[2])
+        fields = _wanted_fields(block)
         part = Part(start, body, end, fields)
         value = fields.get(b"content-type")
         if value:
@@ -276,6 +275,20 @@ def _before_line_end(data: Octets, start: int, at: int) -> int:
         if at - 1 >= start and data[at - 1] == 0x0D:
             at -= 1
     return max(at, start)
+
+
+def _wanted_fields(block: bytes) -> dict[bytes, bytes]:
+    fields: dict[bytes, bytes] = {}
+    more: dict[bytes, list[bytes]] = {}
+    for match in islice(_WANTED.finditer(block), MAX_FIELDS):
+        name = match[1].lower()
+        if name not in fields:
+            fields[name] = unfold(match[2])
+        elif name in _LISTS:
+            more.setdefault(name, [fields[name]]).append(unfold(match[2]))
+    for name, values in more.items():
+        fields[name] = b", ".join(values)
+    return fields
 
 
 def _set_type(part: Part, value: bytes, default: tuple[bytes, bytes]) -> None:

@@ -117,7 +117,7 @@ def _one(data: Octets, part: Part, done: dict[int, tuple[bytes, bytes]]) -> tupl
     basic = b"%b %b %b %b %b %b %d" % (
         quote(part.type),
         quote(part.subtype),
-        _parameter_list(part.parameters),
+        _parameter_list(_with_charset(part)),
         nstring(fields.get(b"content-id")),
         nstring(fields.get(b"content-description")),
         quote(fields.get(b"content-transfer-encoding") or b"7BIT"),
@@ -133,6 +133,14 @@ def _one(data: Octets, part: Part, done: dict[int, tuple[bytes, bytes]]) -> tupl
     if part.type.lower() == b"text":
         basic = b"%b %d" % (basic, count_lines(data, part.header_end, part.end))
     return b"(%b)" % basic, b"(%b %b)" % (basic, extension)
+
+
+def _with_charset(part: Part) -> tuple[tuple[bytes, bytes], ...]:
+    """The parameters, for text with the character set it has when it names none (RFC 2045 section 5.2)."""
+    given = part.parameters
+    if part.type.lower() != b"text" or any(name.lower() == b"charset" for name, _ in given):
+        return given
+    return (*given, (b"charset", b"us-ascii"))
 
 
 def _parameter_list(pairs: tuple[tuple[bytes, bytes], ...]) -> bytes:

@@ -56,13 +56,13 @@ def test_a_multipart_with_everything() -> None:
     size = len(b"Subject: in\r\nFrom: a@b\r\n\r\ntext\r\n")
     assert found.body == (
         b'(("image" "png" ("name" "x.png") "<i@d>" "a \\"b\\"" "BASE64" 4)'
-        b'("message" "rfc822" NIL NIL NIL "7BIT" %d %b ("text" "plain" NIL NIL NIL "7BIT" 6 1) 4) "Mixed")'
+        b'("message" "rfc822" NIL NIL NIL "7BIT" %d %b ("text" "plain" ("charset" "us-ascii") NIL NIL "7BIT" 6 1) 4) "Mixed")'
     ) % (size, inner)
     assert found.bodystructure == (
         b'(("image" "png" ("name" "x.png") "<i@d>" "a \\"b\\"" "BASE64" 4 "abc=="'
         b' ("attachment" ("filename*" "utf-8\'\'x")) ("de" "en-US") "http://x/")'
         b'("message" "rfc822" NIL NIL NIL "7BIT" %d %b'
-        b' ("text" "plain" NIL NIL NIL "7BIT" 6 1 NIL NIL NIL NIL) 4 NIL NIL NIL NIL)'
+        b' ("text" "plain" ("charset" "us-ascii") NIL NIL "7BIT" 6 1 NIL NIL NIL NIL) 4 NIL NIL NIL NIL)'
         b' "Mixed" ("boundary" "b") NIL "en" NIL)'
     ) % (size, inner)
 
@@ -130,3 +130,12 @@ def test_every_text_of_the_corpus_can_be_read_back() -> None:
         assert isinstance(imap_value.read(found.body), list), name
         assert isinstance(imap_value.read(found.bodystructure), list), name
         assert data[: found.header_octets].endswith(b"\r\n\r\n") or found.header_octets == len(data), name
+
+
+def test_recipients_in_several_fields_are_one_list() -> None:
+    data = b"From: a@b\r\nFrom: z@b\r\nCc: c@d\r\nCc: e@f,\r\n g@h\r\nTo: x@y\r\n\r\n"
+    found = describe(data).envelope
+    assert found.endswith(
+        b'((NIL NIL "x" "y")) ((NIL NIL "c" "d")(NIL NIL "e" "f")(NIL NIL "g" "h")) NIL NIL NIL)'
+    )
+    assert b'"z"' not in found  # an author in two fields is a trick: the first is shown
