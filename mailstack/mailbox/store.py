@@ -249,6 +249,13 @@ class Account:
             self.core.worker.report(error)
             return False
 
+    def directory(self, folder_id: int | None) -> str:
+        """Where a folder's new/ and cur/ lie; None: what holds all folders."""
+        if folder_id is None:
+            return str(self.core.maildir)
+        with self.core.db.read() as connection:
+            return self.core.get(connection, folder_id).path
+
     def highest_modseq(self, folder_id: int) -> int:
         """Cheap: has anything changed?  NONEXISTENT when the folder was deleted."""
         with self.core.db.read() as connection:
@@ -261,8 +268,8 @@ class Account:
         """Messages by ascending UID; with since_modseq only those changed after it."""
         return messages.rows(self.core, folder_id, since_modseq)
 
-    def expunged(self, folder_id: int, *, since_modseq: int) -> list[int]:
-        """UIDs expunged after that MODSEQ."""
+    def expunged(self, folder_id: int, *, since_modseq: int) -> list[tuple[int, int]]:
+        """UIDs expunged after that MODSEQ, as ascending ranges."""
         return messages.expunged(self.core, folder_id, since_modseq)
 
     def claim_recent(self, folder_id: int) -> int:

@@ -93,9 +93,8 @@ class QuotaState:
     def percent(self) -> int:
         """How full it is, by whichever limit is nearer; 0 without limits, above 100 when crossed."""
         pairs = ((self.used_octets, self.limit_octets), (self.used_messages, self.limit_messages))
-        return max(
-            0, *(100 if not limit else used * 100 // limit for used, limit in pairs if limit is not None), 0
-        )
+        shares = [used * 100 // limit if limit else 100 for used, limit in pairs if limit is not None]
+        return max(shares, default=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,6 +320,10 @@ class AccountStore(Protocol):
         """Looks for files changed by other programs; True when something changed."""
         ...
 
+    def directory(self, folder_id: int | None) -> str:
+        """Where a folder's new/ and cur/ lie; None: what holds all folders; "": nowhere to be watched."""
+        ...
+
     def highest_modseq(self, folder_id: int) -> int:
         """Cheap: has anything changed?  NONEXISTENT when the folder was deleted."""
         ...
@@ -329,8 +332,11 @@ class AccountStore(Protocol):
         """Messages by ascending UID; with since_modseq only those changed after it."""
         ...
 
-    def expunged(self, folder_id: int, *, since_modseq: int) -> list[int]:
-        """UIDs expunged after that MODSEQ."""
+    def expunged(self, folder_id: int, *, since_modseq: int) -> list[tuple[int, int]]:
+        """UIDs expunged after that MODSEQ, as ascending ranges (first, last).
+
+        When the log no longer reaches back, all UIDs below UIDNEXT that are gone.
+        """
         ...
 
     def claim_recent(self, folder_id: int) -> int:

@@ -177,6 +177,9 @@ class MemoryMailbox:
         self._by_id(folder_id)
         return False
 
+    def directory(self, folder_id: int | None) -> str:
+        return ""
+
     def highest_modseq(self, folder_id: int) -> int:
         return self._by_id(folder_id).modseq
 
