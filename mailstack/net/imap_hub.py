@@ -10,21 +10,17 @@ Numbers: limits, sections 1 and 6.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from concurrent.futures import Executor
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from mailstack.imap.options import ImapOptions
-from mailstack.imap.requests import LoginRefused
 from mailstack.imap.view import View
-from mailstack.model.directory import Account
-from mailstack.model.envelope import Client
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import AccountStore, MailboxError
+from mailstack.net.session_hub import Member, SessionHub, SessionServices, account_key
 
 _log = logging.getLogger(__name__)
 
@@ -33,49 +29,24 @@ POLL_REST = 20
 #: Account and folder id.
 _Folder = tuple[str, int]
 
-Authenticate = Callable[[Client, str, str, str], Awaitable[Account | LoginRefused]]
 
-
-@dataclass(frozen=True)
-class ImapServices:
-    """What connections need from the outside.
+@dataclass(frozen=True, kw_only=True)
+class ImapServices(SessionServices):
+    """What IMAP connections need besides.
 
     Attributes:
-        host: our name, for the greeting.
-        authenticate: client, login, password, mechanism; never raises.
-        open_store: an account's mailbox; blocking; may raise TemporaryFailure.
-        executor: threads for whatever reads much, writes or syncs.
         spool: folder for large messages on their way in, on the mail file system.
-        publish: tells other processes that this account's folder has changed.
-        fatal: a disk error was seen: the process must stop (promise P8).
-        stamp: "" once an account may no longer be used; else a text that changes with its
-            password; None: cannot be told now.
     """
 
-    host: str
-    authenticate: Authenticate
-    open_store: Callable[[Account], AccountStore]
-    executor: Executor
     spool: Path
-    publish: Callable[[str, str], None] = lambda account, folder: None
-    fatal: Callable[[str], None] = lambda why: None
-    stamp: Callable[[Account], str | None] = lambda account: "same"
     options: ImapOptions = field(default_factory=ImapOptions)
 
 
-class Watching(Protocol):
+class Watching(Member, Protocol):
     """A connection, as the hub sees it."""
-
-    ip: str
-    account: Account | None
-    stamp: str | None
 
     def poke(self, folder: str) -> None:
         """A folder of the account has changed; "": the list of folders."""
-        ...
-
-    def end(self, why: str) -> None:
-        """Say BYE at the next chance."""
         ...
 
     def watched(self) -> tuple[AccountStore, View] | None:
@@ -83,82 +54,26 @@ class Watching(Protocol):
         ...
 
 
-class ImapHub:
+class ImapHub(SessionHub[Watching]):
     """One event loop's connections."""
-
-    #: How often accounts are asked about, in seconds (A15, A16: within 60).
-    REVIEW_S = 20.0
 
     def __init__(self, services: ImapServices) -> None:
         self.services = services
-        self.options = services.options
-        self._strangers: set[Watching] = set()
-        self._users: dict[str, set[Watching]] = {}
-        self._tasks: list[asyncio.Task[None]] = []
-        self._at_work: dict[str, int] = {}
-
-    # -- limits -----------------------------------------------------------------------
-
-    def enter(self, connection: Watching) -> str:
-        """Counts a connection in; "" or why not."""
-        if len(self._strangers) >= self.options.max_before_login:
-            return f"Too many connections ({self.options.max_before_login}) wait for a login"
-        self._strangers.add(connection)
-        return ""
-
-    def log_in(self, connection: Watching, account: Account) -> str:
-        """Counts a login; "" or why there are too many."""
-        users = self._users.setdefault(_key(account), set())
-        most, most_here = self.options.max_per_account, self.options.max_per_account_and_address
-        if len(users) >= most:
-            return f"This account has {most} connections already"
-        if sum(1 for user in users if user.ip == connection.ip) >= most_here:
-            return f"This account has {most_here} connections from your address already"
-        self._strangers.discard(connection)
-        connection.account = account
-        connection.stamp = self.services.stamp(account)
-        users.add(connection)
-        return ""
-
-    def leave(self, connection: Watching) -> None:
-        """The connection is over."""
-        self._strangers.discard(connection)
-        if connection.account is not None:
-            key = _key(connection.account)
-            users = self._users.get(key, set())
-            users.discard(connection)
-            if not users:
-                self._users.pop(key, None)
-
-    @property
-    def connections(self) -> list[Watching]:
-        """All of them."""
-        return [*self._strangers, *(one for users in self._users.values() for one in users)]
-
-    # -- mailboxes --------------------------------------------------------------------
-
-    @contextlib.contextmanager
-    def working(self, account: Account) -> Iterator[None]:
-        """A thread works on this account's mailbox."""
-        key = _key(account)
-        self._at_work[key] = self._at_work.get(key, 0) + 1
-        try:
-            yield
-        finally:
-            self._at_work[key] -= 1
-            if not self._at_work[key]:
-                del self._at_work[key]
-
-    def is_at_work(self, account: Account) -> bool:
-        """True while a thread works on it: the loop must not wait for the same lock."""
-        return _key(account) in self._at_work
+        self.options = options = services.options
+        super().__init__(
+            services,
+            max_before_login=options.max_before_login,
+            max_per_account=options.max_per_account,
+            max_per_account_and_address=options.max_per_account_and_address,
+            stalled_time_s=options.stalled_time_s,
+        )
 
     # -- wake-ups ---------------------------------------------------------------------
 
     def announce(self, connection: Watching, folder: str) -> None:
         """A session changed a folder: tells its siblings here and elsewhere."""
         assert connection.account is not None
-        key = _key(connection.account)
+        key = account_key(connection.account)
         self._poke(key, folder, but=connection)
         self.services.publish(key, folder)
 
@@ -174,31 +89,8 @@ class ImapHub:
 
     # -- background -------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Begins to look for changes by other programs; inside the running loop."""
-        self._tasks = [asyncio.create_task(self._poll()), asyncio.create_task(self._review())]
-        for task in self._tasks:
-            task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # Without it clients would silently miss mail: rather start again.
-            _log.error("the look at mailboxes broke", exc_info=error)
-            self.services.fatal("the look at mailboxes broke")
-
-    async def stop(self) -> None:
-        """Ends that."""
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        self._tasks = []
-
-    def end_all(self, why: str) -> None:
-        """Says BYE to everybody."""
-        for connection in self.connections:
-            connection.end(why)
+    def _jobs(self) -> list[Coroutine[object, object, None]]:
+        return [*super()._jobs(), self._poll()]
 
     async def _poll(self) -> None:
         loop = asyncio.get_running_loop()
@@ -223,21 +115,6 @@ class ImapHub:
                 if highest.get(folder, view.modseq) != view.modseq:
                     connection.poke(view.name)
 
-    async def _review(self) -> None:
-        while True:
-            await asyncio.sleep(self.REVIEW_S)
-            for users in tuple(self._users.values()):
-                for connection in tuple(users):
-                    self._review_one(connection)
-
-    def _review_one(self, connection: Watching) -> None:
-        assert connection.account is not None
-        stamp = self.services.stamp(connection.account)
-        if connection.stamp is None:
-            connection.stamp = stamp
-        if stamp is not None and stamp != connection.stamp:
-            connection.end("This account was suspended, or its password changed")
-
 
 def _look(folders: Mapping[_Folder, AccountStore]) -> dict[_Folder, int]:
     """The highest MODSEQ of each folder, after a look at its files."""
@@ -251,7 +128,3 @@ def _look(folders: Mapping[_Folder, AccountStore]) -> dict[_Folder, int]:
         except TemporaryFailure as failure:
             _log.warning("looking for changes: %s", failure.why)
     return found
-
-
-def _key(account: Account) -> str:
-    return account.address.key

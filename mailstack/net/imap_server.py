@@ -1,79 +1,32 @@
-"""The IMAP shell: octets in and out, and whatever a session asks for.
+"""The IMAP shell: what only IMAP sessions ask for.
 
-One task per connection drives the pure session: it carries out each request and sends
-the answer back.  Output goes out when the session waits for the client, so a batch of
-pipelined commands is answered in one write; a client that does not read is waited for,
-then cut off.
-
-STARTTLS: nothing that was read in clear may survive the handshake (T3).  What lies
-behind the command, here or in the session, ends the connection.
-
-Standards: RFC 3501, RFC 2177.  Numbers: limits, sections 1, 6 and 8.
+Standards: RFC 3501, RFC 2177.  Numbers: limits, sections 6 and 8.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import ipaddress
-import logging
 import os
 import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar, cast
 
 from mailstack.disk.durable import failure, write_all
-from mailstack.imap.errors import HangUp
 from mailstack.imap.options import ImapOptions
-from mailstack.imap.requests import (
-    Announce,
-    Changed,
-    Discard,
-    Flush,
-    Login,
-    LoginRefused,
-    OnStore,
-    Read,
-    Request,
-    Spill,
-    StartTls,
-    Wait,
-    Woken,
-)
+from mailstack.imap.requests import Changed, Discard, Request, Spill, Wait, Woken
 from mailstack.imap.response import status_line
 from mailstack.imap.session import Session, Setup
 from mailstack.imap.view import View
-from mailstack.model.directory import Account
-from mailstack.model.envelope import Client
-from mailstack.model.errors import TemporaryFailure
-from mailstack.model.mailbox import AccountStore, MailboxError
-from mailstack.net import tls
+from mailstack.model.mailbox import AccountStore
 from mailstack.net.imap_hub import ImapHub
 from mailstack.net.listener import Peer
+from mailstack.net.session_server import Conversation, SessionConnection
 
-T = TypeVar("T")
-
-#: Received octets that may wait for the session; then reading pauses.
-MAX_HELD = 262_144
-#: One write; and where the transport tells us to wait.  Together below 1 MiB.
-PIECE_OCTETS = 262_144
-HIGH_WATER = 524_288
-LOW_WATER = 131_072
-#: Answers to pipelined commands are gathered this long, so that they share a write.
-BATCH_S = 0.02
-HANDSHAKE_S = 30.0
 #: Names of changed folders kept for one connection: more than an account may have.
 MAX_CHANGED = 2_000
 #: Temporary files of a process that is gone are removed after this long.
 SWEEP_S = 3_600.0
-
-_log = logging.getLogger(__name__)
-
-
-class _Gone(Exception):
-    """The client is no longer there."""
 
 
 class _SpoolFile:
@@ -89,69 +42,20 @@ class _SpoolFile:
         return self._path
 
 
-class ImapConnection(asyncio.Protocol):
+class ImapConnection(SessionConnection):
     """One connection; made by a listener, which calls `run`."""
 
     def __init__(
         self, hub: ImapHub, peer: Peer, *, start_tls: Callable[[str], ssl.SSLContext] | None = None
     ) -> None:
         """`start_tls`: gives the context for STARTTLS; None: not offered."""
-        self.ip = peer.ip
-        self.account: Account | None = None
-        self.stamp: str | None = None
+        super().__init__(hub, peer, start_tls=start_tls)
         self._hub = hub
-        self._peer = peer
-        self._start_tls = start_tls
-        self._transport: asyncio.Transport | None = None
         self._session: Session | None = None
-        self._store: AccountStore | None = None
-        self._received: list[bytes] = []
-        self._held = 0
-        self._at_end = False
-        self._lost = False
-        self._reading = True
-        self._writable: asyncio.Future[None] | None = None
-        self._waiter: asyncio.Future[Woken] | None = None
         self._wants_changes = False
         self._changed = False
         self._changed_folders: set[str] = set()
-        self._ending = ""
-        self._flushed_at = 0.0
         self._spools: set[str] = set()
-
-    # -- asyncio's side ---------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
-
-    def data_received(self, data: bytes) -> None:
-        self._received.append(bytes(data))
-        self._held += len(data)
-        if self._held > MAX_HELD and self._reading:
-            self._reading = False
-            self._tell(lambda transport: transport.pause_reading())
-        self._wake("input")
-
-    def eof_received(self) -> bool:
-        self._at_end = True
-        self._wake("input")
-        # What was sent before is still answered; TLS has no half-closed connections.
-        return not self._is_encrypted
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._lost = self._at_end = True
-        self._wake("input")
-        self.resume_writing()
-
-    def pause_writing(self) -> None:
-        if self._writable is None:
-            self._writable = asyncio.get_running_loop().create_future()
-
-    def resume_writing(self) -> None:
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
-        self._writable = None
 
     # -- the hub's side ---------------------------------------------------------------
 
@@ -163,11 +67,6 @@ class ImapConnection(asyncio.Protocol):
         if self._wants_changes:
             self._wake("changed")
 
-    def end(self, why: str) -> None:
-        """Says BYE when the session next waits for the client."""
-        self._ending = why
-        self._wake("time")
-
     def watched(self) -> tuple[AccountStore, View] | None:
         """Store and folder, while this connection idles in one."""
         view = self._session.view if self._session is not None else None
@@ -175,29 +74,18 @@ class ImapConnection(asyncio.Protocol):
             return None
         return self._store, view
 
-    # -- the life of the connection ------------------------------------------------------
+    # -- what is different from other protocols ---------------------------------------------
 
-    async def run(self) -> None:
-        """Serves until the client leaves or is sent away."""
-        why = self._hub.enter(self)
-        if why:
-            self._write(status_line(b"*", "BYE", why, code="LIMIT"))
-            return
-        self._session = session = Session(self._setup())
-        try:
-            await self._drive(session)
-            await self._flush(session)
-        except _Gone:
-            pass
-        except Exception:
-            with contextlib.suppress(_Gone):
-                self._write(status_line(b"*", "BYE", "Internal error", code="SERVERBUG"))
-            raise
-        finally:
-            session.close()
-            self._hub.leave(self)
-            if self._spools:
-                _unlink(*self._spools)
+    def _new_session(self) -> Session:
+        self._session = Session(self._setup())
+        return self._session
+
+    def _farewell(self, text: str, code: str) -> bytes:
+        return status_line(b"*", "BYE", text, code=code)
+
+    def _left(self) -> None:
+        if self._spools:
+            _unlink(*self._spools)
 
     def _setup(self) -> Setup:
         options: ImapOptions = self._hub.options
@@ -208,48 +96,13 @@ class ImapConnection(asyncio.Protocol):
             now=time.time,
             tls=self._is_encrypted,
             can_start_tls=self._start_tls is not None,
-            plaintext_login=options.allow_plaintext_loopback and _is_loopback(self.ip),
+            plaintext_login=options.allow_plaintext_loopback and self._is_loopback,
         )
 
-    async def _drive(self, session: Session) -> None:
-        request = session.start()
-        while request is not None:
-            try:
-                if type(request) is OnStore and not request.slow and not self._is_at_work:
-                    answer = request.work(self._mailbox)
-                else:
-                    answer = await self._answer(session, request)
-            except (MailboxError, HangUp) as error:
-                request = session.throw(error)
-            except TemporaryFailure as failure:
-                _log.warning("%s: %s", self.account.address if self.account else self.ip, failure.why)
-                if failure.fatal:
-                    self._hub.services.fatal(failure.why)
-                request = session.throw(failure)
-            else:
-                request = session.send(answer)
-
-    async def _answer(self, session: Session, request: Request[object]) -> object:
+    async def _answer_more(self, session: Conversation, request: Request[object]) -> object:
         match request:
-            case OnStore():
-                assert self.account is not None
-                if time.monotonic() - self._flushed_at > BATCH_S:
-                    await self._flush(session)
-                with self._hub.working(self.account):
-                    return await self._in_thread(request.work, self._mailbox)
-            case Read():
-                return await self._read(session, request)
-            case Flush():
-                await self._flush(session)
-                await asyncio.sleep(0)
-                if self._lost:
-                    raise _Gone
             case Wait():
                 return await self._wait(session, request)
-            case Login():
-                return await self._log_in(request)
-            case Announce(folder):
-                self._hub.announce(self, folder)
             case Changed():
                 changed = frozenset(self._changed_folders)
                 self._changed_folders.clear()
@@ -260,47 +113,11 @@ class ImapConnection(asyncio.Protocol):
                 paths = [spool.path for spool in request.spools]
                 self._spools.difference_update(paths)
                 await self._in_thread(_unlink, *paths)
-            case StartTls():
-                await self._encrypt(session)
             case _:
-                raise AssertionError(f"a request nobody knows: {request}")
+                return await super()._answer_more(session, request)
         return None
 
-    @property
-    def _is_at_work(self) -> bool:
-        return self.account is not None and self._hub.is_at_work(self.account)
-
-    @property
-    def _mailbox(self) -> AccountStore:
-        assert self._store is not None
-        return self._store
-
-    async def _in_thread(self, work: Callable[..., T], *args: object) -> T:
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._hub.services.executor, lambda: work(*args))
-
-    # -- input ------------------------------------------------------------------------
-
-    async def _read(self, session: Session, request: Read) -> bytes | None:
-        if not self._received:
-            await self._flush(session)
-            await self._until(request.until)
-        if self._ending:
-            raise HangUp(self._ending)
-        if not self._received:
-            return b"" if self._at_end else None
-        data = self._received.pop(0) if len(self._received) == 1 else b"".join(self._received)
-        self._received = [data[request.most :]] if len(data) > request.most else []
-        data = data[: request.most]
-        self._held -= len(data)
-        if not self._reading and self._held <= MAX_HELD // 2:
-            self._reading = True
-            self._tell(lambda transport: transport.resume_reading())
-        if self._received:
-            await asyncio.sleep(0)  # a long batch must not keep the others waiting
-        return data
-
-    async def _wait(self, session: Session, request: Wait) -> Woken:
+    async def _wait(self, session: Conversation, request: Wait) -> Woken:
         await self._flush(session)
         if self._received or self._at_end:
             return "input"
@@ -316,97 +133,7 @@ class ImapConnection(asyncio.Protocol):
             self._changed = False
         return woken
 
-    async def _until(self, until: float) -> Woken:
-        """Waits to be woken, at most until this time."""
-        if self._at_end:
-            return "input"
-        if not self._ending:
-            loop = asyncio.get_running_loop()
-            self._waiter = loop.create_future()
-            timer = loop.call_later(max(0.0, until - time.monotonic()), self._wake, "time")
-            try:
-                woken = await self._waiter
-            finally:
-                timer.cancel()
-                self._waiter = None
-            if not self._ending:
-                return woken
-        raise HangUp(self._ending)
-
-    def _wake(self, why: Woken) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(why)
-
-    # -- output -----------------------------------------------------------------------
-
-    async def _flush(self, session: Session) -> None:
-        data = session.take_output()
-        self._flushed_at = time.monotonic()
-        for begin in range(0, len(data), PIECE_OCTETS):
-            self._write(data[begin : begin + PIECE_OCTETS] if len(data) > PIECE_OCTETS else data)
-            if self._writable is not None:
-                await self._until_writable(self._writable)
-
-    def _write(self, data: bytes) -> None:
-        transport = self._transport
-        if transport is None or self._lost or transport.is_closing():
-            raise _Gone
-        transport.write(data)
-
-    async def _until_writable(self, writable: asyncio.Future[None]) -> None:
-        try:
-            async with asyncio.timeout(self._hub.options.stalled_time_s):
-                await asyncio.shield(writable)
-        except TimeoutError:
-            self._tell(lambda transport: transport.abort())
-            raise _Gone from None
-        if self._lost:
-            raise _Gone
-
-    def _tell(self, what: Callable[[asyncio.Transport], object]) -> None:
-        if self._transport is not None and not self._lost:
-            with contextlib.suppress(RuntimeError):  # it is closing
-                what(self._transport)
-
     # -- requests ---------------------------------------------------------------------
-
-    @property
-    def _is_encrypted(self) -> bool:
-        return self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
-
-    async def _log_in(self, request: Login) -> Account | LoginRefused:
-        services = self._hub.services
-        assert self._transport is not None
-        client = Client(
-            self.ip, self._peer.port, tls=tls.describe(self._transport), listener=self._peer.listener
-        )
-        found = await services.authenticate(client, request.login, request.password, request.mechanism)
-        if isinstance(found, LoginRefused):
-            return found
-        why = self._hub.log_in(self, found)
-        if why:
-            return LoginRefused("LIMIT", why, hang_up=True)
-        try:
-            self._store = await self._in_thread(services.open_store, found)
-        except (TemporaryFailure, MailboxError) as error:
-            _log.warning("opening the mailbox of %s: %s", found.address, error)
-            return LoginRefused("UNAVAILABLE", "The mailbox cannot be opened now", hang_up=True)
-        return found
-
-    async def _encrypt(self, session: Session) -> None:
-        assert self._transport is not None and self._start_tls is not None
-        if self._received:
-            session.take_output()
-            raise HangUp("Octets behind STARTTLS")
-        self._write(session.take_output())
-        try:
-            self._transport = await tls.start_tls(
-                self._transport, self, self._start_tls(self.ip), handshake_s=HANDSHAKE_S
-            )
-        except tls.TlsFailed as failure:
-            _log.info("STARTTLS of %s failed: %s", self.ip, failure.why)
-            raise _Gone from None
-        self._transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
 
     async def _spill(self, request: Spill) -> _SpoolFile:
         spool = request.spool
@@ -446,10 +173,3 @@ def sweep(spool: Path) -> int:
                 _unlink(entry.path)
                 removed += 1
     return removed
-
-
-def _is_loopback(ip: str) -> bool:
-    try:
-        return ipaddress.ip_address(ip).is_loopback
-    except ValueError:
-        return False

@@ -1,0 +1,207 @@
+"""The connections of one protocol in one process: limits, accounts that change, the end.
+
+Numbers: limits, section 1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+from mailstack.model.asking import LoginRefused
+from mailstack.model.directory import Account
+from mailstack.model.envelope import Client
+from mailstack.model.mailbox import AccountStore
+
+_log = logging.getLogger(__name__)
+
+Authenticate = Callable[[Client, str, str, str], Awaitable[Account | LoginRefused]]
+
+
+class AtWork:
+    """Accounts on whose mailbox a thread works; one for all protocols of a process."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[str, int] = {}
+
+    @contextlib.contextmanager
+    def on(self, account: Account) -> Iterator[None]:
+        """A thread works on this account's mailbox."""
+        key = account_key(account)
+        self._accounts[key] = self._accounts.get(key, 0) + 1
+        try:
+            yield
+        finally:
+            self._accounts[key] -= 1
+            if not self._accounts[key]:
+                del self._accounts[key]
+
+    def is_on(self, account: Account) -> bool:
+        """True while a thread works on it: the loop must not wait for the same lock."""
+        return account_key(account) in self._accounts
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionServices:
+    """What connections need from the outside.
+
+    Attributes:
+        host: our name, for the greeting.
+        authenticate: client, login, password, mechanism; never raises.
+        open_store: an account's mailbox; blocking; may raise TemporaryFailure.
+        executor: threads for whatever reads much, writes or syncs.
+        publish: tells other processes that this account's folder has changed.
+        fatal: a disk error was seen: the process must stop (promise P8).
+        stamp: "" once an account may no longer be used; else a text that changes with its
+            password; None: cannot be told now.
+    """
+
+    host: str
+    authenticate: Authenticate
+    open_store: Callable[[Account], AccountStore]
+    executor: Executor
+    publish: Callable[[str, str], None] = lambda account, folder: None
+    fatal: Callable[[str], None] = lambda why: None
+    stamp: Callable[[Account], str | None] = lambda account: "same"
+    at_work: AtWork = field(default_factory=AtWork)
+
+
+class Member(Protocol):
+    """A connection, as the hub sees it."""
+
+    ip: str
+    account: Account | None
+    stamp: str | None
+
+    def end(self, why: str) -> None:
+        """Say goodbye at the next chance."""
+        ...
+
+
+M = TypeVar("M", bound=Member)
+
+
+class SessionHub(Generic[M]):
+    """One event loop's connections of one protocol."""
+
+    #: How often accounts are asked about, in seconds (A15, A16: within 60).
+    REVIEW_S = 20.0
+
+    def __init__(
+        self,
+        services: SessionServices,
+        *,
+        max_before_login: int,
+        max_per_account: int,
+        max_per_account_and_address: int,
+        stalled_time_s: float,
+    ) -> None:
+        """Takes the limits; `stalled_time_s`: wait for a client that has stopped reading."""
+        self.base = services
+        self.stalled_time_s = stalled_time_s
+        self._max_strangers = max_before_login
+        self._max_users = max_per_account
+        self._max_users_here = max_per_account_and_address
+        self._strangers: set[M] = set()
+        self._users: dict[str, set[M]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    # -- limits -----------------------------------------------------------------------
+
+    def enter(self, connection: M) -> str:
+        """Counts a connection in; "" or why not."""
+        if len(self._strangers) >= self._max_strangers:
+            return f"Too many connections ({self._max_strangers}) wait for a login"
+        self._strangers.add(connection)
+        return ""
+
+    def log_in(self, connection: M, account: Account) -> str:
+        """Counts a login; "" or why there are too many."""
+        users = self._users.setdefault(account_key(account), set())
+        if len(users) >= self._max_users:
+            return f"This account has {self._max_users} connections already"
+        if sum(1 for user in users if user.ip == connection.ip) >= self._max_users_here:
+            return f"This account has {self._max_users_here} connections from your address already"
+        self._strangers.discard(connection)
+        connection.account = account
+        connection.stamp = self.base.stamp(account)
+        users.add(connection)
+        return ""
+
+    def leave(self, connection: M) -> None:
+        """The connection is over."""
+        self._strangers.discard(connection)
+        if connection.account is not None:
+            key = account_key(connection.account)
+            users = self._users.get(key, set())
+            users.discard(connection)
+            if not users:
+                self._users.pop(key, None)
+
+    @property
+    def connections(self) -> list[M]:
+        """All of them."""
+        return [*self._strangers, *(one for users in self._users.values() for one in users)]
+
+    # -- changes ----------------------------------------------------------------------
+
+    def announce(self, connection: M, folder: str) -> None:
+        """A session changed a folder: tells the others."""
+        assert connection.account is not None
+        self.base.publish(account_key(connection.account), folder)
+
+    # -- background -------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begins what goes on beside the connections; inside the running loop."""
+        self._tasks = [asyncio.create_task(job) for job in self._jobs()]
+        for task in self._tasks:
+            task.add_done_callback(self._ended)
+
+    def _jobs(self) -> list[Coroutine[object, object, None]]:
+        return [self._review()]
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Without it clients would silently miss mail: rather start again.
+            _log.error("the look at accounts and mailboxes broke", exc_info=error)
+            self.base.fatal("the look at accounts and mailboxes broke")
+
+    async def stop(self) -> None:
+        """Ends that."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._tasks = []
+
+    def end_all(self, why: str) -> None:
+        """Says goodbye to everybody."""
+        for connection in self.connections:
+            connection.end(why)
+
+    async def _review(self) -> None:
+        while True:
+            await asyncio.sleep(self.REVIEW_S)
+            for users in tuple(self._users.values()):
+                for connection in tuple(users):
+                    self._review_one(connection)
+
+    def _review_one(self, connection: M) -> None:
+        assert connection.account is not None
+        stamp = self.base.stamp(connection.account)
+        if connection.stamp is None:
+            connection.stamp = stamp
+        if stamp is not None and stamp != connection.stamp:
+            connection.end("This account was suspended, or its password changed")
+
+
+def account_key(account: Account) -> str:
+    """What an account is known by in tables."""
+    return account.address.key

@@ -1,0 +1,371 @@
+"""A connection that drives a session, whatever the protocol: octets in and out.
+
+One task per connection drives the pure session: it carries out each request and sends
+the answer back.  Output goes out when the session waits for the client, so a batch of
+pipelined commands is answered in one write; a client that does not read is waited for,
+then cut off.
+
+STARTTLS, STLS: nothing that was read in clear may survive the handshake (T3).  What lies
+behind the command, here or in the session, ends the connection.
+
+Numbers: limits, sections 1 and 8.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import ssl
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, cast
+
+from mailstack.model.asking import (
+    Announce,
+    Flush,
+    HangUp,
+    Login,
+    LoginRefused,
+    OnStore,
+    Read,
+    Request,
+    StartTls,
+    Woken,
+)
+from mailstack.model.directory import Account
+from mailstack.model.envelope import Client
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.mailbox import AccountStore, MailboxError
+from mailstack.net import tls
+from mailstack.net.listener import Peer
+from mailstack.net.session_hub import SessionHub
+
+T = TypeVar("T")
+
+#: Received octets that may wait for the session; then reading pauses.
+MAX_HELD = 262_144
+#: One write; and where the transport tells us to wait.  Together below 1 MiB.
+PIECE_OCTETS = 262_144
+HIGH_WATER = 524_288
+LOW_WATER = 131_072
+#: Answers to pipelined commands are gathered this long, so that they share a write.
+BATCH_S = 0.02
+HANDSHAKE_S = 30.0
+
+_log = logging.getLogger(__name__)
+
+
+class Gone(Exception):
+    """The client is no longer there."""
+
+
+class Conversation(Protocol):
+    """A pure session, as its shell sees it."""
+
+    def start(self) -> Request[object] | None:
+        """Greets and asks the first question; None: over."""
+        ...
+
+    def send(self, answer: object, /) -> Request[object] | None:
+        """Answers the last question; gives the next, or None: send the output and close."""
+        ...
+
+    def throw(self, error: BaseException, /) -> Request[object] | None:
+        """The last question ended in this error; as `send`."""
+        ...
+
+    def close(self) -> None:
+        """The connection is gone: let go of everything."""
+        ...
+
+    def take_output(self) -> bytes:
+        """Octets for the client."""
+        ...
+
+
+class SessionConnection(asyncio.Protocol):
+    """One connection; made by a listener, which calls `run`.  Each protocol derives its own."""
+
+    def __init__(
+        self,
+        hub: SessionHub[Any],
+        peer: Peer,
+        *,
+        start_tls: Callable[[str], ssl.SSLContext] | None = None,
+    ) -> None:
+        """`start_tls`: gives the context for STARTTLS; None: not offered."""
+        self.ip = peer.ip
+        self.account: Account | None = None
+        self.stamp: str | None = None
+        self._all = hub
+        self._peer = peer
+        self._start_tls = start_tls
+        self._transport: asyncio.Transport | None = None
+        self._store: AccountStore | None = None
+        self._received: list[bytes] = []
+        self._held = 0
+        self._at_end = False
+        self._lost = False
+        self._reading = True
+        self._writable: asyncio.Future[None] | None = None
+        self._waiter: asyncio.Future[Woken] | None = None
+        self._ending = ""
+        self._flushed_at = 0.0
+
+    # -- for each protocol --------------------------------------------------------------
+
+    def _new_session(self) -> Conversation:
+        raise NotImplementedError
+
+    def _farewell(self, text: str, code: str) -> bytes:
+        """What is said before the connection is closed without a session."""
+        raise NotImplementedError
+
+    async def _answer_more(self, session: Conversation, request: Request[object]) -> object:
+        """Answers a request only this protocol has."""
+        raise AssertionError(f"a request nobody knows: {request}")
+
+    def _left(self) -> None:
+        """The session is over: tidies up."""
+
+    # -- asyncio's side ---------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
+
+    def data_received(self, data: bytes) -> None:
+        self._received.append(bytes(data))
+        self._held += len(data)
+        if self._held > MAX_HELD and self._reading:
+            self._reading = False
+            self._tell(lambda transport: transport.pause_reading())
+        self._wake("input")
+
+    def eof_received(self) -> bool:
+        self._at_end = True
+        self._wake("input")
+        # What was sent before is still answered; TLS has no half-closed connections.
+        return not self._is_encrypted
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost = self._at_end = True
+        self._wake("input")
+        self.resume_writing()
+
+    def pause_writing(self) -> None:
+        if self._writable is None:
+            self._writable = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    # -- the hub's side ---------------------------------------------------------------
+
+    def end(self, why: str) -> None:
+        """Says goodbye when the session next waits for the client."""
+        self._ending = why
+        self._wake("time")
+
+    # -- the life of the connection ------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serves until the client leaves or is sent away."""
+        why = self._all.enter(self)
+        if why:
+            self._write(self._farewell(why, "LIMIT"))
+            return
+        session = self._new_session()
+        try:
+            await self._drive(session)
+            await self._flush(session)
+        except Gone:
+            pass
+        except Exception:
+            with contextlib.suppress(Gone):
+                self._write(self._farewell("Internal error", "SERVERBUG"))
+            raise
+        finally:
+            session.close()
+            self._all.leave(self)
+            self._left()
+
+    async def _drive(self, session: Conversation) -> None:
+        request = session.start()
+        while request is not None:
+            try:
+                if type(request) is OnStore and not request.slow and not self._is_at_work:
+                    answer = request.work(self._mailbox)
+                else:
+                    answer = await self._answer(session, request)
+            except (MailboxError, HangUp) as error:
+                request = session.throw(error)
+            except TemporaryFailure as failure:
+                _log.warning("%s: %s", self.account.address if self.account else self.ip, failure.why)
+                if failure.fatal:
+                    self._all.base.fatal(failure.why)
+                request = session.throw(failure)
+            else:
+                request = session.send(answer)
+
+    async def _answer(self, session: Conversation, request: Request[object]) -> object:
+        match request:
+            case OnStore():
+                assert self.account is not None
+                if time.monotonic() - self._flushed_at > BATCH_S:
+                    await self._flush(session)
+                with self._all.base.at_work.on(self.account):
+                    return await self._in_thread(request.work, self._mailbox)
+            case Read():
+                return await self._read(session, request)
+            case Flush():
+                await self._flush(session)
+                await asyncio.sleep(0)
+                if self._lost:
+                    raise Gone
+            case Login():
+                return await self._log_in(request)
+            case Announce(folder):
+                self._all.announce(self, folder)
+            case StartTls():
+                await self._encrypt(session)
+            case _:
+                return await self._answer_more(session, request)
+        return None
+
+    @property
+    def _is_at_work(self) -> bool:
+        return self.account is not None and self._all.base.at_work.is_on(self.account)
+
+    @property
+    def _mailbox(self) -> AccountStore:
+        assert self._store is not None
+        return self._store
+
+    async def _in_thread(self, work: Callable[..., T], *args: object) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._all.base.executor, lambda: work(*args))
+
+    # -- input ------------------------------------------------------------------------
+
+    async def _read(self, session: Conversation, request: Read) -> bytes | None:
+        if not self._received:
+            await self._flush(session)
+            await self._until(request.until)
+        if self._ending:
+            raise HangUp(self._ending)
+        if not self._received:
+            return b"" if self._at_end else None
+        data = self._received.pop(0) if len(self._received) == 1 else b"".join(self._received)
+        self._received = [data[request.most :]] if len(data) > request.most else []
+        data = data[: request.most]
+        self._held -= len(data)
+        if not self._reading and self._held <= MAX_HELD // 2:
+            self._reading = True
+            self._tell(lambda transport: transport.resume_reading())
+        if self._received:
+            await asyncio.sleep(0)  # a long batch must not keep the others waiting
+        return data
+
+    async def _until(self, until: float) -> Woken:
+        """Waits to be woken, at most until this time."""
+        if self._at_end:
+            return "input"
+        if not self._ending:
+            loop = asyncio.get_running_loop()
+            self._waiter = loop.create_future()
+            timer = loop.call_later(max(0.0, until - time.monotonic()), self._wake, "time")
+            try:
+                woken = await self._waiter
+            finally:
+                timer.cancel()
+                self._waiter = None
+            if not self._ending:
+                return woken
+        raise HangUp(self._ending)
+
+    def _wake(self, why: Woken) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(why)
+
+    # -- output -----------------------------------------------------------------------
+
+    async def _flush(self, session: Conversation) -> None:
+        data = session.take_output()
+        self._flushed_at = time.monotonic()
+        for begin in range(0, len(data), PIECE_OCTETS):
+            self._write(data[begin : begin + PIECE_OCTETS] if len(data) > PIECE_OCTETS else data)
+            if self._writable is not None:
+                await self._until_writable(self._writable)
+
+    def _write(self, data: bytes) -> None:
+        transport = self._transport
+        if transport is None or self._lost or transport.is_closing():
+            raise Gone
+        transport.write(data)
+
+    async def _until_writable(self, writable: asyncio.Future[None]) -> None:
+        try:
+            async with asyncio.timeout(self._all.stalled_time_s):
+                await asyncio.shield(writable)
+        except TimeoutError:
+            self._tell(lambda transport: transport.abort())
+            raise Gone from None
+        if self._lost:
+            raise Gone
+
+    def _tell(self, what: Callable[[asyncio.Transport], object]) -> None:
+        if self._transport is not None and not self._lost:
+            with contextlib.suppress(RuntimeError):  # it is closing
+                what(self._transport)
+
+    # -- requests ---------------------------------------------------------------------
+
+    @property
+    def _is_encrypted(self) -> bool:
+        return self._transport is not None and self._transport.get_extra_info("ssl_object") is not None
+
+    @property
+    def _is_loopback(self) -> bool:
+        try:
+            return ipaddress.ip_address(self.ip).is_loopback
+        except ValueError:
+            return False
+
+    async def _log_in(self, request: Login) -> Account | LoginRefused:
+        services = self._all.base
+        assert self._transport is not None
+        client = Client(
+            self.ip, self._peer.port, tls=tls.describe(self._transport), listener=self._peer.listener
+        )
+        found = await services.authenticate(client, request.login, request.password, request.mechanism)
+        if isinstance(found, LoginRefused):
+            return found
+        why = self._all.log_in(self, found)
+        if why:
+            return LoginRefused("LIMIT", why, hang_up=True)
+        try:
+            self._store = await self._in_thread(services.open_store, found)
+        except (TemporaryFailure, MailboxError) as error:
+            _log.warning("opening the mailbox of %s: %s", found.address, error)
+            return LoginRefused("UNAVAILABLE", "The mailbox cannot be opened now", hang_up=True)
+        return found
+
+    async def _encrypt(self, session: Conversation) -> None:
+        assert self._transport is not None and self._start_tls is not None
+        if self._received:
+            session.take_output()
+            raise HangUp("Octets behind STARTTLS")
+        self._write(session.take_output())
+        try:
+            self._transport = await tls.start_tls(
+                self._transport, self, self._start_tls(self.ip), handshake_s=HANDSHAKE_S
+            )
+        except tls.TlsFailed as failure:
+            _log.info("STARTTLS of %s failed: %s", self.ip, failure.why)
+            raise Gone from None
+        self._transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
