@@ -17,6 +17,7 @@ from mailstack.mailbox.account import take_modseq
 from mailstack.mailbox.core import Core
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import FlagChange, FlagOperation, Flags, MailboxError, MessageRow
+from mailstack.model.ranges import gaps, merged, ranges
 
 #: Octets of one keyword (limits, section 6).
 MAX_KEYWORD_OCTETS = 50
@@ -26,7 +27,8 @@ MAX_EXPUNGED_RANGES = 20_000
 LOOK_EVERY = 256
 
 _FLAGS = tuple(Flags(bits) for bits in range(32))
-_COLUMNS = "uid, flags, keywords, modseq, size, internal_at, saved_at, mid"
+#: What `to_rows` makes rows of.
+COLUMNS = "uid, flags, keywords, modseq, size, internal_at, saved_at, mid, thread"
 _ATOM_SPECIALS = frozenset('(){ %*"\\]')
 
 
@@ -35,12 +37,12 @@ def rows(core: Core, folder_id: int, since_modseq: int) -> list[MessageRow]:
     with core.db.read() as connection:
         if since_modseq > 0:
             found = connection.execute(
-                f"SELECT {_COLUMNS} FROM messages WHERE folder = ? AND modseq > ? ORDER BY uid",  # noqa: S608
+                f"SELECT {COLUMNS} FROM messages WHERE folder = ? AND modseq > ? ORDER BY uid",  # noqa: S608
                 (folder_id, since_modseq),
             ).fetchall()
         else:
             found = connection.execute(
-                f"SELECT {_COLUMNS} FROM messages WHERE folder = ? ORDER BY uid",  # noqa: S608
+                f"SELECT {COLUMNS} FROM messages WHERE folder = ? ORDER BY uid",  # noqa: S608
                 (folder_id,),
             ).fetchall()
         if not found:
@@ -48,23 +50,28 @@ def rows(core: Core, folder_id: int, since_modseq: int) -> list[MessageRow]:
         return to_rows(core, found)
 
 
-def to_rows(core: Core, found: Iterable[tuple[int, int, str, int, int, int, int, int]]) -> list[MessageRow]:
-    """Rows from the columns of `_COLUMNS`."""
+def to_rows(
+    core: Core, found: Iterable[tuple[int, int, str, int, int, int, int, int, int | None]]
+) -> list[MessageRow]:
+    """Rows from the columns of `COLUMNS`."""
     epoch = core.db.epoch
     words: dict[str, tuple[str, ...]] = {"": ()}
     out = []
-    for uid, flags, keywords, modseq, size, internal_at, saved_at, mid in found:
+    for uid, flags, keywords, modseq, size, internal_at, saved_at, mid, thread in found:
         known = words.get(keywords)
         if known is None:
             known = words[keywords] = tuple(keywords.split())
         out.append(
-            MessageRow(uid, _FLAGS[flags], known, modseq, size, internal_at, saved_at, f"{epoch}-{mid:x}")
-        )
+            MessageRow(
+                uid, _FLAGS[flags], known, modseq, size, internal_at, saved_at, f"{epoch}-{mid:x}",
+                "" if thread is None else f"T{thread:x}",
+            )
+        )  # fmt: skip
     return out
 
 
-def expunged(core: Core, folder_id: int, since_modseq: int) -> list[int]:
-    """UIDs expunged after a MODSEQ; when the log no longer reaches back, every UID that is gone."""
+def expunged(core: Core, folder_id: int, since_modseq: int) -> list[tuple[int, int]]:
+    """UIDs expunged after a MODSEQ, as ascending ranges; see AccountStore.expunged."""
     with core.db.read() as connection:
         connection.execute("BEGIN")
         try:
@@ -75,18 +82,17 @@ def expunged(core: Core, folder_id: int, since_modseq: int) -> list[int]:
                 raise MailboxError("NONEXISTENT", "the folder is gone")
             floor, uid_next = found
             if since_modseq < floor:
-                there = {
-                    u
-                    for (u,) in connection.execute("SELECT uid FROM messages WHERE folder = ?", (folder_id,))
-                }
-                return [uid for uid in range(1, uid_next) if uid not in there]
-            ranges = connection.execute(
-                "SELECT first_uid, last_uid FROM expunged WHERE folder = ? AND modseq > ?",
+                there = connection.execute(
+                    "SELECT uid FROM messages WHERE folder = ? ORDER BY uid", (folder_id,)
+                ).fetchall()
+                return gaps([uid for (uid,) in there], uid_next)
+            found = connection.execute(
+                "SELECT first_uid, last_uid FROM expunged WHERE folder = ? AND modseq > ? ORDER BY first_uid",
                 (folder_id, since_modseq),
             ).fetchall()
         finally:
             connection.execute("COMMIT")
-    return sorted({uid for first, last in ranges for uid in range(first, last + 1)})
+    return merged(found)
 
 
 def claim_recent(core: Core, folder_id: int) -> int:
@@ -323,7 +329,7 @@ def changed_rows(core: Core, connection: sqlite3.Connection, folder_id: int, mod
     return to_rows(
         core,
         connection.execute(
-            f"SELECT {_COLUMNS} FROM messages WHERE folder = ? AND modseq = ? ORDER BY uid",  # noqa: S608
+            f"SELECT {COLUMNS} FROM messages WHERE folder = ? AND modseq = ? ORDER BY uid",  # noqa: S608
             (folder_id, modseq),
         ),
     )
@@ -448,19 +454,3 @@ def select(
             f"SELECT {columns} FROM messages WHERE folder = ? AND uid BETWEEN ? AND ? ORDER BY uid",  # noqa: S608
             (folder_id, first, last),
         ).fetchall()
-
-
-def ranges(uids: Iterable[int]) -> list[tuple[int, int]]:
-    """Ascending ranges of neighbouring numbers; duplicates count once."""
-    out: list[tuple[int, int]] = []
-    first = last = 0
-    for uid in sorted(set(uids)):
-        if uid == last + 1 and first:
-            last = uid
-            continue
-        if first:
-            out.append((first, last))
-        first = last = uid
-    if first:
-        out.append((first, last))
-    return out

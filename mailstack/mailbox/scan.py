@@ -298,7 +298,7 @@ def _add(
             (
                 folder.id, number, base, file.sub, file.letters, flags, " ".join(words), modseq, found.size,
                 found.disk_size, internal_at, saved_at, folder.id * 4_294_967_296 + number,
-                0,
+                0, None,
             ),
         )  # fmt: skip
         unseen += not flags & 1
@@ -308,10 +308,10 @@ def _add(
     return True
 
 
-#: One message; the columns of `messages` without `thread`.
+#: One message.
 INSERT = (
     "INSERT INTO messages (folder, uid, base, sub, letters, flags, keywords, modseq, size, disk_size,"
-    " internal_at, saved_at, mid, dirty) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " internal_at, saved_at, mid, dirty, thread) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 

@@ -103,6 +103,17 @@ CREATE TABLE rights (
     PRIMARY KEY (folder, identifier)
 ) WITHOUT ROWID;
 """,
+    # What a message set aside needs to be brought back as it was.
+    """
+ALTER TABLE doomed ADD COLUMN flags INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE doomed ADD COLUMN keywords TEXT NOT NULL DEFAULT '';
+ALTER TABLE doomed ADD COLUMN internal_at INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE doomed ADD COLUMN gone_at INTEGER NOT NULL DEFAULT 0;
+""",
+    """
+-- Hashes of message ids that messages have or name, and the thread they belong to.
+CREATE TABLE threads (id INTEGER PRIMARY KEY, thread INTEGER NOT NULL);
+""",
 )
 
 #: cache.db is thrown away when this differs from its user_version.

@@ -18,7 +18,18 @@ from pathlib import Path
 
 from mailstack.disk import durable
 from mailstack.disk.durable import GroupSync
-from mailstack.mailbox import background, files, folders, maildir, messages, quota, scan, storing
+from mailstack.mailbox import (
+    appending,
+    background,
+    files,
+    folders,
+    maildir,
+    messages,
+    quota,
+    scan,
+    storing,
+    threads,
+)
 from mailstack.mailbox.account import boot_id
 from mailstack.mailbox.cache import make_texts
 from mailstack.mailbox.core import Core
@@ -27,6 +38,7 @@ from mailstack.mailbox.worker import Worker
 from mailstack.mime.header import Headers
 from mailstack.mime.summary import summarise
 from mailstack.model.address import Address
+from mailstack.model.directory import Account as DirectoryAccount
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import (
     Appended,
@@ -37,12 +49,14 @@ from mailstack.model.mailbox import (
     Flags,
     FolderEntry,
     FolderStatus,
+    Limits,
     MailboxError,
     MessageFields,
     MessageRow,
     MessageTexts,
     Needle,
     NewMessage,
+    QuotaState,
     TextHits,
 )
 
@@ -89,11 +103,11 @@ class MailStore:
         #: The last failure in the background; None: none yet.
         self.last_trouble: TemporaryFailure | None = None
 
-    def account(self, address: Address, quota_octets: int | None = None) -> Account:
+    def account(self, address: Address, limits: Limits = quota.UNLIMITED) -> Account:
         """The account's store; its home and default folders are made at first use.
 
         Args:
-            quota_octets: the account's limit; None: no limit.
+            limits: what the account may hold.
 
         Raises:
             TemporaryFailure: the home cannot be made or opened.
@@ -105,7 +119,11 @@ class MailStore:
             if core is None:
                 core = self._cores[key] = self._core(home)
         self._used(core)
-        return Account(core, quota_octets)
+        return Account(core, limits)
+
+    def of(self, owner: DirectoryAccount) -> Account:
+        """As `account`, with the limits the directory and the configuration give."""
+        return self.account(owner.address, quota.limits_of(owner, self._options))
 
     def exists(self, address: Address) -> bool:
         """True when the account has a home already."""
@@ -191,12 +209,12 @@ class Account:
     """One account; implements model.mailbox.AccountStore, where the methods are described.
 
     Attributes:
-        quota_octets: None: no limit.
+        limits: what it may hold.
     """
 
-    def __init__(self, core: Core, quota_octets: int | None = None) -> None:
+    def __init__(self, core: Core, limits: Limits = quota.UNLIMITED) -> None:
         self.core = core
-        self.quota_octets = quota_octets
+        self.limits = limits
 
     def folders(self) -> list[FolderEntry]:
         """All folders, missing parents and subscriptions without a folder, sorted."""
@@ -267,6 +285,10 @@ class Account:
     def rows(self, folder_id: int, *, since_modseq: int = 0) -> list[MessageRow]:
         """Messages by ascending UID; with since_modseq only those changed after it."""
         return messages.rows(self.core, folder_id, since_modseq)
+
+    def details(self, folder_id: int, uids: Sequence[int]) -> dict[int, MessageRow]:
+        """Rows by UID, each with its thread; messages that are gone are left out."""
+        return threads.details(self.core, self, folder_id, uids)
 
     def expunged(self, folder_id: int, *, since_modseq: int) -> list[tuple[int, int]]:
         """UIDs expunged after that MODSEQ, as ascending ranges."""
@@ -378,15 +400,20 @@ class Account:
 
     def copy(self, folder_id: int, uids: Sequence[int], target: str) -> Copied:
         """All or nothing; TRYCREATE, OVERQUOTA."""
-        return storing.copy(self.core, self.quota_octets, folder_id, uids, target, move=False)
+        return storing.copy(self.core, self.limits, folder_id, uids, target, move=False)
 
     def move(self, folder_id: int, uids: Sequence[int], target: str) -> Copied:
         """As copy, and the originals are expunged in the same breath."""
-        return storing.copy(self.core, self.quota_octets, folder_id, uids, target, move=True)
+        return storing.copy(self.core, self.limits, folder_id, uids, target, move=True)
 
     def append(self, name: str, messages: Sequence[NewMessage]) -> Appended:
         """All or nothing; TRYCREATE, OVERQUOTA."""
-        return storing.append(self.core, self.quota_octets, name, messages)
+        return appending.append(self.core, self.limits, name, messages)
+
+    def replace(self, folder_id: int, uid: int, name: str, message: NewMessage) -> Appended:
+        """Stores a message and removes another in one transaction; TRYCREATE, OVERQUOTA, EXPUNGEISSUED."""
+        replaced = appending.Replaced(folder_id, uid)
+        return appending.append(self.core, self.limits, name, [message], replaced=replaced)
 
     def deliver(
         self,
@@ -403,7 +430,7 @@ class Account:
             self.core, name, message, base_name=base_name, prefix=prefix, cuts=cuts, create=create
         )
 
-    def quota(self) -> tuple[int, int | None]:
-        """Octets used outside Spam and Trash, and the limit (None: no limit)."""
+    def quota(self) -> QuotaState:
+        """What is used and what may be, outside Spam and Trash."""
         with self.core.db.read() as connection:
-            return quota.used(connection), self.quota_octets
+            return quota.state(connection, self.limits)

@@ -1,13 +1,13 @@
-"""Messages on their way in: delivery, APPEND, COPY and MOVE.
+"""Messages on their way in: delivery, COPY and MOVE.
 
 Delivery: written in tmp/, fsynced, renamed, folder fsynced (shared with concurrent
 deliveries), then the row.  The row's COMMIT is not synced: its UID comes from a block
 reserved durably, and a row lost with the power is found again from its file.
 
-APPEND, COPY and MOVE hold the account's write lock while files without rows are in
+COPY and MOVE hold the account's write lock while files without rows are in
 sight, so a look at the disk never takes them for somebody else's; their COMMIT is synced.
 
-Standards: RFC 3501 sections 6.3.11 and 6.4.7, RFC 4315, RFC 6851.  Promises P1, P3.
+Standards: RFC 3501 section 6.4.7, RFC 4315, RFC 6851.  Promises P1, P3.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from pathlib import Path
 from typing import Any
 
 from mailstack.disk.fault import fault_point
-from mailstack.mailbox import background, files, folders, maildir, messages, quota
+from mailstack.mailbox import background, files, folders, maildir, messages, quota, threads
 from mailstack.mailbox.account import take_uids
 from mailstack.mailbox.core import Core, FolderRow
 from mailstack.mailbox.files import Written
 from mailstack.mailbox.scan import INSERT
+from mailstack.mime import links
 from mailstack.model.errors import TemporaryFailure
-from mailstack.model.mailbox import Appended, Copied, Delivery, MailboxError, NewMessage
+from mailstack.model.mailbox import Copied, Delivery, Limits, MailboxError, NewMessage
 
 _ATTEMPTS = 5
 _TMP_NUMBERS = itertools.count(1)
-_MID_FOLDER = 4_294_967_296
+MID_FOLDER = 4_294_967_296
 
 
 def deliver(
@@ -95,14 +96,15 @@ class _Delivery:
         final = f"{folder.path}/{maildir.file_name(self._base, self._sub, self._letters)}"
         size = self._earlier(final)
         data: bytes | None = None
+        found: links.Links | None = None
         mine = size is None
         if size is None:
             written = self._write()
-            size, data = written.size, written.data
+            size, data, found = written.size, written.data, threads.links_of(written)
             if not self._rename(folder, written.path, final):
                 return None
         try:
-            uid = self._commit(folder, final, size)
+            uid = self._commit(folder, final, size, found)
         except (OSError, TemporaryFailure, MailboxError) as error:
             if mine:
                 self._withdraw(folder, final)
@@ -111,26 +113,26 @@ class _Delivery:
             raise
         fault_point("mailbox.row")
         if data is not None:
-            core.worker.texts(core, folder.id * _MID_FOLDER + uid, data)
+            core.worker.texts(core, folder.id * MID_FOLDER + uid, data)
         return Delivery(folder.name, uid, self._base)
 
-    def _commit(self, folder: FolderRow, final: str, size: int) -> int:
+    def _commit(self, folder: FolderRow, final: str, size: int, found: links.Links | None) -> int:
         """Makes the name durable, then the row; gives the UID."""
         core = self._core
         fault_point("mailbox.renamed")
         core.group.sync(os.path.dirname(final))
         fault_point("mailbox.folder_synced")
         return core.db.change(
-            "storing a message", lambda c: self._row(c, folder.id, size), durable_commit=False
+            "storing a message", lambda c: self._row(c, folder.id, size, found), durable_commit=False
         )
 
     def _withdraw(self, folder: FolderRow, final: str) -> None:
         """Takes back a file that was not acknowledged, wherever its folder is now."""
-        _unlink(final)
+        unlink(final)
         with contextlib.suppress(TemporaryFailure, MailboxError), self._core.db.read() as connection:
             path = self._core.get(connection, folder.id).path
             if path != folder.path:
-                _unlink(path + final[len(folder.path) :])
+                unlink(path + final[len(folder.path) :])
 
     def _target(self, name: str, *, create: bool) -> tuple[FolderRow, int | None]:
         """The folder to store in, and the UID when the message is there already."""
@@ -183,18 +185,20 @@ class _Delivery:
                 os.rename(tmp, final)
             except FileNotFoundError:
                 if folder.dir and not maildir.is_directory(folder.path):
-                    _unlink(tmp)
+                    unlink(tmp)
                     self._core.seen_folders = 0
                     folders.discover(self._core)
                     return False
                 maildir.make_folder(self._core.maildir / folder.dir)
                 os.rename(tmp, final)
         except OSError:
-            _unlink(tmp)
+            unlink(tmp)
             raise
         return True
 
-    def _row(self, connection: sqlite3.Connection, folder_id: int, size: int) -> int:
+    def _row(
+        self, connection: sqlite3.Connection, folder_id: int, size: int, found: links.Links | None
+    ) -> int:
         core = self._core
         flags = int(self._message.flags) & 31
         words = messages.know_keywords(core, connection, folder_id, self._keywords, drop=True)
@@ -202,9 +206,11 @@ class _Delivery:
         if taken is None:
             take_uids(connection, folder_id, 1)  # raises: says why
         uid, modseq = taken[0] - 1, taken[1]
+        mid = folder_id * MID_FOLDER + uid
+        thread = None if found is None else threads.join(connection, found, mid)
         values = (
             folder_id, uid, self._base, self._sub, self._letters, flags, " ".join(words), modseq, size, None,
-            self._internal_at, int(core.now()), folder_id * _MID_FOLDER + uid, 0,
+            self._internal_at, int(core.now()), mid, 0, thread,
         )  # fmt: skip
         try:
             connection.execute(INSERT, values)
@@ -245,67 +251,12 @@ def _find_or_create(core: Core, name: str, *, create: bool) -> FolderRow:
     return folder
 
 
-def append(core: Core, limit: int | None, name: str, new: Sequence[NewMessage]) -> Appended:
-    """Stores messages, all or none; see AccountStore.append."""
-    name = maildir.check_name(name)
-    if not _exists(core, name):
-        raise MailboxError("TRYCREATE", "there is no folder of that name")
-    now = int(core.now())
-    keywords = [messages.check_keywords(message.keywords) for message in new]
-    written: list[Written] = []
-    placed: list[str] = []
-
-    def work(connection: sqlite3.Connection) -> tuple[Appended, int]:
-        folder = core.find(connection, name)
-        if folder is None:
-            raise MailboxError("TRYCREATE", "there is no folder of that name")
-        quota.check(connection, limit, folder.special_use, [each.size for each in written])
-        words = [messages.know_keywords(core, connection, folder.id, each) for each in keywords]
-        first, modseq = take_uids(connection, folder.id, len(new))
-        rows = []
-        for uid, message, each, own in zip(itertools.count(first), new, written, words):
-            flags, joined = int(message.flags) & 31, " ".join(own)
-            letters = maildir.letters_of(maildir.bits_of(flags, joined))
-            base = os.path.basename(each.path)
-            final = f"{folder.path}/{maildir.file_name(base, 1, letters)}"
-            os.rename(each.path, final)
-            placed.append(final)
-            at = now if message.internal_at is None else message.internal_at
-            rows.append(
-                (folder.id, uid, base, 1, letters, flags, joined, modseq, each.size, None, at, now,
-                 folder.id * _MID_FOLDER + uid, 0)
-            )  # fmt: skip
-        fault_point("mailbox.renamed")
-        core.group.sync(f"{folder.path}/cur")
-        fault_point("mailbox.folder_synced")
-        _insert(connection, folder.id, rows)
-        return Appended(folder.uid_validity, tuple(row[1] for row in rows)), folder.id
-
-    with core.disk("storing a message"):
-        try:
-            for message in new:
-                at = now if message.internal_at is None else message.internal_at
-                tmp = core.tmp_path(core.new_base())
-                written.append(files.write_message(tmp, message, internal_at=at))
-            fault_point("mailbox.synced")
-            appended, folder_id = core.db.change("storing a message", work, durable_commit=True)
-        except BaseException:
-            for path in [*placed, *(each.path for each in written)]:
-                _unlink(path)
-            raise
-        fault_point("mailbox.row")
-    for uid, each in zip(appended.uids, written, strict=True):
-        if each.data is not None:
-            core.worker.texts(core, folder_id * _MID_FOLDER + uid, each.data)
-    return appended
-
-
 def copy(
-    core: Core, limit: int | None, folder_id: int, uids: Sequence[int], target: str, *, move: bool
+    core: Core, limits: Limits, folder_id: int, uids: Sequence[int], target: str, *, move: bool
 ) -> Copied:
     """Copies or moves messages, all or none; files are hard links, so nothing is written twice."""
     target = maildir.check_name(target)
-    if not _exists(core, target):
+    if not exists(core, target):
         raise MailboxError("TRYCREATE", "there is no folder of that name")
     placed: list[str] = []
 
@@ -317,23 +268,23 @@ def copy(
         found = list(messages.select(connection, folder_id, uids, _COPIED))
         if not found:
             return Copied(into.uid_validity, (), ())
-        _check_quota(connection, limit, source, into, [row[6] for row in found], move=move)
+        _check_quota(connection, limits, source, into, [row[6] for row in found], move=move)
         first, modseq = take_uids(connection, into.id, len(found))
         words = _keywords_for(core, connection, into.id, {row[5] for row in found})
         now = int(core.now())
         rows = []
         for uid, row in enumerate(found, first):
-            _, base, sub, letters, flags, keywords, size, disk_size, internal_at, mid = row
+            _, base, sub, letters, flags, keywords, size, disk_size, internal_at, mid, thread = row
             new_letters = maildir.letters_of(maildir.bits_of(flags, words[keywords]))
             base = _link(core, connection, source, into, (base, sub, letters), new_letters, placed)
             rows.append(
                 (into.id, uid, base, 1, new_letters, flags, words[keywords], modseq, size, disk_size,
-                 internal_at, now, mid, 0)
+                 internal_at, now, mid, 0, thread)
             )  # fmt: skip
         fault_point("mailbox.renamed")
         core.group.sync(f"{into.path}/cur")
         fault_point("mailbox.folder_synced")
-        _insert(connection, into.id, rows)
+        insert(connection, into.id, rows)
         taken = tuple(row[0] for row in found)
         if move:
             messages.remove(connection, folder_id, taken, keep=False)
@@ -345,7 +296,7 @@ def copy(
             return work(connection)
         except BaseException:
             while placed:
-                _unlink(placed.pop())
+                unlink(placed.pop())
             raise
 
     with core.disk("copying messages"):
@@ -353,7 +304,7 @@ def copy(
             copied = core.db.change("copying messages", attempt, durable_commit=True)
         except BaseException:
             for path in placed:
-                _unlink(path)
+                unlink(path)
             raise
         fault_point("mailbox.row")
     if move and copied.source_uids:
@@ -361,21 +312,21 @@ def copy(
     return copied
 
 
-_COPIED = "uid, base, sub, letters, flags, keywords, size, disk_size, internal_at, mid"
+_COPIED = "uid, base, sub, letters, flags, keywords, size, disk_size, internal_at, mid, thread"
 
 
 def _check_quota(
     connection: sqlite3.Connection,
-    limit: int | None,
+    limits: Limits,
     source: FolderRow,
     into: FolderRow,
     sizes: Sequence[int],
     *,
     move: bool,
 ) -> None:
-    if move and quota.is_aside(source.special_use) == quota.is_aside(into.special_use):
-        return  # nothing is added
-    quota.check(connection, limit, into.special_use, sizes)
+    if move and (quota.is_aside(into.special_use) or not quota.is_aside(source.special_use)):
+        return  # nothing is added, or thrown away
+    quota.check(connection, limits, into.special_use, sizes)
 
 
 def _keywords_for(
@@ -434,7 +385,7 @@ def _copy_octets(core: Core, origin: str, final: str) -> None:
         files.write_message(tmp, NewMessage(None, origin), internal_at=int(os.stat(origin).st_mtime))
         os.rename(tmp, final)
     finally:
-        _unlink(tmp)
+        unlink(tmp)
 
 
 def _is_taken(connection: sqlite3.Connection, folder_id: int, base: str) -> bool:
@@ -448,7 +399,7 @@ def _is_taken(connection: sqlite3.Connection, folder_id: int, base: str) -> bool
     )
 
 
-def _insert(connection: sqlite3.Connection, folder_id: int, rows: Sequence[tuple[Any, ...]]) -> None:
+def insert(connection: sqlite3.Connection, folder_id: int, rows: Sequence[tuple[Any, ...]]) -> None:
     connection.executemany(INSERT, rows)
     messages.count(
         connection,
@@ -460,7 +411,7 @@ def _insert(connection: sqlite3.Connection, folder_id: int, rows: Sequence[tuple
     )
 
 
-def _exists(core: Core, name: str) -> bool:
+def exists(core: Core, name: str) -> bool:
     with core.db.read() as connection:
         if core.find(connection, name) is not None:
             return True
@@ -469,6 +420,6 @@ def _exists(core: Core, name: str) -> bool:
         return core.find(connection, name) is not None
 
 
-def _unlink(path: str) -> None:
+def unlink(path: str) -> None:
     with contextlib.suppress(OSError):
         os.unlink(path)

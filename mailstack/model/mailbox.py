@@ -140,6 +140,7 @@ class MessageRow:
         size_octets: RFC822.SIZE: of the file; files always hold CRLF.
         internal_at, saved_at: Unix seconds.
         email_id: RFC 8474 EMAILID.
+        thread_id: RFC 8474 THREADID; "" while nobody has asked for it (`AccountStore.details`).
     """
 
     uid: int
@@ -150,6 +151,7 @@ class MessageRow:
     internal_at: int
     saved_at: int
     email_id: str
+    thread_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +341,10 @@ class AccountStore(Protocol):
         """
         ...
 
+    def details(self, folder_id: int, uids: Sequence[int]) -> dict[int, MessageRow]:
+        """Rows by UID, each with its thread_id ("" only where it cannot be found out)."""
+        ...
+
     def claim_recent(self, folder_id: int) -> int:
         """First UID nobody has been told of as \\Recent; marks all as told."""
         ...
@@ -390,6 +396,13 @@ class AccountStore(Protocol):
 
     def append(self, name: str, messages: Sequence[NewMessage]) -> Appended:
         """All or nothing; TRYCREATE, OVERQUOTA."""
+        ...
+
+    def replace(self, folder_id: int, uid: int, name: str, message: NewMessage) -> Appended:
+        """Stores a message and removes another in one transaction (RFC 8508).
+
+        TRYCREATE, OVERQUOTA; EXPUNGEISSUED: the other is gone, and nothing is stored.
+        """
         ...
 
     def deliver(

@@ -29,8 +29,10 @@ from mailstack.model.mailbox import (
     MessageTexts,
     Needle,
     NewMessage,
+    QuotaState,
     TextHits,
 )
+from mailstack.model.ranges import ranges
 
 
 @dataclass
@@ -51,6 +53,8 @@ class _Folder:
     modseq: int = 1
     messages: dict[int, _Message] = field(default_factory=dict)
     log: list[tuple[int, int]] = field(default_factory=list)
+    #: What was expunged up to this MODSEQ is forgotten.
+    floor: int = 0
 
     def bump(self) -> int:
         self.modseq += 1
@@ -188,8 +192,15 @@ class MemoryMailbox:
             messages = self._by_id(folder_id).messages
             return [messages[uid].row for uid in sorted(messages) if messages[uid].row.modseq > since_modseq]
 
-    def expunged(self, folder_id: int, *, since_modseq: int) -> list[int]:
-        return [uid for modseq, uid in self._by_id(folder_id).log if modseq > since_modseq]
+    def details(self, folder_id: int, uids: Sequence[int]) -> dict[int, MessageRow]:
+        found = self._by_id(folder_id).messages
+        return {uid: replace(found[uid].row, thread_id="T1") for uid in uids if uid in found}
+
+    def expunged(self, folder_id: int, *, since_modseq: int) -> list[tuple[int, int]]:
+        folder = self._by_id(folder_id)
+        if since_modseq < folder.floor:
+            return ranges(uid for uid in range(1, folder.uid_next) if uid not in folder.messages)
+        return ranges(uid for modseq, uid in folder.log if modseq > since_modseq)
 
     def claim_recent(self, folder_id: int) -> int:
         folder = self._by_id(folder_id)
@@ -313,9 +324,17 @@ class MemoryMailbox:
         ]
         return Appended(folder.uid_validity, tuple(uids))
 
+    def replace(self, folder_id: int, uid: int, name: str, message: NewMessage) -> Appended:
+        with self._lock:
+            if uid not in self._by_id(folder_id).messages:
+                raise MailboxError("EXPUNGEISSUED", "The message is gone")
+            done = self.append(name, [message])
+            self.expunge(folder_id, [uid])
+            return done
+
     def _check_quota(self, more: int) -> None:
-        used, limit = self.quota()
-        if limit is not None and used + more > limit:
+        state = self.quota()
+        if state.limit_octets is not None and state.used_octets + more > state.limit_octets:
             raise MailboxError("OVERQUOTA", "The mailbox is full")
 
     def _add(
@@ -365,9 +384,9 @@ class MemoryMailbox:
         )
         return Delivery(name, uid, base_name)
 
-    def quota(self) -> tuple[int, int | None]:
-        used = sum(m.row.size_octets for folder in self._folders.values() for m in folder.messages.values())
-        return used, self._quota
+    def quota(self) -> QuotaState:
+        sizes = [m.row.size_octets for folder in self._folders.values() for m in folder.messages.values()]
+        return QuotaState(sum(sizes), self._quota, len(sizes), None)
 
     # -- for tests --------------------------------------------------------------------
 
@@ -378,6 +397,17 @@ class MemoryMailbox:
     def lose(self, name: str, uid: int) -> None:
         """Another session expunges it."""
         self.expunge(self._named(name).id, [uid])
+
+    def forget_expunged(self, name: str) -> None:
+        """The log of what was expunged is lost up to now."""
+        folder = self._named(name)
+        folder.log.clear()
+        folder.floor = folder.modseq
+
+    def renew(self, name: str) -> None:
+        """The folder gets another UIDVALIDITY."""
+        self._validity += 1
+        self._named(name).uid_validity = self._validity
 
     def data(self, name: str, uid: int) -> bytes:
         """A stored message."""
