@@ -21,6 +21,7 @@ from mailstack.app.whereabouts import postmaster
 from mailstack.delivery.queue import Queue
 from mailstack.directory import Directory
 from mailstack.mailbox import MailStore
+from mailstack.mailbox.quota import UNLIMITED
 from mailstack.model.address import Address
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Body, Client, Envelope, Recipient
@@ -206,11 +207,11 @@ class AcceptService:
         return reply
 
     async def _check_quota(self, account: Account) -> Reply | None:
-        if account.quota_octets is None:
+        store = self._services.store.of(account)
+        if store.limits == UNLIMITED:
             return None
-        store = self._services.store.account(account.address, account.quota_octets)
-        used, limit = await asyncio.get_running_loop().run_in_executor(self._disk, store.quota)
-        if limit is not None and used >= limit:
+        found = await asyncio.get_running_loop().run_in_executor(self._disk, store.quota)
+        if found.is_full:
             return Reply(452, "2.2", f"The mailbox of {account.address} is full; try again later")
         return None
 

@@ -180,7 +180,7 @@ class _Watcher(Watcher):
 
 
 def _open(store: MailStore, account: Account) -> AccountStore:
-    return store.account(account.address, account.quota_octets)
+    return store.of(account)
 
 
 def _trouble(context: Context, failure: TemporaryFailure) -> None:

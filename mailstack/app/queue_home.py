@@ -95,7 +95,7 @@ class Home:
             prefix=b"" if recipient.detail else _prefix(entry, recipient),
         )
         try:
-            store = self.store.account(account.address, account.quota_octets)
+            store = self.store.of(account)
             copies = local.store(store, job, retry.actions)
         except TemporaryFailure as error:
             if error.fatal:

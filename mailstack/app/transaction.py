@@ -270,7 +270,7 @@ class Transaction:
             prefix=trace.stored_prefix(mail, wanted, self._s.config),
             cuts=mail.answer.cuts,
         )
-        return store(self._s.store.account(account.address, account.quota_octets), job, wanted.actions)
+        return store(self._s.store.of(account), job, wanted.actions)
 
     async def _retry_later(self) -> None:
         """Some are stored, some failed for the moment: these are retried from the queue."""

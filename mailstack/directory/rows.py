@@ -10,7 +10,8 @@ from mailstack.model.address import Address
 from mailstack.model.directory import Account, Alias, Domain, FilterSettings, Gone, Redirection
 
 _ACCOUNT = """
-    SELECT a.id, a.local, d.name, a.kind, a.plan, a.name, a.quota_octets, a.enabled, a.created_at,
+    SELECT a.id, a.local, d.name, a.kind, a.plan, a.name, a.quota_octets, a.quota_messages,
+        a.spam_days, a.trash_days, a.enabled, a.created_at,
         f.spam, f.ads, f.spam_folder, f.promotions_folder, f.social_folder, r.keep
     FROM account a JOIN domain d ON d.id = a.domain_id
     LEFT JOIN filter_settings f ON f.account_id = a.id
@@ -115,7 +116,7 @@ def _domain(row: tuple[str, ...]) -> Domain:
 
 
 def _account(cursor: sqlite3.Cursor, row: tuple[object, ...]) -> Account:
-    id_, local, domain_name, kind, plan, name, quota, enabled, created_at, spam, *rest = row
+    id_, local, domain_name, kind, plan, name, octets, messages, spam_days, trash_days, enabled, created_at, spam, *rest = row
     ads, spam_folder, promotions, social, keep = rest
     filters = FilterSettings()
     if spam is not None:
@@ -132,7 +133,10 @@ def _account(cursor: sqlite3.Cursor, row: tuple[object, ...]) -> Account:
         kind=kind,  # type: ignore[arg-type]
         plan=plan,  # type: ignore[arg-type]
         name=str(name),
-        quota_octets=quota,  # type: ignore[arg-type]
+        quota_octets=octets,  # type: ignore[arg-type]
+        quota_messages=messages,  # type: ignore[arg-type]
+        spam_days=spam_days,  # type: ignore[arg-type]
+        trash_days=trash_days,  # type: ignore[arg-type]
         enabled=bool(enabled),
         filters=filters,
         redirection=redirection,

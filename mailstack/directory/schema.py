@@ -180,6 +180,11 @@ SCHEMA: tuple[str, ...] = (
         retired_at REAL
     );
     """,
+    """
+    ALTER TABLE account ADD COLUMN quota_messages INTEGER CHECK (quota_messages >= 0);
+    ALTER TABLE account ADD COLUMN spam_days INTEGER CHECK (spam_days >= 0);
+    ALTER TABLE account ADD COLUMN trash_days INTEGER CHECK (trash_days >= 0);
+    """,
 )
 
 

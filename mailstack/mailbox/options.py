@@ -19,6 +19,27 @@ class MailboxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     #: Accounts a process keeps open at the same time; fewer when it may not open so many files.
     max_open_accounts: int = 256
 
+    #: Octets an account without a quota of its own may hold; Spam and Trash are counted apart.  0: no limit.
+    quota_octets: int = 0
+
+    #: Messages an account without a quota of its own may hold; 0: no limit.
+    quota_messages: int = 0
+
+    #: As quota_octets, for accounts of the plan "free".
+    quota_free_octets: int = 0
+
+    #: As quota_messages, for accounts of the plan "free".
+    quota_free_messages: int = 0
+
+    #: Days mail to a full mailbox is answered "try again later"; then it is refused for good.
+    full_tempfail_days: int = 7
+
+    #: Days after which a message in Spam goes; an account may have its own number.  0: never.
+    spam_expire_days: int = 30
+
+    #: Days after which a message in Trash goes; an account may have its own number.  0: never.
+    trash_expire_days: int = 0
+
     #: Days an expunged message or deleted folder is kept aside before it is gone; 0: gone at once.
     expunged_keep_days: int = 14
 
@@ -36,6 +57,13 @@ class MailboxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             ("max_folders", 16),
             ("max_keywords", 1),
             ("max_open_accounts", 1),
+            ("quota_octets", 0),
+            ("quota_messages", 0),
+            ("quota_free_octets", 0),
+            ("quota_free_messages", 0),
+            ("full_tempfail_days", 0),
+            ("spam_expire_days", 0),
+            ("trash_expire_days", 0),
             ("expunged_keep_days", 0),
             ("flag_names_delay_s", 0),
             ("cache_backlog", 0),

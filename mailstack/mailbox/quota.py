@@ -1,9 +1,15 @@
-"""Quota: octets per account; what is in Spam and Trash is counted on its own.
+"""Quota: octets and messages per account; Spam and Trash are counted on their own.
 
-So neither can keep mail out of INBOX; each of the two sums has the account's limit.
-One message may cross the line.
+So neither can keep mail out of INBOX.  Spam and Trash together have the same bound as
+everything else together: APPEND and COPY never cross it, and what deliveries put above
+it goes in time, the oldest first (`expiry`).  Throwing away always works: a move into
+Trash is never refused.
 
-Standards: RFC 9208 section 5 (STORAGE); product, section 7.
+A delivery may cross the line, once; an APPEND, COPY or MOVE never does.  All of it is
+decided inside the transaction that adds the messages, so it is exact whatever the
+number of processes.
+
+Standards: RFC 9208 section 5 (STORAGE, MESSAGE); product, section 7.
 """
 
 from __future__ import annotations
@@ -11,45 +17,76 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from mailstack.model.mailbox import MailboxError
+from mailstack.mailbox.options import MailboxOptions
+from mailstack.model.directory import NO_LIMIT, Account
+from mailstack.model.mailbox import Limits, MailboxError, QuotaState
 
 _ASIDE = ("\\Junk", "\\Trash")
+UNLIMITED = Limits()
 
 
-def used(connection: sqlite3.Connection, *, aside: bool = False) -> int:
-    """Octets in all folders but Spam and Trash; with `aside` in those two."""
+def limits_of(account: Account, options: MailboxOptions) -> Limits:
+    """What an account may hold: its own limits, else those of its plan; None: no limit."""
+    free = account.plan == "free"
+    return Limits(
+        _limit(account.quota_octets, options.quota_free_octets if free else options.quota_octets),
+        _limit(account.quota_messages, options.quota_free_messages if free else options.quota_messages),
+    )
+
+
+def _limit(own: int | None, default: int) -> int | None:
+    if own is None:
+        return default or None
+    return None if own >= NO_LIMIT else own
+
+
+def used(connection: sqlite3.Connection, *, aside: bool = False) -> tuple[int, int]:
+    """Octets and messages in all folders but Spam and Trash; with `aside` in those two."""
     condition = "IN" if aside else "NOT IN"
-    row = connection.execute(
-        f"SELECT coalesce(sum(size), 0) FROM folders WHERE special_use {condition} (?, ?)",  # noqa: S608
+    octets, messages = connection.execute(
+        "SELECT coalesce(sum(size), 0), coalesce(sum(messages), 0) FROM folders"  # noqa: S608
+        f" WHERE special_use {condition} (?, ?)",
         _ASIDE,
     ).fetchone()
-    return int(row[0])
+    return int(octets), int(messages)
+
+
+def state(connection: sqlite3.Connection, limits: Limits, *, aside: bool = False) -> QuotaState:
+    """What is used and what may be; with `aside` in Spam and Trash."""
+    octets, messages = used(connection, aside=aside)
+    return QuotaState(octets, limits.octets, messages, limits.messages)
 
 
 def check(
     connection: sqlite3.Connection,
-    limit: int | None,
+    limits: Limits,
     special_use: str,
     sizes: Sequence[int],
     *,
     freed: int = 0,
+    freed_messages: int = 0,
 ) -> None:
-    """Refuses messages for a folder when the account is full.
+    """Refuses messages that would cross a limit.
 
     Args:
-        limit: octets; None: no limit.
         special_use: of the target folder.
         sizes: of the messages, in octets.
-        freed: octets the same change takes away from the same sum.
+        freed, freed_messages: what the same change takes away from the same sum.
 
     Raises:
         MailboxError: OVERQUOTA.
     """
-    if limit is None or not sizes:
+    if limits == UNLIMITED or not sizes:
         return
-    before = used(connection, aside=special_use in _ASIDE) - freed
-    if before + sum(sizes) - max(sizes) >= limit:
-        raise MailboxError("OVERQUOTA", f"the mailbox is full: {before} of {limit} octets are used")
+    found = state(connection, limits, aside=is_aside(special_use))
+    if limits.octets is not None and found.used_octets - freed + sum(sizes) > limits.octets:
+        raise MailboxError(
+            "OVERQUOTA", f"the mailbox is full: {found.used_octets} of {limits.octets} octets are used"
+        )
+    if limits.messages is not None and found.used_messages - freed_messages + len(sizes) > limits.messages:
+        raise MailboxError(
+            "OVERQUOTA", f"the mailbox is full: it holds {found.used_messages} of {limits.messages} messages"
+        )
 
 
 def is_aside(special_use: str) -> bool:

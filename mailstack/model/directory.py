@@ -10,6 +10,8 @@ from mailstack.model.address import Address
 Inbound = Literal["local", "remote", "follow-mx"]
 Kind = Literal["mailbox", "device", "noreply", "catchall", "spamtrap"]
 Plan = Literal["normal", "free"]
+#: A quota that says: no limit, whatever the default is.
+NO_LIMIT = 2**63 - 1
 Posters = Literal["members", "domain", "listed", "all"]
 
 
@@ -55,7 +57,8 @@ class Account:
 
     Attributes:
         id: row id, stable for ever, never reused.
-        quota_octets: None: no limit of its own.
+        quota_octets, quota_messages: None: the default of its plan; NO_LIMIT: no limit.
+        spam_days, trash_days: when messages in Spam and Trash go; None: the default; 0: never.
         enabled: False while suspended.
         created_at: Unix seconds; 0 when not known.
     """
@@ -66,6 +69,9 @@ class Account:
     plan: Plan = "normal"
     name: str = ""
     quota_octets: int | None = None
+    quota_messages: int | None = None
+    spam_days: int | None = None
+    trash_days: int | None = None
     enabled: bool = True
     filters: FilterSettings = field(default_factory=FilterSettings)
     redirection: Redirection | None = None

@@ -92,7 +92,8 @@ class Mailboxes:
         self.boxes: dict[str, MemoryMailbox] = {}
         self.failing: dict[str, Exception] = {}
 
-    def account(self, address: Address, quota_octets: int | None = None) -> MemoryMailbox:
+    def of(self, owner: Account) -> MemoryMailbox:
+        address = owner.address
         box = self.boxes.setdefault(address.local, MemoryMailbox())
         if address.local in self.failing:
             broken = MemoryMailbox()

@@ -14,7 +14,15 @@ from mailstack.mailbox.store import Account, MailStore
 from mailstack.mime import lines
 from mailstack.model.address import Address
 from mailstack.model.errors import ConfigError, TemporaryFailure
-from mailstack.model.mailbox import DEFAULT_FOLDERS, AccountStore, Flags, MailboxError, NewMessage
+from mailstack.model.mailbox import (
+    DEFAULT_FOLDERS,
+    AccountStore,
+    Flags,
+    Limits,
+    MailboxError,
+    NewMessage,
+    QuotaState,
+)
 from tests.kit import corpus
 from tests.kit.clock import START, Clock
 from tests.kit.process import eventually
@@ -58,7 +66,7 @@ def raises(code: str) -> pytest.RaisesExc[MailboxError]:
 
 def test_it_is_what_imap_asks_for(account: Account) -> None:
     store: AccountStore = account
-    assert store.quota() == (0, None)
+    assert store.quota() == QuotaState(0, None, 0, None)
 
 
 def test_the_first_use_makes_the_default_folders(account: Account, maildir: Path) -> None:
@@ -294,23 +302,31 @@ def test_appending_is_all_or_nothing(account: Account, maildir: Path, tmp_path: 
     assert uids(account) == []
 
 
-def test_quota_is_enforced_but_one_message_may_cross_it(store: MailStore, account: Account) -> None:
+def test_no_append_copy_or_move_crosses_the_quota(store: MailStore, account: Account) -> None:
     size = len(MESSAGE)
-    limited = store.account(Address.parse("alice@example.test"), quota_octets=2 * size + 1)
+    limited = store.account(Address.parse("alice@example.test"), Limits(3 * size + 1))
+    with raises("OVERQUOTA"):
+        limited.append("INBOX", [NewMessage(MESSAGE)] * 4)
     limited.append("INBOX", [NewMessage(MESSAGE)] * 3)
-    assert limited.quota() == (3 * size, 2 * size + 1)
+    assert limited.quota() == QuotaState(3 * size, 3 * size + 1, 3, None)
     with raises("OVERQUOTA"):
         limited.append("INBOX", [NewMessage(MESSAGE)])
     with raises("OVERQUOTA"):
         limited.copy(folder_id(account), [1], "Sent")
     assert limited.move(folder_id(account), [1], "Sent").target_uids == (1,)
     limited.move(folder_id(account), [2, 3], "Trash")  # counted on its own
-    assert limited.quota()[0] == size
-    limited.append("INBOX", [NewMessage(MESSAGE)])
+    assert limited.quota().used_octets == size  # what is in Sent
+    limited.append("INBOX", [NewMessage(MESSAGE)] * 2)
     limited.copy(folder_id(account), [4], "Trash")
     with raises("OVERQUOTA"):
         limited.copy(folder_id(account), [4], "Trash")
-    assert limited.deliver("INBOX", NewMessage(MESSAGE), base_name="1.x").uid  # RCPT has refused or not
+    assert limited.move(folder_id(account), [4], "Trash").target_uids  # throwing away always works
+    with raises("OVERQUOTA"):
+        limited.move(limited.status("Trash").id, [1, 2], "INBOX")
+    few = store.account(Address.parse("alice@example.test"), Limits(messages=3))
+    few.append("INBOX", [NewMessage(MESSAGE)])
+    with raises("OVERQUOTA"):
+        few.append("INBOX", [NewMessage(MESSAGE)])
 
 
 def test_texts_are_made_and_kept(store: MailStore, account: Account, home: Path) -> None:
@@ -466,7 +482,7 @@ def test_changes_since_a_modseq(account: Account) -> None:
     add(account, "four")
     assert [row.uid for row in account.rows(inbox, since_modseq=before)] == [2, 4]
     account.expunge(inbox, [1, 3])
-    assert account.expunged(inbox, since_modseq=before) == [1, 3]
+    assert account.expunged(inbox, since_modseq=before) == [(1, 1), (3, 3)]
     assert account.expunged(inbox, since_modseq=account.highest_modseq(inbox)) == []
     modseqs = [row.modseq for row in account.rows(inbox)]
     assert max(modseqs) < account.highest_modseq(inbox)
@@ -486,7 +502,7 @@ def test_a_forgotten_expunge_log_gives_every_uid_that_is_gone(
         account.expunge(inbox, [n])
     with account.core.db.read() as connection:
         assert connection.execute("SELECT count(*) FROM expunged").fetchone()[0] <= 6
-    assert account.expunged(inbox, since_modseq=start) == list(range(1, 30, 2))
+    assert account.expunged(inbox, since_modseq=start) == [(uid, uid) for uid in range(1, 30, 2)]
 
 
 # -- expunge, copy, move ---------------------------------------------------------------------
@@ -562,7 +578,7 @@ def test_moving(account: Account, store: MailStore, maildir: Path) -> None:
     moved = account.move(inbox, [1, 3], "Trash")
     assert (moved.source_uids, moved.target_uids) == ((1, 3), (1, 2))
     assert uids(account) == [2]
-    assert account.expunged(inbox, since_modseq=before) == [1, 3]
+    assert account.expunged(inbox, since_modseq=before) == [(1, 1), (3, 3)]
     assert body(account, 2, "Trash").startswith(b"Subject: three")
     store.flush()
     assert (len(files(maildir)), len(files(maildir / ".Trash"))) == (1, 2)
