@@ -11,7 +11,7 @@ Imports: mime, model.  No I/O.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from mailstack.mime.date import format_internal
@@ -28,12 +28,15 @@ __all__ = (
     "quote",
     "quote_utf8",
     "status_line",
+    "vanished_lines",
 )
 
 _TEXT = re.compile(r"[^\x20-\x7e]")
 #: In a view's flag byte, above the flags of the model.
 RECENT = 32
 MAX_TEXT = 400
+#: Ranges in one line; about 8 KiB (RFC 7162 section 4).
+VANISHED_PAIRS = 400
 
 
 def plain(text: str) -> bytes:
@@ -82,6 +85,17 @@ def date_time(seconds: int) -> bytes:
     """
     day, second = divmod(seconds, 86_400)
     return b'"%b %02d:%02d:%02d +0000"' % (_day(day), second // 3_600, second // 60 % 60, second % 60)
+
+
+def vanished_lines(pairs: Sequence[tuple[int, int]], *, earlier: bool = False) -> list[bytes]:
+    """`* VANISHED 1:3,7`, in lines no client chokes on.
+
+    Source: RFC 7162 section 3.2.10.
+    """
+    head = b"* VANISHED (EARLIER) " if earlier else b"* VANISHED "
+    texts = [b"%d" % first if first == last else b"%d:%d" % (first, last) for first, last in pairs]
+    pieces = [texts[at : at + VANISHED_PAIRS] for at in range(0, len(texts), VANISHED_PAIRS)]
+    return [head + b",".join(piece) + b"\r\n" for piece in pieces]
 
 
 def compress(numbers: Iterable[int]) -> bytes:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from mailstack.imap import framing
+from mailstack.imap import framing, telling
 from mailstack.imap.capability import capabilities
 from mailstack.imap.commands.entry import Entry, State
 from mailstack.imap.commands.table import COMMANDS
@@ -30,13 +30,13 @@ from mailstack.imap.names import decode_name, decode_utf8_name, wire_name
 from mailstack.imap.options import ImapOptions
 from mailstack.imap.parser import Cursor, Head
 from mailstack.imap.progress import Progress
-from mailstack.imap.requests import Announce, Changed, Discard, Flush, Read, Request, Steps, ask, quick, slow
-from mailstack.imap.response import flag_list, quote_utf8, status_line
+from mailstack.imap.requests import Announce, Changed, Discard, Flush, Read, Request, Steps, ask
+from mailstack.imap.response import quote_utf8, status_line
 from mailstack.imap.upload import MEMORY_OCTETS, Upload
 from mailstack.imap.view import Learned, View
 from mailstack.model.directory import Account
 from mailstack.model.errors import TemporaryFailure
-from mailstack.model.mailbox import AccountStore, MailboxError, MessageRow
+from mailstack.model.mailbox import MailboxError
 
 #: Output is handed over in pieces of about this size.
 PIECE_OCTETS = 262_144
@@ -269,85 +269,13 @@ class Session:
         """`CAPABILITY ...` for a response code."""
         return "CAPABILITY " + capabilities(self)
 
-    # -- what the client is told of the selected folder ----------------------------------
-
     def sync(self, *, expunge: bool) -> Steps[None]:
-        """Tells what other sessions and deliveries changed.
+        """Tells what other sessions and deliveries changed; see `telling`.
 
         Args:
-            expunge: False while EXPUNGE responses are not allowed (RFC 3501 section 7.4.1).
+            expunge: False while messages may not be told as gone.
         """
-        view = self.view
-        if view is None:
-            return
-        try:
-            highest = yield from quick(lambda store: store.highest_modseq(view.folder_id))
-            if highest != view.modseq:
-                yield from self._learn(view, highest)
-        except MailboxError as error:
-            if error.code != "NONEXISTENT":
-                raise
-            raise HangUp("The selected mailbox was deleted") from None
-        if expunge and view.gone:
-            yield from self._watch(Learned(gone=sorted(view.gone)))
-            self.write(b"".join([b"* %d EXPUNGE\r\n" % number for number in view.drop_gone()]))
-
-    def _check_selected(self) -> Steps[None]:
-        """Something did not exist: if it was the selected folder, nothing makes sense any more."""
-        view = self.view
-        if view is None:
-            return
-        try:
-            yield from quick(lambda store: store.highest_modseq(view.folder_id))
-        except MailboxError:
-            raise HangUp("The selected mailbox was deleted") from None
-
-    def _learn(self, view: View, highest: int) -> Steps[None]:
-        since = view.modseq
-
-        def look(store: AccountStore) -> tuple[list[MessageRow], list[int]]:
-            rows = store.rows(view.folder_id, since_modseq=since)
-            return rows, store.expunged(view.folder_id, since_modseq=since)
-
-        rows, gone = yield from slow(look)
-        learned = view.learn(rows)
-        view.lose(gone)
-        view.modseq = highest
-        if learned.new_keywords:
-            self.write_keywords()
-        if learned.changed:
-            self.write(b"".join([self.flags_line(at) for at in learned.changed]))
-        if learned.arrived:
-            yield from self._tell_arrived(view, learned.arrived)
-        yield from self._watch(learned)
-
-    def _watch(self, learned: Learned) -> Steps[None]:
-        for watcher in list(self.watchers):
-            yield from watcher(self, learned)
-
-    def _tell_arrived(self, view: View, arrived: int) -> Steps[None]:
-        self.write(b"* %d EXISTS\r\n" % len(view))
-        first = view.uids[len(view) - arrived]
-        if not view.read_only:
-            first = max(first, (yield from slow(lambda store: store.claim_recent(view.folder_id))))
-        view.mark_recent(first)
-        self.write(b"* %d RECENT\r\n" % view.recent)
-
-    def flags_line(self, at: int, *, uid: bool = False) -> bytes:
-        """`* 1 FETCH (FLAGS (...))` for a position."""
-        view = self.selected
-        number = view.uids[at]
-        flags = flag_list(view.flags[at], view.keywords.get(number, ()))
-        if uid:
-            return b"* %d FETCH (UID %d FLAGS (%b))\r\n" % (at + 1, number, flags)
-        return b"* %d FETCH (FLAGS (%b))\r\n" % (at + 1, flags)
-
-    def write_keywords(self) -> None:
-        """FLAGS and PERMANENTFLAGS with the keywords of the folder."""
-        view = self.selected
-        known = flag_list(31, view.known_keywords)
-        permanent = b"" if view.read_only else known + b" \\*"
-        self.write(b"* FLAGS (%b)\r\n* OK [PERMANENTFLAGS (%b)] Flags you may set\r\n" % (known, permanent))
+        return telling.sync(self, expunge=expunge)
 
     # -- the loop ---------------------------------------------------------------------
 
@@ -412,22 +340,29 @@ class Session:
             if entry.syncs:
                 yield from self._sync_after(entry)
             if done is not None:
-                self.write(status_line(head.tag, "OK", done.text, code=done.code))
+                self._finish(head.tag, "OK", done.text, done.code)
             self._bad = 0 if self.account is not None else self._bad
         except Bad as bad:
             self.write(status_line(head.tag, "BAD", bad.text, code=bad.code))
             self._count_bad()
         except No as no:
-            self.write(status_line(head.tag, "NO", no.text, code=no.code))
+            self._finish(head.tag, "NO", no.text, no.code)
             if self.failures >= self.options.max_login_failures:
                 raise HangUp("Too many failed logins") from None
         except MailboxError as error:
-            self.write(status_line(head.tag, "NO", error.text, code=error.code))
+            self._finish(head.tag, "NO", error.text, error.code)
             if error.code == "NONEXISTENT":
-                yield from self._check_selected()
+                yield from telling.check_selected(self)
         except TemporaryFailure as failure:
-            self.write(status_line(head.tag, "NO", _WORDS.get(failure.status, _TROUBLE), code="UNAVAILABLE"))
+            self._finish(head.tag, "NO", _WORDS.get(failure.status, _TROUBLE), "UNAVAILABLE")
         self._first = False
+
+    def _finish(self, tag: bytes, kind: str, text: str, code: str) -> None:
+        """The tagged answer; what a client that counts in MODSEQs must know goes with it."""
+        settled = telling.modseq_code(self)
+        if settled and code:
+            self.write(status_line(b"*", "OK", "Up to date so far", code=settled))
+        self.write(status_line(tag, kind, text, code=code or settled))
 
     def _sync_after(self, entry: Entry) -> Steps[None]:
         try:

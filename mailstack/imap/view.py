@@ -14,6 +14,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 
 from mailstack.imap.errors import Bad
 from mailstack.imap.grammar import SAVED_PAIR, MessageSet
@@ -46,7 +47,10 @@ class View:
     """Positions count from 0; sequence numbers from 1."""
 
     __slots__ = (
+        "ahead",
+        "behind",
         "dates",
+        "dropped",
         "flags",
         "folder_id",
         "gone",
@@ -75,20 +79,33 @@ class View:
         self.known_keywords: dict[str, None] = {}
         self.gone: set[int] = set()
         self.parts: dict[int, Part] = {}
+        #: MODSEQ of the last change of our own; the client may have seen it before others' changes.
+        self.ahead = 0
+        #: Up to where the client knew everything when the first of `gone` went.
+        self.behind = 0
+        #: Messages were told as gone since this was last looked at.
+        self.dropped = False
 
     def __len__(self) -> int:
         return len(self.uids)
 
     # -- what the store says --------------------------------------------------------
 
-    def learn(self, rows: Sequence[MessageRow]) -> Learned:
-        """Takes in rows that are new or have changed, by ascending UID."""
+    def learn(self, rows: Sequence[MessageRow], *, with_modseq: bool = False) -> Learned:
+        """Takes in rows that are new or have changed, by ascending UID.
+
+        Args:
+            with_modseq: a new MODSEQ is a change even when the flags are the same again.
+        """
         learned = Learned()
-        last = self.uids[-1] if self.uids else 0
+        last = self.last_uid
         new = [row for row in rows if row.uid > last]
         for row in rows[: len(rows) - len(new)]:
             at = self.position(row.uid)
-            if at >= 0 and self._change(at, row, learned):
+            if at < 0:
+                continue
+            known = self.modseqs[at]
+            if self._change(at, row, learned) or (with_modseq and known != row.modseq):
                 learned.changed.append(at)
         if new:
             self._add(new, learned)
@@ -130,9 +147,13 @@ class View:
         for at in range(bisect_left(self.uids, first_uid), len(self.uids)):
             self.flags[at] |= RECENT
 
-    def lose(self, uids: Iterable[int]) -> None:
-        """These were expunged; the client is told when it may be."""
-        self.gone.update(uid for uid in uids if self.position(uid) >= 0)
+    def lose(self, pairs: Iterable[tuple[int, int]]) -> None:
+        """The UIDs of these ranges were expunged; the client is told when it may be."""
+        was_empty = not self.gone
+        for first, last in pairs:
+            self.gone.update(self.uids[bisect_left(self.uids, first) : bisect_right(self.uids, last)])
+        if was_empty and self.gone:
+            self.behind = self.modseq
 
     def drop_gone(self) -> list[int]:
         """Forgets the expunged; gives their sequence numbers in the order to be told.
@@ -145,13 +166,13 @@ class View:
         keep = bytearray(b"\1") * len(self.uids)
         for at in places:
             keep[at] = 0
-            self.keywords.pop(self.uids[at], None)
-        kept = [at for at, stays in enumerate(keep) if stays]
-        self.uids = array("I", [self.uids[at] for at in kept])
-        self.flags = bytearray([self.flags[at] for at in kept])
-        self.sizes = array("Q", [self.sizes[at] for at in kept])
-        self.dates = array("q", [self.dates[at] for at in kept])
-        self.modseqs = array("Q", [self.modseqs[at] for at in kept])
+        for uid in self.gone:
+            self.keywords.pop(uid, None)
+        self.uids = array("I", compress(self.uids, keep))
+        self.flags = bytearray(compress(self.flags, keep))
+        self.sizes = array("Q", compress(self.sizes, keep))
+        self.dates = array("q", compress(self.dates, keep))
+        self.modseqs = array("Q", compress(self.modseqs, keep))
         self.gone.clear()
         return [at + 1 for at in places]
 
@@ -162,6 +183,16 @@ class View:
         self.parts[uid] = message
 
     # -- what the client asks ---------------------------------------------------------
+
+    @property
+    def last_uid(self) -> int:
+        """The highest UID; 0: none."""
+        return self.uids[-1] if self.uids else 0
+
+    @property
+    def settled(self) -> int:
+        """Up to this MODSEQ the client has been told everything."""
+        return self.behind if self.gone else self.modseq
 
     @property
     def recent(self) -> int:

@@ -55,7 +55,7 @@ def test_recent_survives_a_change_of_flags() -> None:
 def test_expunged_messages_stay_until_the_client_is_told() -> None:
     v = view(1, 2, 3, 4, 5)
     v.learn([row(4, keywords=("x",))])
-    v.lose([2, 4, 5, 99])
+    v.lose([(2, 2), (4, 5), (99, 99)])
     assert len(v) == 5
     # Descending, so that each number is right when it is read.
     assert v.drop_gone() == [5, 4, 2]

@@ -14,6 +14,7 @@ from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
 from mailstack.imap.response import compress, status_line
 from mailstack.model.mailbox import Copied
+from mailstack.model.ranges import ranges
 
 if TYPE_CHECKING:
     from mailstack.imap.session import Session
@@ -56,7 +57,7 @@ def _move(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
         return Ok("No messages moved")
     view = session.selected
     done = yield from slow(lambda store: store.move(view.folder_id, uids, target))
-    view.lose(done.source_uids)
+    view.lose(ranges(done.source_uids))
     # RFC 6851 section 4.3: COPYUID comes before the EXPUNGEs, so in an untagged OK.
     if code := _copy_uid(done):
         session.write(status_line(b"*", "OK", "Moved", code=code))

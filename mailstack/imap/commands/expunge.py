@@ -14,6 +14,7 @@ from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
 from mailstack.imap.view import View
 from mailstack.model.mailbox import Flags
+from mailstack.model.ranges import ranges
 
 if TYPE_CHECKING:
     from mailstack.imap.session import Session
@@ -43,7 +44,8 @@ def _remove(session: Session, wanted: MessageSet | None) -> Steps[None]:
         asked = {view.uids[at] for at in session.places(wanted, uid=True)}
         uids = [uid for uid in uids if uid in asked]
     if uids:
-        view.lose((yield from slow(lambda store: store.expunge(view.folder_id, uids))))
+        gone = yield from slow(lambda store: store.expunge(view.folder_id, uids))
+        view.lose(ranges(gone))
         yield from session.changed(view.name)
 
 

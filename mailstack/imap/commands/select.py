@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mailstack.imap.commands.entry import Ok
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
+from mailstack.imap.telling import write_count, write_keywords
 from mailstack.imap.view import View
 from mailstack.model.mailbox import AccountStore, FolderStatus
 
@@ -34,8 +35,8 @@ def _open(session: Session, cursor: Cursor, *, read_only: bool) -> Steps[Ok]:
     session.view = None
     status, view = yield from slow(lambda store: _load(store, name, read_only=read_only))
     session.view = view
-    session.write_keywords()
-    session.write(b"* %d EXISTS\r\n* %d RECENT\r\n" % (len(view), view.recent))
+    write_keywords(session)
+    write_count(session)
     if view.first_unseen:
         session.write(b"* OK [UNSEEN %d] First unseen\r\n" % view.first_unseen)
     next_uid = max(status.uid_next, view.uids[-1] + 1 if len(view) else 1)

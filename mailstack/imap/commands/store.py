@@ -12,6 +12,7 @@ from mailstack.imap.commands.expunge import check_writable
 from mailstack.imap.grammar import FlagList, parse_flags, parse_set
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
+from mailstack.imap.telling import write_flags, write_keywords
 from mailstack.model.mailbox import FlagOperation
 
 if TYPE_CHECKING:
@@ -47,10 +48,7 @@ def _store(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
     places = [at for at in session.places(wanted, uid=uid) if view.uids[at] not in view.gone]
     yield from change(session, places, operation, flags)
     if not silent:
-        for begin in range(0, len(places), 4_096):
-            piece = [session.flags_line(at, uid=uid) for at in places[begin : begin + 4_096]]
-            session.write(b"".join(piece))
-            yield from session.flush_full()
+        yield from write_flags(session, places, uid=uid)
     return Ok("Store completed")
 
 
@@ -68,7 +66,7 @@ def change(session: Session, places: list[int], operation: FlagOperation, flags:
     if not done.rows:
         return
     if view.learn(done.rows).new_keywords:
-        session.write_keywords()
+        write_keywords(session)
     if done.rows[0].modseq == view.modseq + 1:
         # Nobody else changed anything in between, so there is nothing to look for.
         view.modseq += 1
