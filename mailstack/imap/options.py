@@ -40,7 +40,9 @@ class ImapOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     idle_keepalive_s: float = 600.0
     #: Shortest wait between two updates in IDLE (5 a second).
     idle_update_s: float = 0.2
-    #: How often selected folders of idling clients are looked at for changes by other programs.
+    #: Directories a process watches (inotify) for changes by other programs; 0: all are polled.
+    watch_directories: int = 16_384
+    #: How often folders that idling clients wait on are looked at when they cannot be watched.
     poll_s: float = 1.0
     #: Login failures on one connection until it is closed.
     max_login_failures: int = 3

@@ -2,32 +2,21 @@
 
 A connection in IDLE is woken when its mailbox changes: by another session here, by the
 bus (deliveries, other workers), or, for changes other programs make to the files, by
-one look a second at the folders that idle connections watch.
+`imap_watch`.
 
 Numbers: limits, sections 1 and 6.
 """
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from mailstack.imap.options import ImapOptions
-from mailstack.imap.view import View
-from mailstack.model.errors import TemporaryFailure
-from mailstack.model.mailbox import AccountStore, MailboxError
+from mailstack.net.imap_watch import FolderWatch, Waiting
 from mailstack.net.session_hub import Member, SessionHub, SessionServices, account_key
-
-_log = logging.getLogger(__name__)
-
-#: The look for foreign changes rests this many times as long as it took.
-POLL_REST = 20
-#: Account and folder id.
-_Folder = tuple[str, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,16 +31,8 @@ class ImapServices(SessionServices):
     options: ImapOptions = field(default_factory=ImapOptions)
 
 
-class Watching(Member, Protocol):
+class Watching(Member, Waiting, Protocol):
     """A connection, as the hub sees it."""
-
-    def poke(self, folder: str) -> None:
-        """A folder of the account has changed; "": the list of folders."""
-        ...
-
-    def watched(self) -> tuple[AccountStore, View] | None:
-        """The folder an idle connection has selected."""
-        ...
 
 
 class ImapHub(SessionHub[Watching]):
@@ -67,6 +48,7 @@ class ImapHub(SessionHub[Watching]):
             max_per_account_and_address=options.max_per_account_and_address,
             stalled_time_s=options.stalled_time_s,
         )
+        self.watch = FolderWatch(options, services.executor)
 
     # -- wake-ups ---------------------------------------------------------------------
 
@@ -89,42 +71,15 @@ class ImapHub(SessionHub[Watching]):
 
     # -- background -------------------------------------------------------------------
 
+    def start(self) -> None:
+        """Begins what goes on beside the connections; inside the running loop."""
+        self.watch.start()
+        super().start()
+
+    async def stop(self) -> None:
+        """Ends that."""
+        await super().stop()
+        self.watch.stop()
+
     def _jobs(self) -> list[Coroutine[object, object, None]]:
-        return [*super()._jobs(), self._poll()]
-
-    async def _poll(self) -> None:
-        loop = asyncio.get_running_loop()
-        took_s = 0.0
-        while True:
-            # With very many folders the look gets rarer instead of taking the machine.
-            await asyncio.sleep(max(self.options.poll_s, took_s * POLL_REST))
-            watched: list[tuple[Watching, _Folder, View]] = []
-            folders: dict[_Folder, AccountStore] = {}
-            for key, users in self._users.items():
-                for connection in users:
-                    if (found := connection.watched()) is not None:
-                        store, view = found
-                        watched.append((connection, (key, view.folder_id), view))
-                        folders[key, view.folder_id] = store
-            if not watched:
-                continue
-            begun = loop.time()
-            highest = await loop.run_in_executor(self.services.executor, _look, folders)
-            took_s = loop.time() - begun
-            for connection, folder, view in watched:
-                if highest.get(folder, view.modseq) != view.modseq:
-                    connection.poke(view.name)
-
-
-def _look(folders: Mapping[_Folder, AccountStore]) -> dict[_Folder, int]:
-    """The highest MODSEQ of each folder, after a look at its files."""
-    found = {}
-    for folder, store in folders.items():
-        try:
-            store.refresh(folder[1])
-            found[folder] = store.highest_modseq(folder[1])
-        except MailboxError:
-            found[folder] = -1  # gone: whoever has it selected must hear of it
-        except TemporaryFailure as failure:
-            _log.warning("looking for changes: %s", failure.why)
-    return found
+        return [*super()._jobs(), self.watch.poll(), self.watch.tidy()]

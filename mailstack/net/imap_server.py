@@ -9,7 +9,7 @@ import contextlib
 import os
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mailstack.disk.durable import failure, write_all
@@ -17,10 +17,10 @@ from mailstack.imap.options import ImapOptions
 from mailstack.imap.requests import Changed, Discard, Request, Spill, Wait, Woken
 from mailstack.imap.response import status_line
 from mailstack.imap.session import Session, Setup
-from mailstack.imap.view import View
-from mailstack.model.mailbox import AccountStore
 from mailstack.net.imap_hub import ImapHub
+from mailstack.net.imap_watch import Watched
 from mailstack.net.listener import Peer
+from mailstack.net.session_hub import account_key
 from mailstack.net.session_server import Conversation, SessionConnection
 
 #: Names of changed folders kept for one connection: more than an account may have.
@@ -52,6 +52,7 @@ class ImapConnection(SessionConnection):
         super().__init__(hub, peer, start_tls=start_tls)
         self._hub = hub
         self._session: Session | None = None
+        self._is_idle = False
         self._wants_changes = False
         self._changed = False
         self._changed_folders: set[str] = set()
@@ -67,12 +68,12 @@ class ImapConnection(SessionConnection):
         if self._wants_changes:
             self._wake("changed")
 
-    def watched(self) -> tuple[AccountStore, View] | None:
-        """Store and folder, while this connection idles in one."""
+    def watched(self) -> Sequence[Watched]:
+        """The folder this connection idles in."""
         view = self._session.view if self._session is not None else None
-        if not self._wants_changes or view is None or self._store is None:
-            return None
-        return self._store, view
+        if not self._is_idle or view is None or self._store is None or self.account is None:
+            return ()
+        return (Watched(account_key(self.account), self._store, view.folder_id, view.name, view.modseq),)
 
     # -- what is different from other protocols ---------------------------------------------
 
@@ -121,6 +122,9 @@ class ImapConnection(SessionConnection):
         await self._flush(session)
         if self._received or self._at_end:
             return "input"
+        if request.changes:
+            self._is_idle = True
+            self._hub.watch.follow(self)
         if request.changes and self._changed:
             woken: Woken = "changed"
         else:
@@ -131,6 +135,7 @@ class ImapConnection(SessionConnection):
                 self._wants_changes = False
         if woken == "changed":
             self._changed = False
+        self._is_idle = woken != "input"
         return woken
 
     # -- requests ---------------------------------------------------------------------
