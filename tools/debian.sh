@@ -17,6 +17,10 @@ curl curl
 strace strace
 openssl openssl
 dovecot dovecot-imapd
+offlineimap offlineimap3
+fetchmail fetchmail
+getmail getmail6
+thunderbird thunderbird
 mkfs.ext4 e2fsprogs
 mount mount
 unshare util-linux
