@@ -120,6 +120,8 @@ class _Job:
         core.group.sync(f"{folder.path}/cur")
         fault_point("mailbox.folder_synced")
         insert(connection, folder.id, rows)
+        open_ends = [row[1] for row, each in zip(rows, self.written, strict=True) if each.open_end]
+        messages.note_open_ends(connection, folder.id, open_ends)
         return folder.id, Appended(folder.uid_validity, tuple(row[1] for row in rows))
 
     def _date(self, message: NewMessage) -> int:

@@ -34,11 +34,13 @@ class Examined(NamedTuple):
         size: octets we will serve.
         disk_size: octets on disk when line ends must be converted, else None.
         internal_at: when it was written; Unix seconds.
+        open_end: its last line has no end.
     """
 
     size: int
     disk_size: int | None
     internal_at: int
+    open_end: bool = False
 
 
 class OpenMessage:
@@ -142,7 +144,8 @@ def examine(path: str) -> Examined | None:
             last = chunk[-1:]
         served = size + feeds - pairs
         clean = feeds == returns == pairs
-        return Examined(served, None if clean else size, int(os.fstat(fd).st_mtime))
+        open_end = last not in (b"", b"\n")
+        return Examined(served, None if clean else size, int(os.fstat(fd).st_mtime), open_end)
     except OSError:
         return None
     finally:
@@ -183,11 +186,16 @@ def _chunks(fd: int) -> Iterator[bytes]:
 
 
 class Written(NamedTuple):
-    """A message in tmp/: its octets when they were at hand, and how many."""
+    """A message in tmp/: its octets when they were at hand, and how many.
+
+    Attributes:
+        open_end: its last line has no end.
+    """
 
     path: str
     size: int
     data: bytes | None
+    open_end: bool = False
 
 
 def write_message(
@@ -218,9 +226,9 @@ def write_message(
     try:
         try:
             if data is not None:
-                size = _write_data(fd, data)
+                size, last = _write_data(fd, data), data[-1:]
             else:
-                size = _write_chunks(fd, [prefix, *_kept_chunks(message.path, cuts)])
+                size, last = _write_chunks(fd, [prefix, *_kept_chunks(message.path, cuts)])
             os.utime(fd, (internal_at, internal_at))
             os.fsync(fd)
         finally:
@@ -229,7 +237,7 @@ def write_message(
         with contextlib.suppress(OSError):
             os.unlink(path)
         raise
-    return Written(path, size, data)
+    return Written(path, size, data, open_end=last not in (b"", b"\n"))
 
 
 def _write_data(fd: int, data: bytes) -> int:
@@ -243,13 +251,15 @@ def _write_data(fd: int, data: bytes) -> int:
     return len(data)
 
 
-def _write_chunks(fd: int, chunks: Iterable[bytes]) -> int:
-    size = 0
+def _write_chunks(fd: int, chunks: Iterable[bytes]) -> tuple[int, bytes]:
+    """Octets written, and the last one."""
+    size, last = 0, b""
     for chunk in lines.normalise_chunks(chunks):
         write_all(fd, chunk)
         size += len(chunk)
+        last = chunk[-1:]
         fault_point("mailbox.tmp_half")
-    return size
+    return size, last
 
 
 def _kept(data: bytes, cuts: Sequence[tuple[int, int]]) -> Iterator[bytes]:

@@ -407,6 +407,13 @@ def log_expunged(connection: sqlite3.Connection, folder_id: int, modseq: int, ui
     connection.execute("UPDATE folders SET expunge_floor = ? WHERE id = ?", (floor, folder_id))
 
 
+def note_open_ends(connection: sqlite3.Connection, folder_id: int, uids: Iterable[int]) -> None:
+    """Remembers that the last lines of these messages have no end."""
+    connection.executemany(
+        "UPDATE messages SET open_end = 1 WHERE folder = ? AND uid = ?", [(folder_id, uid) for uid in uids]
+    )
+
+
 def count(
     connection: sqlite3.Connection,
     folder_id: int,

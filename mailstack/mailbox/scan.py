@@ -303,6 +303,8 @@ def _add(
         )  # fmt: skip
         unseen += not flags & 1
         deleted += flags >> 3 & 1
+    open_ends = [number for number, (_, _, found) in enumerate(ready, uid) if found.open_end]
+    messages.note_open_ends(connection, folder.id, open_ends)
     size = sum(found.size for _, _, found in ready)
     messages.count(connection, folder.id, messages=len(ready), unseen=unseen, deleted=deleted, size=size)
     return True

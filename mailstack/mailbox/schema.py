@@ -1,6 +1,6 @@
-"""Tables of account.db and cache.db.
+"""Tables of account.db, cache.db and search.db.
 
-account.db holds what cannot be computed again; cache.db only what can.  A step, once
+account.db holds what cannot be computed again; the others only what can.  A step, once
 released, is never changed: a new one is added.
 """
 
@@ -114,6 +114,19 @@ ALTER TABLE doomed ADD COLUMN gone_at INTEGER NOT NULL DEFAULT 0;
 -- Hashes of message ids that messages have or name, and the thread they belong to.
 CREATE TABLE threads (id INTEGER PRIMARY KEY, thread INTEGER NOT NULL);
 """,
+    """
+-- open_end: the last line has no end, so POP3 sends two octets more.
+ALTER TABLE messages ADD COLUMN open_end INTEGER NOT NULL DEFAULT 0;
+
+-- What POP3 fetched, and when (Unix seconds), of accounts that want it deleted afterwards.
+CREATE TABLE fetched (
+    folder INTEGER NOT NULL,
+    uid INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (folder, uid)
+) WITHOUT ROWID;
+CREATE INDEX fetched_at ON fetched (at);
+""",
 )
 
 #: cache.db is thrown away when this differs from its user_version.
@@ -127,5 +140,40 @@ CREATE TABLE texts (
     body BLOB NOT NULL,
     bodystructure BLOB NOT NULL,
     preview TEXT NOT NULL
+);
+"""
+
+#: search.db is thrown away when this differs from its user_version.
+SEARCH_VERSION = 1
+SEARCH_SCRIPT = """
+CREATE TABLE meta (epoch TEXT NOT NULL);
+
+-- UIDs of this folder below `uid` have been dealt with.
+CREATE TABLE reached (folder INTEGER PRIMARY KEY, uid INTEGER NOT NULL);
+
+-- Folded texts; NULL: the message could not be read.
+CREATE TABLE heads (
+    mid INTEGER PRIMARY KEY,
+    sender BLOB,
+    recipients BLOB,
+    cc BLOB,
+    bcc BLOB,
+    subject BLOB
+);
+
+-- whole: 0 when more text than this is in the message.
+CREATE TABLE texts (
+    mid INTEGER PRIMARY KEY,
+    whole INTEGER NOT NULL,
+    header BLOB,
+    body BLOB
+);
+CREATE INDEX text_partly ON texts (mid) WHERE whole = 0;
+
+-- Texts that are not yet in `words`.
+CREATE TABLE fresh (mid INTEGER PRIMARY KEY);
+
+CREATE VIRTUAL TABLE words USING fts5 (
+    text, content = '', detail = none, columnsize = 0, tokenize = 'trigram case_sensitive 1'
 );
 """

@@ -24,6 +24,7 @@ from mailstack.mailbox import (
     files,
     folders,
     maildir,
+    maildrop,
     messages,
     quota,
     scan,
@@ -59,6 +60,7 @@ from mailstack.model.mailbox import (
     QuotaState,
     TextHits,
 )
+from mailstack.model.maildrop import Maildrop
 
 #: Texts made in one go before they are put into the cache.
 _TEXTS_BATCH = 64
@@ -429,6 +431,18 @@ class Account:
         return storing.deliver(
             self.core, name, message, base_name=base_name, prefix=prefix, cuts=cuts, create=create
         )
+
+    def maildrop(self, names: Sequence[str]) -> Maildrop:
+        """The messages of these folders as one list, in order of arrival."""
+        return maildrop.load(self.core, names)
+
+    def note_fetched(self, folder_id: int, uids: Sequence[int]) -> None:
+        """Remembers that POP3 fetched these messages."""
+        maildrop.note_fetched(self.core, folder_id, uids)
+
+    def expire_fetched(self, before: int) -> list[str]:
+        """Expunges what POP3 fetched before that time, but nothing flagged."""
+        return maildrop.expire_fetched(self.core, before)
 
     def quota(self) -> QuotaState:
         """What is used and what may be, outside Spam and Trash."""

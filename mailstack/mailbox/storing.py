@@ -86,6 +86,7 @@ class _Delivery:
         bits = maildir.bits_of(int(message.flags) & 31, " ".join(self._keywords))
         self._letters = maildir.letters_of(bits)
         self._sub = int(bits != 0)
+        self._open_end = False
 
     def attempt(self, name: str, *, create: bool) -> Delivery | None:
         """Delivers; None when the folder vanished and everything is to be done again."""
@@ -101,6 +102,7 @@ class _Delivery:
         if size is None:
             written = self._write()
             size, data, found = written.size, written.data, threads.links_of(written)
+            self._open_end = written.open_end
             if not self._rename(folder, written.path, final):
                 return None
         try:
@@ -162,7 +164,10 @@ class _Delivery:
         if not os.path.lexists(final):
             return None
         found = files.examine(final)
-        return None if found is None else found.size
+        if found is None:
+            return None
+        self._open_end = found.open_end
+        return found.size
 
     def _write(self) -> Written:
         tmp = self._core.tmp_path(f"{self._base}.{os.getpid()}.{next(_TMP_NUMBERS)}")
@@ -214,6 +219,8 @@ class _Delivery:
         )  # fmt: skip
         try:
             connection.execute(INSERT, values)
+            if self._open_end:
+                messages.note_open_ends(connection, folder_id, [uid])
         except sqlite3.IntegrityError:
             # A look at the disk was faster: the row is there, without our keywords.
             (uid,) = connection.execute(
@@ -274,7 +281,7 @@ def copy(
         now = int(core.now())
         rows = []
         for uid, row in enumerate(found, first):
-            _, base, sub, letters, flags, keywords, size, disk_size, internal_at, mid, thread = row
+            _, base, sub, letters, flags, keywords, size, disk_size, internal_at, mid, thread, _ = row
             new_letters = maildir.letters_of(maildir.bits_of(flags, words[keywords]))
             base = _link(core, connection, source, into, (base, sub, letters), new_letters, placed)
             rows.append(
@@ -285,6 +292,7 @@ def copy(
         core.group.sync(f"{into.path}/cur")
         fault_point("mailbox.folder_synced")
         insert(connection, into.id, rows)
+        messages.note_open_ends(connection, into.id, [at for at, row in enumerate(found, first) if row[-1]])
         taken = tuple(row[0] for row in found)
         if move:
             messages.remove(connection, folder_id, taken, keep=False)
@@ -312,7 +320,7 @@ def copy(
     return copied
 
 
-_COPIED = "uid, base, sub, letters, flags, keywords, size, disk_size, internal_at, mid, thread"
+_COPIED = "uid, base, sub, letters, flags, keywords, size, disk_size, internal_at, mid, thread, open_end"
 
 
 def _check_quota(

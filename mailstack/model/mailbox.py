@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from enum import IntFlag
 from typing import Literal, Protocol, TypeAlias
 
+from mailstack.model.maildrop import Maildrop
+
 
 class Flags(IntFlag):
     """System flags as a bit mask."""
@@ -425,6 +427,21 @@ class AccountStore(Protocol):
 
         Returns:
             Where it is.  On return: tmp -> fsync -> rename -> fsync folder -> row done.
+        """
+        ...
+
+    def maildrop(self, names: Sequence[str]) -> Maildrop:
+        """The messages of these folders as one list; a folder that does not exist has none."""
+        ...
+
+    def note_fetched(self, folder_id: int, uids: Sequence[int]) -> None:
+        """Remembers that POP3 fetched these messages, for `expire_fetched`."""
+        ...
+
+    def expire_fetched(self, before: int) -> list[str]:
+        """Expunges what POP3 fetched before that time (Unix seconds), but nothing flagged.
+
+        Gives the names of the folders that lost something.
         """
         ...
 

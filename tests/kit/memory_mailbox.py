@@ -5,6 +5,7 @@ For unit tests of IMAP; kept as simple as the protocol allows.
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +33,7 @@ from mailstack.model.mailbox import (
     QuotaState,
     TextHits,
 )
+from mailstack.model.maildrop import ID_OCTETS, Maildrop
 from mailstack.model.ranges import ranges
 
 
@@ -91,6 +93,7 @@ class MemoryMailbox:
         self._subscribed: set[str] = set()
         self._lock = threading.RLock()
         self.opened: list[_File] = []
+        self.fetched: dict[tuple[int, int], int] = {}
         self.truncate: dict[int, int] = {}
         for name, use in DEFAULT_FOLDERS:
             self.create(name, special_use=use)
@@ -383,6 +386,34 @@ class MemoryMailbox:
             folder, prefix + data, message.flags, message.keywords, message.internal_at, base_name
         )
         return Delivery(name, uid, base_name)
+
+    def maildrop(self, names: Sequence[str]) -> Maildrop:
+        folders = [self._folders[name] for name in names if name in self._folders]
+        drop = Maildrop(tuple(each.id for each in folders), tuple(each.name for each in folders))
+        found = sorted(
+            (m.row.saved_at, at, uid, m)
+            for at, folder in enumerate(folders)
+            for uid, m in folder.messages.items()
+        )
+        ids = b""
+        for _, at, uid, message in found:
+            drop.folder.append(at)
+            drop.uids.append(uid)
+            drop.sizes.append(len(message.data) + 2 * (bool(message.data) and message.data[-2:] != b"\r\n"))
+            ids += hashlib.blake2b(b"%d.%d" % (folders[at].id, uid), digest_size=ID_OCTETS).digest()
+        return replace(drop, ids=ids)
+
+    def note_fetched(self, folder_id: int, uids: Sequence[int]) -> None:
+        for uid in uids:
+            self.fetched.setdefault((folder_id, uid), int(self._now()))
+
+    def expire_fetched(self, before: int) -> list[str]:
+        due = [key for key, at in self.fetched.items() if at < before]
+        return [
+            self._by_id(folder_id).name
+            for folder_id, uid in due
+            if uid in self._by_id(folder_id).messages and self.expunge(folder_id, [uid])
+        ]
 
     def quota(self) -> QuotaState:
         sizes = [m.row.size_octets for folder in self._folders.values() for m in folder.messages.values()]
