@@ -26,6 +26,10 @@ _ALWAYS = (
     "SPECIAL-USE",  # RFC 6154
     "MULTIAPPEND",  # RFC 3502
     "STATUS=SIZE",  # RFC 8438
+    "ESEARCH",  # RFC 4731
+    "SEARCHRES",  # RFC 5182
+    "WITHIN",  # RFC 5032
+    "INPROGRESS",  # RFC 9585
 )
 
 

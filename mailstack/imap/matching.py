@@ -1,23 +1,27 @@
 """Which messages fit SEARCH's criteria.
 
-Flags, dates and sizes come from the view, everything else from the message itself.
-Cheap criteria go first and leave less for the dear ones; a message is opened once,
-however many criteria look at it.
+Flags, dates and sizes come from the view.  What the account's rows and its text index
+know is put in once for the whole folder (`learn_rows`, `learn_text`); a message is
+opened only when the index cannot speak for it, and once, however many criteria look at
+it.  Cheap criteria go first and leave less for the dear ones.
 
-Texts are compared without case, encoded words and transfer encodings undone (RFC 3501
-section 6.4.4 wants substrings; RFC 5051 is approximated by Unicode case folding).
+Texts are compared as `mime.searchable` says: substrings, without case, all charsets and
+encodings undone.
 
+Standards: RFC 9051 section 6.4.4, RFC 5051.
 Imports: mime, model, sections.  No I/O of its own: it reads through the store.
 """
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import dataclass
 from functools import cached_property
-from typing import assert_never
+from typing import Literal, TypeAlias, assert_never
 
 from mailstack.imap.search_keys import (
+    Age,
+    ChangedSince,
     Comparison,
     Dated,
     Everything,
@@ -28,93 +32,141 @@ from mailstack.imap.search_keys import (
     InHeader,
     InSet,
     Key,
+    ObjectId,
     Size,
+    leaves,
 )
 from mailstack.imap.sections import Source
 from mailstack.imap.view import View
-from mailstack.mime import date
-from mailstack.mime.encoding import decode_charset, decode_words
+from mailstack.mime import searchable
+from mailstack.mime.encoding import decode_words
 from mailstack.mime.header import Headers
-from mailstack.mime.scanner import scan
-from mailstack.mime.text import content, parts
-from mailstack.model.mailbox import MailboxError, MessageFile
+from mailstack.mime.searchable import SearchText, fold
+from mailstack.model.mailbox import (
+    AccountStore,
+    MailboxError,
+    MessageFields,
+    MessageFile,
+    MessageRow,
+    Needle,
+    TextHits,
+)
 
-#: Decoded octets of one part that are looked at.
-MAX_PART_OCTETS = 4_194_304
-#: Octets of one message that are looked at.
+#: Octets of one message that are looked at; of a larger one only the header.
 MAX_MESSAGE_OCTETS = 67_108_864
-_ENCODED = (b"base64", b"quoted-printable", b"=?")
+_DAY_S = 86_400
+
+TextKey: TypeAlias = InHeader | InBody
 
 
-def fold(text: str) -> str:
-    """The form in which texts are compared."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """UIDs that fit for certain, those that must be looked into, and for what."""
 
-
-def count(key: Key) -> int:
-    """How many criteria there are."""
-    return sum(count(child) for child in key.children) if isinstance(key, Group) else 1
-
-
-def needs_messages(key: Key) -> bool:
-    """True when some criterion looks into messages."""
-    if isinstance(key, Group):
-        return any(needs_messages(child) for child in key.children)
-    return isinstance(key, InHeader | InBody) or (isinstance(key, Dated) and key.sent)
-
-
-def _needs_bodies(key: Key) -> bool:
-    if isinstance(key, Group):
-        return any(_needs_bodies(child) for child in key.children)
-    return isinstance(key, InBody)
-
-
-def _cost(key: Key) -> int:
-    if isinstance(key, Group):
-        return max(_cost(child) for child in key.children)
-    if isinstance(key, InBody):
-        return 2
-    return int(needs_messages(key))
+    sure: Set[int]
+    unsure: Set[int] = frozenset()
+    needle: str = ""
 
 
 class Matcher:
     """Finds the messages of a view that fit; `run` may be called piece by piece."""
 
-    def __init__(self, view: View, key: Key) -> None:
-        """Raises Bad for a sequence number no message has."""
-        self._view = view
-        self._key = key
-        self._header_only = not _needs_bodies(key)
-        self._sets: dict[InSet, frozenset[int]] = {}
-        self._messages: dict[int, _Message | None] = {}
-        self._open: Callable[[int], MessageFile] | None = None
-        self._resolve(key)
-
-    def _resolve(self, key: Key) -> None:
-        if isinstance(key, Group):
-            for child in key.children:
-                self._resolve(child)
-        elif isinstance(key, InSet) and key not in self._sets:
-            self._sets[key] = frozenset(self._view.positions(key.numbers, uid=key.uid))
-
-    def run(self, places: list[int], open_message: Callable[[int], MessageFile] | None = None) -> list[int]:
-        """Those of `places` that fit, in the same order.
+    def __init__(
+        self, view: View, key: Key, *, now: float, positions: Callable[[InSet], Iterable[int]]
+    ) -> None:
+        """Looks at nothing but the view.
 
         Args:
-            open_message: opens a message by UID; None when no criterion needs it.
+            now: Unix seconds, for OLDER and YOUNGER.
+            positions: the positions of a message set; may raise Bad.
+        """
+        self._view = view
+        self._key = key
+        self._now = now
+        criteria = dict.fromkeys(leaves(key))
+        self._masks = {at: self._mask(positions(at)) for at in criteria if isinstance(at, InSet)}
+        self._texts = [at for at in criteria if isinstance(at, InHeader | InBody)]
+        self._by_row = [at for at in criteria if isinstance(at, ObjectId) or _is_dated(at, "saved")]
+        self._header_only = not any(isinstance(at, InBody) for at in criteria)
+        self._known: dict[Key, _Known] = {}
+        self._keywords: dict[str, frozenset[int]] = {}
+        self._messages: dict[int, _Message | None] = {}
+        self._fields: dict[int, MessageFields] = {}
+        self._store: AccountStore | None = None
+        #: How many different criteria there are.
+        self.count = len(criteria)
+        #: The Date fields of messages are wanted.
+        self.needs_fields = any(_is_dated(at, "sent") for at in criteria)
+        #: UIDs of messages that may have to be opened.
+        self.dear: Set[int] = frozenset()
+
+    def _mask(self, places: Iterable[int]) -> bytearray:
+        mask = bytearray(len(self._view))
+        for at in places:
+            mask[at] = 1
+        return mask
+
+    # -- what others know -------------------------------------------------------------
+
+    @property
+    def needs_rows(self) -> bool:
+        """`learn_rows` is wanted."""
+        return bool(self._by_row)
+
+    @property
+    def needs_threads(self) -> bool:
+        """The rows must know their threads."""
+        return any(isinstance(key, ObjectId) and key.which == "thread" for key in self._by_row)
+
+    @property
+    def needs_store(self) -> bool:
+        """`run` will ask the store."""
+        return bool(self._texts) or self.needs_fields
+
+    def learn_rows(self, rows: Iterable[MessageRow]) -> None:
+        """Takes in rows; in the end all of the folder, in any number of pieces."""
+        found: dict[Key, set[int]] = {key: set() for key in self._by_row}
+        for row in rows:
+            for key in self._by_row:
+                if _fits_row(key, row):
+                    found[key].add(row.uid)
+        for key, uids in found.items():
+            self._known[key] = _Known(self._known[key].sure | uids if key in self._known else uids)
+
+    def needles(self) -> list[tuple[TextKey, Needle]]:
+        """What the text index is to be asked."""
+        return [(key, _needle(key)) for key in self._texts]
+
+    def learn_text(self, key: TextKey, hits: TextHits) -> None:
+        """Takes in what the index said to a needle."""
+        needle = fold(key.text)
+        known = _Known(hits.found, hits.unsure, needle)
+        if isinstance(key, InHeader) and not _is_indexed(key):
+            # The index knows headers, not which field holds what.
+            known = _Known(frozenset(), hits.found | hits.unsure, needle)
+        self._known[key] = known
+        self.dear = self.dear | known.unsure
+
+    # -- matching ---------------------------------------------------------------------
+
+    def run(self, places: Sequence[int], store: AccountStore | None = None) -> list[int]:
+        """Those of `places` that fit, in the same order.
 
         Raises:
             MailboxError, TemporaryFailure: the store is in trouble (a single message that
                 cannot be read fits nothing).
         """
-        self._open = open_message
-        self._messages.clear()
+        self._store = store
         try:
-            return self._fitting(self._key, places)
+            if self.needs_fields and store is not None:
+                uids = [self._view.uids[at] for at in places]
+                self._fields = store.fields(self._view.folder_id, uids)
+            return list(self._fitting(self._key, places))
         finally:
             self._messages.clear()
+            self._fields = {}
 
-    def _fitting(self, key: Key, places: list[int]) -> list[int]:
+    def _fitting(self, key: Key, places: Sequence[int]) -> Sequence[int]:
         view = self._view
         match key:
             case Everything():
@@ -122,40 +174,81 @@ class Matcher:
             case HasFlag(bit):
                 return [at for at in places if view.flags[at] & bit]
             case HasKeyword(name):
-                having = {
-                    uid for uid, words in view.keywords.items() if name in (word.lower() for word in words)
-                }
-                return [at for at in places if view.uids[at] in having]
+                having = self._with_keyword(name)
+                return [at for at in places if view.uids[at] in having] if having else ()
             case Size(larger, octets):
                 if larger:
                     return [at for at in places if view.sizes[at] > octets]
                 return [at for at in places if view.sizes[at] < octets]
             case InSet():
-                wanted = self._sets[key]
-                return [at for at in places if at in wanted]
-            case Dated(comparison, day, sent):
-                return [at for at in places if _compare(self._day(at, sent=sent), comparison, day)]
-            case InHeader(name, text):
-                needle = fold(text)
-                return [at for at in places if (m := self._message(at)) and m.header_holds(name, needle)]
-            case InBody(text, with_header):
-                needle = fold(text)
-                return [
-                    at
-                    for at in places
-                    if (m := self._message(at)) and m.holds(needle, with_header=with_header)
-                ]
+                mask = self._masks[key]
+                return [at for at in places if mask[at]]
+            case Dated(comparison, day, which):
+                return (
+                    self._dated(key, places, comparison, day) if which != "saved" else self._sure(key, places)
+                )
+            case Age(older, seconds):
+                limit = self._now - seconds
+                if older:
+                    return [at for at in places if view.dates[at] <= limit]
+                return [at for at in places if view.dates[at] >= limit]
+            case ChangedSince(modseq):
+                return [at for at in places if view.modseqs[at] >= modseq]
+            case ObjectId():
+                return self._sure(key, places)
+            case InHeader() | InBody():
+                return self._holding(key, places)
             case Group():
                 return self._fitting_group(key, places)
         assert_never(key)
 
-    def _fitting_group(self, group: Group, places: list[int]) -> list[int]:
+    def _with_keyword(self, name: str) -> frozenset[int]:
+        if name not in self._keywords:
+            self._keywords[name] = frozenset(
+                uid
+                for uid, words in self._view.keywords.items()
+                if any(word.lower() == name for word in words)
+            )
+        return self._keywords[name]
+
+    def _dated(self, key: Dated, places: Sequence[int], comparison: Comparison, day: int) -> list[int]:
+        view = self._view
+        if key.which == "arrived":
+            return [at for at in places if _compare(view.dates[at] // _DAY_S, comparison, day)]
+        return [
+            at
+            for at in places
+            if (found := self._fields.get(view.uids[at])) and _compare(found.sent_day, comparison, day)
+        ]
+
+    def _sure(self, key: Key, places: Sequence[int]) -> list[int]:
+        sure = self._known[key].sure
+        return [at for at in places if self._view.uids[at] in sure] if sure else []
+
+    def _holding(self, key: TextKey, places: Sequence[int]) -> list[int]:
+        known, uids = self._known[key], self._view.uids
+        if not known.unsure:
+            return self._sure(key, places)
+        return [
+            at
+            for at in places
+            if uids[at] in known.sure
+            or (
+                uids[at] in known.unsure
+                and (message := self._message(uids[at]))
+                and message.holds(key, known.needle)
+            )
+        ]
+
+    def _fitting_group(self, group: Group, places: Sequence[int]) -> Sequence[int]:
         if group.kind == "NOT":
             without = set(self._fitting(group.children[0], places))
             return [at for at in places if at not in without]
-        children = sorted(group.children, key=_cost)
+        children = sorted(group.children, key=self._cost)
         if group.kind == "AND":
             for child in children:
+                if not places:
+                    break
                 places = self._fitting(child, places)
             return places
         found: set[int] = set()
@@ -165,28 +258,61 @@ class Matcher:
             left = [at for at in left if at not in found]
         return [at for at in places if at in found]
 
-    def _day(self, at: int, *, sent: bool) -> int | None:
-        if not sent:
-            return self._view.dates[at] // 86_400
-        message = self._message(at)
-        return message.sent_day if message is not None else None
+    def _cost(self, key: Key) -> int:
+        if isinstance(key, Group):
+            return max(self._cost(child) for child in key.children)
+        if isinstance(key, InHeader | InBody) and self._known[key].unsure:
+            return 3 if isinstance(key, InBody) else 2
+        return int(isinstance(key, InHeader | InBody | Dated))
 
-    def _message(self, at: int) -> _Message | None:
-        if at not in self._messages:
-            assert self._open is not None
+    def _message(self, uid: int) -> _Message | None:
+        if uid not in self._messages:
+            assert self._store is not None
             try:
-                self._messages[at] = _Message(self._open(self._view.uids[at]), header_only=self._header_only)
+                opened = self._store.open(self._view.folder_id, uid)
+                self._messages[uid] = _Message(opened, header_only=self._header_only)
             except MailboxError:
-                self._messages[at] = None
-        return self._messages[at]
+                self._messages[uid] = None
+        return self._messages[uid]
 
 
-def _compare(day: int | None, comparison: Comparison, wanted: int) -> bool:
-    if day is None:
-        return False
+def _is_dated(key: Key, which: Literal["sent", "saved"]) -> bool:
+    return isinstance(key, Dated) and key.which == which
+
+
+def _fits_row(key: Key, row: MessageRow) -> bool:
+    if isinstance(key, ObjectId):
+        return key.id == (row.email_id if key.which == "email" else row.thread_id)
+    assert isinstance(key, Dated)
+    return _compare(row.saved_at // _DAY_S, key.comparison, key.day)
+
+
+def _compare(day: int, comparison: Comparison, wanted: int) -> bool:
     if comparison == "=":
         return day == wanted
     return day < wanted if comparison == "<" else day >= wanted
+
+
+_INDEXED: dict[str, Literal["from", "to", "cc", "bcc", "subject"]] = {
+    "from": "from",
+    "to": "to",
+    "cc": "cc",
+    "bcc": "bcc",
+    "subject": "subject",
+}
+
+
+def _is_indexed(key: InHeader) -> bool:
+    return bool(key.text) and key.field in _INDEXED
+
+
+def _needle(key: TextKey) -> Needle:
+    if isinstance(key, InBody):
+        return Needle("text" if key.with_header else "body", fold(key.text))
+    if _is_indexed(key):
+        return Needle(_INDEXED[key.field], fold(key.text))
+    # RFC 9051 section 6.4.4: an empty text asks whether the field exists.
+    return Needle("header", fold(key.text) if key.text else fold(key.field + ":"))
 
 
 class _Message:
@@ -196,59 +322,23 @@ class _Message:
         try:
             source = Source(file, header_only=header_only)
             self._head_end = source.head_end
-            wanted = self._head_end if header_only or source.size > MAX_MESSAGE_OCTETS else source.size
-            self._data = source.read(0, wanted)
+            self._header_only = header_only or source.size > MAX_MESSAGE_OCTETS
+            self._data = source.read(0, self._head_end if self._header_only else source.size)
         finally:
             file.close()
+
+    def holds(self, key: TextKey, needle: str) -> bool:
+        """The criterion fits; `needle` is its text, folded."""
+        if isinstance(key, InBody):
+            return self._text.holds("text" if key.with_header else "body", needle)
+        return any(needle in fold(decode_words(value)) for value in self._headers.all(key.field))
 
     @cached_property
     def _headers(self) -> Headers:
         return Headers.parse(self._data, 0, self._head_end)
 
-    @property
-    def sent_day(self) -> int | None:
-        """The day in the Date field, in the sender's zone."""
-        value = self._headers.first("date")
-        found = date.parse(value) if value is not None else None
-        return (found.at + found.offset_s) // 86_400 if found is not None else None
-
-    def header_holds(self, name: str, needle: str) -> bool:
-        """A field of that name holds the text."""
-        return any(needle in fold(decode_words(value)) for value in self._headers.all(name))
-
-    def holds(self, needle: str, with_header: bool) -> bool:
-        """The body, or the body and the header, hold the text."""
-        if not self._is_encoded and needle.isascii():
-            begin = 0 if with_header else self._head_end
-            return self._lower.find(needle.encode(), begin) >= 0
-        return needle in self._body_text or (with_header and needle in self._header_text)
-
     @cached_property
-    def _lower(self) -> bytes:
-        return self._data.lower()
-
-    @cached_property
-    def _is_encoded(self) -> bool:
-        return any(mark in self._lower for mark in _ENCODED)
-
-    @cached_property
-    def _header_text(self) -> str:
-        return self._text_of(self._headers)
-
-    def _text_of(self, headers: Headers) -> str:
-        lines = [
-            field.name.decode("ascii", "replace") + ": " + decode_words(headers.value(field))
-            for field in headers.fields
-        ]
-        return fold("\n".join(lines))
-
-    @cached_property
-    def _body_text(self) -> str:
-        texts: list[str] = []
-        for part in parts(scan(self._data)):
-            if part.message_depth and part.depth and part.start != part.header_end:
-                texts.append(self._text_of(Headers.parse(self._data, part.start, part.header_end)))
-            if part.type.lower() == b"text" and not part.opaque:
-                octets = content(self._data, part, MAX_PART_OCTETS)
-                texts.append(fold(decode_charset(octets, part.parameter("charset") or "")))
-        return "\n".join(texts)
+    def _text(self) -> SearchText:
+        if self._header_only:
+            return searchable.header_text(self._data)
+        return searchable.read(self._data)

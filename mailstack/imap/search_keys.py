@@ -3,12 +3,16 @@
 AND and OR take any number of children: a chain of a hundred ORs, as clients write for
 a hundred senders, is one node.  Only brackets nest, up to MAX_DEPTH.
 
-Standards: RFC 3501 sections 6.4.4 and 9 (search-key).  Numbers: limits, section 6.
-Imports: grammar, parser.  No I/O.
+Standards: RFC 9051 sections 6.4.4 and 9 (search-key), RFC 5032 (OLDER, YOUNGER), RFC 7162
+section 3.1.5 (MODSEQ), RFC 8474 section 6 (EMAILID, THREADID), RFC 8514 section 4 (SAVED...).
+Numbers: limits, section 6.
+Imports: mime, model, grammar, parser.  No I/O.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
@@ -16,12 +20,20 @@ from mailstack.imap.errors import Bad, No
 from mailstack.imap.grammar import MessageSet, parse_date, parse_set
 from mailstack.imap.parser import Cursor
 from mailstack.imap.response import RECENT
+from mailstack.mime.encoding import python_charset
 from mailstack.model.mailbox import Flags
 
 MAX_KEYS = 1_000
 MAX_DEPTH = 20
 MAX_TREE = 60
-_CHARSETS = {b"UTF-8": "utf-8", b"US-ASCII": "ascii", b"ASCII": "ascii"}
+#: Of criteria; messages may be in any charset.
+CHARSETS = (
+    "UTF-8", "US-ASCII", "ISO-8859-1", "ISO-8859-2", "ISO-8859-15", "WINDOWS-1250", "WINDOWS-1251",
+    "WINDOWS-1252", "KOI8-R", "KOI8-U", "ISO-2022-JP", "SHIFT_JIS", "EUC-JP", "EUC-KR", "GB18030",
+    "BIG5",
+)  # fmt: skip
+_MAX_MODSEQ = 2**63 - 1
+_OBJECT_ID = re.compile(rb"[A-Za-z0-9_-]{1,255}\Z")
 
 Comparison: TypeAlias = Literal["<", "=", ">="]
 
@@ -50,11 +62,34 @@ class Size:
 
 @dataclass(frozen=True, slots=True)
 class Dated:
-    """BEFORE, ON, SINCE and their SENT forms; `day` counts from 1970-01-01."""
+    """BEFORE, ON, SINCE and their SENT and SAVED forms; `day` counts from 1970-01-01."""
 
     comparison: Comparison
     day: int
-    sent: bool
+    which: Literal["arrived", "sent", "saved"]
+
+
+@dataclass(frozen=True, slots=True)
+class Age:
+    """OLDER: the internal date is at least so many seconds ago; YOUNGER: at most."""
+
+    older: bool
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectId:
+    """EMAILID, THREADID: exactly this one."""
+
+    which: Literal["email", "thread"]
+    id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedSince:
+    """MODSEQ: this number or a higher one."""
+
+    modseq: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +130,10 @@ class Group:
     depth: int = 1
 
 
-Key: TypeAlias = "HasFlag | HasKeyword | Size | Dated | InSet | InHeader | InBody | Everything | Group"
+Key: TypeAlias = (
+    "HasFlag | HasKeyword | Size | Dated | Age | ObjectId | ChangedSince | InSet | InHeader | InBody"
+    " | Everything | Group"
+)
 
 _FLAGS: dict[bytes, Key] = {
     b"ALL": Everything(),
@@ -111,16 +149,21 @@ _FLAGS: dict[bytes, Key] = {
     b"UNFLAGGED": Group("NOT", (HasFlag(Flags.FLAGGED),)),
     b"UNSEEN": Group("NOT", (HasFlag(Flags.SEEN),)),
     b"OLD": Group("NOT", (HasFlag(RECENT),)),
+    # RFC 8514 section 4.3: our store has save dates.
+    b"SAVEDATESUPPORTED": Everything(),
     b"NEW": Group("AND", (HasFlag(RECENT), Group("NOT", (HasFlag(Flags.SEEN),)))),
 }
 _HEADERS = {b"BCC": "bcc", b"CC": "cc", b"FROM": "from", b"SUBJECT": "subject", b"TO": "to"}
-_DATES: dict[bytes, tuple[Comparison, bool]] = {
-    b"BEFORE": ("<", False),
-    b"ON": ("=", False),
-    b"SINCE": (">=", False),
-    b"SENTBEFORE": ("<", True),
-    b"SENTON": ("=", True),
-    b"SENTSINCE": (">=", True),
+_DATES: dict[bytes, tuple[Comparison, Literal["arrived", "sent", "saved"]]] = {
+    b"BEFORE": ("<", "arrived"),
+    b"ON": ("=", "arrived"),
+    b"SINCE": (">=", "arrived"),
+    b"SENTBEFORE": ("<", "sent"),
+    b"SENTON": ("=", "sent"),
+    b"SENTSINCE": (">=", "sent"),
+    b"SAVEDBEFORE": ("<", "saved"),
+    b"SAVEDON": ("=", "saved"),
+    b"SAVEDSINCE": (">=", "saved"),
 }
 
 
@@ -134,21 +177,41 @@ class _Open:
     children: list[Key] = field(default_factory=list)
 
 
-def parse_search(cursor: Cursor) -> Key:
-    """Everything behind SEARCH.
+def parse_charset(name: bytes) -> str:
+    """The Python codec for the charset of criteria.
+
+    Raises:
+        No: BADCHARSET with those we know (RFC 9051 section 7.1).
+    """
+    known = name.upper().decode("ascii", "replace")
+    if known == "ASCII":
+        known = "US-ASCII"
+    if known not in CHARSETS:
+        raise No("That charset is not known", code=f"BADCHARSET ({' '.join(CHARSETS)})")
+    return python_charset(known)
+
+
+def parse_search(cursor: Cursor, charset: str = "utf-8") -> Key:
+    """The criteria, up to the end of the command.
+
+    Args:
+        charset: Python codec of their texts.
 
     Raises:
         Bad: not criteria, too deep or too many.
-        No: BADCHARSET.
     """
-    charset = "utf-8"
-    if cursor.take(b"CHARSET "):
-        known = _CHARSETS.get(cursor.astring().upper())
-        if known is None:
-            raise No("That charset is not known", code="BADCHARSET (UTF-8 US-ASCII)")
-        charset = known
-        cursor.space()
     return _Reader(cursor, charset).read()
+
+
+def leaves(key: Key) -> Iterator[Key]:
+    """All criteria that are no groups, in order, repeats too."""
+    work = [key]
+    while work:
+        at = work.pop()
+        if isinstance(at, Group):
+            work.extend(reversed(at.children))
+        else:
+            yield at
 
 
 class _Reader:
@@ -187,7 +250,7 @@ class _Reader:
                 raise Bad(f"Brackets are nested more than {MAX_DEPTH} deep")
             self._stack.append(_Open("AND", None, bracket=True))
             return None
-        if cursor.peek() in b"0123456789*":
+        if cursor.peek() in b"0123456789*$":
             return InSet(parse_set(cursor.set_text()), uid=False)
         word = cursor.word()
         if word in (b"OR", b"NOT"):
@@ -223,8 +286,8 @@ class _Reader:
         if word in _HEADERS:
             return InHeader(_HEADERS[word], self._text())
         if word in _DATES:
-            comparison, sent = _DATES[word]
-            return Dated(comparison, parse_date(cursor), sent)
+            comparison, which = _DATES[word]
+            return Dated(comparison, parse_date(cursor), which)
         match word:
             case b"BODY" | b"TEXT":
                 return InBody(self._text(), with_header=word == b"TEXT")
@@ -236,18 +299,56 @@ class _Reader:
                 return HasKeyword(cursor.atom().decode("ascii").lower())
             case b"UNKEYWORD":
                 return Group("NOT", (HasKeyword(cursor.atom().decode("ascii").lower()),))
-            case b"LARGER" | b"SMALLER":
-                return Size(word == b"LARGER", cursor.number())
             case b"UID":
                 return InSet(parse_set(cursor.set_text()), uid=True)
             case _:
+                return self._measured(word)
+
+    def _measured(self, word: bytes) -> Key:
+        cursor = self._cursor
+        match word:
+            case b"LARGER" | b"SMALLER":
+                return Size(word == b"LARGER", cursor.number(most=_MAX_MODSEQ))
+            case b"OLDER" | b"YOUNGER":
+                return Age(word == b"OLDER", self._seconds())
+            case b"EMAILID":
+                return ObjectId("email", self._object_id())
+            case b"THREADID":
+                return ObjectId("thread", self._object_id())
+            case b"MODSEQ":
+                return ChangedSince(self._modseq())
+            case _:
                 raise Bad("There is no such search key")
+
+    def _seconds(self) -> int:
+        seconds = self._cursor.number()
+        if not seconds:
+            self._cursor.fail("a number above 0")
+        return seconds
+
+    def _object_id(self) -> str:
+        name = self._cursor.astring()
+        if _OBJECT_ID.match(name) is None:
+            self._cursor.fail("an object id")
+        return name.decode("ascii")
+
+    def _modseq(self) -> int:
+        cursor = self._cursor
+        if cursor.peek() == b'"':
+            # RFC 7162 section 3.1.5: with one MODSEQ for all of a message's flags, which flag
+            # is asked for does not matter.
+            cursor.string()
+            cursor.space()
+            if cursor.word() not in (b"PRIV", b"SHARED", b"ALL"):
+                cursor.fail("priv, shared or all")
+            cursor.space()
+        return cursor.number(most=_MAX_MODSEQ)
 
     def _text(self) -> str:
         octets = self._cursor.astring()
         try:
             return octets.decode(self._charset)
-        except UnicodeDecodeError:
+        except (UnicodeError, ValueError):
             raise Bad("A search text does not fit its charset") from None
 
 

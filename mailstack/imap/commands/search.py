@@ -1,35 +1,32 @@
 """SEARCH: the messages that fit, by number or by UID.
 
-Standards: RFC 3501 section 6.4.4, RFC 5530 (LIMIT).
+Standards: RFC 9051 section 6.4.4, RFC 3501 section 6.4.4, RFC 4731 (RETURN), RFC 5182 (SAVE),
+RFC 5267 (contexts), RFC 6855 section 3 (no CHARSET behind UTF8=ACCEPT), RFC 9394 (PARTIAL).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
+from array import array
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mailstack.imap.commands.entry import Ok
-from mailstack.imap.errors import No
-from mailstack.imap.matching import Matcher, count, needs_messages
+from mailstack.imap.errors import Bad, No
 from mailstack.imap.parser import Cursor
-from mailstack.imap.requests import Steps, slow
-from mailstack.imap.search_keys import parse_search
-from mailstack.imap.view import View
-from mailstack.model.mailbox import AccountStore
+from mailstack.imap.requests import Steps
+from mailstack.imap.search_keys import ChangedSince, Key, leaves, parse_charset, parse_search
+from mailstack.imap.search_options import ALL, PLAIN, Found, Options, extended_line, parse_options, plain_line
+from mailstack.imap.searching import Deadline, find
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.mailbox import MailboxError
 
 if TYPE_CHECKING:
     from mailstack.imap.session import Session
 
-#: Messages, and octets of messages, looked at in one visit to the store.
-_MESSAGES = 128
-_OCTETS = 4_194_304
-#: Comparisons that may run on the loop's thread.
-_QUICK = 50_000
-
 
 def search(session: Session, cursor: Cursor) -> Steps[Ok]:
     """Answers with sequence numbers."""
+    refuse_numbers(session)
     return (yield from _search(session, cursor, uid=False))
 
 
@@ -38,46 +35,60 @@ def uid_search(session: Session, cursor: Cursor) -> Steps[Ok]:
     return (yield from _search(session, cursor, uid=True))
 
 
+def refuse_numbers(session: Session) -> None:
+    """Raises Bad when the client has said that it will use no numbers (RFC 9586 section 3)."""
+    if "UIDONLY" in session.enabled:
+        raise Bad("Only the UID form of this command: UIDONLY is enabled", code="UIDREQUIRED")
+
+
 def _search(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
-    key = parse_search(cursor)
-    cursor.end()
-    view = session.selected
-    matcher = Matcher(view, key)
-    places = list(range(len(view)))
-    if needs_messages(key):
-        found = yield from _with_messages(session, matcher, places)
-    elif count(key) * len(view) <= _QUICK:
-        found = matcher.run(places)
+    options = parse_options(cursor) or (ALL if session.is_rev2 else PLAIN)
+    try:
+        key = parse_search(cursor, _charset(session, cursor))
+        cursor.end()
+        places = yield from find(session, key, Deadline(session))
+    except (No, MailboxError, TemporaryFailure):
+        forget_saved(session, options)
+        raise
+    found = outcome(session, key, places, uid=uid)
+    if options.extended:
+        session.write(extended_line(b'TAG "%b"' % session.tag, found, options, uid=uid))
     else:
-        found = yield from slow(lambda store: matcher.run(places))
-    numbers = [view.uids[at] for at in found] if uid else [at + 1 for at in found]
-    session.write(b"* SEARCH%b\r\n" % b"".join([b" %d" % number for number in numbers]))
+        session.write(plain_line(b"SEARCH", found))
+    save(session, options, places)
     return Ok("Search completed")
 
 
-def _with_messages(session: Session, matcher: Matcher, places: list[int]) -> Steps[list[int]]:
+def _charset(session: Session, cursor: Cursor) -> str:
+    if not cursor.take(b"CHARSET "):
+        return "utf-8"
+    if "UTF8=ACCEPT" in session.enabled:
+        raise Bad("No CHARSET behind ENABLE UTF8=ACCEPT")
+    known = parse_charset(cursor.astring())
+    cursor.space()
+    return known
+
+
+def outcome(session: Session, key: Key, places: Sequence[int], *, uid: bool) -> Found:
+    """What is told of the messages found in the selected folder."""
     view = session.selected
-    deadline = session.clock() + session.options.search_time_s
-    found: list[int] = []
-    for piece in _pieces(view, places):
-        found.extend((yield from slow(partial(_look, matcher, view.folder_id, piece))))
-        if session.clock() > deadline:
-            raise No(f"The search took more than {session.options.search_time_s:g} s", code="LIMIT")
-    return found
+    asks_modseq = any(isinstance(at, ChangedSince) for at in leaves(key))
+    modseq = view.modseqs.__getitem__ if asks_modseq else None
+    return Found(places, view.uids.__getitem__ if uid else _number, modseq)
 
 
-def _look(matcher: Matcher, folder_id: int, piece: list[int], store: AccountStore) -> list[int]:
-    return matcher.run(piece, partial(store.open, folder_id))
+def _number(at: int) -> int:
+    return at + 1
 
 
-def _pieces(view: View, places: list[int]) -> Iterator[list[int]]:
-    piece: list[int] = []
-    octets = 0
-    for at in places:
-        piece.append(at)
-        octets += view.sizes[at]
-        if len(piece) >= _MESSAGES or octets >= _OCTETS:
-            yield piece
-            piece, octets = [], 0
-    if piece:
-        yield piece
+def save(session: Session, options: Options, places: Sequence[int]) -> None:
+    """Keeps the results for `$`, if that was asked for (RFC 5182 section 2.1)."""
+    if options.has(b"SAVE"):
+        view = session.selected
+        session.saved_uids = array("I", sorted(view.uids[at] for at in options.chosen(places)))
+
+
+def forget_saved(session: Session, options: Options) -> None:
+    """A search that was to save and ends in NO leaves nothing (RFC 5182 section 2.1)."""
+    if options.has(b"SAVE"):
+        session.saved_uids = array("I")

@@ -23,7 +23,7 @@ def test_numbers_or_uids(store: MemoryMailbox) -> None:
     assert session.command(b"UID SEARCH BODY three").startswith(b"* SEARCH 3\r\n")
     assert session.command(b"SEARCH BODY four") == b"* SEARCH\r\nt OK Search completed\r\n"
     assert b"t BAD" in session.command(b"SEARCH 9")
-    assert b"t NO [BADCHARSET (UTF-8 US-ASCII)]" in session.command(b"SEARCH CHARSET x ALL")
+    assert b"t NO [BADCHARSET (UTF-8 US-ASCII " in session.command(b"SEARCH CHARSET x ALL")
 
 
 def test_a_search_that_takes_too_long_is_given_up(store: MemoryMailbox) -> None:

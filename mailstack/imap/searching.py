@@ -1,0 +1,153 @@
+"""Runs a search in slices: the loop and the other clients get their turn between them.
+
+Standards: RFC 9051 section 6.4.4, RFC 5530 (LIMIT).  Numbers: limits, section 6.
+Imports: matching, requests, session (types).  No I/O of its own: it asks the shell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, TypeVar
+
+from mailstack.imap.errors import No
+from mailstack.imap.matching import Matcher
+from mailstack.imap.requests import Steps, slow
+from mailstack.imap.search_keys import InSet, Key
+from mailstack.imap.view import View
+from mailstack.model.mailbox import AccountStore, MessageRow, Needle, TextHits
+
+if TYPE_CHECKING:
+    from mailstack.imap.session import Session
+
+T = TypeVar("T")
+#: Messages, and octets of messages, opened in one visit to the store.
+_OPENED = 64
+_OCTETS = 4_194_304
+#: Messages whose fields or rows are asked for in one visit.
+ROWS = 2_000
+#: Needles looked up in one visit.
+_NEEDLES = 8
+#: Comparisons that may run on the loop's thread, and in one slice.
+_QUICK = 50_000
+_SLICE = 500_000
+
+
+class Deadline:
+    """When a command that searches has to be done."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._until = session.clock() + session.options.search_time_s
+
+    def check(self) -> None:
+        """Raises No LIMIT when the time is up."""
+        if self._session.clock() > self._until:
+            wait = self._session.options.search_time_s
+            raise No(f"The search took more than {wait:g} s", code="LIMIT")
+
+    def pause(self, done: int, total: int) -> Steps[None]:
+        """Between two slices: see `Session.progress`; raises No LIMIT when the time is up."""
+        self.check()
+        yield from self._session.progress(done, total)
+
+
+def find(session: Session, key: Key, deadline: Deadline) -> Steps[list[int]]:
+    """Positions of the messages in the selected folder that fit, ascending.
+
+    Raises:
+        Bad: a number that no message has.
+        No: LIMIT.
+    """
+
+    def positions(key: InSet) -> Iterable[int]:
+        return session.places(key.numbers, uid=key.uid)
+
+    matcher = Matcher(session.selected, key, now=session.now(), positions=positions)
+    return (yield from run(matcher, session.selected, deadline))
+
+
+def run(
+    matcher: Matcher, view: View, deadline: Deadline, places: list[int] | None = None
+) -> Steps[list[int]]:
+    """Those of `places` (None: of all messages) that fit."""
+    places = list(range(len(view))) if places is None else places
+    yield from _learn(matcher, view, deadline)
+    if not matcher.needs_store and matcher.count * len(places) <= _QUICK:
+        return matcher.run(places)
+    found: list[int] = []
+    done = 0
+    for piece in _pieces(matcher, view, places):
+        if done:
+            yield from deadline.pause(done, len(places))
+        found.extend((yield from at_store(view, partial(matcher.run, piece))))
+        done += len(piece)
+    deadline.check()
+    return found
+
+
+def at_store(view: View, work: Callable[[AccountStore], T]) -> Steps[T]:
+    """Work on the store the view's folder lies in."""
+    return slow(work)
+
+
+def _learn(matcher: Matcher, view: View, deadline: Deadline) -> Steps[None]:
+    if matcher.needs_rows:
+        yield from _learn_rows(matcher, view, deadline)
+    needles = matcher.needles()
+    for begin in range(0, len(needles), _NEEDLES):
+        group = needles[begin : begin + _NEEDLES]
+        if begin:
+            yield from deadline.pause(0, len(view))
+        wanted = [needle for _, needle in group]
+        hits = yield from at_store(view, partial(_hits, view.folder_id, wanted))
+        for (key, _), hit in zip(group, hits, strict=True):
+            matcher.learn_text(key, hit)
+
+
+def _learn_rows(matcher: Matcher, view: View, deadline: Deadline) -> Steps[None]:
+    if not matcher.needs_threads:
+        matcher.learn_rows((yield from at_store(view, lambda store: store.rows(view.folder_id))))
+        return
+    for uids in batches(view.uids, ROWS):
+        rows: dict[int, MessageRow] = yield from at_store(view, partial(_details, view.folder_id, uids))
+        matcher.learn_rows(rows.values())
+        yield from deadline.pause(0, len(view))
+
+
+def _hits(folder_id: int, needles: list[Needle], store: AccountStore) -> list[TextHits]:
+    return store.find_text(folder_id, needles)
+
+
+def _details(folder_id: int, uids: list[int], store: AccountStore) -> dict[int, MessageRow]:
+    return store.details(folder_id, uids)
+
+
+def batches(items: Iterable[T], most: int) -> Iterator[list[T]]:
+    """Lists of up to `most`, in order."""
+    rest = iter(items)
+    while batch := list(islice(rest, most)):
+        yield batch
+
+
+def _pieces(matcher: Matcher, view: View, places: list[int]) -> Iterator[list[int]]:
+    """Many messages at once when only columns are compared, few when they are opened."""
+    most = max(256, _SLICE // max(matcher.count, 1))
+    if matcher.needs_fields:
+        most = min(most, ROWS)
+    if not matcher.dear:
+        yield from batches(places, most)
+        return
+    piece: list[int] = []
+    opened = octets = 0
+    for at in places:
+        piece.append(at)
+        if view.uids[at] in matcher.dear:
+            opened += 1
+            octets += view.sizes[at]
+        if len(piece) >= most or opened >= _OPENED or octets >= _OCTETS:
+            yield piece
+            piece, opened, octets = [], 0, 0
+    if piece:
+        yield piece
