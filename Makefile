@@ -38,7 +38,7 @@ test:
 test-slow:
 	@tools/setup.sh dev
 	@tools/debian.sh
-	$(BIN)/pytest -rs -m slow $(ARGS)
+	$(BIN)/pytest -rs -m slow --timeout=7200 $(ARGS)
 
 check:
 	@tools/setup.sh dev
@@ -61,7 +61,7 @@ bench:
 
 fuzz:
 	@tools/setup.sh dev
-	MAILSTACK_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz $(ARGS)
+	MAILSTACK_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz --timeout=7200 $(ARGS)
 
 docs:
 	@tools/setup.sh dev

@@ -41,7 +41,7 @@ async def test_new_mail_leaves_at_once_and_the_queue_is_empty_again(tmp_path: Pa
         assert kit.kit.files() == []
         (line,) = kit.logged("delivered")
         assert f"id={queue_id} to=b@live.test host=127.0.0.1[127.0.0.1]" in line
-        assert took_s < 0.5
+        assert took_s < 5  # and not at the next look at the queue
 
 
 async def test_mail_queued_by_another_process_is_noticed_without_a_wake_up(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def test_the_daemon_sends_what_waits_and_ends_on_sigterm(daemon: Daemon) -> None
         started_at = time.monotonic()
         daemon.put(("after", ("b@live.test",)))
         daemon.sink.wait_for(2)
-        assert time.monotonic() - started_at < 2
+        assert time.monotonic() - started_at < 5
         eventually(daemon.is_empty)
     finally:
         assert process.stop() == 0, process.output

@@ -124,7 +124,7 @@ def test_what_does_not_finish_is_cut_off_in_time(up: Up, running: Process) -> No
         begun = time.monotonic()
         running.signal(signal.SIGTERM)
         assert running.wait(6) == 0
-    assert 0.9 < time.monotonic() - begun < 3.5
+    assert 0.9 < time.monotonic() - begun < 5
 
 
 def test_no_orphans_after_the_supervisor_was_killed(up: Up, running: Process) -> None:

