@@ -6,7 +6,7 @@ Imports: matching, requests, session (types).  No I/O of its own: it asks the sh
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
@@ -16,7 +16,7 @@ from mailstack.imap.matching import Matcher
 from mailstack.imap.requests import Steps, slow
 from mailstack.imap.search_keys import InSet, Key
 from mailstack.imap.view import View
-from mailstack.model.mailbox import AccountStore, MessageRow, Needle, TextHits
+from mailstack.model.mailbox import AccountStore, MessageFields, MessageRow, Needle, TextHits
 
 if TYPE_CHECKING:
     from mailstack.imap.session import Session
@@ -114,6 +114,31 @@ def _learn_rows(matcher: Matcher, view: View, deadline: Deadline) -> Steps[None]
         rows: dict[int, MessageRow] = yield from at_store(view, partial(_details, view.folder_id, uids))
         matcher.learn_rows(rows.values())
         yield from deadline.pause(0, len(view))
+
+
+def load_fields(
+    view: View,
+    places: Sequence[int],
+    take: Callable[[list[int], dict[int, MessageFields]], None],
+    deadline: Deadline,
+) -> Steps[None]:
+    """Gives positions and what is known of their messages to `take`, slice by slice."""
+    done = 0
+    for batch in batches(places, ROWS):
+        if done:
+            yield from deadline.pause(done, len(places))
+        yield from at_store(view, partial(_take, view, batch, take))
+        done += len(batch)
+
+
+def _take(
+    view: View,
+    places: list[int],
+    take: Callable[[list[int], dict[int, MessageFields]], None],
+    store: AccountStore,
+) -> None:
+    # The fields are used where they were read: nothing of that size crosses to the loop.
+    take(places, store.fields(view.folder_id, [view.uids[at] for at in places]))
 
 
 def _hits(folder_id: int, needles: list[Needle], store: AccountStore) -> list[TextHits]:

@@ -1,7 +1,8 @@
 """SEARCH: the messages that fit, by number or by UID.
 
 Standards: RFC 9051 section 6.4.4, RFC 3501 section 6.4.4, RFC 4731 (RETURN), RFC 5182 (SAVE),
-RFC 5267 (contexts), RFC 6855 section 3 (no CHARSET behind UTF8=ACCEPT), RFC 9394 (PARTIAL).
+RFC 5267 (contexts), RFC 6855 section 3 (no CHARSET behind UTF8=ACCEPT), RFC 7162
+section 3.1.5 (MODSEQ), RFC 9394 (PARTIAL).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from mailstack.imap.requests import Steps
 from mailstack.imap.search_keys import ChangedSince, Key, leaves, parse_charset, parse_search
 from mailstack.imap.search_options import ALL, PLAIN, Found, Options, extended_line, parse_options, plain_line
 from mailstack.imap.searching import Deadline, find
+from mailstack.imap.telling import enable_condstore
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import MailboxError
 
@@ -72,8 +74,10 @@ def _charset(session: Session, cursor: Cursor) -> str:
 def outcome(session: Session, key: Key, places: Sequence[int], *, uid: bool) -> Found:
     """What is told of the messages found in the selected folder."""
     view = session.selected
-    asks_modseq = any(isinstance(at, ChangedSince) for at in leaves(key))
-    modseq = view.modseqs.__getitem__ if asks_modseq else None
+    modseq = None
+    if any(isinstance(at, ChangedSince) for at in leaves(key)):
+        enable_condstore(session)
+        modseq = view.modseqs.__getitem__
     return Found(places, view.uids.__getitem__ if uid else _number, modseq)
 
 
