@@ -89,6 +89,7 @@ def remove_doomed(core: Core) -> bool:
         )
         unused = [row[6] for row in found if not _is_used(connection, row[6])]
     core.cache.forget(core.db.epoch, unused)
+    core.index.forget(core.db.epoch, unused)
     return True
 
 

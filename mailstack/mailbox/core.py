@@ -16,6 +16,7 @@ from mailstack.mailbox import maildir
 from mailstack.mailbox.account import AccountDatabase
 from mailstack.mailbox.cache import Cache
 from mailstack.mailbox.options import MailboxOptions
+from mailstack.mailbox.text_index import TextIndex
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import MailboxError
 
@@ -41,6 +42,7 @@ class Core:
     Attributes:
         seen: by folder, the modification times of new/ and cur/ (ns) at the last look.
         scan_lock: one look at the disk at a time.
+        index_swept: this process has compared the full-text index with the messages.
     """
 
     def __init__(
@@ -68,6 +70,8 @@ class Core:
         self.seen_folders = 0
         self.scan_lock = threading.RLock()
         self.cache = Cache(home)
+        self.index = TextIndex(home)
+        self.index_swept = False
         self.db = AccountDatabase(
             home,
             now=now,
@@ -82,6 +86,7 @@ class Core:
         if not self.db.close(wait=wait):
             return False
         self.cache.close(wait=wait)
+        self.index.close(wait=wait)
         return True
 
     def path_of(self, directory: str) -> str:

@@ -23,9 +23,11 @@ from mailstack.mailbox import (
     background,
     files,
     folders,
+    indexing,
     maildir,
     maildrop,
     messages,
+    opening,
     quota,
     scan,
     storing,
@@ -78,6 +80,7 @@ class MailStore:
         options: MailboxOptions | None = None,
         boot: str | None = None,
         trouble: Callable[[TemporaryFailure], None] | None = None,
+        index: bool = False,
     ) -> None:
         """Opens nothing yet.
 
@@ -89,6 +92,7 @@ class MailStore:
                 on behind what had been reserved.
             trouble: told of failures in the background, where nobody waits; a fatal one
                 means that the process must stop (promise P8).
+            index: keeps the full-text index of the accounts it opens up with their messages.
         """
         self.root = root
         self._now = now
@@ -98,7 +102,10 @@ class MailStore:
         self._boot = boot_id() if boot is None else boot
         self._group = GroupSync()
         self._trouble = trouble
-        self._worker = Worker(self._options, self._report)
+        jobs = dict(background.JOBS)
+        if index:
+            jobs["index"] = indexing.build
+        self._worker = Worker(self._options, self._report, jobs)
         self._lock = threading.Lock()
         self._cores: weakref.WeakValueDictionary[str, Core] = weakref.WeakValueDictionary()
         self._open: OrderedDict[str, Core] = OrderedDict()
@@ -202,9 +209,9 @@ class MailStore:
 
 
 def _max_open(wanted: int) -> int:
-    """How many accounts fit: each may hold eight files open, and half of them are for others."""
+    """How many accounts fit: each may hold twelve files open, and half of them are for others."""
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return wanted if files == resource.RLIM_INFINITY else max(min(wanted, files // 16), 1)
+    return wanted if files == resource.RLIM_INFINITY else max(min(wanted, files // 24), 1)
 
 
 class Account:
@@ -286,6 +293,7 @@ class Account:
 
     def rows(self, folder_id: int, *, since_modseq: int = 0) -> list[MessageRow]:
         """Messages by ascending UID; with since_modseq only those changed after it."""
+        self.core.worker.index(self.core)
         return messages.rows(self.core, folder_id, since_modseq)
 
     def details(self, folder_id: int, uids: Sequence[int]) -> dict[int, MessageRow]:
@@ -335,10 +343,16 @@ class Account:
 
     def find_text(self, folder_id: int, needles: Sequence[Needle]) -> list[TextHits]:
         """Where needles are, one answer for each; never looks into files."""
-        with self.core.db.read() as connection:
-            found = connection.execute("SELECT uid FROM messages WHERE folder = ?", (folder_id,))
-            unsure = frozenset(uid for (uid,) in found)
-        return [TextHits(frozenset(), unsure)] * len(needles)
+        return indexing.find(self.core, folder_id, needles)
+
+    def build_index(self) -> None:
+        """Indexes now, in this thread, what is not indexed yet.
+
+        Raises:
+            TemporaryFailure: the disk is in trouble.
+        """
+        while indexing.build(self.core):
+            pass
 
     def _make_texts(self, folder_id: int, uid: int) -> MessageTexts | None:
         try:
@@ -354,32 +368,7 @@ class Account:
 
     def open(self, folder_id: int, uid: int) -> files.OpenMessage:
         """The message; UNAVAILABLE when its file cannot be read, EXPUNGEISSUED when gone."""
-        for _ in range(3):
-            path, base, sub, letters, size, disk_size = self._file(folder_id, uid)
-            for name in (maildir.file_name(base, sub, letters), background.find_file):
-                found = name if isinstance(name, str) else name(path, base)
-                if found is None:
-                    break
-                try:
-                    return files.open_message(f"{path}/{found}", size=size, disk_size=disk_size)
-                except FileNotFoundError:
-                    continue
-                except files.Changed:
-                    scan.replaced(self.core, folder_id, uid)
-            scan.refresh(self.core, folder_id, force=True)
-        raise MailboxError("UNAVAILABLE", "the message's file is renamed again and again")
-
-    def _file(self, folder_id: int, uid: int) -> tuple[str, str, int, str, int, int | None]:
-        with self.core.db.read() as connection:
-            row = connection.execute(
-                "SELECT f.dir, m.base, m.sub, m.letters, m.size, m.disk_size"
-                " FROM messages m JOIN folders f ON f.id = m.folder WHERE m.folder = ? AND m.uid = ?",
-                (folder_id, uid),
-            ).fetchone()
-            if row is None:
-                self.core.get(connection, folder_id)
-                raise MailboxError("EXPUNGEISSUED", "the message is gone")
-        return self.core.path_of(row[0]), row[1], row[2], row[3], row[4], row[5]
+        return opening.open_message(self.core, folder_id, uid)
 
     def change_flags(
         self,

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from mailstack.mailbox import background
 from mailstack.mailbox.cache import make_texts
 from mailstack.mailbox.options import MailboxOptions
 from mailstack.model.errors import TemporaryFailure
@@ -22,6 +21,8 @@ if TYPE_CHECKING:
 
 #: New messages are collected this long, so that several share a transaction.
 TEXTS_DELAY_S = 0.2
+#: The full-text index waits so long for more messages; between turns it pauses as long as one took.
+INDEX_DELAY_S = 2.0
 #: After trouble with a disk, this long until the next try.
 TROUBLE_DELAY_S = 30.0
 _MAX_BATCH = 256
@@ -30,14 +31,21 @@ _MAX_BATCH = 256
 class Worker:
     """Jobs per account, done by one thread that starts with the first."""
 
-    def __init__(self, options: MailboxOptions, trouble: Callable[[TemporaryFailure], None]) -> None:
+    def __init__(
+        self,
+        options: MailboxOptions,
+        trouble: Callable[[TemporaryFailure], None],
+        jobs: Mapping[str, Callable[[Core], bool]],
+    ) -> None:
         """Starts nothing yet.
 
         Args:
             trouble: told of failures nobody waits for.
+            jobs: by name; each gives True when more of it is left.
         """
         self._options = options
         self._trouble = trouble
+        self._jobs = jobs
         self._turn = threading.Condition()
         self._texts: dict[Core, list[tuple[int, MessageTexts]]] = {}
         self._texts_waiting = 0
@@ -77,8 +85,17 @@ class Worker:
         """Rows are gone: their files follow soon."""
         self._add("doomed", core, 0.05)
 
+    def notices(self, core: Core) -> None:
+        """A warning of a nearly full mailbox is to be written."""
+        self._add("notices", core, 0.05)
+
+    def index(self, core: Core) -> None:
+        """The full-text index may be behind: it catches up after a while, if this process does that."""
+        if "index" in self._jobs:
+            self._add("index", core, INDEX_DELAY_S)
+
     def flush(self, core: Core | None = None) -> None:
-        """Does now, in this thread, what waits for an account; or for all.
+        """Does now, in this thread, what waits for an account; or for all.  The index may wait.
 
         Raises:
             TemporaryFailure: the disk is in trouble.
@@ -86,18 +103,18 @@ class Worker:
         with self._turn:
             while self._busy:
                 self._turn.wait()
-            cores = set(self._texts) | {each for _, each in self._due}
+            cores = set(self._texts) | {each for kind, each in self._due if kind != "index"}
             if core is not None:
                 cores &= {core}
             texts = {each: self._texts.pop(each) for each in cores if each in self._texts}
-            jobs = [job for job in self._due if job[1] in cores]
+            jobs = [job for job in self._due if job[1] in cores and job[0] != "index"]
             for job in jobs:
                 del self._due[job]
             self._texts_waiting -= sum(map(len, texts.values()))
         for each, batch in texts.items():
             each.cache.put(each.db.epoch, batch)
         for kind, each in jobs:
-            while background.JOBS[kind](each):
+            while self._jobs[kind](each):
                 pass
 
     def close(self) -> None:
@@ -173,8 +190,9 @@ class Worker:
         return None
 
     def _do(self, kind: str, core: Core) -> None:
+        started = time.monotonic()
         try:
-            more = background.JOBS[kind](core)
+            more = self._jobs[kind](core)
         except TemporaryFailure as error:
             self._trouble(error)
             self._add(kind, core, TROUBLE_DELAY_S)
@@ -182,4 +200,4 @@ class Worker:
             pass  # the folder went in between
         else:
             if more:
-                self._add(kind, core, 0.0)
+                self._add(kind, core, time.monotonic() - started if kind == "index" else 0.0)
