@@ -1,6 +1,6 @@
 """What FETCH can be asked for, parsed once per wording: clients repeat the same lists.
 
-Standards: RFC 3501 sections 6.4.5 and 9 (fetch-att, section).
+Standards: RFC 3501 sections 6.4.5 and 9 (fetch-att, section), RFC 7162 section 3.1.4.2 (MODSEQ).
 Imports: parser.  No I/O.
 """
 
@@ -20,7 +20,9 @@ MAX_ITEMS = 100
 #: One more than the deepest part the scanner finds.
 MAX_PATH = 65
 _MEMO_OCTETS = 2_048
-_SIMPLE = (b"FLAGS", b"UID", b"INTERNALDATE", b"RFC822.SIZE", b"ENVELOPE", b"BODYSTRUCTURE", b"BODY")
+_SIMPLE = (
+    b"FLAGS", b"UID", b"INTERNALDATE", b"RFC822.SIZE", b"ENVELOPE", b"BODYSTRUCTURE", b"BODY", b"MODSEQ",
+)  # fmt: skip
 #: RFC 3501 section 6.4.5: other names for sections.
 _OLD: dict[bytes, Kind] = {b"RFC822": "ALL", b"RFC822.TEXT": "TEXT", b"RFC822.HEADER": "HEADER"}
 _TEXTS = frozenset((b"ENVELOPE", b"BODYSTRUCTURE", b"BODY"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import calendar
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -16,6 +17,7 @@ from mailstack.imap.errors import Bad, No
 from mailstack.imap.parser import Cursor
 from mailstack.mime.date import parse_internal
 from mailstack.model.mailbox import FLAG_NAMES, Flags
+from mailstack.model.ranges import Range, merged, ranges
 
 #: Pairs of first and last number; 0 stands for "*".
 MessageSet: TypeAlias = tuple[tuple[int, int], ...]
@@ -25,6 +27,8 @@ SAVED_PAIR = (-1, -1)
 SAVED: MessageSet = (SAVED_PAIR,)
 
 MAX_NUMBER = 4_294_967_295
+#: RFC 7162 section 7, mod-sequence-value.
+MAX_MODSEQ = 9_223_372_036_854_775_807
 MAX_KEYWORD_OCTETS = 50
 
 _SYSTEM = {name[1:].upper().encode(): flag for flag, name in FLAG_NAMES}
@@ -52,6 +56,36 @@ def parse_set(text: bytes) -> MessageSet:
         low = _set_number(first)
         pairs.append((low, _set_number(last) if colon else low))
     return tuple(pairs)
+
+
+def parse_ranges(text: bytes) -> list[Range]:
+    """A set of UIDs without "*" and "$", as ascending ranges.
+
+    Raises:
+        Bad: not such a set.
+
+    Source: RFC 7162 section 7, known-uids.
+    """
+    if b"*" in text or b"$" in text:
+        raise Bad("Syntax error: expected a set of numbers only")
+    return as_ranges(parse_set(text), 0)
+
+
+def as_ranges(wanted: MessageSet, last: int, saved: Iterable[int] = ()) -> list[Range]:
+    """A set as ascending ranges that do not touch.
+
+    Args:
+        last: what "*" stands for.
+        saved: what "$" stands for, ascending.
+    """
+    pairs = [
+        (min(low or last, high or last), max(low or last, high or last))
+        for low, high in wanted
+        if (low, high) != SAVED_PAIR
+    ]
+    if len(pairs) < len(wanted):
+        pairs.extend(ranges(saved))
+    return merged(sorted(pairs))
 
 
 def _set_number(text: bytes) -> int:

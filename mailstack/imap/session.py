@@ -195,6 +195,11 @@ class Session:
         assert self.view is not None
         return self.view
 
+    def deselect(self) -> None:
+        """No folder is selected any more."""
+        self.view = None
+        self.saved_uids = array("I")
+
     def write(self, data: bytes) -> None:
         """Adds to the output."""
         self._out.append(data)

@@ -26,7 +26,7 @@ def close(session: Session, cursor: Cursor) -> Steps[Ok]:
         if uids:
             yield from slow(lambda store: store.expunge(view.folder_id, uids))
             yield from session.changed(view.name)
-    session.view = None
+    session.deselect()
     return Ok("Close completed")
 
 
@@ -34,5 +34,5 @@ def unselect(session: Session, cursor: Cursor) -> Steps[Ok]:
     """Deselects."""
     yield from ()
     cursor.end()
-    session.view = None
+    session.deselect()
     return Ok("Unselect completed")

@@ -4,7 +4,7 @@ Whole columns are put into one template, so that ten thousand lines are a loop i
 output goes out in pieces, and waits when the client does not read.
 
 Standards: RFC 3501 sections 6.4.5 and 7.4.2, RFC 2180 section 4.1 (messages expunged
-meanwhile), RFC 5530 (EXPUNGEISSUED).
+meanwhile), RFC 5530 (EXPUNGEISSUED), RFC 7162 (MODSEQ), RFC 9586 (UIDFETCH).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
+from mailstack.imap import fetch_modifiers
 from mailstack.imap.commands.entry import Ok
 from mailstack.imap.commands.store import change
 from mailstack.imap.errors import HangUp, No
@@ -20,8 +21,9 @@ from mailstack.imap.fetch_items import FetchItems, Section, parse_items
 from mailstack.imap.grammar import FlagList, parse_set
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Flush, Steps, ask, quick, slow
-from mailstack.imap.response import FLAG_TEXTS, date_time, flag_list
+from mailstack.imap.response import date_time
 from mailstack.imap.sections import WHOLE_OCTETS, Source, Span, find, is_header
+from mailstack.imap.telling import enable_condstore, fetch_word, flag_column, number_column
 from mailstack.imap.view import View
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import AccountStore, Flags, MailboxError, MessageFile, MessageTexts
@@ -44,6 +46,7 @@ _FORMATS = {
     b"ENVELOPE": b"ENVELOPE %b",
     b"BODYSTRUCTURE": b"BODYSTRUCTURE %b",
     b"BODY": b"BODY %b",
+    b"MODSEQ": b"MODSEQ (%d)",
 }
 
 
@@ -60,14 +63,23 @@ def uid_fetch(session: Session, cursor: Cursor) -> Steps[Ok]:
 def _fetch(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
     wanted = parse_set(cursor.set_text())
     cursor.space()
-    items = parse_items(cursor.rest())
-    places = session.places(wanted, uid=uid)
+    wire, modifiers = fetch_modifiers.split(cursor.rest())
+    items = parse_items(wire)
+    places = yield from fetch_modifiers.choose(session, wanted, modifiers, uid=uid)
     simple = list(items.simple)
-    if uid and b"UID" not in simple:
+    if uid and b"UID" not in simple and "UIDONLY" not in session.enabled:
         simple.insert(0, b"UID")
-    if items.sets_seen and (yield from _mark_seen(session, places)) and b"FLAGS" not in simple:
-        # RFC 3501 section 6.4.5: the change of flags is part of the answer.
-        simple.append(b"FLAGS")
+    if modifiers.since is not None and b"MODSEQ" not in simple:
+        simple.append(b"MODSEQ")
+    if b"MODSEQ" in simple:
+        enable_condstore(session)
+    if items.sets_seen and (yield from _mark_seen(session, places)):
+        # RFC 9051 section 6.4.5: the change of flags is part of the answer; RFC 7162 section
+        # 3.2.4: with it go its MODSEQ, and whose it is.
+        more = [b"FLAGS"]
+        if "CONDSTORE" in session.enabled:
+            more += [b"MODSEQ"] if "UIDONLY" in session.enabled else [b"UID", b"MODSEQ"]
+        simple.extend(item for item in more if item not in simple)
     if items.sections:
         trouble = yield from _with_sections(session, places, simple, items)
     else:
@@ -95,7 +107,8 @@ def _simple_only(
     session: Session, places: list[int], simple: list[bytes], *, needs_texts: bool
 ) -> Steps[str]:
     view = session.selected
-    template = b"* %d FETCH (" + b" ".join(_FORMATS[item] for item in simple) + b")\r\n"
+    template = b"* %d " + fetch_word(session) + b" ("
+    template += b" ".join(_FORMATS[item] for item in simple) + b")\r\n"
     trouble = ""
     for begin in range(0, len(places), _ROWS):
         rows = places[begin : begin + _ROWS]
@@ -105,7 +118,7 @@ def _simple_only(
             if len(texts) < len(rows):
                 trouble = "EXPUNGEISSUED"
                 rows = [at for at in rows if view.uids[at] in texts]
-        columns = _columns(view, simple, rows, texts)
+        columns = _columns(session, simple, rows, texts)
         session.write(b"".join([template % line for line in zip(*columns, strict=True)]))
         yield from session.flush_full()
     return trouble
@@ -117,20 +130,23 @@ def _texts(view: View, rows: list[int]) -> Steps[dict[int, MessageTexts]]:
 
 
 def _columns(
-    view: View, simple: list[bytes], rows: list[int], texts: dict[int, MessageTexts]
+    session: Session, simple: list[bytes], rows: list[int], texts: dict[int, MessageTexts]
 ) -> list[Iterable[int | bytes]]:
-    columns: list[Iterable[int | bytes]] = [[at + 1 for at in rows]]
+    view = session.selected
+    columns: list[Iterable[int | bytes]] = [number_column(session, rows)]
     found = [texts[view.uids[at]] for at in rows] if texts else []
     for item in simple:
         match item:
             case b"FLAGS":
-                columns.append(_flag_column(view, rows))
+                columns.append(flag_column(session, rows))
             case b"UID":
                 columns.append([view.uids[at] for at in rows])
             case b"INTERNALDATE":
                 columns.append([date_time(view.dates[at]) for at in rows])
             case b"RFC822.SIZE":
                 columns.append([view.sizes[at] for at in rows])
+            case b"MODSEQ":
+                columns.append([view.modseqs[at] for at in rows])
             case b"ENVELOPE":
                 columns.append([text.envelope for text in found])
             case b"BODYSTRUCTURE":
@@ -138,12 +154,6 @@ def _columns(
             case _:
                 columns.append([text.body for text in found])
     return columns
-
-
-def _flag_column(view: View, rows: list[int]) -> list[int | bytes]:
-    if not view.keywords:
-        return [FLAG_TEXTS[view.flags[at]] for at in rows]
-    return [flag_list(view.flags[at], view.keywords.get(view.uids[at], ())) for at in rows]
 
 
 # -- octets of messages ----------------------------------------------------------------
@@ -165,7 +175,8 @@ class _Loaded:
 
 def _with_sections(session: Session, places: list[int], simple: list[bytes], items: FetchItems) -> Steps[str]:
     view = session.selected
-    template = b"* %d FETCH (" + b"".join(_FORMATS[item] + b" " for item in simple)
+    template = b"* %d " + fetch_word(session) + b" ("
+    template += b"".join(_FORMATS[item] + b" " for item in simple)
     trouble = ""
     for rows in _groups(view, places):
         texts: dict[int, MessageTexts] = {}
@@ -174,7 +185,7 @@ def _with_sections(session: Session, places: list[int], simple: list[bytes], ite
             if len(texts) < len(rows):
                 trouble = "EXPUNGEISSUED"
                 rows = [at for at in rows if view.uids[at] in texts]
-        columns = _columns(view, simple, rows, texts)
+        columns = _columns(session, simple, rows, texts)
         alone = len(rows) == 1 and view.sizes[rows[0]] <= _QUICK_OCTETS
         visit = quick if alone else slow
         loaded = yield from visit(partial(_load, view, rows, items.sections))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mailstack.imap.commands.entry import Ok
 from mailstack.imap.errors import Bad
-from mailstack.imap.names import Pattern, decode_pattern, wire_name
+from mailstack.imap.names import Pattern, decode_pattern
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
 from mailstack.model.mailbox import FolderEntry
@@ -41,7 +41,8 @@ def list_folders(session: Session, cursor: Cursor) -> Steps[Ok]:
     for entry in (yield from slow(lambda store: store.folders())):
         if _is_chosen(entry, chosen) and pattern.matches(entry.name):
             subscribed = b"SUBSCRIBED" in chosen | told
-            session.write(folder_line(b"LIST", entry, with_subscribed=subscribed))
+            name = session.mailbox_name(entry.name)
+            session.write(folder_line(b"LIST", entry, name, with_subscribed=subscribed))
             yield from session.flush_full()
     return Ok("List completed")
 
@@ -72,12 +73,12 @@ def _is_chosen(entry: FolderEntry, chosen: frozenset[bytes]) -> bool:
     return entry.exists or entry.has_children
 
 
-def folder_line(kind: bytes, entry: FolderEntry, *, with_subscribed: bool = False) -> bytes:
-    """`* LIST (attributes) "/" name`."""
+def folder_line(kind: bytes, entry: FolderEntry, name: bytes, *, with_subscribed: bool = False) -> bytes:
+    """`* LIST (attributes) "/" name`; the name as this client reads it."""
     words = [] if entry.exists else [b"\\NonExistent", b"\\Noselect"]
     if with_subscribed and entry.subscribed:
         words.append(b"\\Subscribed")
     words.append(b"\\HasChildren" if entry.has_children else b"\\HasNoChildren")
     if entry.special_use:
         words.append(entry.special_use.encode("ascii", "replace"))
-    return b'* %b (%b) "/" %b\r\n' % (kind, b" ".join(words), wire_name(entry.name))
+    return b'* %b (%b) "/" %b\r\n' % (kind, b" ".join(words), name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mailstack.imap.commands.entry import Ok
 from mailstack.imap.commands.list_ import folder_line
-from mailstack.imap.names import SEPARATOR, Pattern, decode_pattern, wire_name
+from mailstack.imap.names import SEPARATOR, Pattern, decode_pattern
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
 
@@ -33,11 +33,12 @@ def lsub(session: Session, cursor: Cursor) -> Steps[Ok]:
             continue
         if pattern.matches(entry.name):
             # \\Noselect would say here that the name itself is not subscribed to.
-            lines[entry.name] = folder_line(b"LSUB", replace(entry, exists=True))
+            line = folder_line(b"LSUB", replace(entry, exists=True), session.mailbox_name(entry.name))
+            lines[entry.name] = line
         elif text.endswith("%"):
             for parent in _parents(entry.name):
                 if parent not in subscribed and pattern.matches(parent):
-                    lines[parent] = b'* LSUB (\\Noselect) "/" %b\r\n' % wire_name(parent)
+                    lines[parent] = b'* LSUB (\\Noselect) "/" %b\r\n' % session.mailbox_name(parent)
     session.write(b"".join(lines[name] for name in sorted(lines)))
     return Ok("Lsub completed")
 
