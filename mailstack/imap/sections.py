@@ -4,14 +4,16 @@ Small messages are read whole, unless their header is all that is wanted; of lar
 only what is asked for, once their parts are known.  A span may be streamed by the
 caller: it stays within the message.
 
-Standards: RFC 3501 section 6.4.5.
+Standards: RFC 3501 section 6.4.5, RFC 3516.
 Imports: mime, model.  No I/O of its own: it reads through the store's MessageFile.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
+from mailstack.imap.binary import Body, Decoding, Measured, measure, new_decoder
 from mailstack.imap.fetch_items import Section
 from mailstack.mime import header, scanner
 from mailstack.mime.scanner import Part
@@ -30,16 +32,29 @@ class Span:
     count: int
 
 
+#: What `find` gives: octets; what is too large to hold; a size; None: there is no such part.
+Found: TypeAlias = bytes | Span | Decoding | int | None
+
+
 class Source:
     """One open message; its beginning is held in memory, of small ones all of it."""
 
-    def __init__(self, file: MessageFile, parts: Part | None = None, *, header_only: bool = False) -> None:
+    def __init__(
+        self,
+        file: MessageFile,
+        parts: Part | None = None,
+        *,
+        measured: dict[tuple[int, ...], Measured] | None = None,
+        header_only: bool = False,
+    ) -> None:
         """Reads the beginning.
 
         Args:
             parts: what a scan of this message gave before; None: not scanned yet.
+            measured: its large parts that were decoded before; what is learned is added.
             header_only: nothing but the header will be asked for.
         """
+        self.measured = {} if measured is None else measured
         self.file = file
         self.size = file.size_octets
         self.scanned = parts
@@ -77,12 +92,14 @@ class Source:
         return self.scanned
 
 
-def find(source: Source, section: Section) -> bytes | Span | None:
-    """The octets of a section; None: there is no such part (NIL).
+def find(source: Source, section: Section) -> Found:
+    """The octets of a section, or for BINARY.SIZE their number.
 
     Raises:
-        MailboxError: the file cannot be read.
+        MailboxError: the file cannot be read; UNKNOWN-CTE.
     """
+    if section.kind in ("BINARY", "BINARY.SIZE"):
+        return _binary(source, section)
     span = _whole(source, section) if not section.path else _of_part(source, section)
     if span is None:
         return None
@@ -97,6 +114,36 @@ def find(source: Source, section: Section) -> bytes | Span | None:
     if end - start > WHOLE_OCTETS:
         return Span(start, end - start)
     return source.read(start, end - start)
+
+
+def _binary(source: Source, section: Section) -> Found:
+    body = _body(source, section.path)
+    is_size = section.kind == "BINARY.SIZE"
+    if body is None:
+        return 0 if is_size else None
+    if body.end - body.start <= WHOLE_OCTETS:
+        decoding = new_decoder(body)
+        data = decoding.feed(source.read(body.start, body.end - body.start)) + decoding.finish()
+        return len(data) if is_size else _cut(data, section.partial)
+    measured = source.measured.get(section.path)
+    if measured is None:
+        measured = source.measured[section.path] = measure(source.file, body)
+    if is_size:
+        return measured.octets
+    first, count = section.partial or (0, measured.octets)
+    found = Decoding(source.file, body, measured, first, count)
+    return found.read() if found.count <= WHOLE_OCTETS else found
+
+
+def _body(source: Source, path: tuple[int, ...]) -> Body | None:
+    """RFC 2045 section 6.4: what encloses other parts has no encoding of its own."""
+    if not path:
+        return Body(0, source.size, "binary")
+    part = scanner.find_part(source.parts, path)
+    if part is None:
+        return None
+    plain = part.is_multipart or part.is_message
+    return Body(part.header_end, part.end, "binary" if plain else part.encoding)
 
 
 def is_header(section: Section) -> bool:

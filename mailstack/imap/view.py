@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
 
+from mailstack.imap.binary import Measured
 from mailstack.imap.errors import Bad
 from mailstack.imap.grammar import SAVED_PAIR, MessageSet
 from mailstack.imap.response import RECENT
@@ -56,6 +57,7 @@ class View:
         "gone",
         "keywords",
         "known_keywords",
+        "measured",
         "modseq",
         "modseqs",
         "name",
@@ -79,6 +81,8 @@ class View:
         self.known_keywords: dict[str, None] = {}
         self.gone: set[int] = set()
         self.parts: dict[int, Part] = {}
+        #: Of the messages in `parts`: large parts, by number, that were decoded once.
+        self.measured: dict[int, dict[tuple[int, ...], Measured]] = {}
         #: MODSEQ of the last change of our own; the client may have seen it before others' changes.
         self.ahead = 0
         #: Up to where the client knew everything when the first of `gone` went.
@@ -176,11 +180,17 @@ class View:
         self.gone.clear()
         return [at + 1 for at in places]
 
-    def remember_parts(self, uid: int, message: Part) -> None:
+    def remember_parts(
+        self, uid: int, message: Part, measured: dict[tuple[int, ...], Measured] | None = None
+    ) -> None:
         """Keeps a large message's structure: clients fetch it in many small pieces."""
-        while len(self.parts) >= MAX_REMEMBERED:
-            del self.parts[next(iter(self.parts))]
+        while uid not in self.parts and len(self.parts) >= MAX_REMEMBERED:
+            oldest = next(iter(self.parts))
+            del self.parts[oldest]
+            self.measured.pop(oldest, None)
         self.parts[uid] = message
+        if measured:
+            self.measured[uid] = measured
 
     # -- what the client asks ---------------------------------------------------------
 

@@ -23,6 +23,7 @@ from mailstack.mailbox import (
     background,
     files,
     folders,
+    fullness,
     indexing,
     maildir,
     maildrop,
@@ -36,6 +37,8 @@ from mailstack.mailbox import (
 from mailstack.mailbox.account import boot_id
 from mailstack.mailbox.cache import make_texts
 from mailstack.mailbox.core import Core
+from mailstack.mailbox.notices import Notices
+from mailstack.mailbox.notices import write as write_warning
 from mailstack.mailbox.options import MailboxOptions
 from mailstack.mailbox.worker import Worker
 from mailstack.mime.header import Headers
@@ -81,6 +84,7 @@ class MailStore:
         boot: str | None = None,
         trouble: Callable[[TemporaryFailure], None] | None = None,
         index: bool = False,
+        notices: Notices | None = None,
     ) -> None:
         """Opens nothing yet.
 
@@ -93,6 +97,7 @@ class MailStore:
             trouble: told of failures in the background, where nobody waits; a fatal one
                 means that the process must stop (promise P8).
             index: keeps the full-text index of the accounts it opens up with their messages.
+            notices: words for warnings of a nearly full mailbox; None: nobody is warned.
         """
         self.root = root
         self._now = now
@@ -102,7 +107,8 @@ class MailStore:
         self._boot = boot_id() if boot is None else boot
         self._group = GroupSync()
         self._trouble = trouble
-        jobs = dict(background.JOBS)
+        self._notices = notices
+        jobs = {**background.JOBS, "notices": write_warning}
         if index:
             jobs["index"] = indexing.build
         self._worker = Worker(self._options, self._report, jobs)
@@ -172,6 +178,7 @@ class MailStore:
             boot=self._boot,
             prepare=folders.prepare,
             opened=self._opened,
+            notices=self._notices,
         )
         with core.disk("making the mailbox"):
             maildir.refuse_links([home.parent, home, core.maildir])
@@ -188,6 +195,8 @@ class MailStore:
             self._worker.doomed(core)
         if connection.execute("SELECT 1 FROM messages WHERE dirty = 1 LIMIT 1").fetchone():
             self._worker.names(core)
+        if fullness.recall(connection).notice_at:
+            self._worker.notices(core)
         self._used(core)
 
     def _used(self, core: Core) -> None:
@@ -308,8 +317,10 @@ class Account:
         """First UID nobody has been told of as recent; marks all as told."""
         return messages.claim_recent(self.core, folder_id)
 
-    def texts(self, folder_id: int, uids: Sequence[int]) -> dict[int, MessageTexts]:
-        """Ready-made texts; made now for those that are missing.  Messages that are gone are left out."""
+    def texts(
+        self, folder_id: int, uids: Sequence[int], *, ready_only: bool = False
+    ) -> dict[int, MessageTexts]:
+        """Ready-made texts, the missing made now unless `ready_only`; messages that are gone are left out."""
         core = self.core
         with core.db.read() as connection:
             mids = dict(messages.select(connection, folder_id, uids, "uid, mid"))
@@ -319,12 +330,12 @@ class Account:
         fresh: list[tuple[int, MessageTexts]] = []
         for uid, mid in mids.items():
             texts = cached.get(mid)
-            if texts is None:
+            if texts is None and not ready_only:
                 texts = self._make_texts(folder_id, uid)
-                if texts is None:
-                    continue
-                fresh.append((mid, texts))
-            out[uid] = texts
+                if texts is not None:
+                    fresh.append((mid, texts))
+            if texts is not None:
+                out[uid] = texts
             if len(fresh) >= _TEXTS_BATCH:
                 core.cache.put(epoch, fresh)
                 fresh = []
@@ -418,7 +429,14 @@ class Account:
     ) -> Delivery:
         """Stores a message under a deterministic name, durably, once."""
         return storing.deliver(
-            self.core, name, message, base_name=base_name, prefix=prefix, cuts=cuts, create=create
+            self.core,
+            name,
+            message,
+            base_name=base_name,
+            prefix=prefix,
+            cuts=cuts,
+            create=create,
+            limits=self.limits,
         )
 
     def maildrop(self, names: Sequence[str]) -> Maildrop:
@@ -437,3 +455,18 @@ class Account:
         """What is used and what may be, outside Spam and Trash."""
         with self.core.db.read() as connection:
             return quota.state(connection, self.limits)
+
+    def full_for_s(self) -> int | None:
+        """How long the account has been full, in seconds; None while there is room.
+
+        What is found is remembered durably.
+        """
+        core, now = self.core, int(self.core.now())
+        with core.db.read() as connection:
+            memory = fullness.recall(connection)
+            is_news = fullness.is_news(connection, self.limits, now)
+        if is_news:
+            with core.db.write("noting how full it is", durable_commit=True) as connection:
+                fullness.watch(core, connection, self.limits)
+                memory = fullness.recall(connection)
+        return memory.full_for_s if memory.full_since else None

@@ -351,8 +351,10 @@ class AccountStore(Protocol):
         """First UID nobody has been told of as \\Recent; marks all as told."""
         ...
 
-    def texts(self, folder_id: int, uids: Sequence[int]) -> dict[int, MessageTexts]:
-        """Ready-made texts; made now for those that are missing."""
+    def texts(
+        self, folder_id: int, uids: Sequence[int], *, ready_only: bool = False
+    ) -> dict[int, MessageTexts]:
+        """Ready-made texts; those that are missing are made now, with `ready_only` left out."""
         ...
 
     def fields(self, folder_id: int, uids: Sequence[int]) -> dict[int, MessageFields]:

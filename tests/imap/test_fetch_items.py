@@ -53,11 +53,13 @@ def test_sections(text: bytes, section: Section, seen: bool) -> None:
     [
         b"", b"()", b"FOO", b"(FLAGS", b"(FLAGS  UID)", b"FLAGS UID", b"(ALL)", b"BODY[", b"BODY[MIME]",
         b"BODY[1.]", b"BODY[0]",
-        b"BODY[1.0.2]", b"BODY[]<1>", b"BODY[]<1.0>", b"BODY[]<1.2.3>", b"BODY[]<4294967296.1>",
+        b"BODY[1.0.2]", b"BODY[]<1>", b"BODY[]<1.0>", b"BODY[]<1.2.3>", b"BODY[]<9223372036854775808.1>",
         b"BODY[HEADER.FIELDS]",
         b"BODY[HEADER.FIELDS ()]", b"BODY[HEADER.FIELDS (a]", b"BODY[FOO]", b"BODY.PEEK", b"BODY[TEXT.1]",
         b"BODY[.TEXT]",
-        b"(FLAGS) x", b"RFC822.PEEK", b"BODY[1:2]",
+        b"(FLAGS) x", b"RFC822.PEEK", b"BODY[1:2]", b"BINARY", b"BINARY[", b"BINARY[1.]", b"BINARY[TEXT]",
+        b"BINARY[1.MIME]", b"BINARY.SIZE[1]<0.1>", b"BINARY.PEEK", b"BINARY[0]", b"BINARYX[1]",
+        b"PREVIEW (FUZZY)", b"PREVIEW ()", b"(PREVIEW(LAZY))", b"EMAILID (x)",
     ],
 )  # fmt: skip
 def test_what_is_no_item_is_refused(text: bytes) -> None:
@@ -83,3 +85,34 @@ def test_ten_thousand_field_names_are_taken() -> None:
 
 def test_the_same_list_is_parsed_once() -> None:
     assert parse_items(b"(UID FLAGS BODY[])") is parse_items(b"(UID FLAGS BODY[])")
+
+
+@pytest.mark.parametrize(
+    ("text", "section", "seen"),
+    [
+        (b"BINARY[1.2]", Section(b"BINARY[1.2]", (1, 2), "BINARY"), True),
+        (b"binary.peek[]<4294967296.1>", Section(b"BINARY[]<4294967296>", (), "BINARY", partial=(1 << 32, 1)), False),
+        (b"BINARY.SIZE[3]", Section(b"BINARY.SIZE[3]", (3,), "BINARY.SIZE"), False),
+    ],
+)  # fmt: skip
+def test_parts_without_their_encoding(text: bytes, section: Section, seen: bool) -> None:
+    # RFC 3516 section 4.2
+    items = parse_items(text)
+    assert (items.sections, items.sets_seen, items.simple) == ((section,), seen, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "lazy"),
+    [(b"PREVIEW", False), (b"preview (lazy)", True), (b"(PREVIEW (LAZY) UID)", True),
+     (b"(PREVIEW (LAZY) PREVIEW)", False), (b"(PREVIEW PREVIEW (LAZY))", False),
+     (b"(ENVELOPE PREVIEW (LAZY))", False)],
+)  # fmt: skip
+def test_a_preview_may_be_lazy_unless_the_texts_are_made_anyhow(text: bytes, lazy: bool) -> None:
+    # RFC 8970 section 4.1
+    items = parse_items(text)
+    assert items.lazy is lazy and items.needs_texts and not items.sets_seen
+
+
+def test_ids_and_dates_come_from_the_store() -> None:
+    items = parse_items(b"(EMAILID THREADID SAVEDATE)")
+    assert items.needs_details and not items.needs_texts

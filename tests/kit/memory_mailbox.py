@@ -212,8 +212,12 @@ class MemoryMailbox:
             message.told = True
         return first
 
-    def texts(self, folder_id: int, uids: Sequence[int]) -> dict[int, MessageTexts]:
-        out = {}
+    def texts(
+        self, folder_id: int, uids: Sequence[int], *, ready_only: bool = False
+    ) -> dict[int, MessageTexts]:
+        out: dict[int, MessageTexts] = {}
+        if ready_only:
+            return out
         for uid in uids:
             message = self._by_id(folder_id).messages.get(uid)
             if message is not None:
