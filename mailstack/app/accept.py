@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mailstack.app.mail import Services
+from mailstack.app.notices import QuotaNotices
 from mailstack.app.transaction import Transaction
 from mailstack.app.whereabouts import postmaster
 from mailstack.delivery.queue import Queue
@@ -81,6 +82,7 @@ class AcceptService:
                 random_bytes=context.random_bytes,
                 options=config.mailbox,
                 trouble=self._trouble,
+                notices=QuotaNotices(config.hostname, context.bus),
             ),
             queue=Queue(paths, now=context.now, random_bytes=context.random_bytes, options=config.queue),
             filter=FilterClient(paths.filter_socket, budget_s=config.filter.budget_s),
@@ -192,6 +194,8 @@ class AcceptService:
             reply = Reply(
                 452, "3.1", f"There is no space for the message; try again later (id={envelope.accept_id})"
             )
+        elif status == "2.2":
+            reply = Reply(452, "2.2", f"The mailbox is full; try again later (id={envelope.accept_id})")
         self._context.maillog.refused(
             envelope.accept_id,
             peer=envelope.client.ip,
@@ -210,10 +214,13 @@ class AcceptService:
         store = self._services.store.of(account)
         if store.limits == UNLIMITED:
             return None
-        found = await asyncio.get_running_loop().run_in_executor(self._disk, store.quota)
-        if found.is_full:
+        full_for_s = await asyncio.get_running_loop().run_in_executor(self._disk, store.full_for_s)
+        if full_for_s is None:
+            return None
+        days = self._config.mailbox.full_tempfail_days
+        if full_for_s < days * 86_400:
             return Reply(452, "2.2", f"The mailbox of {account.address} is full; try again later")
-        return None
+        return Reply(550, "2.2", f"The mailbox of {account.address} has been full for {days} days")
 
     async def _facts(self, account: Account | None, sender: Address | None) -> Facts:
         facts = Facts(

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from mailstack.app.daemon import Context
+from mailstack.app.notices import QuotaNotices
 from mailstack.directory import Directory
 from mailstack.imap.requests import LoginRefused
 from mailstack.mailbox import MailStore
@@ -45,6 +46,7 @@ async def serve(context: Context) -> None:
         random_bytes=context.random_bytes,
         options=config.mailbox,
         trouble=partial(_trouble, context),
+        notices=QuotaNotices(config.hostname, context.bus),
     )
     threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="imap-store")
     gate = Gate(context, directory)

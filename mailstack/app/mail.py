@@ -12,6 +12,7 @@ from mailstack.delivery.entry import QueueMessage
 from mailstack.delivery.local import Copy
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Body, Envelope
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.verdict import AccountVerdict, FilterAnswer, MessageVerdict
 from mailstack.routing.expand import Plan
 
@@ -74,7 +75,7 @@ class Mail:
     answer: FilterAnswer = field(default_factory=lambda: FilterAnswer(MessageVerdict()))
     verdicts: dict[int, AccountVerdict] = field(default_factory=dict)
     stored: list[tuple[Store, Sequence[Copy]]] = field(default_factory=list)
-    later: list[tuple[Store, str]] = field(default_factory=list)
+    later: list[tuple[Store, TemporaryFailure]] = field(default_factory=list)
     entries: list[QueueMessage] = field(default_factory=list)
 
     @property

@@ -250,12 +250,15 @@ class Transaction:
                 raise result
             if not isinstance(result, BaseException):
                 self._mail.stored.append((wanted, result))
-            elif isinstance(result, TemporaryFailure | PermanentFailure):
-                self._mail.later.append((wanted, result.why))
+            elif isinstance(result, TemporaryFailure):
+                self._mail.later.append((wanted, result))
+            elif isinstance(result, PermanentFailure):
+                self._mail.later.append((wanted, TemporaryFailure(result.why, status=result.status)))
             elif isinstance(result, Exception):
                 # A mistake of ours for one recipient must not send the others their mail twice.
                 _log.error("%s", self._mail.envelope.accept_id, exc_info=result)
-                self._mail.later.append((wanted, "an error of ours, see the daemon's log"))
+                why = "an error of ours, see the daemon's log"
+                self._mail.later.append((wanted, TemporaryFailure(why)))
             else:
                 raise result
 
@@ -276,7 +279,7 @@ class Transaction:
         """Some are stored, some failed for the moment: these are retried from the queue."""
         mail = self._mail
         if not mail.stored and not mail.entries:
-            raise TemporaryFailure(mail.later[0][1])
+            raise mail.later[0][1]
         entries = await self._blocking(outgoing.retries, self._s, mail)
         await self._blocking(self._s.queue.enqueue, entries)
         mail.entries.extend(entries)

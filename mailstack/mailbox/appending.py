@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mailstack.disk.fault import fault_point
-from mailstack.mailbox import files, maildir, messages, quota, threads
+from mailstack.mailbox import files, fullness, maildir, messages, quota, threads
 from mailstack.mailbox.account import take_uids
 from mailstack.mailbox.core import Core
 from mailstack.mailbox.files import Written
@@ -120,6 +120,7 @@ class _Job:
         core.group.sync(f"{folder.path}/cur")
         fault_point("mailbox.folder_synced")
         insert(connection, folder.id, rows)
+        fullness.watch(core, connection, self._limits)
         open_ends = [row[1] for row, each in zip(rows, self.written, strict=True) if each.open_end]
         messages.note_open_ends(connection, folder.id, open_ends)
         return folder.id, Appended(folder.uid_validity, tuple(row[1] for row in rows))

@@ -21,6 +21,7 @@ from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import MailboxError
 
 if TYPE_CHECKING:
+    from mailstack.mailbox.notices import Notices
     from mailstack.mailbox.worker import Worker
 
 
@@ -43,6 +44,7 @@ class Core:
         seen: by folder, the modification times of new/ and cur/ (ns) at the last look.
         scan_lock: one look at the disk at a time.
         index_swept: this process has compared the full-text index with the messages.
+        notices: words for warnings of a full mailbox; None: nobody is warned.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Core:
         boot: str,
         prepare: Callable[[Core, sqlite3.Connection], None],
         opened: Callable[[Core, sqlite3.Connection], None],
+        notices: Notices | None = None,
     ) -> None:
         self.home = home
         self.maildir = home / "Maildir"
@@ -66,6 +69,7 @@ class Core:
         self.options = options
         self.group = group
         self.worker = worker
+        self.notices = notices
         self.seen: dict[int, tuple[int, int]] = {}
         self.seen_folders = 0
         self.scan_lock = threading.RLock()

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from mailstack.disk import durable
-from mailstack.mailbox import maildir
+from mailstack.mailbox import fullness, maildir
 from mailstack.mailbox.account import new_object_id, next_validity
 from mailstack.mailbox.core import Core, FolderRow
 from mailstack.model.mailbox import DEFAULT_FOLDERS, FolderEntry, FolderStatus, MailboxError
@@ -331,6 +331,7 @@ def forget(connection: sqlite3.Connection, folder_id: int) -> None:
     for table in ("messages", "expunged", "doomed", "keywords", "metadata", "rights"):
         connection.execute(f"DELETE FROM {table} WHERE folder = ?", (folder_id,))  # noqa: S608
     connection.execute("DELETE FROM folders WHERE id = ?", (folder_id,))
+    fullness.eased(connection)
 
 
 def set_aside(core: Core, path: Path, name: str) -> None:

@@ -13,6 +13,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from mailstack.mailbox import fullness
 from mailstack.mailbox.account import take_modseq
 from mailstack.mailbox.core import Core
 from mailstack.model.errors import TemporaryFailure
@@ -362,7 +363,7 @@ def remove(
     Raises:
         Exhausted, MailboxError: as take_uids.
     """
-    found = list(select(connection, folder_id, uids, "uid, flags, size, base, sub, letters, mid"))
+    found = list(select(connection, folder_id, uids, _REMOVED))
     if not found:
         raise Unchanged
     modseq = take_modseq(connection, folder_id)
@@ -373,8 +374,9 @@ def remove(
         )
     if files:
         connection.executemany(
-            "INSERT OR REPLACE INTO doomed (folder, base, sub, letters, keep, mid) VALUES (?, ?, ?, ?, ?, ?)",
-            [(folder_id, base, sub, letters, keep, mid) for _, _, _, base, sub, letters, mid in found],
+            "INSERT OR REPLACE INTO doomed (folder, keep, flags, base, sub, letters, mid, keywords,"
+            " internal_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [(folder_id, keep, flags, *rest) for _, flags, _, *rest in found],
         )
     log_expunged(connection, folder_id, modseq, gone)
     count(
@@ -385,7 +387,11 @@ def remove(
         deleted=-sum(1 for row in found if row[1] & 8),
         size=-sum(row[2] for row in found),
     )
+    fullness.eased(connection)
     return gone
+
+
+_REMOVED = "uid, flags, size, base, sub, letters, mid, keywords, internal_at"
 
 
 def log_expunged(connection: sqlite3.Connection, folder_id: int, modseq: int, uids: Sequence[int]) -> None:

@@ -62,16 +62,12 @@ def check(
     limits: Limits,
     special_use: str,
     sizes: Sequence[int],
-    *,
-    freed: int = 0,
-    freed_messages: int = 0,
 ) -> None:
     """Refuses messages that would cross a limit.
 
     Args:
         special_use: of the target folder.
         sizes: of the messages, in octets.
-        freed, freed_messages: what the same change takes away from the same sum.
 
     Raises:
         MailboxError: OVERQUOTA.
@@ -79,11 +75,11 @@ def check(
     if limits == UNLIMITED or not sizes:
         return
     found = state(connection, limits, aside=is_aside(special_use))
-    if limits.octets is not None and found.used_octets - freed + sum(sizes) > limits.octets:
+    if limits.octets is not None and found.used_octets + sum(sizes) > limits.octets:
         raise MailboxError(
             "OVERQUOTA", f"the mailbox is full: {found.used_octets} of {limits.octets} octets are used"
         )
-    if limits.messages is not None and found.used_messages - freed_messages + len(sizes) > limits.messages:
+    if limits.messages is not None and found.used_messages + len(sizes) > limits.messages:
         raise MailboxError(
             "OVERQUOTA", f"the mailbox is full: it holds {found.used_messages} of {limits.messages} messages"
         )

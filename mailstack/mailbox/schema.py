@@ -108,7 +108,6 @@ CREATE TABLE rights (
 ALTER TABLE doomed ADD COLUMN flags INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE doomed ADD COLUMN keywords TEXT NOT NULL DEFAULT '';
 ALTER TABLE doomed ADD COLUMN internal_at INTEGER NOT NULL DEFAULT 0;
-ALTER TABLE doomed ADD COLUMN gone_at INTEGER NOT NULL DEFAULT 0;
 """,
     """
 -- Hashes of message ids that messages have or name, and the thread they belong to.

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mailstack.disk.fault import fault_point
-from mailstack.mailbox import background, files, folders, maildir, messages, quota, threads
+from mailstack.mailbox import background, files, folders, fullness, maildir, messages, quota, threads
 from mailstack.mailbox.account import take_uids
 from mailstack.mailbox.core import Core, FolderRow
 from mailstack.mailbox.files import Written
@@ -45,10 +45,12 @@ def deliver(
     prefix: bytes,
     cuts: Sequence[tuple[int, int]],
     create: bool,
+    limits: Limits = quota.UNLIMITED,
 ) -> Delivery:
     """Stores a message once under a deterministic name; see AccountStore.deliver."""
     maildir.check_base(base_name)
     job = _Delivery(core, message, base_name, prefix, cuts)
+    job.limits = limits
     try:
         name = maildir.check_name(name)
     except MailboxError:
@@ -87,6 +89,7 @@ class _Delivery:
         self._letters = maildir.letters_of(bits)
         self._sub = int(bits != 0)
         self._open_end = False
+        self.limits = quota.UNLIMITED
 
     def attempt(self, name: str, *, create: bool) -> Delivery | None:
         """Delivers; None when the folder vanished and everything is to be done again."""
@@ -94,6 +97,8 @@ class _Delivery:
         folder, known = self._target(name, create=create)
         if known is not None:
             return Delivery(folder.name, known, self._base, again=True)
+        with core.db.read() as connection:
+            fullness.check_room(core, connection, self.limits, folder.special_use)
         final = f"{folder.path}/{maildir.file_name(self._base, self._sub, self._letters)}"
         size = self._earlier(final)
         data: bytes | None = None
@@ -106,7 +111,7 @@ class _Delivery:
             if not self._rename(folder, written.path, final):
                 return None
         try:
-            uid = self._commit(folder, final, size, found)
+            uid = self._commit(folder, final, size, found, limits=self.limits if mine else quota.UNLIMITED)
         except (OSError, TemporaryFailure, MailboxError) as error:
             if mine:
                 self._withdraw(folder, final)
@@ -118,15 +123,22 @@ class _Delivery:
             core.worker.texts(core, folder.id * MID_FOLDER + uid, data)
         return Delivery(folder.name, uid, self._base)
 
-    def _commit(self, folder: FolderRow, final: str, size: int, found: links.Links | None) -> int:
+    def _commit(
+        self, folder: FolderRow, final: str, size: int, found: links.Links | None, *, limits: Limits
+    ) -> int:
         """Makes the name durable, then the row; gives the UID."""
+
+        def work(connection: sqlite3.Connection) -> int:
+            fullness.check_room(core, connection, limits, folder.special_use)
+            uid = self._row(connection, folder.id, size, found)
+            fullness.watch(core, connection, self.limits)
+            return uid
+
         core = self._core
         fault_point("mailbox.renamed")
         core.group.sync(os.path.dirname(final))
         fault_point("mailbox.folder_synced")
-        return core.db.change(
-            "storing a message", lambda c: self._row(c, folder.id, size, found), durable_commit=False
-        )
+        return core.db.change("storing a message", work, durable_commit=False)
 
     def _withdraw(self, folder: FolderRow, final: str) -> None:
         """Takes back a file that was not acknowledged, wherever its folder is now."""
@@ -296,6 +308,7 @@ def copy(
         taken = tuple(row[0] for row in found)
         if move:
             messages.remove(connection, folder_id, taken, keep=False)
+        fullness.watch(core, connection, limits)
         return Copied(into.uid_validity, taken, tuple(row[1] for row in rows))
 
     def attempt(connection: sqlite3.Connection) -> Copied:
