@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 _ALWAYS = (
     "IMAP4rev1",
     "SASL-IR",  # RFC 4959
+    "ENABLE",  # RFC 5161
+    "CONDSTORE",  # RFC 7162
+    "QRESYNC",  # RFC 7162
+    "UTF8=ACCEPT",  # RFC 6855
+    "UIDONLY",  # RFC 9586
+    "PARTIAL",  # RFC 9394
     "ID",  # RFC 2971
     "IDLE",  # RFC 2177
     "NAMESPACE",  # RFC 2342
@@ -30,9 +36,12 @@ _ALWAYS = (
     "SORT",  # RFC 5256
     "SORT=DISPLAY",  # RFC 5957
     "ESORT",  # RFC 5267
+    "THREAD=ORDEREDSUBJECT",  # RFC 5256
+    "THREAD=REFERENCES",
     "SEARCHRES",  # RFC 5182
     "WITHIN",  # RFC 5032
     "INPROGRESS",  # RFC 9585
+    "NOTIFY",  # RFC 5465
 )
 
 
@@ -42,6 +51,8 @@ def capabilities(session: Session) -> str:
     words.append(f"APPENDLIMIT={session.options.append_octets}")  # RFC 7889
     if session.account is not None:
         words.append("LITERAL+")
+        if session.options.unauthenticate:
+            words.append("UNAUTHENTICATE")  # RFC 8437
         return " ".join(words)
     words.append("LITERAL-")
     if session.can_start_tls:

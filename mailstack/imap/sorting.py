@@ -119,7 +119,7 @@ class Sorter:
         """All positions taken in, sorted; equal ones in the order of the mailbox."""
         order = list(range(len(self._places)))
         for criterion in reversed(self._criteria):
-            order = _sorted(order, self._key(criterion.key), reverse=criterion.reverse)
+            order = in_order(order, self._key(criterion.key), reverse=criterion.reverse)
         return [self._places[at] for at in order]
 
     def _key(self, key: bytes) -> Callable[[int], Any]:
@@ -131,8 +131,8 @@ class Sorter:
         return self._dates.__getitem__ if key == b"DATE" else self._texts[key].__getitem__
 
 
-def _sorted(order: list[int], key: Callable[[int], Any], *, reverse: bool) -> list[int]:
-    """Stable, also in reverse."""
+def in_order(order: list[int], key: Callable[[int], Any], *, reverse: bool = False) -> list[int]:
+    """Sorted by the key; stable, also in reverse."""
     if len(order) <= RUN:
         return sorted(order, key=key, reverse=reverse)
     runs = [

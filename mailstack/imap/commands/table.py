@@ -24,6 +24,7 @@ from mailstack.imap.commands import (
     lsub,
     namespace,
     noop,
+    notify,
     rename,
     search,
     select,
@@ -32,6 +33,9 @@ from mailstack.imap.commands import (
     status,
     store,
     subscribe,
+    unauthenticate,
+    thread,
+    unauthenticate,
 )
 from mailstack.imap.commands.entry import Entry, State, at_once
 
@@ -50,17 +54,19 @@ COMMANDS: dict[bytes, Entry] = {
     b"LOGIN": Entry(login.login, _STRANGER, syncs=False),
     b"SELECT": Entry(select.select, _USER, syncs=False),
     b"EXAMINE": Entry(select.examine, _USER, syncs=False),
-    b"CREATE": Entry(create.create, _USER),
-    b"DELETE": Entry(delete.delete, _USER),
-    b"RENAME": Entry(rename.rename, _USER),
-    b"SUBSCRIBE": Entry(subscribe.subscribe, _USER),
-    b"UNSUBSCRIBE": Entry(subscribe.unsubscribe, _USER),
+    b"CREATE": Entry(create.create, _USER, relists=True),
+    b"DELETE": Entry(delete.delete, _USER, relists=True),
+    b"RENAME": Entry(rename.rename, _USER, relists=True),
+    b"SUBSCRIBE": Entry(subscribe.subscribe, _USER, relists=True),
+    b"UNSUBSCRIBE": Entry(subscribe.unsubscribe, _USER, relists=True),
     b"LIST": Entry(list_.list_folders, _USER),
     b"LSUB": Entry(lsub.lsub, _USER),
     b"NAMESPACE": Entry(at_once(namespace.namespace), _USER),
     b"STATUS": Entry(status.status, _USER),
     b"APPEND": Entry(append.append, _USER),
+    b"UNAUTHENTICATE": Entry(unauthenticate.unauthenticate, _USER, syncs=False),
     b"ENABLE": Entry(at_once(enable.enable), _USER),
+    b"NOTIFY": Entry(notify.notify, _USER),
     b"IDLE": Entry(idle.idle, _USER),
     b"CHECK": Entry(noop.check, _SELECTED),
     b"CLOSE": Entry(close.close, _SELECTED, syncs=False),
@@ -71,6 +77,8 @@ COMMANDS: dict[bytes, Entry] = {
     b"UID SEARCH": Entry(search.uid_search, _SELECTED),
     b"SORT": Entry(sort.sort, _SELECTED, expunge=False),
     b"UID SORT": Entry(sort.uid_sort, _SELECTED),
+    b"THREAD": Entry(thread.thread, _SELECTED, expunge=False),
+    b"UID THREAD": Entry(thread.uid_thread, _SELECTED),
     b"FETCH": Entry(fetch.fetch, _SELECTED, expunge=False),
     b"UID FETCH": Entry(fetch.uid_fetch, _SELECTED),
     b"STORE": Entry(store.store, _SELECTED, expunge=False),
@@ -80,3 +88,6 @@ COMMANDS: dict[bytes, Entry] = {
     b"MOVE": Entry(copy.move, _SELECTED),
     b"UID MOVE": Entry(copy.uid_move, _SELECTED),
 }
+
+#: Commands with message numbers, which have a UID form (RFC 9586 section 3.2).
+NUMBERED = frozenset(name for name in COMMANDS if b"UID " + name in COMMANDS) - {b"EXPUNGE"}
