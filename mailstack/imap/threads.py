@@ -163,8 +163,8 @@ class References(_Messages):
     def threads(self) -> Forest:
         """Source: RFC 5256 section 3, REFERENCES."""
         ranks = array("I", bytes(4 * len(self.places)))
-        for rank, message in enumerate(self.by_date()):
-            ranks[message] = rank
+        for place, message in enumerate(self.by_date()):
+            ranks[message] = place
         forest = self._pruned()
         rank = ranks.__getitem__
         for siblings in forest.children.values():

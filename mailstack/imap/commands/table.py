@@ -33,7 +33,6 @@ from mailstack.imap.commands import (
     status,
     store,
     subscribe,
-    unauthenticate,
     thread,
     unauthenticate,
 )
