@@ -39,6 +39,7 @@ __all__ = [
     "Spool",
     "StartTls",
     "Steps",
+    "Unauthenticate",
     "Wait",
     "Woken",
     "ask",
@@ -60,6 +61,10 @@ class Wait(Request[Woken]):
     changes: bool = True
 
 
+#: As many names `Changed` gives at most: then there may be more.
+MAX_CHANGED = 2_000
+
+
 @dataclass(frozen=True, slots=True)
 class Changed(Request[frozenset[str]]):
     """Folders of the account that others changed since the last time this was asked.
@@ -75,6 +80,11 @@ class Compress(Request[None]):
 
     Octets the session was given before are taken to be compressed: none may be held.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class Unauthenticate(Request[None]):
+    """Send what is held, then let go of the account; what compresses ends too (RFC 8437)."""
 
 
 class Spool(Protocol):

@@ -22,11 +22,13 @@ from typing import TypeAlias
 from mailstack.imap import framing, telling
 from mailstack.imap.capability import capabilities
 from mailstack.imap.commands.entry import Entry, State
-from mailstack.imap.commands.table import COMMANDS
+from mailstack.imap.commands.table import COMMANDS, NUMBERED
 from mailstack.imap.errors import Bad, HangUp, No
 from mailstack.imap.framing import BodyData, BodyStart, Command, Framer, GoAhead, Refused
 from mailstack.imap.grammar import SAVED, MessageSet
+from mailstack.imap.lingering import between_commands
 from mailstack.imap.names import decode_name, decode_utf8_name, wire_name
+from mailstack.imap.notifying import Notify
 from mailstack.imap.options import ImapOptions
 from mailstack.imap.parser import Cursor, Head
 from mailstack.imap.progress import Progress
@@ -106,6 +108,7 @@ class Session:
         #: What `$` stands for (RFC 9051 section 6.4.4.1): UIDs, ascending.
         self.saved_uids = array("I")
         self.watchers: list[Watcher] = []
+        self.notify: Notify | None = None
         self._progress = Progress(setup.clock)
         self._out: list[bytes] = []
         self._out_octets = 0
@@ -256,6 +259,15 @@ class Session:
         self._bad = 0
         self._since = self.clock()
 
+    def logged_out(self) -> None:
+        """A stranger again: nothing of the user is left (RFC 8437 section 4)."""
+        self.deselect()
+        self.account = None
+        self.enabled.clear()
+        self.watchers.clear()
+        self.framer.limits = framing.before_login()
+        self._since = self.clock()
+
     def restart_encrypted(self) -> None:
         """The handshake is done: nothing said before counts (RFC 3501 section 6.2.1)."""
         self.tls = True
@@ -311,11 +323,13 @@ class Session:
         while True:
             match self.framer.next():
                 case None:
+                    if self.notify is not None and not self.framer.held and not self.framer.in_command:
+                        yield from between_commands(self)
                     yield from self.read_more()
                 case GoAhead():
                     self.write(b"+ OK\r\n")
-                case BodyStart(_, go_ahead):
-                    self.uploads.append(Upload())
+                case BodyStart(_, go_ahead, literal8):
+                    self.uploads.append(Upload(literal8=literal8))
                     if go_ahead:
                         self.write(b"+ OK\r\n")
                 case BodyData(data):
@@ -341,7 +355,9 @@ class Session:
         self._progress.begin(head.tag)
         try:
             entry = self._find(head, command)
-            done = yield from entry.run(self, Cursor(command.wire, head.at))
+            done = yield from entry.run(self, Cursor(command.wire, head.at, utf8=self.has_utf8))
+            if entry.relists:
+                yield from self.changed("")
             if entry.syncs:
                 yield from self._sync_after(entry)
             if done is not None:
@@ -384,7 +400,9 @@ class Session:
         if entry is None:
             raise Bad("There is no such command" if head.name else "Want a tag, a space and a command")
         if self.state not in entry.states:
-            raise Bad(_WRONG_STATE[self.state])
+            raise Bad(_WRONG_STATE[self.state], code="CLIENTBUG")
+        if head.name in NUMBERED and "UIDONLY" in self.enabled:
+            raise Bad("Message numbers cannot be used: UIDONLY is enabled", code="UIDREQUIRED")
         return entry
 
     def _refuse(self, frame: Refused) -> None:

@@ -44,7 +44,7 @@ def sync(session: Session, *, expunge: bool) -> Steps[None]:
         return
     try:
         highest = yield from quick(lambda store: store.highest_modseq(view.folder_id))
-        if highest != view.modseq:
+        if highest != view.modseq and (session.notify is None or session.notify.selected):
             yield from _learn(session, view, highest)
     except MailboxError as error:
         if error.code != "NONEXISTENT":
@@ -121,11 +121,15 @@ def _learn(session: Session, view: View, highest: int) -> Steps[None]:
     learned = yield from slow(look)
     if learned.new_keywords:
         write_keywords(session)
-    if learned.changed:
-        yield from write_flags(session, learned.changed)
+    notify = session.notify
+    if learned.changed and (notify is None or notify.flags):
+        # RFC 5465 section 5.1: a client that hears of it at any time needs the UID.
+        yield from write_flags(session, learned.changed, uid=True if notify else None)
     if learned.arrived:
         write_count(session)
     yield from _watch(session, learned)
+    if notify is not None:
+        yield from notify.after(session, learned)
 
 
 def _watch(session: Session, learned: Learned) -> Steps[None]:

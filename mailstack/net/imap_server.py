@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mailstack.disk.durable import failure, write_all
 from mailstack.imap.options import ImapOptions
-from mailstack.imap.requests import Changed, Discard, Request, Spill, Wait, Woken
+from mailstack.imap.requests import MAX_CHANGED, Changed, Discard, Request, Spill, Unauthenticate, Wait, Woken
 from mailstack.imap.response import status_line
 from mailstack.imap.session import Session, Setup
 from mailstack.net.imap_hub import ImapHub
@@ -23,8 +23,6 @@ from mailstack.net.listener import Peer
 from mailstack.net.session_hub import account_key
 from mailstack.net.session_server import Conversation, SessionConnection
 
-#: Names of changed folders kept for one connection: more than an account may have.
-MAX_CHANGED = 2_000
 #: Temporary files of a process that is gone are removed after this long.
 SWEEP_S = 3_600.0
 
@@ -69,11 +67,18 @@ class ImapConnection(SessionConnection):
             self._wake("changed")
 
     def watched(self) -> Sequence[Watched]:
-        """The folder this connection idles in."""
-        view = self._session.view if self._session is not None else None
-        if not self._is_idle or view is None or self._store is None or self.account is None:
+        """The folder this connection idles in, and those it wants to hear of at any time."""
+        session, store = self._session, self._store
+        if session is None or store is None or self.account is None:
             return ()
-        return (Watched(account_key(self.account), self._store, view.folder_id, view.name, view.modseq),)
+        key, view, notify = account_key(self.account), session.view, session.notify
+        is_on = notify is not None and notify.is_on
+        found = []
+        if view is not None and (self._is_idle or is_on):
+            found.append(Watched(key, store, view.folder_id, view.name, view.modseq))
+        if notify is not None and is_on:
+            found += [Watched(key, store, one.id, one.name, one.highest_modseq) for one in notify.watched()]
+        return found
 
     # -- what is different from other protocols ---------------------------------------------
 
@@ -108,6 +113,11 @@ class ImapConnection(SessionConnection):
                 changed = frozenset(self._changed_folders)
                 self._changed_folders.clear()
                 return changed
+            case Unauthenticate():
+                await self._flush(session)
+                self._hub.log_out(self)
+                self._store = None
+                self._changed_folders.clear()
             case Spill():
                 return await self._spill(request)
             case Discard():

@@ -185,7 +185,7 @@ def test_others_are_told_where_something_changed(store: MemoryMailbox) -> None:
     session.ask(b"a APPEND Drafts {2+}\r\nab\r\n")
     for command in (b"STORE 1 +FLAGS (\\Deleted)", b"COPY 1 Sent", b"MOVE 2 Trash", b"EXPUNGE", b"CREATE x"):
         session.command(command)
-    assert session.announced == ["Drafts", "INBOX", "Sent", "Trash", "INBOX", "INBOX", "x"]
+    assert session.announced == ["Drafts", "INBOX", "Sent", "Trash", "INBOX", "INBOX", "x", ""]
 
 
 def test_output_goes_out_in_pieces(store: MemoryMailbox) -> None:

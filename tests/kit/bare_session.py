@@ -19,6 +19,7 @@ from mailstack.imap.requests import (
     Request,
     Spill,
     StartTls,
+    Unauthenticate,
     Wait,
 )
 from mailstack.imap.session import Session, Setup
@@ -125,10 +126,10 @@ class BareSession:
         self._input.append(b"")
         self._pump()
 
-    def poke(self, folder: str = "INBOX") -> None:
-        """A folder has changed; "": the list of folders."""
+    def poke(self, *folders: str) -> None:
+        """Folders have changed; "": the list of folders; none named: INBOX."""
         self.poked = True
-        self._changed.add(folder)
+        self._changed.update(folders or ("INBOX",))
         self._pump()
 
     def wake_at_deadline(self) -> None:
@@ -199,6 +200,8 @@ class BareSession:
             case StartTls():
                 self._collect()
                 self.started_tls = True
+            case Unauthenticate():
+                self._collect()
             case Announce():
                 self.announced.append(request.folder)
             case Changed():

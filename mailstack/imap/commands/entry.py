@@ -61,9 +61,11 @@ class Entry:
         states: where it is allowed.
         syncs: the client is told of changes before the tagged OK.
         expunge: EXPUNGE may be among them (RFC 3501 section 7.4.1).
+        relists: folders or subscriptions come, go or change their names.
     """
 
     run: Run
     states: frozenset[State]
     syncs: bool = True
     expunge: bool = True
+    relists: bool = False

@@ -18,18 +18,19 @@ if TYPE_CHECKING:
 def noop(session: Session, cursor: Cursor) -> Steps[Ok]:
     """Does nothing but let the client hear of changes."""
     cursor.end()
-    yield from _refresh(session)
+    yield from refresh(session)
     return Ok("NOOP completed")
 
 
 def check(session: Session, cursor: Cursor) -> Steps[Ok]:
     """As NOOP: every change is durable before its OK, so there is nothing to write."""
     cursor.end()
-    yield from _refresh(session)
+    yield from refresh(session)
     return Ok("Check completed")
 
 
-def _refresh(session: Session) -> Steps[None]:
+def refresh(session: Session) -> Steps[None]:
+    """Looks at the files of the selected folder."""
     view = session.view
     if view is not None:
         yield from slow(lambda store: store.refresh(view.folder_id))
