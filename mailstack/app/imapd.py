@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from mailstack.app.daemon import Context
+from mailstack.app.gate import Gate
 from mailstack.app.notices import QuotaNotices
 from mailstack.directory import Directory
 from mailstack.imap.requests import LoginRefused
@@ -29,9 +30,6 @@ from mailstack.sasl.delays import FailureDelays
 
 #: Threads for mailboxes; most of them wait for the disk.
 STORE_THREADS = 16
-#: Logins that may wait for a hash; more are told to try later.
-MAX_WAITING = 64
-_KINDS = ("mailbox", "catchall", "noreply")
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +44,7 @@ async def serve(context: Context) -> None:
         random_bytes=context.random_bytes,
         options=config.mailbox,
         trouble=partial(_trouble, context),
+        index=True,
         notices=QuotaNotices(config.hostname, context.bus),
     )
     threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="imap-store")
@@ -54,7 +53,7 @@ async def serve(context: Context) -> None:
         hub = ImapHub(
             ImapServices(
                 host=config.hostname,
-                authenticate=gate.authenticate,
+                authenticate=partial(gate.authenticate, "imap"),
                 open_store=partial(_open, store),
                 executor=threads,
                 spool=context.paths.spool,
@@ -112,56 +111,6 @@ def _listeners(context: Context, hub: ImapHub) -> list[Listener]:
         Listener(sock, encrypted, name="imaps", admission=admission, tls=chooser, watcher=watcher)
         for sock in context.sockets.get("imaps", [])
     ]
-
-
-class Gate:
-    """Checks passwords, slows down who guesses, writes the mail log."""
-
-    def __init__(self, context: Context, directory: Directory) -> None:
-        self._context = context
-        self._directory = directory
-        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="imap-login")
-        self._waiting = 0
-        self._delays = FailureDelays(context.config.smtp.login_delays_s)
-
-    def close(self) -> None:
-        """Ends the threads."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def authenticate(
-        self, client: Client, login: str, password: str, mechanism: str
-    ) -> Account | LoginRefused:
-        """The account; or why not, after the wait the failure earned."""
-        if self._waiting >= MAX_WAITING:
-            return LoginRefused("UNAVAILABLE", "Too many logins at once; try again later")
-        self._waiting += 1
-        try:
-            found = await asyncio.get_running_loop().run_in_executor(
-                self._threads, partial(self._directory.authenticate, login, password, protocol="imap")
-            )
-        except TemporaryFailure as failure:
-            _log.error("checking a login: %s", failure.why)
-            return LoginRefused("UNAVAILABLE", "Logins cannot be checked now; try again later")
-        finally:
-            self._waiting -= 1
-        if found is None or found.kind not in _KINDS:
-            return await self._refuse(client, login, password, mechanism)
-        self._delays.succeeded(login, client.ip)
-        self._log(client, str(found.address), mechanism, ok=True)
-        return found
-
-    async def _refuse(self, client: Client, login: str, password: str, mechanism: str) -> LoginRefused:
-        delay = self._delays.failed(login, client.ip, password=password, now=self._context.now())
-        self._log(client, login, mechanism, ok=False)
-        if delay:
-            await asyncio.sleep(delay)
-        return LoginRefused("AUTHENTICATIONFAILED", "Wrong user name or password")
-
-    def _log(self, client: Client, account: str, mechanism: str, *, ok: bool) -> None:
-        why = "" if client.tls else "without TLS"
-        self._context.maillog.login(
-            protocol="imap", peer=client.ip, account=account, ok=ok, mechanism=mechanism, why=why
-        )
 
 
 class _Watcher(Watcher):

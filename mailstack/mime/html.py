@@ -16,11 +16,12 @@ import re
 #: Characters read when the caller names no bound.
 MAX_CHARACTERS = 4 * 1024 * 1024
 #: A ">" inside a quoted attribute value ends no tag; so many are looked past.
-_MAX_QUOTED_ENDS = 8
+_MAX_QUOTED_ENDS = 4
 
 _NAME = re.compile(r"/?[a-zA-Z][a-zA-Z0-9]{0,15}")
 _ALT = re.compile(r"\balt\s{0,8}=\s{0,8}(?:\"([^\"]{1,500})\"|'([^']{1,500})')", re.IGNORECASE)
-_QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
+_QUOTED = re.compile(r"=\s{0,8}(?:\"[^\"]*\"|'[^']*')")
+_UNCLOSED = re.compile(r"=\s{0,8}[\"']")
 _HIDDEN = frozenset({"style", "script", "head", "title", "noscript", "svg", "template", "math", "object"})
 _INLINE = frozenset(
     {
@@ -99,10 +100,7 @@ def _tag_end(source: str, at: int) -> int:
         return -1
     for _ in range(_MAX_QUOTED_ENDS):
         inner = source[at:closed]
-        if '"' not in inner and "'" not in inner:
-            return closed
-        rest = _QUOTED.sub("", inner)
-        if '"' not in rest and "'" not in rest:
+        if "=" not in inner or _UNCLOSED.search(_QUOTED.sub("", inner)) is None:
             return closed
         closed = source.find(">", closed + 1)
         if closed < 0:
