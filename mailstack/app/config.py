@@ -32,6 +32,7 @@ from mailstack.mailbox.options import MailboxOptions
 from mailstack.model.errors import ConfigError
 from mailstack.net.dns_options import DnsOptions
 from mailstack.net.tls_options import TlsOptions
+from mailstack.pop3.options import Pop3Options
 from mailstack.routing.options import RoutingOptions
 from mailstack.smtp.options import SmtpOptions
 from mailstack.srs.options import SrsOptions
@@ -54,6 +55,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     listen: ListenOptions = ListenOptions()
     smtp: SmtpOptions = SmtpOptions()
     imap: ImapOptions = ImapOptions()
+    pop3: Pop3Options = Pop3Options()
     mailbox: MailboxOptions = MailboxOptions()
     filter: FilterOptions = FilterOptions()
     routing: RoutingOptions = RoutingOptions()

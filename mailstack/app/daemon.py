@@ -48,7 +48,7 @@ LISTENERS: dict[str, tuple[str, ...]] = {
     "smtp": ("mx", "submission", "submissions"),
     "filter": ("filter",),
     "queue": (),
-    "imap": ("imap", "imaps"),
+    "imap": ("imap", "imaps", "pop3", "pop3s"),
 }
 ROLES = tuple(LISTENERS)
 _MODULES = {
@@ -78,7 +78,7 @@ class Context:
         worker: number of this worker, from 0.
         workers: how many there are.
         sockets: listening sockets, not blocking, shared with the other workers: mx,
-            submission, submissions, imap, imaps, filter.
+            submission, submissions, imap, imaps, pop3, pop3s, filter.
         now: Unix seconds.
         random_bytes: that many octets nobody can guess.
         stop: set on SIGTERM: stop accepting, finish what is in flight within

@@ -38,7 +38,15 @@ from mailstack.model.errors import ConfigError, TemporaryFailure
 HOSTNAME = "mx.example.test"
 HOST = "127.0.0.1"
 #: Added to the port base; the last is the sink's and not announced.
-OFFSETS = {"mx": 25, "submission": 587, "submissions": 465, "imap": 143, "imaps": 993}
+OFFSETS = {
+    "mx": 25,
+    "submission": 587,
+    "submissions": 465,
+    "imap": 143,
+    "imaps": 993,
+    "pop3": 110,
+    "pop3s": 995,
+}
 OUTSIDE_OFFSET = 26
 #: Daemons have this long; the supervisor then has until 5 s after SIGTERM.
 STOP_GRACE_S = 3.0
@@ -65,6 +73,11 @@ NO_LIMITS: dict[str, dict[str, object]] = {
     },
     "imap": {
         "max_per_account_and_address": 100_000,
+        "max_per_account": 100_000,
+        "max_before_login": 100_000,
+        "max_connections": 100_000,
+    },
+    "pop3": {
         "max_per_account": 100_000,
         "max_before_login": 100_000,
         "max_connections": 100_000,
@@ -237,6 +250,7 @@ def _settings(options: Options, files: CertificateFiles) -> dict[str, dict[str, 
             "allow_loopback": True,
         },
         "imap": {"allow_plaintext_loopback": True},
+        "pop3": {"allow_plaintext_loopback": True},
     }
     if options.dns:
         found["dns"] = {"servers": [options.dns]}
@@ -332,7 +346,7 @@ class _Ready:
             f"Redirected with SRS:  {smtp} gone@{DOMAIN}; sleep 1; tail -n +1 {folder / 'outside'}/*",
             f"Send, STARTTLS:       swaks --server localhost:{port('submission')} --tls {submit} {OUTSIDE}",
             f"Send, TLS:            {tls} --tlsc {submit} {everyone}",
-            f"Folders over IMAP:    {imap} imaps://localhost:{port('imaps')}/",
+            f"Over IMAP and POP3:   {imap} imaps://localhost:{port('imaps')}/ pop3s://localhost:{port('pop3s')}/",
             f"Read the newest:      {imap} 'imaps://localhost:{port('imaps')}/INBOX;MAILINDEX=*'",
             f"What happened:        {mailstack} log show {alice}",
             f"Another user:         {mailstack} user add dave@{DOMAIN}",

@@ -1,41 +1,40 @@
-"""The imap daemon: listeners, accounts, mailboxes and the bus, wired together.
-
-Passwords are checked in threads of their own, as many as there are cores, so that a
-burst of logins costs bounded memory and never the loop (limits, section 7).
-"""
+"""The imap daemon: IMAP and POP3 listeners, accounts, mailboxes and the bus, wired together."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 from mailstack.app.daemon import Context
 from mailstack.app.gate import Gate
 from mailstack.app.notices import QuotaNotices
 from mailstack.directory import Directory
-from mailstack.imap.requests import LoginRefused
+from mailstack.disk.durable import guarded
 from mailstack.mailbox import MailStore
 from mailstack.model.directory import Account
-from mailstack.model.envelope import Client
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import AccountStore
 from mailstack.net.imap_hub import ImapHub, ImapServices
 from mailstack.net.imap_server import ImapConnection, sweep
-from mailstack.net.listener import Admission, Connection, ConnectionCaps, Listener, Peer, Watcher
+from mailstack.net.listener import Admission, ConnectionCaps, Listener, Peer, Watcher
+from mailstack.net.login_slots import LoginSlots
+from mailstack.net.pop3_server import Pop3Connection, Pop3Hub
+from mailstack.net.session_hub import SessionHub, SessionServices
 from mailstack.net.tls import TlsContexts
-from mailstack.sasl.delays import FailureDelays
 
 #: Threads for mailboxes; most of them wait for the disk.
 STORE_THREADS = 16
+_IMAP_FULL = b"* BYE [UNAVAILABLE] Too many connections\r\n"
+_POP3_FULL = b"-ERR [SYS/TEMP] Too many connections\r\n"
 
 _log = logging.getLogger(__name__)
 
 
 async def serve(context: Context) -> None:
-    """Serves IMAP until `context.stop`."""
+    """Serves IMAP and POP3 until `context.stop`."""
     config = context.config
     directory = Directory(context.paths, options=config.auth)
     store = MailStore(
@@ -50,20 +49,12 @@ async def serve(context: Context) -> None:
     threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="imap-store")
     gate = Gate(context, directory)
     try:
-        hub = ImapHub(
-            ImapServices(
-                host=config.hostname,
-                authenticate=partial(gate.authenticate, "imap"),
-                open_store=partial(_open, store),
-                executor=threads,
-                spool=context.paths.spool,
-                publish=partial(_publish, context),
-                fatal=context.fatal,
-                stamp=partial(_stamp, directory),
-                options=config.imap,
-            )
-        )
-        await _serve(context, hub)
+        with guarded("counting sessions"):
+            slots = LoginSlots(context.paths.pop3_logins, config.pop3.max_per_account)
+        try:
+            await _serve(context, *_hubs(context, directory, store, threads, gate, slots))
+        finally:
+            slots.close()
     finally:
         gate.close()
         threads.shutdown(wait=True, cancel_futures=True)
@@ -71,54 +62,97 @@ async def serve(context: Context) -> None:
         directory.close()
 
 
-async def _serve(context: Context, hub: ImapHub) -> None:
+def _hubs(
+    context: Context,
+    directory: Directory,
+    store: MailStore,
+    threads: ThreadPoolExecutor,
+    gate: Gate,
+    slots: LoginSlots,
+) -> tuple[ImapHub, Pop3Hub]:
+    config = context.config
+    imap = ImapHub(
+        ImapServices(
+            host=config.hostname,
+            authenticate=partial(gate.authenticate, "imap"),
+            open_store=partial(_open, store),
+            executor=threads,
+            spool=context.paths.spool,
+            publish=partial(_publish, context),
+            fatal=context.fatal,
+            stamp=partial(_stamp, directory),
+            options=config.imap,
+        )
+    )
+    services = SessionServices(
+        host=config.hostname,
+        authenticate=partial(gate.authenticate, "pop3"),
+        open_store=partial(_open, store),
+        executor=threads,
+        publish=partial(_tell, context, imap),
+        fatal=context.fatal,
+        stamp=partial(_stamp, directory),
+        at_work=imap.services.at_work,
+    )
+    return imap, Pop3Hub(services, config.pop3, slots)
+
+
+async def _serve(context: Context, imap: ImapHub, pop3: Pop3Hub) -> None:
     loop = asyncio.get_running_loop()
-    await loop.run_in_executor(hub.services.executor, sweep, context.paths.spool)
-    listeners = _listeners(context, hub)
-    context.bus.listen(loop, hub.heard)
-    hub.start()
+    await loop.run_in_executor(imap.services.executor, sweep, context.paths.spool)
+    listeners = _listeners(context, imap, pop3)
+    context.bus.listen(loop, imap.heard)
+    hubs: tuple[SessionHub[Any], ...] = (imap, pop3)
+    for hub in hubs:
+        hub.start()
     for listener in listeners:
         listener.start()
     context.ready()
     await context.stop.wait()
     for listener in listeners:
         listener.stop()
-    hub.end_all("The server is shutting down")
+    for hub in hubs:
+        hub.end_all("The server is shutting down")
     await asyncio.gather(*(listener.finish(context.config.server.stop_grace_s) for listener in listeners))
-    await hub.stop()
+    for hub in hubs:
+        await hub.stop()
 
 
-def _listeners(context: Context, hub: ImapHub) -> list[Listener]:
+def _listeners(context: Context, imap: ImapHub, pop3: Pop3Hub) -> list[Listener]:
     contexts = TlsContexts(context.config.tls, alarm=_log.error)
     chooser = contexts.chooser("access") if contexts.is_available else None
-    admission = Admission(ConnectionCaps(total=context.config.imap.max_connections))
-
-    def plain(peer: Peer) -> Connection:
-        return ImapConnection(hub, peer, start_tls=chooser)
-
-    def encrypted(peer: Peer) -> Connection:
-        return ImapConnection(hub, peer)
-
-    watcher = _Watcher()
-    listeners = [
-        Listener(sock, plain, name="imap", admission=admission, watcher=watcher)
-        for sock in context.sockets.get("imap", [])
-    ]
-    if chooser is None and context.sockets.get("imaps"):
-        _log.error("no certificate is configured: nobody can connect to the imaps port")
-        return listeners
-    return listeners + [
-        Listener(sock, encrypted, name="imaps", admission=admission, tls=chooser, watcher=watcher)
-        for sock in context.sockets.get("imaps", [])
-    ]
+    config = context.config
+    listeners = []
+    for name, connect, most, full in (
+        ("imap", partial(ImapConnection, imap), config.imap.max_connections, _IMAP_FULL),
+        ("pop3", partial(Pop3Connection, pop3), config.pop3.max_connections, _POP3_FULL),
+    ):
+        admission = Admission(ConnectionCaps(total=most))
+        watcher = _Watcher(full)
+        with_tls = f"{name}s"
+        for sock in context.sockets.get(name, []):
+            plain = partial(connect, start_tls=chooser)
+            listeners.append(Listener(sock, plain, name=name, admission=admission, watcher=watcher))
+        if chooser is None and context.sockets.get(with_tls):
+            _log.error("no certificate is configured: nobody can connect to the %s port", with_tls)
+            continue
+        for sock in context.sockets.get(with_tls, []):
+            listeners.append(
+                Listener(sock, connect, name=with_tls, admission=admission, tls=chooser, watcher=watcher)
+            )
+    return listeners
 
 
 class _Watcher(Watcher):
     """What happens around connections, in the process log."""
 
+    def __init__(self, full: bytes) -> None:
+        """`full`: what is said to a connection above the limit."""
+        self._full = full
+
     def refused(self, peer: Peer, why: str) -> bytes:
         _log.warning("%s: refused: %s", peer.ip, why)
-        return b"* BYE [UNAVAILABLE] Too many connections\r\n"
+        return self._full
 
     def handshake_failed(self, peer: Peer, why: str) -> None:
         _log.info("%s: %s", peer.ip, why)
@@ -142,6 +176,13 @@ def _trouble(context: Context, failure: TemporaryFailure) -> None:
 
 def _publish(context: Context, account: str, folder: str) -> None:
     context.bus.publish("imap", {"event": "mailbox", "account": account, "folder": folder})
+
+
+def _tell(context: Context, imap: ImapHub, account: str, folder: str) -> None:
+    """A POP3 session changed a folder: IMAP sessions here and in other processes hear of it."""
+    message: dict[str, str | int] = {"event": "mailbox", "account": account, "folder": folder}
+    imap.heard(message)
+    context.bus.publish("imap", message)
 
 
 def _stamp(directory: Directory, account: Account) -> str | None:

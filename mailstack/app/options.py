@@ -59,6 +59,10 @@ class ListenOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     imap: tuple[str, ...] = ("[::]:143",)
     #: IMAP with TLS from the first octet.
     imaps: tuple[str, ...] = ("[::]:993",)
+    #: POP3 with STLS.
+    pop3: tuple[str, ...] = ("[::]:110",)
+    #: POP3 with TLS from the first octet.
+    pop3s: tuple[str, ...] = ("[::]:995",)
 
     def __post_init__(self) -> None:
         for key in self.__struct_fields__:

@@ -94,6 +94,11 @@ class Paths:
         return self.run / "bus"
 
     @property
+    def pop3_logins(self) -> Path:
+        """Where the workers count the POP3 sessions of each account."""
+        return self.run / "pop3-logins"
+
+    @property
     def folders(self) -> tuple[Path, ...]:
         """Every folder an instance needs, parents first."""
         return (

@@ -34,6 +34,14 @@ PlanOption = Annotated[
 QuotaOption = Annotated[
     str | None, typer.Option(metavar="SIZE", help="Such as 500M or 10G (powers of 1024); none for no quota.")
 ]
+Pop3DaysOption = Annotated[
+    str | None,
+    typer.Option(
+        "--pop3-delete-after-days",
+        metavar="N",
+        help="Delete what a POP3 program fetched N days ago, unless it is flagged; never (default) keeps it.",
+    ),
+]
 NameOption = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="The display name.")]
 PasswordOption = Annotated[
     str | None,
@@ -133,6 +141,7 @@ def set_user(
     quota: QuotaOption = None,
     kind: KindOption = None,
     name: NameOption = None,
+    pop3_days: Pop3DaysOption = None,
     enabled: Annotated[
         bool | None,
         typer.Option("--enable/--disable", help="--disable suspends it: no log-in, incoming mail refused."),
@@ -159,6 +168,8 @@ def set_user(
             enabled=enabled,
             quota_octets=UNCHANGED if quota is None else names.quota_octets(quota),
         )
+        if pop3_days is not None:
+            changed = directory.accounts.set_pop3_days(address, names.days(pop3_days))
         for sender in grant or []:
             directory.accounts.grant(address, sender)
         for sender in revoke or []:
@@ -274,6 +285,7 @@ def _details(directory: Directory, found: Account) -> dict[str, object]:
         "other_names": directory.addresses_of(found.id)[1:],
         "may_send_as": sorted(directory.identities(found.id)),
         "forward": None if forward is None else {"targets": forward.targets, "keep": forward.keep},
+        "pop3_delete_after_days": found.pop3_delete_after_days,
         "filters": found.filters,
         "scripts": [{"name": script.name, "active": script.active} for script in directory.scripts(found.id)],
     }

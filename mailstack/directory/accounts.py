@@ -15,6 +15,7 @@ KINDS = ("mailbox", "device", "noreply", "catchall", "spamtrap")
 PLANS = ("normal", "free")
 DAY_S = 86_400
 MAX_IDENTITIES = 1_000
+MAX_POP3_DAYS = 36_500
 
 
 class _Unchanged:
@@ -103,6 +104,19 @@ class Accounts:
                 " name = coalesce(?, name), enabled = coalesce(?, enabled), quota_octets = ? WHERE id = ?",
                 (kind, plan, name, enabled, quota, account.id),
             )
+            return _get(cursor, account.id)
+
+    def set_pop3_days(self, address: str, days: int | None) -> Account:
+        """When messages that POP3 fetched are deleted; None: never.
+
+        Raises:
+            PermanentFailure: no such account, or not 1 to MAX_POP3_DAYS.
+        """
+        if days is not None and not 1 <= days <= MAX_POP3_DAYS:
+            raise PermanentFailure(f"want 1 to {MAX_POP3_DAYS} days, not {days}")
+        with self._session.transaction() as cursor:
+            account = account_of(cursor, names.any_address(address))
+            cursor.execute("UPDATE account SET pop3_days = ? WHERE id = ?", (days, account.id))
             return _get(cursor, account.id)
 
     def set_password(self, address: str, password: str) -> Account:

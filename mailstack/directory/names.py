@@ -207,6 +207,20 @@ def quota_octets(text: str) -> int | None:
     return octets
 
 
+def days(text: str) -> int | None:
+    """Days of "30"; None for "never".
+
+    Raises:
+        PermanentFailure: neither.
+    """
+    plain = text.strip()
+    if plain.lower() == "never":
+        return None
+    if not (plain.isascii() and plain.isdigit()) or len(plain) > 6:
+        raise PermanentFailure(f"{text!r} is not a number of days; write it like 30, or never")
+    return int(plain)
+
+
 def _refused(text: str, why: str) -> PermanentFailure:
     shown = text if len(text) <= 100 else text[:100] + "..."
     return PermanentFailure(f"{shown!r} cannot be an address: {why}", status="1.3")

@@ -12,7 +12,8 @@ from mailstack.model.directory import Account, Alias, Domain, FilterSettings, Go
 _ACCOUNT = """
     SELECT a.id, a.local, d.name, a.kind, a.plan, a.name, a.quota_octets, a.quota_messages,
         a.spam_days, a.trash_days, a.enabled, a.created_at,
-        f.spam, f.ads, f.spam_folder, f.promotions_folder, f.social_folder, r.keep
+        f.spam, f.ads, f.spam_folder, f.promotions_folder, f.social_folder, r.keep,
+        a.pop3_days
     FROM account a JOIN domain d ON d.id = a.domain_id
     LEFT JOIN filter_settings f ON f.account_id = a.id
     LEFT JOIN redirection r ON r.account_id = a.id
@@ -116,8 +117,9 @@ def _domain(row: tuple[str, ...]) -> Domain:
 
 
 def _account(cursor: sqlite3.Cursor, row: tuple[object, ...]) -> Account:
-    id_, local, domain_name, kind, plan, name, octets, messages, spam_days, trash_days, enabled, created_at, spam, *rest = row
-    ads, spam_folder, promotions, social, keep = rest
+    id_, local, domain_name, kind, plan, name, *rest = row
+    octets, messages, spam_days, trash_days, enabled, created_at, *rest = rest
+    spam, ads, spam_folder, promotions, social, keep, pop3_days = rest
     filters = FilterSettings()
     if spam is not None:
         filters = FilterSettings(bool(spam), bool(ads), str(spam_folder), str(promotions), str(social))
@@ -141,6 +143,7 @@ def _account(cursor: sqlite3.Cursor, row: tuple[object, ...]) -> Account:
         filters=filters,
         redirection=redirection,
         created_at=float(created_at),  # type: ignore[arg-type]
+        pop3_delete_after_days=pop3_days,  # type: ignore[arg-type]
     )
 
 

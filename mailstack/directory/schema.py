@@ -185,6 +185,9 @@ SCHEMA: tuple[str, ...] = (
     ALTER TABLE account ADD COLUMN spam_days INTEGER CHECK (spam_days >= 0);
     ALTER TABLE account ADD COLUMN trash_days INTEGER CHECK (trash_days >= 0);
     """,
+    """
+    ALTER TABLE account ADD COLUMN pop3_days INTEGER CHECK (pop3_days >= 1);
+    """,
 )
 
 

@@ -61,6 +61,7 @@ class Account:
         spam_days, trash_days: when messages in Spam and Trash go; None: the default; 0: never.
         enabled: False while suspended.
         created_at: Unix seconds; 0 when not known.
+        pop3_delete_after_days: what POP3 fetched so long ago is deleted; None: never.
     """
 
     id: int
@@ -76,6 +77,7 @@ class Account:
     filters: FilterSettings = field(default_factory=FilterSettings)
     redirection: Redirection | None = None
     created_at: float = 0.0
+    pop3_delete_after_days: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

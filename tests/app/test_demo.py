@@ -188,7 +188,7 @@ def check_accounts(directory: Directory, passwords: dict[str, str]) -> None:
 def test_the_file_for_programs_says_all_there_is_to_know(demo: Demo) -> None:
     state = demo.state
     assert set(state) == {"host", "ports", "domain", "users", "ca_file", "config", "maildir_pattern", "pids"}
-    assert set(state["ports"]) == {"mx", "submission", "submissions", "imap", "imaps"}
+    assert set(state["ports"]) == {"mx", "submission", "submissions", "imap", "imaps", "pop3", "pop3s"}
     assert set(state["pids"]) == {"smtp", "filter", "queue", "imap"}
     for port in state["ports"].values():
         socket.create_connection((state["host"], port), timeout=5).close()
@@ -226,7 +226,7 @@ def test_what_the_lines_say_works(demo: Demo) -> None:
     assert "250 2.0.0 Ok id=" in shown["Mail from outside"]
     assert "SRS0=" in shown["Redirected with SRS"]
     assert "250 2.0.0 Ok id=" in shown["Send, STARTTLS"] and "250 2.0.0 Ok id=" in shown["Send, TLS"]
-    assert '"Spam"' in shown["Folders over IMAP"] or " Spam" in shown["Folders over IMAP"]
+    assert " Spam" in shown["Over IMAP and POP3"] and "\n1 " in shown["Over IMAP and POP3"].replace("\r", "")
     assert "Subject: test" in shown["Read the newest"]
     assert "alice@example.test" in shown["What happened"]
     assert "dave@example.test" in shown["Another user"]

@@ -25,6 +25,8 @@ submission = []
 submissions = []
 imap = ["127.0.0.1:{imap}"]
 imaps = []
+pop3 = []
+pop3s = []
 """
 ENVIRON = {"MAILSTACK_ALLOW_ROOT": "1"}
 

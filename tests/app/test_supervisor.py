@@ -29,6 +29,8 @@ submission = []
 submissions = []
 imap = ["127.0.0.1:{imap}"]
 imaps = []
+pop3 = []
+pop3s = []
 """
 
 

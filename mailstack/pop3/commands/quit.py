@@ -1,0 +1,46 @@
+"""QUIT: removes what was marked, durably, before it says so.
+
+Standards: RFC 1939 sections 4 and 6.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from mailstack.model.asking import Steps, slow
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.mailbox import AccountStore, MailboxError
+from mailstack.pop3.errors import Refused
+
+if TYPE_CHECKING:
+    from mailstack.pop3.session import Session
+
+#: Messages removed in one transaction: others get their turn, and a crash undoes little.
+_SLICE = 2_000
+
+
+def quit_(session: Session, argument: bytes) -> Steps[str]:
+    """Ends the session; an -ERR says that not everything was removed."""
+    session.leaving = True
+    failed = False
+    for folder_id, uids in session.drop.by_folder(session.marked()).items():
+        for begin in range(0, len(uids), _SLICE):
+            work = partial(_expunge, folder_id, uids[begin : begin + _SLICE])
+            try:
+                yield from slow(work)
+            except TemporaryFailure:
+                failed = True
+        yield from session.announce([session.drop.names[session.drop.folders.index(folder_id)]])
+    if failed:
+        raise Refused("Some deleted messages were not removed", code="SYS/TEMP")
+    return "Goodbye"
+
+
+def _expunge(folder_id: int, uids: list[int], store: AccountStore) -> None:
+    try:
+        store.expunge(folder_id, uids)
+    except MailboxError as error:
+        if error.code != "NONEXISTENT":
+            raise TemporaryFailure(error.text) from error
+        # The folder was deleted, and the messages with it.
