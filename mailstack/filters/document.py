@@ -17,8 +17,9 @@ from selectolax.lexbor import LexborHTMLParser
 from mailstack.filters.fields import Header
 from mailstack.mime.addresses import ListedAddress, parse
 from mailstack.mime.encoding import decode_words
+from mailstack.mime.html import to_text
 from mailstack.mime.scanner import Part, scan
-from mailstack.mime.text import MAX_TEXT_OCTETS, parts, strip_html, texts
+from mailstack.mime.text import MAX_TEXT_OCTETS, parts, texts
 
 MAX_URLS = 1_000
 MAX_URL_CHARACTERS = 2_048
@@ -141,11 +142,11 @@ def _read_html(source: str, document: Document) -> str:
     html.characters += len(source)
     if source.count("<") - 2 * source.count("</") > MAX_OPEN_ELEMENTS:
         _add_urls(document, _URL.findall(source))
-        return strip_html(source)
+        return to_text(source)
     try:
         tree = LexborHTMLParser(source)
     except Exception:  # named adapter: selectolax documents nothing about what it may raise
-        return strip_html(source)
+        return to_text(source)
     _count(tree, html)
     if _INVISIBLE.search(source):
         html.hidden += sum(

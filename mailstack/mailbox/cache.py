@@ -12,7 +12,8 @@ from pathlib import Path
 
 from mailstack.mailbox.disposable import Disposable
 from mailstack.mailbox.schema import CACHE_SCRIPT, CACHE_VERSION
-from mailstack.mime import structure, text
+from mailstack.mime import structure
+from mailstack.mime.preview import preview
 from mailstack.model.mailbox import MessageTexts
 
 #: More wanted rows than this part of a range: the whole range is read at once.
@@ -28,7 +29,7 @@ def make_texts(data: bytes) -> MessageTexts:
         body=found.body,
         bodystructure=found.bodystructure,
         header_octets=found.header_octets,
-        preview=text.preview(data, found.message),
+        preview=preview(data, found.message),
     )
 
 

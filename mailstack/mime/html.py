@@ -32,12 +32,15 @@ _INLINE = frozenset(
 )  # fmt: skip
 
 
-def to_text(source: str, *, enough: int = MAX_CHARACTERS) -> str:
+def to_text(source: str, *, enough: int = MAX_CHARACTERS, quotes: bool = True) -> str:
     """The text a person would read, entities decoded; never fails.
 
     Args:
         enough: stops after so many characters of text (white space between tags not counted).
+        quotes: False: without quoted messages, as mail programs mark them.
     """
+    if not quotes:
+        source = _without_quotes(source)
     out: list[str] = []
     at = 0
     left = enough
@@ -115,3 +118,25 @@ def _hidden_end(source: str, name: str, at: int) -> int:
 
 
 _END_TAGS = {name: re.compile(f"</{name}[^>]*>", re.IGNORECASE) for name in _HIDDEN}
+
+# What mail programs put around the message they answer to; it is the last of a message.
+_QUOTE_BEGINS = re.compile(
+    r"<div[^<>]{1,200}(?:gmail_quote|yahoo_quoted|moz-cite-prefix|divRplyFwdMsg|appendonsend)", re.IGNORECASE
+)
+_BLOCKQUOTE = re.compile(r"<(/?)blockquote\b", re.IGNORECASE)
+
+
+def _without_quotes(source: str) -> str:
+    begins = _QUOTE_BEGINS.search(source)
+    if begins is not None:
+        source = source[: begins.start()]
+    kept: list[str] = []
+    depth = at = 0
+    for tag in _BLOCKQUOTE.finditer(source):
+        if not depth:
+            kept.append(source[at : tag.start()])
+        depth = max(depth - 1, 0) if tag[1] else depth + 1
+        at = tag.start()
+    if not depth:
+        kept.append(source[at:])
+    return "".join(kept)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from mailstack.mime import addresses, date, encoding, generate, header, parameters, structure, text
 from mailstack.mime.header import Headers
+from mailstack.mime.preview import preview
 from mailstack.mime.scanner import Part, scan
 from tests.kit import imap_value
 
@@ -96,7 +97,7 @@ def test_any_octets_have_a_structure_that_reads_back(data: bytes) -> None:
 @given(OCTETS)
 def test_any_octets_have_text_and_a_preview(data: bytes) -> None:
     message = scan(data)
-    assert text.preview(data, message).isprintable()
+    assert preview(data, message).isprintable()
     assert sum(len(part.text) for part in text.texts(data, message, limit=50, attachments=True)) <= 50
 
 

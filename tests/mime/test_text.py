@@ -1,8 +1,6 @@
-"""Text for the classifier and previews."""
+"""Text for the classifier."""
 
 from __future__ import annotations
-
-import time
 
 import pytest
 
@@ -46,49 +44,8 @@ def test_half_a_megabyte_of_text_is_given_and_not_one_octet_more(encoding: bytes
     assert [len(p.text) for p in text.texts(data)] == [text.MAX_TEXT_OCTETS]
 
 
-@pytest.mark.parametrize(
-    ("body", "wanted"),
-    [
-        (b"\r\n\r\nHello\r\n  there,  you\r\n", "Hello there, you"),
-        (b"", ""),
-        (b"x" * 300, "x" * 200),
-        (b"a\x00b\x1b[31mc", "ab[31mc"),
-    ],
-    ids=repr,
-)
-def test_a_preview_is_one_short_line(body: bytes, wanted: str) -> None:
-    data = b"Subject: x\r\n\r\n" + body
-    assert text.preview(data, scan(data)) == wanted
-
-
-def test_a_preview_of_html_has_no_tags_styles_or_padding() -> None:
-    data = (
-        b"Content-Type: text/html; charset=utf-8\r\n\r\n<html><head><title>T</title><style>p{}</style></head>"
-        b"<body><!-- no --><p>Tom &amp; <b>Jerry</b></p>"
-        + "\u200c\u034f".encode()
-        * 50
-        + b"<script>x()</script>"
-        b" 1 < 2</body></html>"
-    )
-    assert text.preview(data, scan(data)) == "Tom & Jerry 1 < 2"
-
-
-def test_a_preview_prefers_plain_text_over_html() -> None:
-    assert text.preview(MIXED, scan(MIXED)) == "café"
-
-
-@pytest.mark.parametrize("piece", ["<", "<!--", "<style>", "<script", "</", "&", "&amp;", "<a<"])
-def test_stripping_hostile_html_takes_linear_time(piece: str) -> None:
-    started = time.process_time()
-    text.strip_html(piece * 100_000)
-    assert time.process_time() - started < 0.5
-
-
-def test_every_message_of_the_corpus_has_text_and_a_preview() -> None:
+def test_every_message_of_the_corpus_has_text() -> None:
     for name, raw in corpus.messages(every=20):
         data = lines.normalise(raw)
         message = scan(data)
-        found = text.preview(data, message)
-        assert len(found) <= text.PREVIEW_CHARACTERS, name
-        assert found.isprintable(), name
         assert all(isinstance(part.text, str) for part in text.texts(data, message)), name
