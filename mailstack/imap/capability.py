@@ -36,6 +36,8 @@ _ALWAYS = (
     "SORT",  # RFC 5256
     "SORT=DISPLAY",  # RFC 5957
     "ESORT",  # RFC 5267
+    "CONTEXT=SEARCH",
+    "CONTEXT=SORT",
     "THREAD=ORDEREDSUBJECT",  # RFC 5256
     "THREAD=REFERENCES",
     "SEARCHRES",  # RFC 5182
@@ -51,6 +53,8 @@ def capabilities(session: Session) -> str:
     words.append(f"APPENDLIMIT={session.options.append_octets}")  # RFC 7889
     if session.account is not None:
         words.append("LITERAL+")
+        if session.options.compress and not session.compressed:
+            words.append("COMPRESS=DEFLATE")  # RFC 4978
         if session.options.unauthenticate:
             words.append("UNAUTHENTICATE")  # RFC 8437
         return " ".join(words)

@@ -1,6 +1,6 @@
 """Runs a search in slices: the loop and the other clients get their turn between them.
 
-Standards: RFC 9051 section 6.4.4, RFC 5530 (LIMIT).  Numbers: limits, section 6.
+Standards: RFC 9051 section 6.4.4, RFC 5256, RFC 5530 (LIMIT).  Numbers: limits, section 6.
 Imports: matching, requests, session (types).  No I/O of its own: it asks the shell.
 """
 
@@ -15,6 +15,7 @@ from mailstack.imap.errors import No
 from mailstack.imap.matching import Matcher
 from mailstack.imap.requests import Steps, slow
 from mailstack.imap.search_keys import InSet, Key
+from mailstack.imap.sorting import Criterion, Sorter
 from mailstack.imap.view import View
 from mailstack.model.mailbox import AccountStore, MessageFields, MessageRow, Needle, TextHits
 
@@ -32,6 +33,10 @@ _NEEDLES = 8
 #: Comparisons that may run on the loop's thread, and in one slice.
 _QUICK = 50_000
 _SLICE = 500_000
+#: Messages that may be sorted on the loop's thread.
+_QUICK_SORT = 500
+#: So few messages are looked into without asking the text index.
+_FEW = 8
 
 
 class Deadline:
@@ -60,20 +65,22 @@ def find(session: Session, key: Key, deadline: Deadline) -> Steps[list[int]]:
         Bad: a number that no message has.
         No: LIMIT.
     """
+    return (yield from look(session, key, range(len(session.selected)), deadline))
+
+
+def look(session: Session, key: Key, places: Sequence[int], deadline: Deadline) -> Steps[list[int]]:
+    """Those of `places` in the selected folder that fit; as `find`."""
 
     def positions(key: InSet) -> Iterable[int]:
         return session.places(key.numbers, uid=key.uid)
 
     matcher = Matcher(session.selected, key, now=session.now(), positions=positions)
-    return (yield from run(matcher, session.selected, deadline))
+    return (yield from run(matcher, session.selected, places, deadline))
 
 
-def run(
-    matcher: Matcher, view: View, deadline: Deadline, places: list[int] | None = None
-) -> Steps[list[int]]:
-    """Those of `places` (None: of all messages) that fit."""
-    places = list(range(len(view))) if places is None else places
-    yield from _learn(matcher, view, deadline)
+def run(matcher: Matcher, view: View, places: Sequence[int], deadline: Deadline) -> Steps[list[int]]:
+    """Those of `places`, ascending, that fit."""
+    yield from _learn(matcher, view, places, deadline)
     if not matcher.needs_store and matcher.count * len(places) <= _QUICK:
         return matcher.run(places)
     found: list[int] = []
@@ -87,19 +94,48 @@ def run(
     return found
 
 
+def sorted_places(
+    view: View, places: list[int], criteria: tuple[Criterion, ...], deadline: Deadline
+) -> Steps[list[int]]:
+    """Positions in the order asked for.
+
+    Raises:
+        No: LIMIT.
+    """
+    sorter = Sorter(view, criteria)
+    if sorter.needs_fields:
+        yield from load_fields(view, places, sorter.learn, deadline)
+    else:
+        sorter.learn(places, {})
+    if len(places) <= _QUICK_SORT:
+        return sorter.order()
+    deadline.check()
+    return (yield from at_store(view, partial(_order, sorter)))
+
+
+def _order(sorter: Sorter, _: AccountStore) -> list[int]:
+    return sorter.order()
+
+
 def at_store(view: View, work: Callable[[AccountStore], T]) -> Steps[T]:
     """Work on the store the view's folder lies in."""
     return slow(work)
 
 
-def _learn(matcher: Matcher, view: View, deadline: Deadline) -> Steps[None]:
+def _learn(matcher: Matcher, view: View, places: Sequence[int], deadline: Deadline) -> Steps[None]:
+    if len(places) <= _FEW:
+        uids = [view.uids[at] for at in places]
+        if matcher.needs_rows:
+            rows = yield from at_store(view, partial(_details, view.folder_id, uids))
+            matcher.learn_rows(rows.values())
+        for key, _ in matcher.needles():
+            matcher.learn_text(key, TextHits(frozenset(), frozenset(uids)))
+        return
     if matcher.needs_rows:
         yield from _learn_rows(matcher, view, deadline)
-    needles = matcher.needles()
-    for begin in range(0, len(needles), _NEEDLES):
-        group = needles[begin : begin + _NEEDLES]
-        if begin:
-            yield from deadline.pause(0, len(view))
+    for group in batches(matcher.needles(), _NEEDLES):
+        if len(group) == _NEEDLES:
+            yield from deadline.pause(0, len(places))
         wanted = [needle for _, needle in group]
         hits = yield from at_store(view, partial(_hits, view.folder_id, wanted))
         for (key, _), hit in zip(group, hits, strict=True):
@@ -111,7 +147,7 @@ def _learn_rows(matcher: Matcher, view: View, deadline: Deadline) -> Steps[None]
         matcher.learn_rows((yield from at_store(view, lambda store: store.rows(view.folder_id))))
         return
     for uids in batches(view.uids, ROWS):
-        rows: dict[int, MessageRow] = yield from at_store(view, partial(_details, view.folder_id, uids))
+        rows = yield from at_store(view, partial(_details, view.folder_id, uids))
         matcher.learn_rows(rows.values())
         yield from deadline.pause(0, len(view))
 
@@ -156,7 +192,7 @@ def batches(items: Iterable[T], most: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _pieces(matcher: Matcher, view: View, places: list[int]) -> Iterator[list[int]]:
+def _pieces(matcher: Matcher, view: View, places: Sequence[int]) -> Iterator[list[int]]:
     """Many messages at once when only columns are compared, few when they are opened."""
     most = max(256, _SLICE // max(matcher.count, 1))
     if matcher.needs_fields:

@@ -23,6 +23,7 @@ from mailstack.imap import framing, telling
 from mailstack.imap.capability import capabilities
 from mailstack.imap.commands.entry import Entry, State
 from mailstack.imap.commands.table import COMMANDS, NUMBERED
+from mailstack.imap.contexts import Contexts
 from mailstack.imap.errors import Bad, HangUp, No
 from mailstack.imap.framing import BodyData, BodyStart, Command, Framer, GoAhead, Refused
 from mailstack.imap.grammar import SAVED, MessageSet
@@ -108,7 +109,9 @@ class Session:
         #: What `$` stands for (RFC 9051 section 6.4.4.1): UIDs, ascending.
         self.saved_uids = array("I")
         self.watchers: list[Watcher] = []
+        self.contexts = Contexts()
         self.notify: Notify | None = None
+        self.compressed = False
         self._progress = Progress(setup.clock)
         self._out: list[bytes] = []
         self._out_octets = 0
@@ -265,6 +268,8 @@ class Session:
         self.account = None
         self.enabled.clear()
         self.watchers.clear()
+        self.notify = None
+        self.compressed = False
         self.framer.limits = framing.before_login()
         self._since = self.clock()
 

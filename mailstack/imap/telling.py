@@ -46,6 +46,9 @@ def sync(session: Session, *, expunge: bool) -> Steps[None]:
         highest = yield from quick(lambda store: store.highest_modseq(view.folder_id))
         if highest != view.modseq and (session.notify is None or session.notify.selected):
             yield from _learn(session, view, highest)
+        else:
+            # What this session has changed itself is known already.
+            yield from _watch(session, Learned())
     except MailboxError as error:
         if error.code != "NONEXISTENT":
             raise

@@ -11,6 +11,7 @@ from array import array
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mailstack.imap import contexts
 from mailstack.imap.commands.entry import Ok
 from mailstack.imap.errors import Bad, No
 from mailstack.imap.parser import Cursor
@@ -45,6 +46,8 @@ def refuse_numbers(session: Session) -> None:
 
 def _search(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
     options = parse_options(cursor) or (ALL if session.is_rev2 else PLAIN)
+    if options.has(b"UPDATE"):
+        contexts.check_tag(session)
     try:
         key = parse_search(cursor, _charset(session, cursor))
         cursor.end()
@@ -58,6 +61,8 @@ def _search(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
     else:
         session.write(plain_line(b"SEARCH", found))
     save(session, options, places)
+    if options.has(b"UPDATE"):
+        contexts.keep(session, key, places, uid=uid)
     return Ok("Search completed")
 
 

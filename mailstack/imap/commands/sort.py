@@ -1,13 +1,13 @@
 """SORT: the messages that fit, in an order; with RETURN as an ESEARCH response.
 
-Standards: RFC 5256 section 3, RFC 5957, RFC 5267 section 3 (ESORT), RFC 7162 section 3.1.6.
+Standards: RFC 5256 section 3, RFC 5957, RFC 5267 (ESORT, contexts), RFC 7162 section 3.1.6.
 """
 
 from __future__ import annotations
 
-from functools import partial
 from typing import TYPE_CHECKING
 
+from mailstack.imap import contexts
 from mailstack.imap.commands.entry import Ok
 from mailstack.imap.commands.search import forget_saved, outcome, refuse_numbers, save
 from mailstack.imap.errors import No
@@ -15,17 +15,13 @@ from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps
 from mailstack.imap.search_keys import parse_charset, parse_search
 from mailstack.imap.search_options import PLAIN, extended_line, parse_options, plain_line
-from mailstack.imap.searching import Deadline, at_store, find, load_fields
-from mailstack.imap.sorting import Criterion, Sorter, parse_criteria
-from mailstack.imap.view import View
+from mailstack.imap.searching import Deadline, find, sorted_places
+from mailstack.imap.sorting import parse_criteria
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import MailboxError
 
 if TYPE_CHECKING:
     from mailstack.imap.session import Session
-
-#: Messages that may be sorted on the loop's thread.
-_QUICK = 500
 
 
 def sort(session: Session, cursor: Cursor) -> Steps[Ok]:
@@ -41,6 +37,8 @@ def uid_sort(session: Session, cursor: Cursor) -> Steps[Ok]:
 
 def _sort(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
     options = parse_options(cursor) or PLAIN
+    if options.has(b"UPDATE"):
+        contexts.check_tag(session)
     criteria = parse_criteria(cursor)
     cursor.space()
     try:
@@ -60,27 +58,6 @@ def _sort(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
     else:
         session.write(plain_line(b"SORT", result))
     save(session, options, places)
+    if options.has(b"UPDATE"):
+        contexts.keep(session, key, places, uid=uid, criteria=criteria)
     return Ok("Sort completed")
-
-
-def sorted_places(
-    view: View, places: list[int], criteria: tuple[Criterion, ...], deadline: Deadline
-) -> Steps[list[int]]:
-    """Positions in the order asked for; messages that vanish meanwhile are left out.
-
-    Raises:
-        No: LIMIT.
-    """
-    sorter = Sorter(view, criteria)
-    if sorter.needs_fields:
-        yield from load_fields(view, places, sorter.learn, deadline)
-    else:
-        sorter.learn(places, {})
-    if len(places) <= _QUICK:
-        return sorter.order()
-    deadline.check()
-    return (yield from at_store(view, partial(_order, sorter)))
-
-
-def _order(sorter: Sorter, _: object) -> list[int]:
-    return sorter.order()
