@@ -42,6 +42,8 @@ class ImapOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     idle_update_s: float = 0.2
     #: Directories a process watches (inotify) for changes by other programs; 0: all are polled.
     watch_directories: int = 16_384
+    #: COMPRESS=DEFLATE after login; a client that uses it costs up to 80 KiB more.
+    compress: bool = True
     #: How often folders that idling clients wait on are looked at when they cannot be watched.
     poll_s: float = 1.0
     #: Login failures on one connection until it is closed.
@@ -50,6 +52,8 @@ class ImapOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     max_bad_before_login: int = 3
     #: The same after login, one after another.
     max_bad_after_login: int = 20
+    #: UNAUTHENTICATE: one connection may serve one user after another (RFC 8437); not behind a proxy.
+    unauthenticate: bool = True
     #: Keywords a client may set in one command.
     max_keywords: int = 100
 

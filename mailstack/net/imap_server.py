@@ -1,6 +1,6 @@
 """The IMAP shell: what only IMAP sessions ask for.
 
-Standards: RFC 3501, RFC 2177.  Numbers: limits, sections 6 and 8.
+Standards: RFC 3501, RFC 2177, RFC 4978.  Numbers: limits, sections 6 and 8.
 """
 
 from __future__ import annotations
@@ -14,15 +14,29 @@ from pathlib import Path
 
 from mailstack.disk.durable import failure, write_all
 from mailstack.imap.options import ImapOptions
-from mailstack.imap.requests import MAX_CHANGED, Changed, Discard, Request, Spill, Unauthenticate, Wait, Woken
+from mailstack.imap.requests import (
+    MAX_CHANGED,
+    Changed,
+    Compress,
+    Discard,
+    Request,
+    Spill,
+    Unauthenticate,
+    Wait,
+    Woken,
+)
 from mailstack.imap.response import status_line
 from mailstack.imap.session import Session, Setup
+from mailstack.model.asking import HangUp
+from mailstack.net.deflate import Deflate
 from mailstack.net.imap_hub import ImapHub
 from mailstack.net.imap_watch import Watched
 from mailstack.net.listener import Peer
 from mailstack.net.session_hub import account_key
 from mailstack.net.session_server import Conversation, SessionConnection
 
+#: Compressed octets that are inflated in one go.
+PACKED_OCTETS = 16_384
 #: Temporary files of a process that is gone are removed after this long.
 SWEEP_S = 3_600.0
 
@@ -54,6 +68,7 @@ class ImapConnection(SessionConnection):
         self._wants_changes = False
         self._changed = False
         self._changed_folders: set[str] = set()
+        self._deflate: Deflate | None = None
         self._spools: set[str] = set()
 
     # -- the hub's side ---------------------------------------------------------------
@@ -79,6 +94,29 @@ class ImapConnection(SessionConnection):
         if notify is not None and is_on:
             found += [Watched(key, store, one.id, one.name, one.highest_modseq) for one in notify.watched()]
         return found
+
+    # -- compression ------------------------------------------------------------------
+
+    @property
+    def _has_input(self) -> bool:
+        return bool(self._received) or (self._deflate is not None and self._deflate.has_more)
+
+    def _take(self, most: int) -> bytes:
+        if self._deflate is None:
+            return super()._take(most)
+        # A piece at a time: what it inflates to is bounded by `most`, whatever it is (T70).
+        data = b"" if self._deflate.has_more else super()._take(PACKED_OCTETS)
+        return self._deflate.unpack(data, most)
+
+    def _write(self, data: bytes) -> None:
+        super()._write(data if self._deflate is None else self._deflate.pack(data))
+
+    async def _compress(self, session: Conversation) -> None:
+        if self._received:
+            session.take_output()
+            raise HangUp("Octets behind COMPRESS")
+        await self._flush(session)
+        self._deflate = Deflate()
 
     # -- what is different from other protocols ---------------------------------------------
 
@@ -114,10 +152,15 @@ class ImapConnection(SessionConnection):
                 self._changed_folders.clear()
                 return changed
             case Unauthenticate():
+                if self._deflate is not None and self._has_input:
+                    raise HangUp("Octets behind UNAUTHENTICATE, compressed or not")
                 await self._flush(session)
+                self._deflate = None
                 self._hub.log_out(self)
                 self._store = None
                 self._changed_folders.clear()
+            case Compress():
+                await self._compress(session)
             case Spill():
                 return await self._spill(request)
             case Discard():
@@ -130,7 +173,9 @@ class ImapConnection(SessionConnection):
 
     async def _wait(self, session: Conversation, request: Wait) -> Woken:
         await self._flush(session)
-        if self._received or self._at_end:
+        if self._deflate is not None:
+            self._deflate.rest()
+        if self._has_input or self._at_end:
             return "input"
         if request.changes:
             self._is_idle = True

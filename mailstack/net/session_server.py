@@ -253,22 +253,34 @@ class SessionConnection(asyncio.Protocol):
     # -- input ------------------------------------------------------------------------
 
     async def _read(self, session: Conversation, request: Read) -> bytes | None:
-        if not self._received:
-            await self._flush(session)
-            await self._until(request.until)
-        if self._ending:
-            raise HangUp(self._ending)
-        if not self._received:
-            return b"" if self._at_end else None
-        data = self._received.pop(0) if len(self._received) == 1 else b"".join(self._received)
-        self._received = [data[request.most :]] if len(data) > request.most else []
-        data = data[: request.most]
-        self._held -= len(data)
+        data = b""
+        while not data:
+            if not self._has_input:
+                await self._flush(session)
+                await self._until(request.until)
+            if self._ending:
+                raise HangUp(self._ending)
+            if not self._has_input:
+                return b"" if self._at_end else None
+            data = self._take(request.most)
         if not self._reading and self._held <= MAX_HELD // 2:
             self._reading = True
             self._tell(lambda transport: transport.resume_reading())
-        if self._received:
+        if self._has_input:
             await asyncio.sleep(0)  # a long batch must not keep the others waiting
+        return data
+
+    @property
+    def _has_input(self) -> bool:
+        """Octets wait for the session."""
+        return bool(self._received)
+
+    def _take(self, most: int) -> bytes:
+        """At most so many of the octets received; b"" when they make none yet."""
+        data = self._received.pop(0) if len(self._received) == 1 else b"".join(self._received)
+        self._received = [data[most:]] if len(data) > most else []
+        data = data[:most]
+        self._held -= len(data)
         return data
 
     async def _until(self, until: float) -> Woken:
