@@ -55,13 +55,18 @@ class Head:
 
 
 class Cursor:
-    """Walks over a command's arguments."""
+    """Walks over a command's arguments.
 
-    __slots__ = ("at", "data")
+    Attributes:
+        utf8: what is not ASCII in quoted strings must be UTF-8 (RFC 6855 section 3).
+    """
 
-    def __init__(self, data: bytes, at: int = 0) -> None:
+    __slots__ = ("at", "data", "utf8")
+
+    def __init__(self, data: bytes, at: int = 0, *, utf8: bool = False) -> None:
         self.data = data
         self.at = at
+        self.utf8 = utf8
 
     def fail(self, expected: str) -> NoReturn:
         """Says what was expected here."""
@@ -169,6 +174,11 @@ class Cursor:
 
     def _quoted(self) -> bytes:
         text = self._match(_QUOTED, "a quoted string")[1:-1]
+        if self.utf8 and not text.isascii():
+            try:
+                text.decode("utf-8")
+            except UnicodeDecodeError:
+                self.fail("UTF-8 in a quoted string")
         return text.replace(b'\\"', b'"').replace(b"\\\\", b"\\") if b"\\" in text else text
 
     def _literal(self) -> bytes:

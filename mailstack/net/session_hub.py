@@ -133,6 +133,12 @@ class SessionHub(Generic[M]):
         users.add(connection)
         return ""
 
+    def log_out(self, connection: M) -> None:
+        """A user is a stranger again."""
+        self.leave(connection)
+        connection.account = connection.stamp = None
+        self._strangers.add(connection)
+
     def leave(self, connection: M) -> None:
         """The connection is over."""
         self._strangers.discard(connection)

@@ -1,7 +1,7 @@
 """STATUS: counters of a folder that need not be selected.
 
 Standards: RFC 3501 section 6.3.10, RFC 7889 (APPENDLIMIT), RFC 8438 (SIZE), RFC 9051 section
-6.3.11 (DELETED).
+6.3.11 (DELETED), RFC 7162 section 3.1.7 (HIGHESTMODSEQ).
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from mailstack.imap.commands.entry import Ok
 from mailstack.imap.errors import Bad
-from mailstack.imap.names import decode_name, wire_name
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
+from mailstack.imap.telling import enable_condstore
 from mailstack.model.mailbox import AccountStore, FolderStatus
 
 if TYPE_CHECKING:
@@ -28,21 +28,24 @@ _ITEMS: dict[bytes, Callable[[FolderStatus], int]] = {
     b"UNSEEN": lambda status: status.unseen,
     b"SIZE": lambda status: status.size_octets,
     b"DELETED": lambda status: status.deleted,
+    b"HIGHESTMODSEQ": lambda status: status.highest_modseq,
 }
 
 
 def status(session: Session, cursor: Cursor) -> Steps[Ok]:
     """Tells the counters asked for, in the order asked for."""
-    name = decode_name(cursor.astring())
+    name = session.read_name(cursor)
     cursor.expect(b" (")
     items = _items(cursor)
     cursor.end()
+    if b"HIGHESTMODSEQ" in items:
+        enable_condstore(session)
     found = yield from slow(lambda store: _look(store, name))
     pairs = []
     for item in items:
         value = session.options.append_octets if item == b"APPENDLIMIT" else _ITEMS[item](found)
         pairs.append(b"%b %d" % (item, value))
-    session.write(b"* STATUS %b (%b)\r\n" % (wire_name(name), b" ".join(pairs)))
+    session.write(b"* STATUS %b (%b)\r\n" % (session.mailbox_name(name), b" ".join(pairs)))
     return Ok("Status completed")
 
 

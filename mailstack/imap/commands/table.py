@@ -35,6 +35,7 @@ from mailstack.imap.commands import (
     status,
     store,
     subscribe,
+    unauthenticate,
     thread,
     unauthenticate,
 )
