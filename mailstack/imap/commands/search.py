@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 def search(session: Session, cursor: Cursor) -> Steps[Ok]:
     """Answers with sequence numbers."""
-    refuse_numbers(session)
     return (yield from _search(session, cursor, uid=False))
 
 
@@ -38,18 +37,12 @@ def uid_search(session: Session, cursor: Cursor) -> Steps[Ok]:
     return (yield from _search(session, cursor, uid=True))
 
 
-def refuse_numbers(session: Session) -> None:
-    """Raises Bad when the client has said that it will use no numbers (RFC 9586 section 3)."""
-    if "UIDONLY" in session.enabled:
-        raise Bad("Only the UID form of this command: UIDONLY is enabled", code="UIDREQUIRED")
-
-
 def _search(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
     options = parse_options(cursor) or (ALL if session.is_rev2 else PLAIN)
     if options.has(b"UPDATE"):
         contexts.check_tag(session)
     try:
-        key = parse_search(cursor, _charset(session, cursor))
+        key = parse_search(cursor, read_charset(session, cursor))
         cursor.end()
         places = yield from find(session, key, Deadline(session))
     except (No, MailboxError, TemporaryFailure):
@@ -66,7 +59,13 @@ def _search(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
     return Ok("Search completed")
 
 
-def _charset(session: Session, cursor: Cursor) -> str:
+def read_charset(session: Session, cursor: Cursor) -> str:
+    """`CHARSET x `, if it is there: the Python codec of the criteria's texts.
+
+    Raises:
+        Bad: it may not be there.
+        No: BADCHARSET.
+    """
     if not cursor.take(b"CHARSET "):
         return "utf-8"
     if "UTF8=ACCEPT" in session.enabled:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mailstack.imap import contexts
 from mailstack.imap.commands.entry import Ok
-from mailstack.imap.commands.search import forget_saved, outcome, refuse_numbers, save
+from mailstack.imap.commands.search import forget_saved, outcome, save
 from mailstack.imap.errors import No
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 def sort(session: Session, cursor: Cursor) -> Steps[Ok]:
     """Answers with sequence numbers."""
-    refuse_numbers(session)
     return (yield from _sort(session, cursor, uid=False))
 
 

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from mailstack.imap.commands.entry import Ok
-from mailstack.imap.commands.search import outcome, refuse_numbers
+from mailstack.imap.commands.search import outcome
 from mailstack.imap.errors import Bad
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps
@@ -27,7 +27,6 @@ _ALGORITHMS: dict[bytes, type[_Algorithm]] = {b"ORDEREDSUBJECT": OrderedSubject,
 
 def thread(session: Session, cursor: Cursor) -> Steps[Ok]:
     """Answers with sequence numbers."""
-    refuse_numbers(session)
     return (yield from _thread(session, cursor, uid=False))
 
 
