@@ -273,15 +273,6 @@ class Session:
         self.framer.limits = framing.before_login()
         self._since = self.clock()
 
-    def logged_out(self) -> None:
-        """A stranger again: nothing of the user is left (RFC 8437 section 4)."""
-        self.deselect()
-        self.account = None
-        self.enabled.clear()
-        self.watchers.clear()
-        self.framer.limits = framing.before_login()
-        self._since = self.clock()
-
     def restart_encrypted(self) -> None:
         """The handshake is done: nothing said before counts (RFC 3501 section 6.2.1)."""
         self.tls = True

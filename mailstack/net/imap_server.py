@@ -161,11 +161,6 @@ class ImapConnection(SessionConnection):
                 self._changed_folders.clear()
             case Compress():
                 await self._compress(session)
-            case Unauthenticate():
-                await self._flush(session)
-                self._hub.log_out(self)
-                self._store = None
-                self._changed_folders.clear()
             case Spill():
                 return await self._spill(request)
             case Discard():
