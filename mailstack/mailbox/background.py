@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from mailstack.disk import durable
-from mailstack.mailbox import folders, maildir
+from mailstack.mailbox import aside, maildir
 from mailstack.mailbox.core import Core
 
 #: Files handled while the account's lock is held.
@@ -65,23 +66,14 @@ def remove_doomed(core: Core) -> bool:
     """Removes files of expunged messages, or sets them aside; True when more are left."""
     with core.db.read() as connection:
         found = connection.execute(
-            "SELECT f.dir, d.folder, d.base, d.sub, d.letters, d.keep, d.mid"
-            " FROM doomed d LEFT JOIN folders f ON f.id = d.folder LIMIT ?",
+            "SELECT f.dir, d.folder, d.base, d.sub, d.letters, d.keep, d.mid, f.name, d.flags, d.keywords,"
+            " d.internal_at FROM doomed d LEFT JOIN folders f ON f.id = d.folder LIMIT ?",
             (BATCH,),
         ).fetchall()
     if not found:
-        folders.purge(core)
         return False
-    touched: set[str] = set()
     with core.disk("removing messages"):
-        for directory, folder_id, base, sub, letters, keep, _ in found:
-            if directory is not None:
-                touched |= _remove(
-                    core, core.path_of(directory), base, sub, letters, f"{base}.{folder_id}" * keep
-                )
-        for directory in touched:
-            with contextlib.suppress(FileNotFoundError):
-                durable.sync_folder(directory)
+        _remove_files(core, [row for row in found if row[0] is not None])
     with core.db.write("removing messages", durable_commit=False) as connection:
         # Only now: a row that went before its file would let the file come back.
         connection.executemany(
@@ -93,8 +85,23 @@ def remove_doomed(core: Core) -> bool:
     return True
 
 
-def _remove(core: Core, path: str, base: str, sub: int, letters: str, aside: str) -> set[str]:
-    """Removes one file; gives the directory it was in."""
+def _remove_files(core: Core, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Removes files, or sets them aside; all of it is on the disk when this returns."""
+    kept = [row for row in rows if row[5]]
+    places = aside.prepare(
+        core, [aside.Doomed(row[1], row[7], row[2], row[8], row[9], row[10], row[6]) for row in kept]
+    )
+    target = dict(zip(((row[1], row[2]) for row in kept), places, strict=True))
+    touched = {str(place.parent) for place in places}
+    for directory, folder_id, base, sub, letters, *_ in rows:
+        touched |= _remove(core.path_of(directory), base, sub, letters, target.get((folder_id, base)))
+    for path in touched:
+        with contextlib.suppress(FileNotFoundError):
+            durable.sync_folder(path)
+
+
+def _remove(path: str, base: str, sub: int, letters: str, target: Path | None) -> set[str]:
+    """Removes one file, or moves it to `target`; gives the directory it was in."""
     name = maildir.file_name(base, sub, letters)
     for attempt in (name, None):
         if attempt is None:
@@ -102,10 +109,10 @@ def _remove(core: Core, path: str, base: str, sub: int, letters: str, aside: str
             if attempt is None:
                 return set()
         try:
-            if aside:
-                folders.set_aside(core, Path(path) / attempt, aside)
-            else:
+            if target is None:
                 os.unlink(f"{path}/{attempt}")
+            else:
+                os.rename(f"{path}/{attempt}", target)
         except FileNotFoundError:
             continue
         return {f"{path}/{attempt.partition('/')[0]}"}

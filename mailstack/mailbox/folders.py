@@ -12,14 +12,11 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import sqlite3
 import time
-from datetime import UTC, datetime
-from pathlib import Path
 
 from mailstack.disk import durable
-from mailstack.mailbox import fullness, maildir
+from mailstack.mailbox import aside, fullness, maildir
 from mailstack.mailbox.account import new_object_id, next_validity
 from mailstack.mailbox.core import Core, FolderRow
 from mailstack.model.mailbox import DEFAULT_FOLDERS, FolderEntry, FolderStatus, MailboxError
@@ -131,7 +128,7 @@ def delete(core: Core, name: str) -> None:
         if folder is None:
             raise MailboxError("NONEXISTENT", "there is no folder of that name")
         with core.disk("deleting a folder"):
-            set_aside(core, Path(folder.path), f"folder-{folder.id}{folder.dir}")
+            aside.put_folder(core, connection, folder)
             durable.sync_folder(core.maildir)
         forget(connection, folder.id)
         return folder
@@ -332,40 +329,3 @@ def forget(connection: sqlite3.Connection, folder_id: int) -> None:
         connection.execute(f"DELETE FROM {table} WHERE folder = ?", (folder_id,))  # noqa: S608
     connection.execute("DELETE FROM folders WHERE id = ?", (folder_id,))
     fullness.eased(connection)
-
-
-def set_aside(core: Core, path: Path, name: str) -> None:
-    """Moves a file or directory to expunged/<day>/, where `purge` finds it in time.
-
-    Raises:
-        FileNotFoundError: it is not there.
-        OSError.
-    """
-    day = datetime.fromtimestamp(max(core.now(), 0), UTC).strftime("%Y-%m-%d")
-    aside = core.home / "expunged" / day
-    if not aside.is_dir():
-        durable.make_folder(aside)
-    target = aside / name
-    for number in range(100):
-        try:
-            if target.exists():
-                raise FileExistsError
-            os.rename(path, target)
-        except FileExistsError:
-            target = aside / f"{name}.{number + 1}"
-        else:
-            break
-
-
-def purge(core: Core) -> None:
-    """Removes what was set aside longer ago than `expunged_keep_days`."""
-    keep = core.options.expunged_keep_days
-    oldest = datetime.fromtimestamp(max(core.now() - (keep - 1) * 86_400, 0), UTC).strftime("%Y-%m-%d")
-    with core.disk("removing expunged messages"):
-        try:
-            days = os.listdir(core.home / "expunged")
-        except FileNotFoundError:
-            return
-        for day in days:
-            if day < oldest or not keep:
-                shutil.rmtree(core.home / "expunged" / day, ignore_errors=True)

@@ -21,7 +21,8 @@ from mailstack.mailbox.options import MailboxOptions
 from mailstack.model.directory import NO_LIMIT, Account
 from mailstack.model.mailbox import Limits, MailboxError, QuotaState
 
-_ASIDE = ("\\Junk", "\\Trash")
+#: Special uses of the folders counted on their own, in the order in which they are emptied.
+ASIDE = ("\\Junk", "\\Trash")
 UNLIMITED = Limits()
 
 
@@ -46,7 +47,7 @@ def used(connection: sqlite3.Connection, *, aside: bool = False) -> tuple[int, i
     octets, messages = connection.execute(
         "SELECT coalesce(sum(size), 0), coalesce(sum(messages), 0) FROM folders"  # noqa: S608
         f" WHERE special_use {condition} (?, ?)",
-        _ASIDE,
+        ASIDE,
     ).fetchone()
     return int(octets), int(messages)
 
@@ -87,4 +88,4 @@ def check(
 
 def is_aside(special_use: str) -> bool:
     """True for folders counted on their own."""
-    return special_use in _ASIDE
+    return special_use in ASIDE

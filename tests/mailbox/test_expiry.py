@@ -1,0 +1,71 @@
+"""What goes by itself from Spam and Trash."""
+
+from __future__ import annotations
+
+from mailstack.mailbox.expiry import Gone, Rule, expire, trim
+from mailstack.mailbox.store import Account, MailStore
+from mailstack.model.mailbox import Limits, NewMessage
+from tests.kit.clock import Clock
+from tests.mailbox.conftest import ALICE
+
+DAY_S = 86_400
+MESSAGE = b"Subject: x\r\n\r\n" + b"x" * 84 + b"\r\n"  # 100 octets
+SPAM = Rule("\\Junk", 30)
+TRASH = Rule("\\Trash", 0)
+
+
+def add(account: Account, folder: str, number: int = 1, at: int | None = None) -> None:
+    account.append(folder, [NewMessage(MESSAGE, internal_at=at)] * number)
+
+
+def held(account: Account, folder: str) -> list[int]:
+    return [row.uid for row in account.rows(account.status(folder).id)]
+
+
+def test_what_came_into_spam_long_ago_goes(account: Account, clock: Clock) -> None:
+    add(account, "Spam", 2)
+    add(account, "Trash")
+    add(account, "INBOX")
+    clock.advance(20 * DAY_S)
+    add(account, "Spam", at=1)  # an old message that came today
+    before = account.status("Spam").highest_modseq
+    clock.advance(10 * DAY_S + 1)
+    assert expire(account, [SPAM, TRASH], now=clock(), most=1_000) == [Gone("Spam", 2, "age")]
+    assert (held(account, "Spam"), held(account, "Trash"), held(account, "INBOX")) == ([3], [1], [1])
+    assert account.expunged(account.status("Spam").id, since_modseq=before) == [(1, 2)]
+    assert expire(account, [SPAM, TRASH], now=clock(), most=1_000) == []
+    assert expire(account, [Rule("\\Trash", 7)], now=clock(), most=1_000) == [Gone("Trash", 1, "age")]
+
+
+def test_the_folder_is_known_by_its_use_not_its_name(account: Account, clock: Clock) -> None:
+    account.rename("Spam", "Müll")
+    account.create("Spam")
+    add(account, "Müll")
+    add(account, "Spam")
+    clock.advance(40 * DAY_S)
+    assert expire(account, [SPAM], now=clock(), most=1_000) == [Gone("Müll", 1, "age")]
+    assert held(account, "Spam") == [1]
+
+
+def test_the_work_of_one_run_is_bounded(account: Account, clock: Clock) -> None:
+    add(account, "Spam", 30)
+    add(account, "Trash", 30)
+    clock.advance(40 * DAY_S)
+    rules = [SPAM, Rule("\\Trash", 30)]
+    assert expire(account, rules, now=clock(), most=40) == [Gone("Spam", 30, "age"), Gone("Trash", 10, "age")]
+    assert expire(account, rules, now=clock(), most=40) == [Gone("Trash", 20, "age")]
+
+
+def test_spam_and_trash_are_kept_within_their_bound(store: MailStore, clock: Clock) -> None:
+    account = store.account(ALICE, Limits(1_000))
+    for number in range(12):
+        account.deliver("Spam", NewMessage(MESSAGE), base_name=f"{number}.x")
+        clock.advance(1)
+    add(store.account(ALICE), "Trash", 3)
+    add(account, "INBOX", 10)
+    assert trim(account, most=2) == [Gone("Spam", 2, "room")]
+    assert trim(account, most=100) == [Gone("Spam", 3, "room")]
+    assert held(account, "Spam") == list(range(6, 13)) and len(held(account, "INBOX")) == 10
+    few = store.account(ALICE, Limits(messages=2))
+    assert trim(few, most=100) == [Gone("Spam", 7, "room"), Gone("Trash", 1, "room")]
+    assert trim(store.account(ALICE), most=100) == [] and trim(few, most=100) == []
