@@ -12,6 +12,10 @@ import os
 from pathlib import Path
 
 
+#: Octets of the file for one account; with 40 bits of its name's hash below 2^63.
+MAX_SLOTS = 1_000_000
+
+
 class LoginSlots:
     """So many slots for each account.  One per process: locks belong to the process."""
 
@@ -19,7 +23,7 @@ class LoginSlots:
         """Opens the file, made when it is missing.
 
         Args:
-            most: slots of one account.
+            most: slots of one account, at most MAX_SLOTS.
 
         Raises:
             OSError: it cannot be opened.
@@ -34,8 +38,8 @@ class LoginSlots:
         Raises:
             OSError: the system has no locks left.
         """
-        digest = hashlib.blake2b(key.encode(), digest_size=6).digest()
-        first = int.from_bytes(digest, "big") * self._most
+        digest = hashlib.blake2b(key.encode(), digest_size=5).digest()
+        first = int.from_bytes(digest, "big") * MAX_SLOTS
         for slot in range(first, first + self._most):
             if slot in self._taken:
                 continue

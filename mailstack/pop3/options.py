@@ -40,5 +40,5 @@ class Pop3Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def __post_init__(self) -> None:
         if self.idle_time_s < 1 or self.login_time_s <= 0:
             raise ConfigError("pop3.idle_time_s", "want idle_time_s >= 1 and login_time_s > 0")
-        if self.max_per_account < 1 or self.max_bad < 1:
-            raise ConfigError("pop3.max_per_account", "want max_per_account >= 1 and max_bad >= 1")
+        if not 1 <= self.max_per_account <= 1_000_000 or self.max_bad < 1:
+            raise ConfigError("pop3.max_per_account", "want max_per_account 1 to 1000000 and max_bad >= 1")

@@ -30,6 +30,12 @@ def test_an_account_has_so_many_and_no_more(tmp_path: Path) -> None:
     slots.close()
 
 
+def test_every_account_has_room_for_as_many_as_can_be_configured(tmp_path: Path) -> None:
+    slots = LoginSlots(tmp_path / "slots", 1_000_000)
+    assert all(slots.take(f"user{number}@example.test") is not None for number in range(200))
+    slots.close()
+
+
 def test_they_are_counted_over_all_processes_and_a_killed_one_gives_its_back(tmp_path: Path) -> None:
     slots = LoginSlots(tmp_path / "slots", 3)
     command = [sys.executable, "-c", _OTHER, str(tmp_path / "slots"), "2"]
