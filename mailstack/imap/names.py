@@ -10,6 +10,7 @@ Imports: mime, errors.  No I/O.
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
 from mailstack.imap.errors import Bad, No
@@ -85,8 +86,11 @@ def wire_name(name: str) -> bytes:
     return quote(utf7.encode(name))
 
 
-def decode_pattern(wire: bytes) -> str:
+def decode_pattern(wire: bytes, *, utf8: bool = False) -> str:
     """Reference or pattern of LIST, in Unicode.
+
+    Args:
+        utf8: it is UTF-8, not modified UTF-7.
 
     Raises:
         Bad: longer than any name.
@@ -94,61 +98,69 @@ def decode_pattern(wire: bytes) -> str:
     if len(wire) > MAX_PATTERN:
         raise Bad("The mailbox pattern is too long")
     try:
-        return unicodedata.normalize("NFC", utf7.decode(wire))
-    except utf7.Utf7Error:
+        return unicodedata.normalize("NFC", wire.decode("utf-8") if utf8 else utf7.decode(wire))
+    except (utf7.Utf7Error, UnicodeDecodeError):
         # It can match nothing; RFC 3501 has no error for it.
         return "\0"
 
 
 class Pattern:
-    """`*` is anything, `%` anything without a separator; matching is linear in the name.
+    """Patterns of LIST: `*` is anything, `%` anything without a separator.
 
-    All positions of the pattern that are possible are followed at once (I23).
+    A name matches when any of the texts fits.  All places of all texts that are possible
+    are followed at once, one bit each, so that no pattern can make it slow (I23).
+
+    Source: RFC 3501 section 6.3.8, RFC 5258 section 3.
     """
 
-    def __init__(self, text: str) -> None:
-        self._text = _collapse(text)
+    def __init__(self, *texts: str) -> None:
+        #: The empty name matches nothing (RFC 5258 section 3).
+        kept = [_collapse(text) for text in texts if text]
         # INBOX and what lies below it match in any case.
-        self._for_inbox = "INBOX" + self._text[5:] if text[:5].upper() == "INBOX" else self._text
+        folded = ["INBOX" + text[5:] if text[:5].upper() == "INBOX" else text for text in kept]
+        self._machine = _Machine(kept)
+        self._for_inbox = self._machine if folded == kept else _Machine(folded)
 
     def matches(self, name: str) -> bool:
         """True when the whole name fits."""
         is_inbox = name == "INBOX" or name.startswith("INBOX" + SEPARATOR)
-        return _fits(self._for_inbox if is_inbox else self._text, name)
+        return (self._for_inbox if is_inbox else self._machine).fits(name)
 
 
-def _fits(pattern: str, name: str) -> bool:
-    if pattern == "*":
-        return True
-    places = _skip(pattern, {0})
-    for character in name:
-        places = _skip(pattern, _step(pattern, places, character))
-        if not places:
-            return False
-    return len(pattern) in places
+class _Machine:
+    """Bit n is the place in front of the n-th character of all patterns, one behind the other."""
 
+    __slots__ = ("_anything", "_begin", "_characters", "_end", "_level", "_wild")
 
-def _step(pattern: str, places: set[int], character: str) -> set[int]:
-    out = set()
-    for at in places:
-        if at == len(pattern):
-            continue
-        wanted = pattern[at]
-        if wanted == "*" or (wanted == "%" and character != SEPARATOR):
-            out.add(at)
-        elif wanted == character:
-            out.add(at + 1)
-    return out
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._characters: dict[str, int] = {}
+        self._begin = self._end = self._level = self._anything = 0
+        bit = 1
+        for text in texts:
+            self._begin |= bit
+            for character in text:
+                if character == "*":
+                    self._anything |= bit
+                elif character == "%":
+                    self._level |= bit
+                else:
+                    self._characters[character] = self._characters.get(character, 0) | bit
+                bit <<= 1
+            self._end |= bit
+            bit <<= 1
+        self._wild = self._anything | self._level
 
-
-def _skip(pattern: str, places: set[int]) -> set[int]:
-    # A wildcard may also stand for nothing.
-    out = set(places)
-    for at in places:
-        while at < len(pattern) and pattern[at] in "*%":
-            at += 1
-            out.add(at)
-    return out
+    def fits(self, name: str) -> bool:
+        """True when one of the patterns takes the whole name."""
+        # Two wildcards never stand side by side, so skipping one is enough.
+        places = self._begin | (self._begin & self._wild) << 1
+        for character in name:
+            stays = self._anything if character == SEPARATOR else self._wild
+            places = (places & self._characters.get(character, 0)) << 1 | places & stays
+            if not places:
+                return False
+            places |= (places & self._wild) << 1
+        return bool(places & self._end)
 
 
 def _collapse(text: str) -> str:

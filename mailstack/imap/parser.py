@@ -181,13 +181,18 @@ class Cursor:
                 self.fail("UTF-8 in a quoted string")
         return text.replace(b'\\"', b'"').replace(b"\\\\", b"\\") if b"\\" in text else text
 
-    def _literal(self) -> bytes:
+    def literal8(self) -> bytes:
+        """`~{n}` and octets that may hold NUL (RFC 3516)."""
+        self.expect(b"~")
+        return self._literal(nul=True)
+
+    def _literal(self, *, nul: bool = False) -> bytes:
         found = _LITERAL.match(self.data, self.at)
         if found is None:
             self.fail("a string")
         begin = found.end()
         text = self.data[begin : begin + int(found[1])]
-        if b"\0" in text:
+        if b"\0" in text and not nul:
             # RFC 3501 section 9: literal holds CHAR8, which has no NUL.
             raise Bad("A literal holds NUL")
         self.at = begin + len(text)

@@ -37,6 +37,7 @@ from mailstack.mailbox import (
 from mailstack.mailbox.account import boot_id
 from mailstack.mailbox.cache import make_texts
 from mailstack.mailbox.core import Core
+from mailstack.mailbox.details import Details
 from mailstack.mailbox.notices import Notices
 from mailstack.mailbox.notices import write as write_warning
 from mailstack.mailbox.options import MailboxOptions
@@ -223,7 +224,7 @@ def _max_open(wanted: int) -> int:
     return wanted if files == resource.RLIM_INFINITY else max(min(wanted, files // 24), 1)
 
 
-class Account:
+class Account(Details):
     """One account; implements model.mailbox.AccountStore, where the methods are described.
 
     Attributes:

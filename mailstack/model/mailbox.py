@@ -14,6 +14,7 @@ from enum import IntFlag
 from typing import Literal, Protocol, TypeAlias
 
 from mailstack.model.maildrop import Maildrop
+from mailstack.model.sharing import ALL_RIGHTS, FolderDetails
 
 
 class Flags(IntFlag):
@@ -107,6 +108,7 @@ class FolderEntry:
         name: IMAP name in Unicode with "/" (not modified UTF-7); "INBOX" in upper case.
         exists: False for a missing parent of an existing folder (\\NonExistent).
         special_use: RFC 6154 attribute such as "\\Junk"; "" for none.
+        rights: what the person who asks may do (see `sharing`).
     """
 
     name: str
@@ -114,11 +116,18 @@ class FolderEntry:
     has_children: bool
     subscribed: bool
     special_use: str = ""
+    rights: str = ALL_RIGHTS
 
 
 @dataclass(frozen=True, slots=True)
 class FolderStatus:
-    """Counters of one folder.  `object_id` is the RFC 8474 MAILBOXID."""
+    """Counters of one folder.
+
+    Attributes:
+        object_id: RFC 8474 MAILBOXID.
+        owner: address key of the account it belongs to; "" for one's own.
+        rights: what the person who asks may do (see `sharing`).
+    """
 
     id: int
     name: str
@@ -132,6 +141,8 @@ class FolderStatus:
     highest_modseq: int
     object_id: str
     keywords: tuple[str, ...] = ()
+    owner: str = ""
+    rights: str = ALL_RIGHTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,7 +299,7 @@ class MessageFile(Protocol):
         ...
 
 
-class AccountStore(Protocol):
+class AccountStore(FolderDetails, Protocol):
     """One account's folders and messages.  Blocking; safe to call from any thread.
 
     Every change bumps the folder's highest MODSEQ; writes that IMAP answers OK to are

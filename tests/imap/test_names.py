@@ -91,7 +91,7 @@ def test_a_name_is_quoted_on_the_wire() -> None:
         ("INB%", ["INBOX", "INBa"], ["inBa"]),
         ("in", [], ["INBOX"]),
         ("*%", ["a/b"], []),
-        ("", [""], ["a"]),
+        ("", [], ["", "a"]),
     ],
 )
 def test_patterns_match_as_in_rfc_3501(pattern: str, matching: list[str], others: list[str]) -> None:

@@ -35,6 +35,8 @@ from mailstack.model.mailbox import (
 )
 from mailstack.model.maildrop import ID_OCTETS, Maildrop
 from mailstack.model.ranges import ranges
+from mailstack.model.roles import ROLES, role_of_name
+from tests.kit.memory_details import MemoryDetails
 
 
 @dataclass
@@ -79,7 +81,7 @@ class _File:
         self.closed = True
 
 
-class MemoryMailbox:
+class MemoryMailbox(MemoryDetails):
     """See `model.mailbox.AccountStore`; `calls` counts what was asked."""
 
     def __init__(
@@ -147,10 +149,25 @@ class MemoryMailbox:
     def create(self, name: str, *, special_use: str = "") -> FolderStatus:
         if name in self._folders:
             raise MailboxError("ALREADYEXISTS", "There is such a mailbox already")
+        special_use = self._role_for(name, special_use)
         self._validity += 1
         self._folders[name] = _Folder(self._next_id, name, self._validity, special_use)
         self._next_id += 1
         return self.status(name)
+
+    def _role_for(self, name: str, wanted: str) -> str:
+        role = wanted or role_of_name(name)
+        before = self._with_role(role) if role else None
+        if wanted and (wanted not in ROLES or (before is not None and before.messages)):
+            raise MailboxError("USEATTR", "The folder cannot be that")
+        if before is not None and before.messages:
+            return ""
+        if before is not None:
+            before.special_use = ""
+        return role
+
+    def _with_role(self, role: str) -> _Folder | None:
+        return next((folder for folder in self._folders.values() if folder.special_use == role), None)
 
     def delete(self, name: str) -> None:
         self._named(name)

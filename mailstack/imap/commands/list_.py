@@ -1,84 +1,98 @@
-"""LIST: the folders, with what they are for.
+"""LIST: the folders, and what else a client wants to know of each.
 
-Standards: RFC 3501 section 6.3.8, RFC 3348 (CHILDREN), RFC 6154 (SPECIAL-USE); of RFC 5258 only
-the selection and return options RFC 6154 needs.
+Standards: RFC 9051 section 6.3.9, RFC 3501 section 6.3.8, and those of `listing`.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from mailstack.imap import counters, metadata
 from mailstack.imap.commands.entry import Ok
-from mailstack.imap.errors import Bad
-from mailstack.imap.names import Pattern, decode_pattern
+from mailstack.imap.counters import Counted
+from mailstack.imap.listing import Listed, Wanted, child_info, folder_line, parse_list, select
+from mailstack.imap.names import SEPARATOR, Pattern
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
-from mailstack.model.mailbox import FolderEntry
+from mailstack.imap.rights import my_rights_line
+from mailstack.imap.telling import enable_condstore
+from mailstack.model.mailbox import AccountStore, MailboxError
 
 if TYPE_CHECKING:
     from mailstack.imap.session import Session
 
-
-_SELECTIONS = frozenset((b"SUBSCRIBED", b"SPECIAL-USE", b"REMOTE"))
-_RETURNS = frozenset((b"SUBSCRIBED", b"SPECIAL-USE", b"CHILDREN"))
+#: Folders looked at in one go; in between others get their turn.
+SLICE = 50
 
 
 def list_folders(session: Session, cursor: Cursor) -> Steps[Ok]:
     """Lists what matches."""
-    chosen = _options(cursor, _SELECTIONS) if cursor.take(b"(") else frozenset()
-    if chosen:
-        cursor.space()
-    reference, wire = cursor.astring(), _pattern(cursor)
-    told = frozenset[bytes]()
-    if cursor.take(b" RETURN ("):
-        told = _options(cursor, _RETURNS)
-    cursor.end()
-    if not wire and not chosen:
-        # RFC 3501 section 6.3.8: an empty name asks for the separator.
-        session.write(b'* LIST (\\Noselect) "/" ""\r\n')
+    wanted = parse_list(cursor, utf8=session.has_utf8)
+    if wanted.root is not None:
+        session.write(_root_line(session, wanted.root))
         return Ok("List completed")
-    pattern = Pattern(decode_pattern(reference + wire))
-    for entry in (yield from slow(lambda store: store.folders())):
-        if _is_chosen(entry, chosen) and pattern.matches(entry.name):
-            subscribed = b"SUBSCRIBED" in chosen | told
-            name = session.mailbox_name(entry.name)
-            session.write(folder_line(b"LIST", entry, name, with_subscribed=subscribed))
-            yield from session.flush_full()
+    if b"HIGHESTMODSEQ" in wanted.status:
+        enable_condstore(session)
+    entries = yield from slow(lambda store: store.folders())
+    listed: list[Listed] = []
+    for one in select(entries, wanted, Pattern(*wanted.patterns).matches):
+        listed.append(one)
+        if len(listed) == SLICE:
+            yield from _tell(session, wanted, listed)
+            listed = []
+    yield from _tell(session, wanted, listed)
     return Ok("List completed")
 
 
-def _pattern(cursor: Cursor) -> bytes:
-    cursor.space()
-    return cursor.list_mailbox()
+def _root_line(session: Session, reference: str) -> bytes:
+    # RFC 3501 section 6.3.8: an empty name asks for the separator and the root of the reference.
+    root, separator, _ = reference.partition(SEPARATOR)
+    return b'* LIST (\\Noselect) "/" %b\r\n' % session.mailbox_name(root + separator if separator else "")
 
 
-def _options(cursor: Cursor, known: frozenset[bytes]) -> frozenset[bytes]:
-    found: set[bytes] = set()
-    while not cursor.take(b")"):
-        if found:
-            cursor.space()
-        word = cursor.word()
-        if word not in known or word in found:
-            raise Bad("There is no such option of LIST")
-        found.add(word)
-    return frozenset(found)
+def _tell(session: Session, wanted: Wanted, listed: Sequence[Listed]) -> Steps[None]:
+    names = [one.entry.name for one in listed if one.matched and one.entry.exists]
+    counted: dict[str, Counted] = {}
+    found: dict[str, dict[str, bytes]] = {}
+    if names and (wanted.status or wanted.entries):
+        counted, found = yield from slow(lambda store: _look(session, store, wanted, names))
+    for one in listed:
+        session.write(_line(session, wanted, one))
+        name = session.mailbox_name(one.entry.name)
+        if one.entry.name in counted:
+            session.write(counters.status_line(name, counted[one.entry.name], wanted.status))
+        if b"MYRIGHTS" in wanted.told and one.matched and one.entry.exists:
+            session.write(my_rights_line(name, one.entry.rights))
+        if one.entry.name in found:
+            picked = metadata.pick(found[one.entry.name], wanted.entries, metadata.Options())
+            session.write(metadata.response(name, picked))
+        yield from session.flush_full()
 
 
-def _is_chosen(entry: FolderEntry, chosen: frozenset[bytes]) -> bool:
-    if b"SUBSCRIBED" in chosen:
-        return entry.subscribed
-    if b"SPECIAL-USE" in chosen:
-        return bool(entry.special_use)
-    # A name that is only subscribed to is nothing LIST shows; a missing parent is.
-    return entry.exists or entry.has_children
+def _line(session: Session, wanted: Wanted, one: Listed) -> bytes:
+    extended = [child_info(wanted.criteria)] if one.has_matching_child else []
+    return folder_line(
+        b"LIST",
+        one.entry,
+        session.mailbox_name(one.entry.name),
+        with_subscribed=b"SUBSCRIBED" in wanted.chosen | wanted.told,
+        extended=extended,
+    )
 
 
-def folder_line(kind: bytes, entry: FolderEntry, name: bytes, *, with_subscribed: bool = False) -> bytes:
-    """`* LIST (attributes) "/" name`; the name as this client reads it."""
-    words = [] if entry.exists else [b"\\NonExistent", b"\\Noselect"]
-    if with_subscribed and entry.subscribed:
-        words.append(b"\\Subscribed")
-    words.append(b"\\HasChildren" if entry.has_children else b"\\HasNoChildren")
-    if entry.special_use:
-        words.append(entry.special_use.encode("ascii", "replace"))
-    return b'* %b (%b) "/" %b\r\n' % (kind, b" ".join(words), name)
+def _look(
+    session: Session, store: AccountStore, wanted: Wanted, names: Sequence[str]
+) -> tuple[dict[str, Counted], dict[str, dict[str, bytes]]]:
+    counted: dict[str, Counted] = {}
+    found: dict[str, dict[str, bytes]] = {}
+    for name in names:
+        try:
+            if wanted.status:
+                limit = session.options.append_octets
+                counted[name] = counters.look(store, name, wanted.status, append_limit=limit)
+            if wanted.entries:
+                found[name] = store.annotations(name)
+        except MailboxError:
+            continue  # gone meanwhile, or not to be looked into (RFC 5819 section 2)
+    return counted, found

@@ -11,7 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mailstack.imap.commands.entry import Ok
-from mailstack.imap.commands.list_ import folder_line
+from mailstack.imap.listing import folder_line
 from mailstack.imap.errors import Bad
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow

@@ -1,0 +1,111 @@
+"""What an account knows of its folders beyond names and counters: model.sharing.FolderDetails."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+
+from mailstack.mailbox import folders, maildir, metadata, rights, roles
+from mailstack.mailbox.core import Core, FolderRow
+from mailstack.model.mailbox import MailboxError
+from mailstack.model.roles import ROLES
+from mailstack.model.sharing import ALL_RIGHTS, Annotated, Place
+
+
+class Details:
+    """The part of an account that implements FolderDetails, where the methods are described.
+
+    Attributes:
+        core: the account.
+    """
+
+    core: Core
+
+    def deleted_octets(self, folder_id: int) -> int:
+        """Octets of the messages marked \\Deleted."""
+        with self.core.db.read() as connection:
+            (octets,) = connection.execute(
+                "SELECT coalesce(sum(size), 0) FROM messages WHERE folder = ? AND flags & 8 <> 0",
+                (folder_id,),
+            ).fetchone()
+        return int(octets)
+
+    def annotations(self, name: str) -> dict[str, bytes]:
+        """Values by entry name; "": of the account."""
+        return self.annotations_for(name, "")
+
+    def annotations_for(self, name: str, person: str) -> dict[str, bytes]:
+        """As another person sees them, by their address key; "": as the owner does."""
+        folder = self._folder(name) if name else None
+        with self.core.db.read() as connection:
+            found = metadata.read(connection, folder.id if folder is not None else 0, person)
+        if folder is not None and folder.special_use and not person:
+            found[metadata.SPECIAL_USE] = folder.special_use.encode("ascii")
+        return found
+
+    def annotate(self, name: str, changes: Mapping[str, bytes | None]) -> Annotated:
+        """Sets annotations, all or none."""
+        return self.annotate_for(name, changes, "")
+
+    def annotate_for(self, name: str, changes: Mapping[str, bytes | None], person: str) -> Annotated:
+        """The same for another person."""
+        folder = self._folder(name) if name else None
+        others = {entry: value for entry, value in changes.items() if entry != metadata.SPECIAL_USE}
+        use = None
+        if metadata.SPECIAL_USE in changes:
+            if folder is None or person:
+                raise MailboxError("USEATTR", "only a folder's owner says what it is for")
+            use = _use(changes[metadata.SPECIAL_USE])
+
+        def work(connection: sqlite3.Connection) -> str:
+            folder_id = self.core.get(connection, folder.id).id if folder is not None else 0
+            metadata.write(connection, folder_id, others, person)
+            return roles.give(connection, folder_id, use) if use is not None else ""
+
+        lost = self.core.db.change("setting an annotation", work, durable_commit=True)
+        return Annotated((lost,) if lost else ())
+
+    def locate(self, name: str) -> Place:
+        """One's own folder."""
+        return Place("", name)
+
+    def access(self, name: str) -> dict[str, str]:
+        """Rights by identifier, the owner's first."""
+        folder = self._folder(name)
+        with self.core.db.read() as connection:
+            return {self.core.address: ALL_RIGHTS, **rights.read(connection, folder.id)}
+
+    def access_of_all(self) -> dict[str, dict[str, str]]:
+        """Entries by folder name, of the folders that have a list."""
+        folders.discover(self.core)
+        with self.core.db.read() as connection:
+            return rights.read_all(connection)
+
+    def grant(self, name: str, identifier: str, rights_: str) -> None:
+        """Sets the rights of one identifier; "": removes its entry."""
+        if identifier.removeprefix("-") == self.core.address:
+            raise MailboxError("CANNOT", "the owner of a folder has all rights")
+        folder = self._folder(name)
+
+        def work(connection: sqlite3.Connection) -> None:
+            rights.write(connection, self.core.get(connection, folder.id).id, identifier, rights_)
+
+        self.core.db.change("changing who may see a folder", work, durable_commit=True)
+
+    def _folder(self, name: str) -> FolderRow:
+        name = maildir.check_name(name)
+        folders.discover(self.core)
+        with self.core.db.read() as connection:
+            folder = self.core.find(connection, name)
+        if folder is None:
+            raise MailboxError("NONEXISTENT", "there is no folder of that name")
+        return folder
+
+
+def _use(value: bytes | None) -> str:
+    words = (value or b"").decode("ascii", "replace").split()
+    if len(words) > 1:
+        raise MailboxError("USEATTR", "a folder can have one use only")
+    # RFC 6154 section 2: compared without case.
+    known = {role.lower(): role for role in ROLES}
+    return known.get(words[0].lower(), words[0]) if words else ""
