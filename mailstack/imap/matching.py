@@ -14,11 +14,13 @@ Imports: mime, model, sections.  No I/O of its own: it reads through the store.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeAlias, assert_never
 
+from mailstack.imap.grammar import SAVED_PAIR
 from mailstack.imap.search_keys import (
     Age,
     ChangedSince,
@@ -56,6 +58,8 @@ from mailstack.model.mailbox import (
 MAX_MESSAGE_OCTETS = 67_108_864
 _DAY_S = 86_400
 
+#: Positions: the first, and the one behind the last.
+Span: TypeAlias = tuple[int, int]
 TextKey: TypeAlias = InHeader | InBody
 
 
@@ -72,19 +76,27 @@ class Matcher:
     """Finds the messages of a view that fit; `run` may be called piece by piece."""
 
     def __init__(
-        self, view: View, key: Key, *, now: float, positions: Callable[[InSet], Iterable[int]]
+        self,
+        view: View,
+        key: Key,
+        *,
+        now: float,
+        spans: Callable[[InSet], Iterable[Span]],
+        saved: Sequence[int] = (),
     ) -> None:
         """Looks at nothing but the view.
 
         Args:
             now: Unix seconds, for OLDER and YOUNGER.
-            positions: the positions of a message set; may raise Bad.
+            spans: positions of a message set without what `$` stands for; may raise Bad.
+            saved: UIDs that `$` stands for.
         """
         self._view = view
         self._key = key
         self._now = now
         criteria = dict.fromkeys(leaves(key))
-        self._masks = {at: self._mask(positions(at)) for at in criteria if isinstance(at, InSet)}
+        self._spans = {at: _joined(spans(at)) for at in criteria if isinstance(at, InSet)}
+        self._saved = frozenset(saved) if any(SAVED_PAIR in at.numbers for at in self._spans) else frozenset()
         self._texts = [at for at in criteria if isinstance(at, InHeader | InBody)]
         self._by_row = [at for at in criteria if isinstance(at, ObjectId) or _is_dated(at, "saved")]
         self._header_only = not any(isinstance(at, InBody) for at in criteria)
@@ -99,12 +111,6 @@ class Matcher:
         self.needs_fields = any(_is_dated(at, "sent") for at in criteria)
         #: UIDs of messages that may have to be opened.
         self.dear: Set[int] = frozenset()
-
-    def _mask(self, places: Iterable[int]) -> bytearray:
-        mask = bytearray(len(self._view))
-        for at in places:
-            mask[at] = 1
-        return mask
 
     # -- what others know -------------------------------------------------------------
 
@@ -150,7 +156,7 @@ class Matcher:
     # -- matching ---------------------------------------------------------------------
 
     def run(self, places: Sequence[int], store: AccountStore | None = None) -> list[int]:
-        """Those of `places` that fit, in the same order.
+        """Those of `places`, ascending, that fit.
 
         Raises:
             MailboxError, TemporaryFailure: the store is in trouble (a single message that
@@ -181,8 +187,7 @@ class Matcher:
                     return [at for at in places if view.sizes[at] > octets]
                 return [at for at in places if view.sizes[at] < octets]
             case InSet():
-                mask = self._masks[key]
-                return [at for at in places if mask[at]]
+                return self._in_set(key, places)
             case Dated(comparison, day, which):
                 return (
                     self._dated(key, places, comparison, day) if which != "saved" else self._sure(key, places)
@@ -201,6 +206,15 @@ class Matcher:
             case Group():
                 return self._fitting_group(key, places)
         assert_never(key)
+
+    def _in_set(self, key: InSet, places: Sequence[int]) -> list[int]:
+        found: list[int] = []
+        for low, high in self._spans[key]:
+            found.extend(places[bisect_left(places, low) : bisect_left(places, high)])
+        if self._saved and SAVED_PAIR in key.numbers:
+            found.extend([at for at in places if self._view.uids[at] in self._saved])
+            found = sorted(set(found))
+        return found
 
     def _with_keyword(self, name: str) -> frozenset[int]:
         if name not in self._keywords:
@@ -291,6 +305,17 @@ def _compare(day: int, comparison: Comparison, wanted: int) -> bool:
     if comparison == "=":
         return day == wanted
     return day < wanted if comparison == "<" else day >= wanted
+
+
+def _joined(spans: Iterable[Span]) -> list[Span]:
+    """Ascending, without overlaps."""
+    out: list[Span] = []
+    end = 0
+    for low, high in sorted(spans):
+        if high > max(low, end):
+            out.append((max(low, end), high))
+            end = high
+    return out
 
 
 _INDEXED: dict[str, Literal["from", "to", "cc", "bcc", "subject"]] = {

@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from mailstack.imap.errors import No
-from mailstack.imap.matching import Matcher
+from mailstack.imap.matching import Matcher, Span
 from mailstack.imap.requests import Steps, slow
 from mailstack.imap.search_keys import InSet, Key
 from mailstack.imap.sorting import Criterion, Sorter
@@ -35,6 +35,8 @@ _QUICK = 50_000
 _SLICE = 500_000
 #: Messages that may be sorted on the loop's thread.
 _QUICK_SORT = 500
+#: Results that may be written on the loop's thread.
+_QUICK_RESULTS = 20_000
 #: So few messages are looked into without asking the text index.
 _FEW = 8
 
@@ -71,11 +73,12 @@ def find(session: Session, key: Key, deadline: Deadline) -> Steps[list[int]]:
 def look(session: Session, key: Key, places: Sequence[int], deadline: Deadline) -> Steps[list[int]]:
     """Those of `places` in the selected folder that fit; as `find`."""
 
-    def positions(key: InSet) -> Iterable[int]:
-        return session.places(key.numbers, uid=key.uid)
+    def spans(key: InSet) -> Iterable[Span]:
+        return session.spans(key.numbers, uid=key.uid)
 
-    matcher = Matcher(session.selected, key, now=session.now(), positions=positions)
-    return (yield from run(matcher, session.selected, places, deadline))
+    view, saved = session.selected, session.saved_uids
+    matcher = Matcher(view, key, now=session.now(), spans=spans, saved=saved)
+    return (yield from run(matcher, view, places, deadline))
 
 
 def run(matcher: Matcher, view: View, places: Sequence[int], deadline: Deadline) -> Steps[list[int]]:
@@ -115,6 +118,11 @@ def sorted_places(
 
 def _order(sorter: Sorter, _: AccountStore) -> list[int]:
     return sorter.order()
+
+
+def apart(view: View, size: int, work: Callable[[], T]) -> Steps[T]:
+    """Work that takes time only with large results: then not on the loop's thread."""
+    return (yield from at_store(view, lambda _: work())) if size > _QUICK_RESULTS else work()
 
 
 def at_store(view: View, work: Callable[[AccountStore], T]) -> Steps[T]:

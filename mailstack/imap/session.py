@@ -117,6 +117,7 @@ class Session:
         self._out_octets = 0
         self._bad = 0
         self._first = True
+        self._uses_numbers = False
         self._since = self.clock()
         self._steps = self._run()
 
@@ -191,9 +192,19 @@ class Session:
             Bad: a number that no message has, or UIDREQUIRED: the client has said that it
                 will use no numbers (RFC 9586 section 3).
         """
-        if not uid and "UIDONLY" in self.enabled and wanted != SAVED:
-            raise Bad("Message numbers cannot be used: UIDONLY is enabled", code="UIDREQUIRED")
+        self._check_numbers(wanted, uid=uid)
         return self.selected.positions(wanted, uid=uid, saved=self.saved_uids)
+
+    def spans(self, wanted: MessageSet, *, uid: bool) -> list[tuple[int, int]]:
+        """As `places`, as ranges (first, behind the last) in any order, without what `$` stands for."""
+        self._check_numbers(wanted, uid=uid)
+        return self.selected.spans(wanted, uid=uid)
+
+    def _check_numbers(self, wanted: MessageSet, *, uid: bool) -> None:
+        if not uid and wanted != SAVED:
+            if "UIDONLY" in self.enabled:
+                raise Bad("Message numbers cannot be used: UIDONLY is enabled", code="UIDREQUIRED")
+            self._uses_numbers = True
 
     @property
     def selected(self) -> View:
@@ -357,6 +368,7 @@ class Session:
     def _execute(self, command: Command) -> Steps[None]:
         head = Head(command.wire)
         self.tag = head.tag
+        self._uses_numbers = False
         self._progress.begin(head.tag)
         try:
             entry = self._find(head, command)
@@ -364,7 +376,9 @@ class Session:
             if entry.relists:
                 yield from self.changed("")
             if entry.syncs:
-                yield from self._sync_after(entry)
+                # RFC 7162 section 3.2.10.2: nothing vanishes during a UID SEARCH with numbers in it.
+                held = self._uses_numbers and head.name.startswith(b"UID ")
+                yield from self._sync_after(expunge=entry.expunge and not held)
             if done is not None:
                 self._finish(head.tag, "OK", done.text, done.code)
             self._bad = 0 if self.account is not None else self._bad
@@ -380,7 +394,8 @@ class Session:
             if error.code == "NONEXISTENT":
                 yield from telling.check_selected(self)
         except TemporaryFailure as failure:
-            self._finish(head.tag, "NO", _WORDS.get(failure.status, _TROUBLE), "UNAVAILABLE")
+            code = "CORRUPTION" if "damaged" in failure.why else "UNAVAILABLE"
+            self._finish(head.tag, "NO", _WORDS.get(failure.status, _TROUBLE), code)
         self._first = False
 
     def _finish(self, tag: bytes, kind: str, text: str, code: str) -> None:
@@ -390,9 +405,9 @@ class Session:
             self.write(status_line(b"*", "OK", "Up to date so far", code=settled))
         self.write(status_line(tag, kind, text, code=code or settled))
 
-    def _sync_after(self, entry: Entry) -> Steps[None]:
+    def _sync_after(self, *, expunge: bool) -> Steps[None]:
         try:
-            yield from self.sync(expunge=entry.expunge)
+            yield from self.sync(expunge=expunge)
         except (MailboxError, TemporaryFailure):
             # The command itself is done, and a NO would make the client do it again.
             # What could not be looked up now is told after the next command.

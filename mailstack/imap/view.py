@@ -228,9 +228,8 @@ class View:
         Raises:
             Bad: a sequence number that no message has (RFC 3501 section 9, seq-number).
         """
-        plain = [pair for pair in wanted if pair != SAVED_PAIR]
-        spans = self._uid_spans(plain) if uid else self._number_spans(plain)
-        if len(plain) != len(wanted):
+        spans = self.spans(wanted, uid=uid)
+        if SAVED_PAIR in wanted:
             spans.extend((at, at + 1) for known in saved if (at := self.position(known)) >= 0)
         if len(spans) == 1:
             return list(range(*spans[0]))
@@ -240,6 +239,15 @@ class View:
             places.extend(range(max(low, end), high))
             end = max(end, high)
         return places
+
+    def spans(self, wanted: MessageSet, *, uid: bool) -> list[tuple[int, int]]:
+        """The messages of a set, `$` left out, as ranges of positions (first, behind the last).
+
+        Raises:
+            Bad: as `positions`.
+        """
+        plain = [pair for pair in wanted if pair != SAVED_PAIR]
+        return self._uid_spans(plain) if uid else self._number_spans(plain)
 
     def _uid_spans(self, wanted: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
         if not self.uids:

@@ -50,7 +50,8 @@ def matcher_of(store: MemoryMailbox, text: bytes) -> tuple[Matcher, list[int]]:
         view,
         parse_search(Cursor(text)),
         now=7 * DAY,
-        positions=lambda key: view.positions(key.numbers, uid=key.uid, saved=(2,)),
+        spans=lambda key: view.spans(key.numbers, uid=key.uid),
+        saved=(2,),
     )
     if matcher.needs_rows:
         for uid, row in store.details(status.id, view.uids).items():
@@ -103,6 +104,8 @@ def found(store: MemoryMailbox, text: str) -> list[int]:
         ("$", [2]),
         ("OR $ 3", [2, 3]),
         ("UID 1,$", [1, 2]),
+        ("3,1:2,2:3,1", [1, 2, 3]),
+        ("NOT 1,3", [2]),
         ("FROM bob", [1]),
         ("FROM JÖRG", [2]),
         ('SUBJECT "übermorgen"', [2]),

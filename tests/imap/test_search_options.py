@@ -119,7 +119,9 @@ def test_the_plain_answer_ends_with_the_highest_modseq() -> None:
 )
 def test_the_extended_answer(text: bytes, line: bytes) -> None:
     # RFC 4731 section 3
-    assert extended_line(b'TAG "a"', found(0, 1, 2, 5, modseq=True), options(text), uid=False) == line + b"\r\n"
+    assert (
+        extended_line(b'TAG "a"', found(0, 1, 2, 5, modseq=True), options(text), uid=False) == line + b"\r\n"
+    )
 
 
 def test_nothing_found_leaves_items_out() -> None:

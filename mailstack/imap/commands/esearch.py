@@ -5,7 +5,6 @@ Standards: RFC 7377 (MULTISEARCH).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,12 +15,12 @@ from mailstack.imap.commands.search import forget_saved, read_charset, save
 from mailstack.imap.errors import Bad, No
 from mailstack.imap.folder_filter import Covers, FilterReader
 from mailstack.imap.grammar import SAVED_PAIR
-from mailstack.imap.matching import Matcher
+from mailstack.imap.matching import Matcher, Span
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
 from mailstack.imap.search_keys import ChangedSince, InSet, Key, leaves, parse_search
 from mailstack.imap.search_options import ALL, Found, Options, extended_line, parse_options
-from mailstack.imap.searching import Deadline, run
+from mailstack.imap.searching import Deadline, apart, run
 from mailstack.imap.view import View
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import AccountStore, FolderEntry, FolderStatus, MailboxError
@@ -127,7 +126,8 @@ def _search_one(session: Session, name: str, options: Options, key: Key, deadlin
             session.mailbox_name(name),
             status.uid_validity,
         )
-        session.write(extended_line(correlator, found, options, uid=True))
+        line = partial(extended_line, correlator, found, options, uid=True)
+        session.write((yield from apart(view, len(places), line)))
     if selected is not None:
         save(session, options, places)
         if options.has(b"UPDATE"):
@@ -144,23 +144,21 @@ def _load(name: str, selected: View | None, store: AccountStore) -> tuple[Folder
 
 
 def _find(session: Session, view: View, key: Key, deadline: Deadline) -> Steps[list[int]]:
-    def positions(key: InSet) -> Iterator[int]:
-        return _clipped(session, view, key)
-
-    matcher = Matcher(view, key, now=session.now(), positions=positions)
+    # `$` is about the selected folder.
+    saved = session.saved_uids if view is session.view else ()
+    spans = partial(_clipped, view)
+    matcher = Matcher(view, key, now=session.now(), spans=spans, saved=saved)
     return (yield from run(matcher, view, range(len(view)), deadline))
 
 
-def _clipped(session: Session, view: View, key: InSet) -> Iterator[int]:
-    """As many of a set's messages as the folder has (RFC 7377 section 2); `$` is about the selected one."""
-    if key.uid or SAVED_PAIR in key.numbers:
-        saved = session.saved_uids if view is session.view else ()
-        plain = tuple(pair for pair in key.numbers if pair == SAVED_PAIR or key.uid)
-        yield from view.positions(plain, uid=True, saved=saved)
+def _clipped(view: View, key: InSet) -> list[Span]:
+    """As many of a set's messages as the folder has (RFC 7377 section 2)."""
     if key.uid:
-        return
+        return view.spans(key.numbers, uid=True)
     count = len(view)
+    out = []
     for pair in key.numbers:
         low, high = sorted(count if number == 0 else number for number in pair)
         if pair != SAVED_PAIR and count:
-            yield from range(low - 1, min(high, count))
+            out.append((low - 1, min(high, count)))
+    return out

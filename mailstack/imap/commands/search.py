@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mailstack.imap import contexts
@@ -18,7 +19,7 @@ from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps
 from mailstack.imap.search_keys import ChangedSince, Key, leaves, parse_charset, parse_search
 from mailstack.imap.search_options import ALL, PLAIN, Found, Options, extended_line, parse_options, plain_line
-from mailstack.imap.searching import Deadline, find
+from mailstack.imap.searching import Deadline, apart, find
 from mailstack.imap.telling import enable_condstore
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import MailboxError
@@ -49,10 +50,7 @@ def _search(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
         forget_saved(session, options)
         raise
     found = outcome(session, key, places, uid=uid)
-    if options.extended:
-        session.write(extended_line(b'TAG "%b"' % session.tag, found, options, uid=uid))
-    else:
-        session.write(plain_line(b"SEARCH", found))
+    yield from answer(session, b"SEARCH", found, options, uid=uid)
     save(session, options, places)
     if options.has(b"UPDATE"):
         contexts.keep(session, key, places, uid=uid)
@@ -83,6 +81,15 @@ def outcome(session: Session, key: Key, places: Sequence[int], *, uid: bool) -> 
         enable_condstore(session)
         modseq = view.modseqs.__getitem__
     return Found(places, view.uids.__getitem__ if uid else _number, modseq)
+
+
+def answer(session: Session, word: bytes, found: Found, options: Options, *, uid: bool) -> Steps[None]:
+    """Tells the results; `word`: how the plain answer begins."""
+    if options.extended:
+        line = partial(extended_line, b'TAG "%b"' % session.tag, found, options, uid=uid)
+    else:
+        line = partial(plain_line, word, found)
+    session.write((yield from apart(session.selected, len(found.places), line)))
 
 
 def _number(at: int) -> int:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from mailstack.imap import contexts
 from mailstack.imap.commands.entry import Ok
-from mailstack.imap.commands.search import forget_saved, outcome, save
+from mailstack.imap.commands.search import answer, forget_saved, outcome, save
 from mailstack.imap.errors import No
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps
 from mailstack.imap.search_keys import parse_charset, parse_search
-from mailstack.imap.search_options import PLAIN, extended_line, parse_options, plain_line
+from mailstack.imap.search_options import PLAIN, parse_options
 from mailstack.imap.searching import Deadline, find, sorted_places
 from mailstack.imap.sorting import parse_criteria
 from mailstack.model.errors import TemporaryFailure
@@ -52,10 +52,7 @@ def _sort(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
         forget_saved(session, options)
         raise
     result = outcome(session, key, places, uid=uid)
-    if options.extended:
-        session.write(extended_line(b'TAG "%b"' % session.tag, result, options, uid=uid))
-    else:
-        session.write(plain_line(b"SORT", result))
+    yield from answer(session, b"SORT", result, options, uid=uid)
     save(session, options, places)
     if options.has(b"UPDATE"):
         contexts.keep(session, key, places, uid=uid, criteria=criteria)
