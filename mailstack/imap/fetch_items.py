@@ -7,7 +7,7 @@ Imports: parser.  No I/O.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
@@ -150,6 +150,18 @@ def _binary(cursor: Cursor, sections: dict[Section, None]) -> bool:
         label += b"<%d>" % partial[0]
     sections[Section(label, path, kind, partial=partial)] = None
     return not peek
+
+
+def parse_section(text: bytes, partial: tuple[int, int] | None) -> Section:
+    """A section specification alone, such as `1.MIME`; b"" is the whole message.
+
+    Raises:
+        Bad: it is none.
+    """
+    cursor = Cursor(text + b"]")
+    section = replace(_section(cursor), partial=partial)
+    cursor.end()
+    return section
 
 
 def _section(cursor: Cursor) -> Section:

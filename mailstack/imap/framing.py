@@ -1,15 +1,16 @@
 """Cuts octets into commands: lines, literals, and their caps.
 
 A command is one or more lines; a line that ends in `{n}` is followed by n octets.
-Every literal is compared with its cap before an octet of it is read.  The message
-of APPEND is handed out piece by piece and never becomes part of the command text;
-all other literals stay where they stand, behind their `{n}` and CRLF.
+Every literal is compared with its cap before an octet of it is read.  The messages
+of APPEND and REPLACE, and the texts they are put together from, are handed out piece by
+piece and never become part of the command text; all other literals stay where they
+stand, behind their `{n}` and CRLF.
 
 A line ends at CRLF and nowhere else.  A line without end closes the connection:
 its tail must never be taken for a command.
 
 Standards: RFC 3501 sections 2.2.1, 4.3 and 7.5, RFC 7888 (LITERAL+, LITERAL-),
-RFC 3502 (MULTIAPPEND).  Numbers: limits, section 6.
+RFC 3502 (MULTIAPPEND), RFC 4469 (CATENATE), RFC 8508 (REPLACE).  Numbers: limits, section 6.
 Imports: nothing but errors.  No I/O.
 """
 
@@ -24,10 +25,14 @@ from mailstack.imap.errors import HangUp
 #: RFC 3501 section 9, tag: ASTRING-CHAR except "+"; the cap is ours.
 TAG = rb"[!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~]{1,128}"
 _HEAD = re.compile(rb"(" + TAG + rb") ")
-_APPEND = re.compile(TAG + rb" APPEND ", re.IGNORECASE)
+# Up to the mailbox, which may be a literal as well.
+_APPEND = re.compile(TAG + rb" (?:APPEND|(?:UID )?REPLACE [0-9*]{1,10}) ", re.IGNORECASE)
+_URL = re.compile(rb"[( ]URL \Z", re.IGNORECASE)
 _MARKER = re.compile(rb"~?\{([0-9]{1,20})(\+?)\}\Z")
 #: A message that is too long and already on its way (LITERAL+) is read and dropped up to this size.
 DRAIN_OCTETS = 134_217_728
+#: All messages of one MULTIAPPEND; a single one may be larger where the configuration says so.
+BODIES_OCTETS = 134_217_728
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,8 @@ class FrameLimits:
         line: all lines of the command together.
         literal, literals: one literal, and all of them together.
         count: number of literals.
-        body: all messages of an APPEND together; None where APPEND is not allowed.
+        body, bodies: one message of an APPEND, and all of them together; None where APPEND
+            is not allowed.
     """
 
     line: int
@@ -46,6 +52,7 @@ class FrameLimits:
     literals: int
     count: int
     body: int | None
+    bodies: int = 0
 
 
 def before_login() -> FrameLimits:
@@ -55,7 +62,14 @@ def before_login() -> FrameLimits:
 
 def after_login(append_octets: int) -> FrameLimits:
     """Caps for users; `append_octets` is the longest message."""
-    return FrameLimits(line=65_536, literal=102_400, literals=1_048_576, count=1_000, body=append_octets)
+    return FrameLimits(
+        line=65_536,
+        literal=102_400,
+        literals=1_048_576,
+        count=1_000,
+        body=append_octets,
+        bodies=max(append_octets, BODIES_OCTETS),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +87,16 @@ class GoAhead:
 
 @dataclass(frozen=True, slots=True)
 class BodyStart:
-    """A message of this many octets begins; `go_ahead`: the client waits for "+"."""
+    """A message, or a piece of one, begins.
+
+    Attributes:
+        go_ahead: the client waits for "+".
+        literal8: it was announced as `~{n}` (RFC 3516) and may hold NUL.
+    """
 
     octets: int
     go_ahead: bool
+    literal8: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +208,7 @@ class Framer:
         marker = _MARKER.search(line) if line.endswith(b"}") else None
         if marker is None:
             return self._finish()
-        return self._literal_begins(int(marker[1]), plus=bool(marker[2]), text=len(marker[0]))
+        return self._literal_begins(int(marker[1]), plus=bool(marker[2]), text=marker[0])
 
     def _finish(self) -> Frame:
         wire, bodies, dropped = bytes(self._wire), self._bodies, self._dropping
@@ -199,10 +219,8 @@ class Framer:
 
     # -- literals -----------------------------------------------------------------
 
-    def _literal_begins(self, octets: int, *, plus: bool, text: int) -> Frame | None:
-        append = _APPEND.match(self._wire) if self.limits.body is not None else None
-        # The first argument of APPEND is the mailbox; every other literal is a message.
-        body = append is not None and len(self._wire) - text > append.end()
+    def _literal_begins(self, octets: int, *, plus: bool, text: bytes) -> Frame | None:
+        body = self._is_body(len(self._wire) - len(text))
         why = self._why_not(octets, body=body)
         if why or self._dropping:
             return self._refuse(octets, why, plus=plus, body=body)
@@ -212,16 +230,26 @@ class Framer:
         if body:
             self._bodies += 1
             self._body_octets += octets
-            return BodyStart(octets, go_ahead=not plus)
+            return BodyStart(octets, go_ahead=not plus, literal8=text.startswith(b"~"))
         self._count += 1
         self._literals += octets
         return None if plus else GoAhead()
+
+    def _is_body(self, at: int) -> bool:
+        """True when the literal announced there is a message or a text of one."""
+        append = _APPEND.match(self._wire) if self.limits.body is not None else None
+        if append is None or at <= append.end():
+            return False
+        return _URL.search(self._wire[at - 5 : at]) is None
 
     def _why_not(self, octets: int, *, body: bool) -> str:
         limits = self.limits
         if body:
             assert limits.body is not None
-            return "The message is too big" if self._body_octets + octets > limits.body else ""
+            if self._bodies >= limits.count:
+                return "Too many literals"
+            too_big = octets > limits.body or self._body_octets + octets > limits.bodies
+            return "The message is too big" if too_big else ""
         if octets > limits.literal or self._literals + octets > limits.literals:
             return "The literal is too long"
         return "Too many literals" if self._count >= limits.count else ""

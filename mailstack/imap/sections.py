@@ -26,7 +26,7 @@ _HEAD_OCTETS = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A range of the message that is too large to hold."""
+    """A range of the message."""
 
     start: int
     count: int
@@ -100,6 +100,18 @@ def find(source: Source, section: Section) -> Found:
     """
     if section.kind in ("BINARY", "BINARY.SIZE"):
         return _binary(source, section)
+    found = locate(source, section)
+    if isinstance(found, Span) and found.count <= WHOLE_OCTETS:
+        return source.read(found.start, found.count)
+    return found
+
+
+def locate(source: Source, section: Section) -> bytes | Span | None:
+    """Where a section lies; octets where they had to be picked from a header.
+
+    Raises:
+        MailboxError: the file cannot be read.
+    """
     span = _whole(source, section) if not section.path else _of_part(source, section)
     if span is None:
         return None
@@ -111,9 +123,7 @@ def find(source: Source, section: Section) -> Found:
         first, count = section.partial
         start = min(start + first, end)
         end = min(start + count, end)
-    if end - start > WHOLE_OCTETS:
-        return Span(start, end - start)
-    return source.read(start, end - start)
+    return Span(start, end - start)
 
 
 def _binary(source: Source, section: Section) -> Found:

@@ -10,6 +10,8 @@ Standards: RFC 3501 section 6.4.5; the Maildir convention.
 from __future__ import annotations
 
 import contextlib
+import itertools
+import mmap
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,8 +19,9 @@ from typing import NamedTuple
 
 from mailstack.disk.durable import write_all
 from mailstack.disk.fault import fault_point, is_armed
-from mailstack.mime import lines
-from mailstack.model.mailbox import MailboxError, NewMessage
+from mailstack.mime import lines, recode
+from mailstack.mime.header import Octets
+from mailstack.model.mailbox import FilePiece, MailboxError, MessagePiece, NewMessage, Piece
 
 #: Messages up to this size are read at once and hold no descriptor.
 SMALL_OCTETS = 64 * 1024
@@ -217,18 +220,20 @@ def write_message(
 
     Raises:
         OSError: as the system gave it.
-        MailboxError: UNAVAILABLE: `message.path` cannot be read.
+        MailboxError: UNAVAILABLE: what to write cannot be read; UNKNOWN-CTE: it is binary
+            where it cannot be encoded.
     """
     data: bytes | None = None
     if message.data is not None:
-        data = lines.normalise(b"".join([prefix, *_kept(message.data, cuts)]))
+        octets = b"".join(_encoded(message.data)) if message.binary else message.data
+        data = lines.normalise(b"".join([prefix, *_kept(octets, cuts)]))
     fd = os.open(path, _WRITE_FLAGS, 0o600)
     try:
         try:
             if data is not None:
                 size, last = _write_data(fd, data), data[-1:]
             else:
-                size, last = _write_chunks(fd, [prefix, *_kept_chunks(message.path, cuts)])
+                size, last = _write_chunks(fd, itertools.chain((prefix,), _chunks_of(message, cuts)))
             os.utime(fd, (internal_at, internal_at))
             os.fsync(fd)
         finally:
@@ -260,6 +265,40 @@ def _write_chunks(fd: int, chunks: Iterable[bytes]) -> tuple[int, bytes]:
         last = chunk[-1:]
         fault_point("mailbox.tmp_half")
     return size, last
+
+
+def _chunks_of(message: NewMessage, cuts: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+    if message.binary:
+        yield from _encoded_file(message.path)
+    elif message.pieces:
+        for piece in message.pieces:
+            yield from _piece_chunks(piece)
+    else:
+        yield from _kept_chunks(message.path, cuts)
+
+
+def _piece_chunks(piece: Piece) -> Iterator[bytes]:
+    match piece:
+        case bytes():
+            yield piece
+        case FilePiece(path):
+            yield from _kept_chunks(path, ())
+        case MessagePiece(file, start, count):
+            for at in range(start, start + count, _CHUNK_OCTETS):
+                yield file.read(at, min(_CHUNK_OCTETS, start + count - at))
+
+
+def _encoded_file(path: str) -> Iterator[bytes]:
+    # A temporary file of ours, which nobody else makes shorter: so it can be mapped.
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
+        yield from _encoded(data)
+
+
+def _encoded(data: Octets) -> Iterator[bytes]:
+    try:
+        yield from recode.without_binary(data)
+    except recode.NotText:
+        raise MailboxError("UNKNOWN-CTE", "the message holds NUL outside its parts") from None
 
 
 def _kept(data: bytes, cuts: Sequence[tuple[int, int]]) -> Iterator[bytes]:

@@ -56,7 +56,7 @@ class MailboxError(Exception):
     """The mailbox refuses; `code` is an RFC 5530 response code for IMAP's NO.
 
     Codes: NONEXISTENT, ALREADYEXISTS, CANNOT, OVERQUOTA, LIMIT, TRYCREATE, INUSE,
-    UNAVAILABLE, EXPUNGEISSUED, TOOBIG, HASCHILDREN.
+    UNAVAILABLE, EXPUNGEISSUED, TOOBIG, HASCHILDREN, UNKNOWN-CTE, BADURL with its URL.
     """
 
     def __init__(self, code: str, text: str) -> None:
@@ -67,10 +67,11 @@ class MailboxError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What an account may hold; None: no limit."""
+    """What an account may hold; None: no limit of its own."""
 
     octets: int | None = None
     messages: int | None = None
+    folders: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,7 @@ class MessageTexts:
         body, bodystructure: BODY and BODYSTRUCTURE values.
         header_octets: length of the header block with its empty line.
         preview: RFC 8970 text.
+        parts: places of a large message's parts (`mime.packing`); b"" for others.
     """
 
     envelope: bytes
@@ -183,6 +185,7 @@ class MessageTexts:
     bodystructure: bytes
     header_octets: int
     preview: str = ""
+    parts: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,9 +243,11 @@ class NewMessage:
     """A message to append.
 
     Attributes:
-        data: octets; None when `path` is given.
+        data: octets; None when `path` or `pieces` are given.
         path: a file on the mail file system that may be linked or read; "" otherwise.
         internal_at: Unix seconds; None: now.
+        pieces: what it is put together from, in order (RFC 4469).
+        binary: parts may hold NUL and are then encoded (RFC 3516).
     """
 
     data: bytes | None
@@ -250,6 +255,27 @@ class NewMessage:
     flags: Flags = Flags.NONE
     keywords: tuple[str, ...] = ()
     internal_at: int | None = None
+    pieces: tuple[Piece, ...] = ()
+    binary: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FilePiece:
+    """All of a file on the mail file system."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessagePiece:
+    """A range of an open message."""
+
+    file: MessageFile
+    start: int
+    count: int
+
+
+Piece: TypeAlias = bytes | FilePiece | MessagePiece
 
 
 @dataclass(frozen=True, slots=True)
@@ -370,6 +396,10 @@ class AccountStore(FolderDetails, Protocol):
 
     def fields(self, folder_id: int, uids: Sequence[int]) -> dict[int, MessageFields]:
         """What to sort and thread by; messages that are gone are left out."""
+        ...
+
+    def headers(self, folder_id: int, uids: Sequence[int]) -> dict[int, bytes]:
+        """The header fields of `mime.heads.KEPT`; those that must be read from the message are left out."""
         ...
 
     def find_text(self, folder_id: int, needles: Sequence[Needle]) -> list[TextHits]:

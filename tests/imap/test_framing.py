@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mailstack.imap import framing
 from mailstack.imap.errors import HangUp
-from mailstack.imap.framing import BodyData, BodyStart, Command, Frame, Framer, GoAhead, Refused
+from mailstack.imap.framing import BodyData, BodyStart, Command, Frame, FrameLimits, Framer, GoAhead, Refused
 
 
-def frames(data: bytes, *, user: bool = True, append_octets: int = 1000) -> list[Frame]:
-    limits = framing.after_login(append_octets) if user else framing.before_login()
-    framer = Framer(limits)
+def frames(
+    data: bytes, *, user: bool = True, append_octets: int = 1000, limits: FrameLimits | None = None
+) -> list[Frame]:
+    framer = Framer(limits or (framing.after_login(append_octets) if user else framing.before_login()))
     framer.feed(data)
     out = []
     while (frame := framer.next()) is not None:
@@ -75,8 +78,45 @@ def test_dropping_has_a_bound() -> None:
 
 
 def test_several_messages_count_together() -> None:
-    data = b"a APPEND x {600+}\r\n" + b"y" * 600 + b" {600}\r\n"
-    assert frames(data)[-1] == Refused(b"a", "The message is too big", too_big=True)
+    limits = replace(framing.after_login(1000), bodies=1500)
+    data = b"a APPEND x {1000+}\r\n" + b"y" * 1000
+    assert frames(data + b" {500}\r\n", limits=limits)[-1] == BodyStart(500, go_ahead=True)
+    expected = Refused(b"a", "The message is too big", too_big=True)
+    assert frames(data + b" {501}\r\n", limits=limits)[-1] == expected
+
+
+def test_messages_of_a_command_are_counted() -> None:
+    few = b"a APPEND x" + b" {1+}\r\nz" * 1000
+    assert frames(few + b"\r\n")[-1] == Command(b"a APPEND x" + b" {1+}\r\n" * 1000, bodies=1000)
+    assert frames(few + b" {1}\r\n")[-1] == Refused(b"a", "Too many literals", too_big=True)
+
+
+def test_a_literal8_is_marked() -> None:
+    # RFC 3516 section 7
+    assert frames(b"a APPEND x ~{2+}\r\n\0\0\r\n") == [
+        BodyStart(2, go_ahead=False, literal8=True),
+        BodyData(b"\0\0"),
+        Command(b"a APPEND x ~{2+}\r\n", bodies=1),
+    ]
+
+
+@pytest.mark.parametrize("head", [b"a REPLACE 4 x", b"a UID REPLACE 4294967295 x", b"a replace * {1+}\r\nx"])
+def test_the_message_of_replace_is_handed_out(head: bytes) -> None:
+    # RFC 8508 section 5
+    wire = head + b" {2+}\r\nab\r\n"
+    assert frames(wire)[-1] == Command(head + b" {2+}\r\n", bodies=1)
+
+
+def test_texts_of_catenate_are_handed_out_and_its_urls_are_not() -> None:
+    # RFC 4469 section 5
+    wire = b"a APPEND x CATENATE (TEXT {1+}\r\na URL {2+}\r\n/b TEXT ~{1}\r\nc url {1+}\r\nd)\r\n"
+    assert frames(wire) == [
+        BodyStart(1, go_ahead=False),
+        BodyData(b"a"),
+        BodyStart(1, go_ahead=True, literal8=True),
+        BodyData(b"c"),
+        Command(b"a APPEND x CATENATE (TEXT {1+}\r\n URL {2+}\r\n/b TEXT ~{1}\r\n url {1+}\r\nd)", bodies=2),
+    ]
 
 
 @pytest.mark.parametrize(("octets", "taken"), [(1024, True), (1025, False)])

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from mailstack.imap.upload import LineEndings
+from mailstack.imap.requests import Spill, Steps
+from mailstack.imap.upload import Upload
 
 
-def clean(*pieces: bytes) -> bytes:
-    endings = LineEndings()
-    return b"".join([*(endings.feed(piece) for piece in pieces), endings.finish()])
+class File:
+    path = "/somewhere"
 
 
-@pytest.mark.parametrize(
-    ("data", "expected"),
-    [
-        (b"a\r\nb\r\n", b"a\r\nb\r\n"),
-        (b"a\nb", b"a\r\nb"),
-        (b"a\rb", b"a b"),
-        (b"a\r", b"a "),
-        (b"\r\r\n\n", b" \r\n\r\n"),
-        (b"\n\r", b"\r\n "),
-        (b"", b""),
-    ],
-)
-def test_only_crlf_ends_a_line_in_the_store(data: bytes, expected: bytes) -> None:
-    # I7
-    assert clean(data) == expected
+def drive(steps: Steps[None]) -> list[Spill]:
+    asked: list[Spill] = []
+    answer: object = None
+    while True:
+        try:
+            request = steps.send(answer)
+        except StopIteration:
+            return asked
+        assert isinstance(request, Spill)
+        asked.append(request)
+        answer = request.spool or File()
 
 
-@given(st.lists(st.sampled_from([b"\r", b"\n", b"a", b"\0"]), max_size=30).map(b"".join))
-def test_the_cut_never_matters(data: bytes) -> None:
-    whole = clean(data)
-    assert clean(*(data[at : at + 1] for at in range(len(data)))) == whole
-    assert whole.count(b"\n") == whole.count(b"\r") == whole.count(b"\r\n")
+def test_a_small_literal_stays_in_memory() -> None:
+    upload = Upload()
+    for piece in (b"a\r", b"\nb", b""):
+        upload.add(piece)
+    assert drive(upload.finish()) == []
+    assert (upload.data, upload.octets, upload.has_nul) == (b"a\r\nb", 4, False)
+
+
+def test_what_was_begun_in_a_file_ends_there() -> None:
+    upload = Upload(literal8=True)
+    upload.add(b"ab")
+    first = drive(upload.spill())
+    upload.add(b"c\0")
+    last = drive(upload.finish())
+    assert [each.data for each in first + last] == [b"ab", b"c\0"]
+    assert first[0].spool is None and last[0].spool is not None
+    assert (upload.data, upload.octets, upload.held, upload.has_nul) == (None, 4, 0, True)
+    assert drive(upload.spill()) == []

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mailstack.mime import searchable, structure
+from mailstack.mime import heads, lines, preview, recode, searchable, structure
 from mailstack.mime.header import Headers
 from mailstack.mime.summary import summarise
 from mailstack.model.mailbox import (
@@ -19,6 +19,7 @@ from mailstack.model.mailbox import (
     Appended,
     Copied,
     Delivery,
+    FilePiece,
     FlagChange,
     FlagOperation,
     Flags,
@@ -26,10 +27,12 @@ from mailstack.model.mailbox import (
     FolderStatus,
     MailboxError,
     MessageFields,
+    MessagePiece,
     MessageRow,
     MessageTexts,
     Needle,
     NewMessage,
+    Piece,
     QuotaState,
     TextHits,
 )
@@ -239,7 +242,10 @@ class MemoryMailbox(MemoryDetails):
             message = self._by_id(folder_id).messages.get(uid)
             if message is not None:
                 found = structure.describe(message.data)
-                out[uid] = MessageTexts(found.envelope, found.body, found.bodystructure, found.header_octets)
+                shown = preview.preview(message.data, found.message)
+                out[uid] = MessageTexts(
+                    found.envelope, found.body, found.bodystructure, found.header_octets, shown
+                )
         return out
 
     def fields(self, folder_id: int, uids: Sequence[int]) -> dict[int, MessageFields]:
@@ -249,6 +255,12 @@ class MemoryMailbox(MemoryDetails):
             for uid in uids
             if uid in messages
         }
+
+    def headers(self, folder_id: int, uids: Sequence[int]) -> dict[int, bytes]:
+        """Every third message's must be read from it."""
+        messages = self._by_id(folder_id).messages
+        kept = {uid: heads.keep(messages[uid].data) for uid in uids if uid in messages and uid % 3}
+        return {uid: block for uid, block in kept.items() if block is not None}
 
     def find_text(self, folder_id: int, needles: Sequence[Needle]) -> list[TextHits]:
         """Every third message is one the index cannot speak for."""
@@ -340,7 +352,7 @@ class MemoryMailbox(MemoryDetails):
 
     def append(self, name: str, messages: Sequence[NewMessage]) -> Appended:
         folder = self._named(name, "TRYCREATE")
-        datas = [m.data if m.data is not None else Path(m.path).read_bytes() for m in messages]
+        datas = [_octets(m) for m in messages]
         self._check_quota(sum(map(len, datas)))
         uids = [
             self._add(folder, data, m.flags, m.keywords, m.internal_at)
@@ -464,3 +476,28 @@ class MemoryMailbox(MemoryDetails):
     def data(self, name: str, uid: int) -> bytes:
         """A stored message."""
         return self._named(name).messages[uid].data
+
+
+def _octets(message: NewMessage) -> bytes:
+    if message.data is not None:
+        data = message.data
+    elif message.path:
+        data = Path(message.path).read_bytes()
+    else:
+        data = b"".join(_piece(piece) for piece in message.pieces)
+    if message.binary:
+        try:
+            data = b"".join(recode.without_binary(data))
+        except recode.NotText:
+            raise MailboxError("UNKNOWN-CTE", "The message holds NUL outside its parts") from None
+    return lines.normalise(data)
+
+
+def _piece(piece: Piece) -> bytes:
+    match piece:
+        case bytes():
+            return piece
+        case FilePiece(path):
+            return Path(path).read_bytes()
+        case MessagePiece(file, start, count):
+            return file.read(start, count)
