@@ -20,6 +20,7 @@ dovecot dovecot-imapd
 offlineimap offlineimap3
 fetchmail fetchmail
 getmail getmail6
+mpop mpop
 thunderbird thunderbird
 mkfs.ext4 e2fsprogs
 mount mount
