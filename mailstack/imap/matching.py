@@ -14,8 +14,9 @@ Imports: mime, model, sections.  No I/O of its own: it reads through the store.
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, TypeAlias, assert_never
@@ -65,11 +66,11 @@ TextKey: TypeAlias = InHeader | InBody
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """UIDs that fit for certain, those that must be looked into, and for what."""
+    """What the text index says of every position: fits for certain, must be looked into, for what."""
 
-    sure: Set[int]
-    unsure: Set[int] = frozenset()
-    needle: str = ""
+    sure: bytes
+    unsure: bytes
+    needle: str
 
 
 class Matcher:
@@ -98,10 +99,17 @@ class Matcher:
         self._spans = {at: _joined(spans(at)) for at in criteria if isinstance(at, InSet)}
         self._saved = frozenset(saved) if any(SAVED_PAIR in at.numbers for at in self._spans) else frozenset()
         self._texts = [at for at in criteria if isinstance(at, InHeader | InBody)]
-        self._by_row = [at for at in criteria if isinstance(at, ObjectId) or _is_dated(at, "saved")]
+        self._ids: dict[ObjectId, set[int]] = {at: set() for at in criteria if isinstance(at, ObjectId)}
+        asks_saved = any(_is_dated(at, "saved") for at in criteria)
+        self._saved_days = array("i", bytes(4 * len(view))) if asks_saved else None
+        #: `learn_rows` is wanted.
+        self.needs_rows = bool(self._ids) or asks_saved
+        #: The rows must know their threads.
+        self.needs_threads = any(at.which == "thread" for at in self._ids)
         self._header_only = not any(isinstance(at, InBody) for at in criteria)
         self._known: dict[Key, _Known] = {}
-        self._keywords: dict[str, frozenset[int]] = {}
+        wanted = {at.name for at in criteria if isinstance(at, HasKeyword)}
+        self._keywords = _having(view, wanted) if wanted else {}
         self._messages: dict[int, _Message | None] = {}
         self._fields: dict[int, MessageFields] = {}
         self._store: AccountStore | None = None
@@ -110,19 +118,9 @@ class Matcher:
         #: The Date fields of messages are wanted.
         self.needs_fields = any(_is_dated(at, "sent") for at in criteria)
         #: UIDs of messages that may have to be opened.
-        self.dear: Set[int] = frozenset()
+        self.dear: set[int] = set()
 
     # -- what others know -------------------------------------------------------------
-
-    @property
-    def needs_rows(self) -> bool:
-        """`learn_rows` is wanted."""
-        return bool(self._by_row)
-
-    @property
-    def needs_threads(self) -> bool:
-        """The rows must know their threads."""
-        return any(isinstance(key, ObjectId) and key.which == "thread" for key in self._by_row)
 
     @property
     def needs_store(self) -> bool:
@@ -130,28 +128,35 @@ class Matcher:
         return bool(self._texts) or self.needs_fields
 
     def learn_rows(self, rows: Iterable[MessageRow]) -> None:
-        """Takes in rows; in the end all of the folder, in any number of pieces."""
-        found: dict[Key, set[int]] = {key: set() for key in self._by_row}
+        """Takes in rows; in the end all of the places looked at, in any number of pieces."""
+        emails = {key.id: uids for key, uids in self._ids.items() if key.which == "email"}
+        threads = {key.id: uids for key, uids in self._ids.items() if key.which == "thread"}
         for row in rows:
-            for key in self._by_row:
-                if _fits_row(key, row):
-                    found[key].add(row.uid)
-        for key, uids in found.items():
-            self._known[key] = _Known(self._known[key].sure | uids if key in self._known else uids)
+            if row.email_id in emails:
+                emails[row.email_id].add(row.uid)
+            if row.thread_id in threads:
+                threads[row.thread_id].add(row.uid)
+            if self._saved_days is not None and (at := self._view.position(row.uid)) >= 0:
+                self._saved_days[at] = row.saved_at // _DAY_S
 
-    def needles(self) -> list[tuple[TextKey, Needle]]:
-        """What the text index is to be asked."""
-        return [(key, _needle(key)) for key in self._texts]
+    @property
+    def text_keys(self) -> Sequence[TextKey]:
+        """What the text index is to be asked, see `needle`."""
+        return self._texts
 
     def learn_text(self, key: TextKey, hits: TextHits) -> None:
         """Takes in what the index said to a needle."""
-        needle = fold(key.text)
-        known = _Known(hits.found, hits.unsure, needle)
+        found, unsure = hits.found, hits.unsure
         if isinstance(key, InHeader) and not _is_indexed(key):
             # The index knows headers, not which field holds what.
-            known = _Known(frozenset(), hits.found | hits.unsure, needle)
-        self._known[key] = known
-        self.dear = self.dear | known.unsure
+            found, unsure = frozenset(), found | unsure
+        uids = self._view.uids
+        self._known[key] = _Known(
+            bytes(map(found.__contains__, uids)),
+            bytes(map(unsure.__contains__, uids)) if unsure else b"",
+            fold(key.text),
+        )
+        self.dear |= unsure
 
     # -- matching ---------------------------------------------------------------------
 
@@ -180,7 +185,7 @@ class Matcher:
             case HasFlag(bit):
                 return [at for at in places if view.flags[at] & bit]
             case HasKeyword(name):
-                having = self._with_keyword(name)
+                having = self._keywords[name]
                 return [at for at in places if view.uids[at] in having] if having else ()
             case Size(larger, octets):
                 if larger:
@@ -188,10 +193,8 @@ class Matcher:
                 return [at for at in places if view.sizes[at] < octets]
             case InSet():
                 return self._in_set(key, places)
-            case Dated(comparison, day, which):
-                return (
-                    self._dated(key, places, comparison, day) if which != "saved" else self._sure(key, places)
-                )
+            case Dated():
+                return self._dated(key, places)
             case Age(older, seconds):
                 limit = self._now - seconds
                 if older:
@@ -200,7 +203,8 @@ class Matcher:
             case ChangedSince(modseq):
                 return [at for at in places if view.modseqs[at] >= modseq]
             case ObjectId():
-                return self._sure(key, places)
+                having = self._ids[key]
+                return [at for at in places if view.uids[at] in having] if having else ()
             case InHeader() | InBody():
                 return self._holding(key, places)
             case Group():
@@ -216,42 +220,29 @@ class Matcher:
             found = sorted(set(found))
         return found
 
-    def _with_keyword(self, name: str) -> frozenset[int]:
-        if name not in self._keywords:
-            self._keywords[name] = frozenset(
-                uid
-                for uid, words in self._view.keywords.items()
-                if any(word.lower() == name for word in words)
-            )
-        return self._keywords[name]
-
-    def _dated(self, key: Dated, places: Sequence[int], comparison: Comparison, day: int) -> list[int]:
-        view = self._view
+    def _dated(self, key: Dated, places: Sequence[int]) -> list[int]:
+        view, comparison, day = self._view, key.comparison, key.day
         if key.which == "arrived":
             return [at for at in places if _compare(view.dates[at] // _DAY_S, comparison, day)]
+        if key.which == "saved":
+            days = self._saved_days
+            assert days is not None
+            return [at for at in places if _compare(days[at], comparison, day)]
         return [
             at
             for at in places
             if (found := self._fields.get(view.uids[at])) and _compare(found.sent_day, comparison, day)
         ]
 
-    def _sure(self, key: Key, places: Sequence[int]) -> list[int]:
-        sure = self._known[key].sure
-        return [at for at in places if self._view.uids[at] in sure] if sure else []
-
     def _holding(self, key: TextKey, places: Sequence[int]) -> list[int]:
-        known, uids = self._known[key], self._view.uids
-        if not known.unsure:
-            return self._sure(key, places)
+        known = self._known[key]
+        sure, unsure, needle = known.sure, known.unsure, known.needle
+        if not unsure:
+            return [at for at in places if sure[at]]
         return [
             at
             for at in places
-            if uids[at] in known.sure
-            or (
-                uids[at] in known.unsure
-                and (message := self._message(uids[at]))
-                and message.holds(key, known.needle)
-            )
+            if sure[at] or (unsure[at] and (message := self._message(at)) and message.holds(key, needle))
         ]
 
     def _fitting_group(self, group: Group, places: Sequence[int]) -> Sequence[int]:
@@ -279,26 +270,29 @@ class Matcher:
             return 3 if isinstance(key, InBody) else 2
         return int(isinstance(key, InHeader | InBody | Dated))
 
-    def _message(self, uid: int) -> _Message | None:
-        if uid not in self._messages:
+    def _message(self, at: int) -> _Message | None:
+        if at not in self._messages:
             assert self._store is not None
             try:
-                opened = self._store.open(self._view.folder_id, uid)
-                self._messages[uid] = _Message(opened, header_only=self._header_only)
+                opened = self._store.open(self._view.folder_id, self._view.uids[at])
+                self._messages[at] = _Message(opened, header_only=self._header_only)
             except MailboxError:
-                self._messages[uid] = None
-        return self._messages[uid]
+                self._messages[at] = None
+        return self._messages[at]
 
 
 def _is_dated(key: Key, which: Literal["sent", "saved"]) -> bool:
     return isinstance(key, Dated) and key.which == which
 
 
-def _fits_row(key: Key, row: MessageRow) -> bool:
-    if isinstance(key, ObjectId):
-        return key.id == (row.email_id if key.which == "email" else row.thread_id)
-    assert isinstance(key, Dated)
-    return _compare(row.saved_at // _DAY_S, key.comparison, key.day)
+def _having(view: View, names: Iterable[str]) -> dict[str, set[int]]:
+    """UIDs of the messages that have these keywords."""
+    found: dict[str, set[int]] = {name: set() for name in names}
+    for uid, words in view.keywords.items():
+        for word in words:
+            if (name := word.lower()) in found:
+                found[name].add(uid)
+    return found
 
 
 def _compare(day: int, comparison: Comparison, wanted: int) -> bool:
@@ -331,7 +325,8 @@ def _is_indexed(key: InHeader) -> bool:
     return bool(key.text) and key.field in _INDEXED
 
 
-def _needle(key: TextKey) -> Needle:
+def needle(key: TextKey) -> Needle:
+    """What the text index is asked for a criterion."""
     if isinstance(key, InBody):
         return Needle("text" if key.with_header else "body", fold(key.text))
     if _is_indexed(key):

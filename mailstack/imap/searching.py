@@ -12,12 +12,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from mailstack.imap.errors import No
-from mailstack.imap.matching import Matcher, Span
+from mailstack.imap.matching import Matcher, Span, TextKey, needle
 from mailstack.imap.requests import Steps, slow
 from mailstack.imap.search_keys import InSet, Key
 from mailstack.imap.sorting import Criterion, Sorter
 from mailstack.imap.view import View
-from mailstack.model.mailbox import AccountStore, MessageFields, MessageRow, Needle, TextHits
+from mailstack.model.mailbox import AccountStore, MessageFields, TextHits
 
 if TYPE_CHECKING:
     from mailstack.imap.session import Session
@@ -131,33 +131,38 @@ def at_store(view: View, work: Callable[[AccountStore], T]) -> Steps[T]:
 
 
 def _learn(matcher: Matcher, view: View, places: Sequence[int], deadline: Deadline) -> Steps[None]:
-    if len(places) <= _FEW:
-        uids = [view.uids[at] for at in places]
-        if matcher.needs_rows:
-            rows = yield from at_store(view, partial(_details, view.folder_id, uids))
-            matcher.learn_rows(rows.values())
-        for key, _ in matcher.needles():
-            matcher.learn_text(key, TextHits(frozenset(), frozenset(uids)))
-        return
     if matcher.needs_rows:
-        yield from _learn_rows(matcher, view, deadline)
-    for group in batches(matcher.needles(), _NEEDLES):
+        yield from _learn_rows(matcher, view, places, deadline)
+    if len(places) <= _FEW:
+        uids = frozenset(view.uids[at] for at in places)
+        for key in matcher.text_keys:
+            matcher.learn_text(key, TextHits(frozenset(), uids))
+        return
+    for group in batches(matcher.text_keys, _NEEDLES):
+        yield from at_store(view, partial(_ask_index, matcher, view, group))
         if len(group) == _NEEDLES:
             yield from deadline.pause(0, len(places))
-        wanted = [needle for _, needle in group]
-        hits = yield from at_store(view, partial(_hits, view.folder_id, wanted))
-        for (key, _), hit in zip(group, hits, strict=True):
-            matcher.learn_text(key, hit)
 
 
-def _learn_rows(matcher: Matcher, view: View, deadline: Deadline) -> Steps[None]:
-    if not matcher.needs_threads:
-        matcher.learn_rows((yield from at_store(view, lambda store: store.rows(view.folder_id))))
+def _ask_index(matcher: Matcher, view: View, keys: list[TextKey], store: AccountStore) -> None:
+    hits = store.find_text(view.folder_id, [needle(key) for key in keys])
+    for key, hit in zip(keys, hits, strict=True):
+        matcher.learn_text(key, hit)
+
+
+def _learn_rows(matcher: Matcher, view: View, places: Sequence[int], deadline: Deadline) -> Steps[None]:
+    if len(places) > _FEW and not matcher.needs_threads:
+        yield from at_store(view, lambda store: matcher.learn_rows(store.rows(view.folder_id)))
         return
-    for uids in batches(view.uids, ROWS):
-        rows = yield from at_store(view, partial(_details, view.folder_id, uids))
-        matcher.learn_rows(rows.values())
-        yield from deadline.pause(0, len(view))
+    for batch in batches(places, ROWS):
+        uids = [view.uids[at] for at in batch]
+        yield from at_store(view, partial(_take_details, matcher, view, uids))
+        if len(batch) == ROWS:
+            yield from deadline.pause(0, len(places))
+
+
+def _take_details(matcher: Matcher, view: View, uids: list[int], store: AccountStore) -> None:
+    matcher.learn_rows(store.details(view.folder_id, uids).values())
 
 
 def load_fields(
@@ -183,14 +188,6 @@ def _take(
 ) -> None:
     # The fields are used where they were read: nothing of that size crosses to the loop.
     take(places, store.fields(view.folder_id, [view.uids[at] for at in places]))
-
-
-def _hits(folder_id: int, needles: list[Needle], store: AccountStore) -> list[TextHits]:
-    return store.find_text(folder_id, needles)
-
-
-def _details(folder_id: int, uids: list[int], store: AccountStore) -> dict[int, MessageRow]:
-    return store.details(folder_id, uids)
 
 
 def batches(items: Iterable[T], most: int) -> Iterator[list[T]]:

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from mailstack.imap.matching import Matcher
+from mailstack.imap.matching import Matcher, needle
 from mailstack.imap.parser import Cursor
 from mailstack.imap.search_keys import parse_search
 from mailstack.imap.view import View
@@ -57,8 +57,8 @@ def matcher_of(store: MemoryMailbox, text: bytes) -> tuple[Matcher, list[int]]:
         for uid, row in store.details(status.id, view.uids).items():
             assert row.uid == uid
             matcher.learn_rows([row])
-    for key, needle in matcher.needles():
-        matcher.learn_text(key, store.find_text(status.id, [needle])[0])
+    for key in matcher.text_keys:
+        matcher.learn_text(key, store.find_text(status.id, [needle(key)])[0])
     return matcher, list(range(len(view)))
 
 
@@ -157,7 +157,7 @@ def test_a_message_that_cannot_be_read_fits_nothing(store: MemoryMailbox) -> Non
 
 
 def test_what_must_be_opened_is_known(store: MemoryMailbox) -> None:
-    assert matcher_of(store, b"SEEN LARGER 1")[0].dear == frozenset()
+    assert matcher_of(store, b"SEEN LARGER 1")[0].dear == set()
     assert matcher_of(store, b"SEEN BODY x")[0].dear == {3}
     assert matcher_of(store, b"HEADER subject x")[0].dear == {3}
     assert matcher_of(store, b'HEADER date ""')[0].dear == {1, 3}
