@@ -1,20 +1,23 @@
 """What FETCH tells of messages beside the view and their octets: ready-made texts, ids, dates.
 
-Standards: RFC 3501 section 7.4.2, RFC 8474 section 5.3 (EMAILID, THREADID), RFC 8514
+Standards: RFC 3501 section 7.4.2, RFC 9051 section 7.5.2, RFC 8474 section 5.3 (EMAILID, THREADID), RFC 8514
 section 4.2 (SAVEDATE), RFC 8970 (PREVIEW).
-Imports: model, requests, response, view.  No I/O.
+Imports: mime, model, requests, response, view.  No I/O.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 from mailstack.imap.fetch_items import FetchItems
 from mailstack.imap.requests import Steps, slow
 from mailstack.imap.response import date_time, quote
 from mailstack.imap.view import View
-from mailstack.model.mailbox import MessageRow, MessageTexts
+from mailstack.mime import structure
+from mailstack.model.mailbox import AccountStore, MessageRow, MessageTexts
 
 #: RFC 8970 section 3.3: characters of a preview.
 MAX_PREVIEW = 256
@@ -29,8 +32,12 @@ class Extra:
     details: dict[int, MessageRow] = field(default_factory=dict)
 
 
-def look_up(view: View, items: FetchItems, rows: list[int]) -> Steps[Extra]:
-    """Asks the store for what the items need."""
+def look_up(view: View, items: FetchItems, rows: list[int], *, rev2: bool) -> Steps[Extra]:
+    """Asks the store for what the items need.
+
+    Args:
+        rev2: the client speaks IMAP4rev2.
+    """
     extra = Extra(rows)
     if not items.needs_texts and not items.needs_details:
         return extra
@@ -39,10 +46,26 @@ def look_up(view: View, items: FetchItems, rows: list[int]) -> Steps[Extra]:
         extra.texts = yield from slow(lambda store: store.texts(view.folder_id, uids, ready_only=items.lazy))
         if not items.lazy:
             extra.rows = [at for at in extra.rows if view.uids[at] in extra.texts]
+        if rev2 and not items.lazy:
+            yield from _know_global(view, extra)
     if items.needs_details:
         extra.details = yield from slow(lambda store: store.details(view.folder_id, uids))
         extra.rows = [at for at in extra.rows if view.uids[at] in extra.details]
     return extra
+
+
+def _know_global(view: View, extra: Extra) -> Steps[None]:
+    """Writes the few structures anew that differ between IMAP4rev1 and IMAP4rev2."""
+    for uid, texts in extra.texts.items():
+        if structure.has_global(texts.bodystructure):
+            octets = yield from slow(partial(_read, view.folder_id, uid))
+            found = structure.describe(octets, rev2=True)
+            extra.texts[uid] = replace(texts, body=found.body, bodystructure=found.bodystructure)
+
+
+def _read(folder_id: int, uid: int, store: AccountStore) -> bytes:
+    with closing(store.open(folder_id, uid)) as file:
+        return file.read()
 
 
 def _preview(extra: Extra, uid: int) -> bytes:

@@ -37,10 +37,16 @@ class Structure:
     message: Part
 
 
-def describe(data: Octets) -> Structure:
-    """Scans a message and writes its texts.  `data`: bytes or mmap, with CRLF line ends."""
+def describe(data: Octets, *, rev2: bool = False) -> Structure:
+    """Scans a message and writes its texts.
+
+    Args:
+        data: bytes or mmap, with CRLF line ends.
+        rev2: for a client that speaks IMAP4rev2, which knows message/global; for others
+            it is a part like any (RFC 3501 section 9, media-message).
+    """
     message = scan(data)
-    body, full = _structures(data, message)
+    body, full = _structures(data, message, (b"rfc822", b"global") if rev2 else (b"rfc822",))
     return Structure(envelope(message), body, full, message.header_end - message.start, message)
 
 
@@ -95,18 +101,25 @@ def _address_list(value: bytes | None) -> bytes:
     return b"(" + b"".join(out) + b")" if out else b"NIL"
 
 
-def _structures(data: Octets, message: Part) -> tuple[bytes, bytes]:
+def has_global(bodystructure: bytes) -> bool:
+    """True when a text written without `rev2` may be another one with it."""
+    return b'"message" "global"' in bodystructure.lower()
+
+
+def _structures(data: Octets, message: Part, messages: tuple[bytes, ...]) -> tuple[bytes, bytes]:
     """BODY and BODYSTRUCTURE, children before their parents, without recursion."""
     order = [message]
     for part in order:
         order.extend(part.children)
     done: dict[int, tuple[bytes, bytes]] = {}
     for part in reversed(order):
-        done[id(part)] = _one(data, part, done)
+        done[id(part)] = _one(data, part, done, messages)
     return done[id(message)]
 
 
-def _one(data: Octets, part: Part, done: dict[int, tuple[bytes, bytes]]) -> tuple[bytes, bytes]:
+def _one(
+    data: Octets, part: Part, done: dict[int, tuple[bytes, bytes]], messages: tuple[bytes, ...]
+) -> tuple[bytes, bytes]:
     if part.is_multipart:
         short = b"".join(done[id(child)][0] for child in part.children)
         long = b"".join(done[id(child)][1] for child in part.children)
@@ -124,7 +137,7 @@ def _one(data: Octets, part: Part, done: dict[int, tuple[bytes, bytes]]) -> tupl
         part.size,
     )
     extension = b"%b %b" % (nstring(fields.get(b"content-md5")), _tail(part))
-    if part.is_message:
+    if part.is_message and part.subtype.lower() in messages:
         lines = count_lines(data, part.header_end, part.end)
         child = part.children[0]
         short, long = done[id(child)]

@@ -11,7 +11,7 @@ from mailstack.mime import addresses, date, encoding, generate, header, paramete
 from mailstack.mime.header import Headers
 from mailstack.mime.preview import preview
 from mailstack.mime.scanner import Part, scan
-from tests.kit import imap_value
+from tests.kit import imap_structure, imap_value
 
 FUZZ = settings(
     derandomize=True, max_examples=int(os.environ.get("MAILSTACK_FUZZ_EXAMPLES", "200")), deadline=None
@@ -52,6 +52,10 @@ WORDS = [
     b"multipart/mixed; boundary=b",
     b'multipart/digest; boundary="c"',
     b"message/rfc822",
+    b"message/global",
+    b"Message/News",
+    b"Content-Language: de, en",
+    b"Content-Location: ",
     b"text/plain; charset=utf-8",
     b"text/html",
     b"Content-Transfer-Encoding: base64",
@@ -83,8 +87,12 @@ def walk(part: Part) -> list[Part]:
 def test_any_octets_have_a_structure_that_reads_back(data: bytes) -> None:
     found = structure.describe(data)
     assert len(imap_value.read(found.envelope)) == 10  # type: ignore[arg-type]
-    imap_value.read(found.body)
-    imap_value.read(found.bodystructure)
+    imap_structure.check_envelope(found.envelope)
+    leaves = imap_structure.check_body(found.body, extended=False)
+    assert imap_structure.check_body(found.bodystructure, extended=True) == leaves
+    newer = structure.describe(data, rev2=True)
+    imap_structure.check_body(newer.bodystructure, extended=True, rev2=True)
+    assert newer.bodystructure == found.bodystructure or structure.has_global(found.bodystructure)
     for part in walk(found.message):
         assert 0 <= part.start <= part.header_end <= part.end <= len(data)
         for child in part.children:

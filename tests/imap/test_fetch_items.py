@@ -91,7 +91,11 @@ def test_the_same_list_is_parsed_once() -> None:
     ("text", "section", "seen"),
     [
         (b"BINARY[1.2]", Section(b"BINARY[1.2]", (1, 2), "BINARY"), True),
-        (b"binary.peek[]<4294967296.1>", Section(b"BINARY[]<4294967296>", (), "BINARY", partial=(1 << 32, 1)), False),
+        (
+            b"binary.peek[]<4294967296.1>",
+            Section(b"BINARY[]<4294967296>", (), "BINARY", partial=(1 << 32, 1)),
+            False,
+        ),
         (b"BINARY.SIZE[3]", Section(b"BINARY.SIZE[3]", (3,), "BINARY.SIZE"), False),
     ],
 )  # fmt: skip

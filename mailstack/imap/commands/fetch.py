@@ -113,7 +113,7 @@ def _simple_only(session: Session, places: list[int], simple: list[bytes], items
     trouble = ""
     for begin in range(0, len(places), _ROWS):
         rows = places[begin : begin + _ROWS]
-        extra = yield from look_up(view, items, rows)
+        extra = yield from look_up(view, items, rows, rev2=session.is_rev2)
         if len(extra.rows) < len(rows):
             trouble = "EXPUNGEISSUED"
         columns = _columns(session, simple, extra)
@@ -152,7 +152,7 @@ def _with_sections(session: Session, places: list[int], simple: list[bytes], ite
     template += b"".join(_FORMATS[item] + b" " for item in simple)
     trouble = ""
     for group in groups(view, places):
-        extra = yield from look_up(view, items, group)
+        extra = yield from look_up(view, items, group, rev2=session.is_rev2)
         rows = extra.rows
         if len(rows) < len(group):
             trouble = "EXPUNGEISSUED"
