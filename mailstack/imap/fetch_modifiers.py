@@ -17,7 +17,7 @@ from mailstack.imap.grammar import MAX_MODSEQ, MessageSet, as_ranges
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
 from mailstack.imap.response import vanished_lines
-from mailstack.imap.telling import enable_condstore
+from mailstack.imap.telling import enable_condstore, write_lines
 from mailstack.model.mailbox import AccountStore
 from mailstack.model.ranges import Range, common, gaps
 
@@ -132,6 +132,4 @@ def _tell_vanished(session: Session, asked: list[Range], since: int) -> Steps[No
     def look(store: AccountStore) -> list[Range]:
         return common(common(store.expunged(view.folder_id, since_modseq=since), asked), absent)
 
-    for line in vanished_lines((yield from slow(look)), earlier=True):
-        session.write(line)
-    yield from session.flush_full()
+    yield from write_lines(session, vanished_lines((yield from slow(look)), earlier=True))

@@ -146,15 +146,20 @@ def _tell_gone(session: Session, view: View) -> Steps[None]:
     numbers = view.drop_gone()
     view.dropped = True
     if not _VANISHING.isdisjoint(session.enabled):
-        lines: Iterable[bytes] = vanished_lines(ranges(uids))
+        lines = vanished_lines(ranges(uids))
     else:
         lines = [b"* %d EXPUNGE\r\n" % number for number in numbers]
-    for line in lines:
-        session.write(line)
-    yield from session.flush_full()
+    yield from write_lines(session, lines)
 
 
 # -- lines ------------------------------------------------------------------------------
+
+
+def write_lines(session: Session, lines: Sequence[bytes]) -> Steps[None]:
+    """Many lines, so that others get their turn in between."""
+    for begin in range(0, len(lines), LINES):
+        session.write(b"".join(lines[begin : begin + LINES]))
+        yield from session.flush_full()
 
 
 def write_count(session: Session) -> None:

@@ -1,6 +1,6 @@
 """COPY and MOVE, by number and by UID.
 
-Standards: RFC 3501 section 6.4.7, RFC 4315 section 3 (COPYUID), RFC 6851 (MOVE).
+Standards: RFC 9051 sections 6.4.7 and 6.4.8, RFC 4315 section 3 (COPYUID), RFC 6851 (MOVE).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from mailstack.imap.grammar import parse_set
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
 from mailstack.imap.response import compress, status_line
-from mailstack.model.mailbox import Copied
+from mailstack.model.mailbox import AccountStore, Copied
 from mailstack.model.ranges import ranges
 
 if TYPE_CHECKING:
@@ -45,9 +45,9 @@ def _copy(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
     if not uids:
         return Ok("No messages copied")
     folder = session.selected.folder_id
-    done = yield from slow(lambda store: store.copy(folder, uids, target))
+    code = yield from slow(lambda store: _copy_uid(store.copy(folder, uids, target)))
     yield from session.changed(target)
-    return Ok("Copy completed", _copy_uid(done))
+    return Ok("Copy completed", code)
 
 
 def _move(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
@@ -56,10 +56,15 @@ def _move(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
     if not uids:
         return Ok("No messages moved")
     view = session.selected
-    done = yield from slow(lambda store: store.move(view.folder_id, uids, target))
-    view.lose(ranges(done.source_uids))
-    # RFC 6851 section 4.3: COPYUID comes before the EXPUNGEs, so in an untagged OK.
-    if code := _copy_uid(done):
+
+    def work(store: AccountStore) -> str:
+        done = store.move(view.folder_id, uids, target)
+        view.lose(ranges(done.source_uids))
+        return _copy_uid(done)
+
+    code = yield from slow(work)
+    # RFC 9051 section 6.4.8: COPYUID comes before the EXPUNGEs, so in an untagged OK.
+    if code:
         session.write(status_line(b"*", "OK", "Moved", code=code))
     yield from session.changed(target)
     yield from session.changed(view.name)

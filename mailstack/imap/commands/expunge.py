@@ -1,6 +1,6 @@
 """EXPUNGE and UID EXPUNGE: removes what is marked \\Deleted.
 
-Standards: RFC 3501 section 6.4.3, RFC 4315 section 2.1.
+Standards: RFC 9051 section 6.4.3, RFC 4315 section 2.1, RFC 7162 sections 3.2.7 and 3.2.9.
 """
 
 from __future__ import annotations
@@ -44,8 +44,7 @@ def _remove(session: Session, wanted: MessageSet | None) -> Steps[None]:
         asked = {view.uids[at] for at in session.places(wanted, uid=True)}
         uids = [uid for uid in uids if uid in asked]
     if uids:
-        gone = yield from slow(lambda store: store.expunge(view.folder_id, uids))
-        view.lose(ranges(gone))
+        yield from slow(lambda store: view.lose(ranges(store.expunge(view.folder_id, uids))))
         yield from session.changed(view.name)
 
 

@@ -17,7 +17,7 @@ from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
 from mailstack.imap.response import status_line, vanished_lines
 from mailstack.imap.resync import Missed, Parameters, Resync, missed, parse_parameters
-from mailstack.imap.telling import write_count, write_flags, write_highest, write_keywords
+from mailstack.imap.telling import write_count, write_flags, write_highest, write_keywords, write_lines
 from mailstack.imap.view import View
 from mailstack.model.mailbox import AccountStore, FolderEntry, FolderStatus
 
@@ -70,8 +70,7 @@ def _open(session: Session, cursor: Cursor, *, read_only: bool) -> Steps[Ok]:
     opened = yield from slow(load)
     session.view = opened.view
     _describe(session, opened, asked)
-    for line in vanished_lines(opened.missed.vanished, earlier=True):
-        session.write(line)
+    yield from write_lines(session, vanished_lines(opened.missed.vanished, earlier=True))
     yield from write_flags(session, opened.missed.changed, uid=True)
     if read_only:
         return Ok("Examine completed", "READ-ONLY")
