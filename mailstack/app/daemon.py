@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import uvloop
 
-from mailstack.app import logs, privileges, selftest, workers
+from mailstack.app import logs, memory, privileges, selftest, workers
 from mailstack.app.workers import Workers, hold_lock
 from mailstack.model.errors import ConfigError, TemporaryFailure
 from mailstack.net import sockets as listening
@@ -148,6 +148,7 @@ def run(
     logs.set_up(role)
     faulthandler.enable()
     privileges.limit_resources()
+    memory.be_lean()
     sockets = _sockets(role, config)
     privileges.drop(config.paths.state)
     lock = hold_lock(config.paths.run / f"{role}.lock")

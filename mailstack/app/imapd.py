@@ -11,6 +11,7 @@ from typing import Any
 from mailstack.app.daemon import Context
 from mailstack.app.gate import Gate
 from mailstack.app.notices import QuotaNotices
+from mailstack.app.resting import rest
 from mailstack.directory import Directory
 from mailstack.disk.durable import guarded
 from mailstack.mailbox import MailStore
@@ -52,7 +53,12 @@ async def serve(context: Context) -> None:
         with guarded("counting sessions"):
             slots = LoginSlots(context.paths.pop3_logins, config.pop3.max_per_account)
         try:
-            await _serve(context, *_hubs(context, directory, store, threads, gate, slots))
+            imap, pop3 = _hubs(context, directory, store, threads, gate, slots)
+            resting = asyncio.create_task(rest(store, imap.services.at_work, threads))
+            try:
+                await _serve(context, imap, pop3)
+            finally:
+                resting.cancel()
         finally:
             slots.close()
     finally:

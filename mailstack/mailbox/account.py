@@ -230,6 +230,11 @@ class AccountDatabase:
         return True
 
     @property
+    def used_at(self) -> float:
+        """When it was last used, on the monotonic clock; up to a tenth of a second ago counts as now."""
+        return self._checked
+
+    @property
     def is_open(self) -> bool:
         """True while it holds connections."""
         return self._writer is not None or self._reader is not None

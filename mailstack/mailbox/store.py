@@ -7,10 +7,10 @@ open themselves again when somebody still holds them.
 
 from __future__ import annotations
 
-import contextlib
 import resource
 import sqlite3
 import threading
+import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
@@ -30,20 +30,18 @@ from mailstack.mailbox import (
     messages,
     opening,
     quota,
+    ready,
     scan,
     storing,
     threads,
 )
 from mailstack.mailbox.account import boot_id
-from mailstack.mailbox.cache import make_texts
 from mailstack.mailbox.core import Core
 from mailstack.mailbox.details import Details
 from mailstack.mailbox.notices import Notices
 from mailstack.mailbox.notices import write as write_warning
 from mailstack.mailbox.options import MailboxOptions
 from mailstack.mailbox.worker import Worker
-from mailstack.mime.header import Headers
-from mailstack.mime.summary import summarise
 from mailstack.model.address import Address
 from mailstack.model.directory import Account as DirectoryAccount
 from mailstack.model.errors import TemporaryFailure
@@ -67,9 +65,6 @@ from mailstack.model.mailbox import (
     TextHits,
 )
 from mailstack.model.maildrop import Maildrop
-
-#: Texts made in one go before they are put into the cache.
-_TEXTS_BATCH = 64
 
 
 class MailStore:
@@ -152,6 +147,20 @@ class MailStore:
             TemporaryFailure: the disk is in trouble.
         """
         self._worker.flush()
+
+    def idle(self, seconds: float) -> list[str]:
+        """Addresses of open accounts that were not used for so long; for `rest`."""
+        before = time.monotonic() - seconds
+        with self._lock:
+            cores = list(self._open.values())
+        return [core.address for core in cores if core.db.is_open and core.db.used_at < before]
+
+    def rest(self, address: str) -> None:
+        """Closes an account's databases, unless they are in use; they open again when needed."""
+        with self._lock:
+            cores = [core for core in self._open.values() if core.address == address]
+        for core in cores:
+            core.close(wait=False)
 
     def close(self) -> None:
         """Finishes the background work and closes every account.
@@ -253,7 +262,7 @@ class Account(Details):
 
     def create(self, name: str, *, special_use: str = "") -> FolderStatus:
         """Makes a folder; ALREADYEXISTS, CANNOT, LIMIT."""
-        return folders.create(self.core, name, special_use)
+        return folders.create(self.core, name, special_use, most=self.limits.folders)
 
     def delete(self, name: str) -> None:
         """Removes a folder; its directory is set aside; CANNOT, NONEXISTENT."""
@@ -264,9 +273,14 @@ class Account(Details):
         if maildir.check_name(old) != "INBOX":
             folders.rename(self.core, old, new)
             return
-        folders.create(self.core, new, "")
         inbox = self.status("INBOX")
-        self.move(inbox.id, [row.uid for row in self.rows(inbox.id)], new)
+        made = folders.create(self.core, new, "", most=self.limits.folders)
+        try:
+            self.move(inbox.id, [row.uid for row in self.rows(inbox.id)], new)
+        except (MailboxError, TemporaryFailure):
+            folders.delete(self.core, new)
+            raise
+        self.copy_annotations(inbox.id, made.id)
 
     def subscribe(self, name: str, *, subscribed: bool) -> None:
         """Remembers a subscription, also of a name that does not exist."""
@@ -322,36 +336,15 @@ class Account(Details):
         self, folder_id: int, uids: Sequence[int], *, ready_only: bool = False
     ) -> dict[int, MessageTexts]:
         """Ready-made texts, the missing made now unless `ready_only`; messages that are gone are left out."""
-        core = self.core
-        with core.db.read() as connection:
-            mids = dict(messages.select(connection, folder_id, uids, "uid, mid"))
-        epoch = core.db.epoch
-        cached = core.cache.get(epoch, list(mids.values()))
-        out = {}
-        fresh: list[tuple[int, MessageTexts]] = []
-        for uid, mid in mids.items():
-            texts = cached.get(mid)
-            if texts is None and not ready_only:
-                texts = self._make_texts(folder_id, uid)
-                if texts is not None:
-                    fresh.append((mid, texts))
-            if texts is not None:
-                out[uid] = texts
-            if len(fresh) >= _TEXTS_BATCH:
-                core.cache.put(epoch, fresh)
-                fresh = []
-        core.cache.put(epoch, fresh)
-        return out
+        return ready.texts(self.core, folder_id, uids, ready_only=ready_only)
 
     def fields(self, folder_id: int, uids: Sequence[int]) -> dict[int, MessageFields]:
         """What to sort and thread by; messages that are gone are left out."""
-        with self.core.db.read() as connection:
-            dates = dict(messages.select(connection, folder_id, uids, "uid, internal_at"))
-        out = {}
-        for uid, internal_at in dates.items():
-            with contextlib.suppress(MailboxError), contextlib.closing(self.open(folder_id, uid)) as opened:
-                out[uid] = summarise(Headers.parse(opened.read()), internal_at)
-        return out
+        return ready.fields(self.core, folder_id, uids)
+
+    def headers(self, folder_id: int, uids: Sequence[int]) -> dict[int, bytes]:
+        """The header fields of `mime.heads.KEPT`; those that must be read from the message are left out."""
+        return ready.headers(self.core, folder_id, uids)
 
     def find_text(self, folder_id: int, needles: Sequence[Needle]) -> list[TextHits]:
         """Where needles are, one answer for each; never looks into files."""
@@ -365,18 +358,6 @@ class Account(Details):
         """
         while indexing.build(self.core):
             pass
-
-    def _make_texts(self, folder_id: int, uid: int) -> MessageTexts | None:
-        try:
-            opened = self.open(folder_id, uid)
-        except MailboxError:
-            return None
-        try:
-            return make_texts(opened.read())
-        except MailboxError:
-            return None
-        finally:
-            opened.close()
 
     def open(self, folder_id: int, uid: int) -> files.OpenMessage:
         """The message; UNAVAILABLE when its file cannot be read, EXPUNGEISSUED when gone."""

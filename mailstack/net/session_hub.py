@@ -30,9 +30,9 @@ class AtWork:
         self._accounts: dict[str, int] = {}
 
     @contextlib.contextmanager
-    def on(self, account: Account) -> Iterator[None]:
-        """A thread works on this account's mailbox."""
-        key = account_key(account)
+    def on(self, account: Account | str) -> Iterator[None]:
+        """A thread works on this account's mailbox; the account, or what `account_key` gives."""
+        key = account if isinstance(account, str) else account_key(account)
         self._accounts[key] = self._accounts.get(key, 0) + 1
         try:
             yield
