@@ -14,6 +14,7 @@ from mailstack.app.queue_engine import Engine
 from mailstack.app.queue_home import Home
 from mailstack.app.queue_settle import Settler
 from mailstack.app.tidy import tidy
+from mailstack.app.upkeep import upkeep
 from mailstack.delivery.lease import Lease
 from mailstack.delivery.queue import Queue
 from mailstack.directory import Directory
@@ -96,12 +97,16 @@ async def _work(
         fatal=context.fatal,
     )
     await engine.prepare()
-    tidying = asyncio.create_task(tidy(context))
+    tasks = [
+        asyncio.create_task(tidy(context)),
+        asyncio.create_task(upkeep(context, home.directory, home.store)),
+    ]
     context.bus.listen(asyncio.get_running_loop(), lambda message: engine.wake())
     context.ready()
     try:
         await engine.run(context.stop)
     finally:
-        tidying.cancel()
+        for task in tasks:
+            task.cancel()
         await engine.close()
         await smtp.close()

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailstack.cli.context import Context, fail, group, show, talk
+from mailstack.cli import usage
+from mailstack.cli.context import Context, fail, group, render, show, talk
 from mailstack.model.address import Address, AddressError
 
 if TYPE_CHECKING:
+    from mailstack.mailbox.restore import Kept, Restored
+    from mailstack.mailbox.store import Account as StoredAccount
     from mailstack.mailbox.store import MailStore
 
 app = group("Look at, check and rebuild a mailbox.")
@@ -25,10 +27,10 @@ def list_(address: str) -> None:
     from mailstack.model.errors import PermanentFailure
 
     mailbox = _address(address)
-    with _store() as store:
+    with usage.store(Context.load()) as store:
         if not store.exists(mailbox):
             raise PermanentFailure(f"there is no mailbox of {mailbox}", status="1.1")
-        account = store.account(mailbox)
+        account = _limited(store, mailbox)
         rows = []
         for entry in account.folders():
             if not entry.exists:
@@ -45,7 +47,8 @@ def list_(address: str) -> None:
                     "uid_next": status.uid_next,
                 }
             )
-    show(rows)
+        used = usage.line(account.quota())
+    show(rows, f"{render(rows)}\n\n{used}")
 
 
 @app.command()
@@ -57,7 +60,7 @@ def verify(
     from mailstack.mailbox import recover
 
     mailbox = _address(address)
-    with _store() as store:
+    with usage.store(Context.load()) as store:
         findings = recover.verify(store, mailbox, repair=repair)
     text = "\n".join(f"{'repaired' if each.repaired else 'found'}: {each.what}" for each in findings)
     show(findings, text or f"{mailbox}: everything is in order")
@@ -71,11 +74,95 @@ def rebuild(address: str) -> None:
     from mailstack.mailbox import recover
 
     mailbox = _address(address)
-    with _store() as store:
+    with usage.store(Context.load()) as store:
         rebuilt = recover.rebuild(store, mailbox)
     if rebuilt.set_aside:
         talk(f"the old database is kept as {rebuilt.set_aside}")
     show(rebuilt, f"{mailbox}: {rebuilt.messages} messages in {rebuilt.folders} folders")
+
+
+@app.command()
+def restore(
+    address: str,
+    folder: Annotated[str, typer.Option(metavar="F", help="Only what was in this folder.")] = "",
+    since: Annotated[
+        str,
+        typer.Option(
+            metavar="T",
+            help="Only what was removed since then: 2h, 3d, 2026-11-22 or 2026-11-22T13:00 (UTC).",
+        ),
+    ] = "",
+    message_id: Annotated[
+        list[str] | None, typer.Option("--message-id", metavar="ID", help="Only this message; repeatable.")
+    ] = None,
+    list_only: Annotated[bool, typer.Option("--list", help="Only show what could be brought back.")] = False,
+) -> None:
+    """Brings back expunged messages and deleted folders, with flags, keywords and date.
+
+    They are kept for mailbox.expunged_keep_days.  A message the mailbox still has is left
+    alone, so doing it again doubles nothing.
+    """
+    from mailstack.cli.log import parse_time
+    from mailstack.mailbox import restore as kept
+
+    mailbox = _address(address)
+    try:
+        start = parse_time(since, time.time()) if since else 0.0
+    except ValueError:
+        fail(os.EX_USAGE, f"{since!r} is no time; write it like 2h, 3d, 2026-11-22 or 2026-11-22T13:00")
+    wanted = kept.Wanted(folder, start, frozenset(message_id or ()))
+    with usage.store(Context.load()) as store:
+        found = kept.find(store, mailbox, wanted)
+        folders = [] if wanted.message_ids else kept.deleted_folders(store, mailbox, wanted)
+        if list_only:
+            show([_kept_row(each) for each in found])
+            return
+        done = kept.restore(store, mailbox, found)
+        made = kept.restore_folders(store, mailbox, folders)
+    _tell_everybody(str(mailbox), {each.folder for each in done} | set(made))
+    _show_restored(done, folders)
+
+
+def _kept_row(kept: Kept) -> dict[str, object]:
+    from mailstack.mailbox.restore import head
+
+    read = head(kept)
+    return {
+        "removed": usage.stamp(kept.at),
+        "folder": kept.folder,
+        "from": read.sender,
+        "subject": read.subject,
+        "message_id": read.message_id,
+    }
+
+
+def _show_restored(done: Sequence[Restored], folders: Sequence[str]) -> None:
+    counts = {
+        outcome: sum(each.outcome == outcome for each in done)
+        for outcome in ("restored", "there", "unreadable")
+    }
+    lines = [f"{counts['restored']} messages restored"]
+    if folders:
+        lines.append(f"deleted folders made again: {', '.join(folders)}")
+    if counts["there"]:
+        lines.append(f"{counts['there']} messages left alone: the mailbox still has them")
+    if counts["unreadable"]:
+        lines.append(f"{counts['unreadable']} messages cannot be read")
+    show({**counts, "folders": folders, "messages": done}, "\n".join(lines))
+    if counts["unreadable"]:
+        raise typer.Exit(os.EX_DATAERR)
+
+
+def _tell_everybody(address: str, folders: Iterable[str]) -> None:
+    """Clients that wait in IDLE see it at once."""
+    from mailstack.net.bus import Bus
+
+    bus = Bus(Context.load().paths.run, "cli")
+    try:
+        for folder in sorted(folders):
+            bus.publish("imap", {"event": "mailbox", "account": address, "folder": folder})
+    finally:
+        bus.close()
 
 
 def _address(text: str) -> Address:
@@ -85,15 +172,11 @@ def _address(text: str) -> Address:
         fail(os.EX_DATAERR, f"{text}: {error}")
 
 
-@contextmanager
-def _store() -> Iterator[MailStore]:
-    from mailstack.mailbox.store import MailStore
+def _limited(store: MailStore, mailbox: Address) -> StoredAccount:
+    """With the limits it has, also while the directory does not know it any more."""
+    from mailstack.cli.directory_access import reader
+    from mailstack.model.directory import Account
 
-    context = Context.load()
-    store = MailStore(
-        context.paths.mail, now=time.time, random_bytes=os.urandom, options=context.config.mailbox
-    )
-    try:
-        yield store
-    finally:
-        store.close()
+    with reader() as directory:
+        found = directory.find(mailbox)
+    return store.of(found) if isinstance(found, Account) else store.account(mailbox)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from mailstack.cli import usage
 from mailstack.cli.context import Context, fail, group, show, talk
 from mailstack.cli.directory_access import account, check_receives, password_from_stdin, reader, writer
 from mailstack.directory import credentials, names
@@ -32,7 +32,26 @@ PlanOption = Annotated[
     Plan | None, typer.Option(help="normal (default), or free: 10 recipients a message, smaller limits.")
 ]
 QuotaOption = Annotated[
-    str | None, typer.Option(metavar="SIZE", help="Such as 500M or 10G (powers of 1024); none for no quota.")
+    str | None,
+    typer.Option(
+        metavar="SIZE", help="Such as 500M or 10G (powers of 1024); none: no quota; default: the plan's."
+    ),
+]
+MessagesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--quota-messages",
+        metavar="N",
+        help="How many messages it may hold; none: no limit; default: the plan's.",
+    ),
+]
+SpamDaysOption = Annotated[
+    str | None,
+    typer.Option("--spam-days", metavar="N", help="Messages in Spam go after N days; never; default."),
+]
+TrashDaysOption = Annotated[
+    str | None,
+    typer.Option("--trash-days", metavar="N", help="Messages in Trash go after N days; never; default."),
 ]
 Pop3DaysOption = Annotated[
     str | None,
@@ -117,7 +136,7 @@ def list_users(
         if removed:
             show(
                 [
-                    {"address": str(gone.address), "removed": _stamp(gone.removed_at)}
+                    {"address": str(gone.address), "removed": usage.stamp(gone.removed_at)}
                     for gone in directory.removed(domain)
                 ]
             )
@@ -129,9 +148,11 @@ def list_users(
 
 @app.command("show")
 def show_user(address: AddressArgument) -> None:
-    """Shows an address: its plan and quota, other names, redirection, filters, scripts."""
-    with reader() as directory:
-        show(_details(directory, account(directory, address)))
+    """Shows an address: its plan and what it uses, other names, redirection, filters, scripts."""
+    context = Context.load()
+    with reader(context) as directory:
+        found = account(directory, address)
+        show(_details(directory, found) | usage.of(context, found))
 
 
 @app.command("set")
@@ -139,6 +160,9 @@ def set_user(
     address: AddressArgument,
     plan: PlanOption = None,
     quota: QuotaOption = None,
+    quota_messages: MessagesOption = None,
+    spam_days: SpamDaysOption = None,
+    trash_days: TrashDaysOption = None,
     kind: KindOption = None,
     name: NameOption = None,
     pop3_days: Pop3DaysOption = None,
@@ -167,6 +191,12 @@ def set_user(
             name=name,
             enabled=enabled,
             quota_octets=UNCHANGED if quota is None else names.quota_octets(quota),
+        )
+        changed = directory.accounts.set_keeping(
+            address,
+            quota_messages=UNCHANGED if quota_messages is None else names.quota_messages(quota_messages),
+            spam_days=UNCHANGED if spam_days is None else names.expiry_days(spam_days),
+            trash_days=UNCHANGED if trash_days is None else names.expiry_days(trash_days),
         )
         if pop3_days is not None:
             changed = directory.accounts.set_pop3_days(address, names.days(pop3_days))
@@ -216,8 +246,12 @@ def remove(address: AddressArgument) -> None:
 @app.command()
 def restore(address: AddressArgument) -> None:
     """Brings a removed address back with its mail, password and settings."""
-    with writer() as directory:
-        back = directory.accounts.restore(address)
+    from mailstack.mailbox import maildir
+
+    context = Context.load()
+    home = maildir.account_home(context.paths.mail, names.any_address(address))
+    with writer(context) as directory:
+        back = directory.accounts.restore(address, has_mail=maildir.is_directory(home))
     show(_row(back), f"restored {back.address}")
 
 
@@ -270,7 +304,7 @@ def _row(found: Account) -> dict[str, object]:
         "kind": found.kind,
         "plan": found.plan,
         "name": found.name,
-        "quota_octets": found.quota_octets,
+        "quota_octets": usage.number(found.quota_octets),
         "enabled": found.enabled,
     }
 
@@ -280,7 +314,7 @@ def _details(directory: Directory, found: Account) -> dict[str, object]:
     return {
         **_row(found),
         "id": found.id,
-        "created": _stamp(found.created_at),
+        "created": usage.stamp(found.created_at),
         "has_password": directory.credential(found.id) is not None,
         "other_names": directory.addresses_of(found.id)[1:],
         "may_send_as": sorted(directory.identities(found.id)),
@@ -289,7 +323,3 @@ def _details(directory: Directory, found: Account) -> dict[str, object]:
         "filters": found.filters,
         "scripts": [{"name": script.name, "active": script.active} for script in directory.scripts(found.id)],
     }
-
-
-def _stamp(at: float) -> str:
-    return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

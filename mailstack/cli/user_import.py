@@ -153,7 +153,7 @@ def _row(line: int, cells: dict[str, str], problems: list[Problem]) -> Row | Non
     except PermanentFailure as error:
         problems.append(Problem(line, error.why))
     try:
-        quota = names.quota_octets(cells.get("quota", "").strip() or "none")
+        quota = names.quota_octets(cells.get("quota", "").strip() or "default")
     except PermanentFailure as error:
         problems.append(Problem(line, error.why))
     if plan not in accounts.PLANS:

@@ -47,7 +47,7 @@ class Accounts:
         Args:
             password: checked by the rules and hashed here; "" for none.
             password_hash: instead of `password`, when it was checked and hashed before.
-            quota_octets: None for no quota of its own.
+            quota_octets: None: the plan's default; NO_LIMIT: no limit.
 
         Raises:
             PermanentFailure: a sentence that says what is wrong with the address, the
@@ -106,6 +106,31 @@ class Accounts:
             )
             return _get(cursor, account.id)
 
+    def set_keeping(
+        self,
+        address: str,
+        *,
+        quota_messages: int | _Unchanged | None = UNCHANGED,
+        spam_days: int | _Unchanged | None = UNCHANGED,
+        trash_days: int | _Unchanged | None = UNCHANGED,
+    ) -> Account:
+        """How many messages an account may hold, and when those in Spam and Trash go.
+
+        Args:
+            quota_messages: None: the plan's default; NO_LIMIT: no limit.
+            spam_days, trash_days: None: the default; 0: never.
+
+        Raises:
+            PermanentFailure: no such account.
+        """
+        wanted = {"quota_messages": quota_messages, "spam_days": spam_days, "trash_days": trash_days}
+        with self._session.transaction() as cursor:
+            account = account_of(cursor, names.any_address(address))
+            for column, value in wanted.items():
+                if not isinstance(value, _Unchanged):
+                    cursor.execute(f"UPDATE account SET {column} = ? WHERE id = ?", (value, account.id))  # noqa: S608
+            return _get(cursor, account.id)
+
     def set_pop3_days(self, address: str, days: int | None) -> Account:
         """When messages that POP3 fetched are deleted; None: never.
 
@@ -144,8 +169,11 @@ class Accounts:
             )
             return account
 
-    def restore(self, address: str) -> Account:
+    def restore(self, address: str, *, has_mail: bool = False) -> Account:
         """Brings a removed account back as it was.
+
+        Args:
+            has_mail: its mail is there still, so its time cannot be over.
 
         Raises:
             PermanentFailure: it is not removed (or never was), its time is over, or its
@@ -164,7 +192,7 @@ class Accounts:
             if removed_at is None:
                 raise PermanentFailure(f"{wanted} is not removed")
             days = self._session.options.restore_days
-            if self._session.now() - removed_at > days * DAY_S:
+            if not has_mail and self._session.now() - removed_at > days * DAY_S:
                 raise PermanentFailure(f"{wanted} was removed more than {days} days ago; its mail is gone")
             domain_id(cursor, wanted.domain)
             if kind == "catchall":

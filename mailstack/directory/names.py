@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from mailstack.model.address import Address, AddressError, parse_domain, parse_local
+from mailstack.model.directory import NO_LIMIT
 from mailstack.model.errors import PermanentFailure
 
 #: RFC 5321 allows these, but gateways read meaning into them (T7) or shells do.
@@ -30,6 +31,8 @@ MAX_FOLDER_OCTETS = 255
 MAX_FOLDER_DEPTH = 10
 MAX_SCRIPT_NAME_OCTETS = 128
 MAX_PERSON_NAME = 200
+
+_LIMIT_WORDS = {"none": NO_LIMIT, "unlimited": NO_LIMIT, "default": None}
 
 
 def new_address(text: str) -> Address:
@@ -189,22 +192,50 @@ def person_name(text: str) -> str:
 
 
 def quota_octets(text: str) -> int | None:
-    """Octets of "500M", "10G", "1T", "2000000"; None for "none".
+    """Octets of "500M", "10G", "1T", "2000000"; NO_LIMIT for "none", None for "default".
 
     Raises:
         PermanentFailure: not a size.
     """
+    if (word := text.strip().lower()) in _LIMIT_WORDS:
+        return _LIMIT_WORDS[word]
     plain = text.strip().upper().removesuffix("B").removesuffix("I")
-    if plain in ("NONE", "UNLIMITED"):
-        return None
     factor = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}.get(plain[-1:], 1)
     digits = plain[:-1] if factor > 1 else plain
     if not (digits.isascii() and digits.isdigit()) or len(digits) > 15:
-        raise PermanentFailure(f"{text!r} is not a size; write it like 500M, 10G, or none")
+        raise PermanentFailure(f"{text!r} is not a size; write it like 500M, 10G, none or default")
     octets = int(digits) * factor
     if octets >= 1 << 60:
         raise PermanentFailure(f"{text!r} is more than any disk holds; write 'none' for no quota")
     return octets
+
+
+def quota_messages(text: str) -> int | None:
+    """A number of messages; NO_LIMIT for "none", None for "default".
+
+    Raises:
+        PermanentFailure: not a number.
+    """
+    if (word := text.strip().lower()) in _LIMIT_WORDS:
+        return _LIMIT_WORDS[word]
+    plain = text.strip()
+    if not (plain.isascii() and plain.isdigit()) or len(plain) > 12:
+        raise PermanentFailure(f"{text!r} is not a number of messages; write it like 50000, none or default")
+    return int(plain)
+
+
+def expiry_days(text: str) -> int | None:
+    """Days of "30"; 0 for "never", None for "default".
+
+    Raises:
+        PermanentFailure: none of these.
+    """
+    if text.strip().lower() == "default":
+        return None
+    found = days(text)
+    if found == 0:
+        raise PermanentFailure("want at least one day, never, or default")
+    return found or 0
 
 
 def days(text: str) -> int | None:

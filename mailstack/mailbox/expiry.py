@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mailstack.mailbox import quota
+from mailstack.mailbox.options import MailboxOptions
 from mailstack.mailbox.store import Account
+from mailstack.model.directory import Account as DirectoryAccount
 
 #: Messages that go in one transaction.
 BATCH = 500
@@ -32,6 +34,15 @@ class Gone(NamedTuple):
     folder: str
     messages: int
     why: str
+
+
+def rules_of(owner: DirectoryAccount, options: MailboxOptions) -> tuple[Rule, ...]:
+    """The rules of one account: its own days, else the configured ones."""
+    spam, trash = owner.spam_days, owner.trash_days
+    return (
+        Rule("\\Junk", options.spam_expire_days if spam is None else spam),
+        Rule("\\Trash", options.trash_expire_days if trash is None else trash),
+    )
 
 
 def expire(account: Account, rules: Sequence[Rule], *, now: float, most: int) -> list[Gone]:

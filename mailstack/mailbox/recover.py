@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mailstack.disk import durable, migrations
 from mailstack.disk.sqlite import BUSY_TIMEOUT_S, open_database
-from mailstack.mailbox import account, folders, maildir, messages, scan
+from mailstack.mailbox import account, folders, homes, maildir, messages, scan
 from mailstack.mailbox.core import Core, FolderRow
 from mailstack.mailbox.options import MailboxOptions
 from mailstack.mailbox.store import MailStore
@@ -54,15 +54,6 @@ class Rebuilt:
     set_aside: str
 
 
-def homes(root: Path) -> list[Path]:
-    """The account homes below a root, sorted."""
-    found = []
-    for domain in sorted(root.iterdir()) if root.is_dir() else []:
-        if maildir.is_directory(domain):
-            found += [home for home in sorted(domain.iterdir()) if maildir.is_directory(home)]
-    return found
-
-
 def verify_all(
     root: Path,
     repair: bool,
@@ -75,7 +66,7 @@ def verify_all(
     store = MailStore(root, now=now, random_bytes=random_bytes, options=options)
     findings: list[Finding] = []
     try:
-        for home in homes(root):
+        for home in homes.homes(root):
             name = maildir.address_of(home)
             try:
                 address = Address.parse(name)

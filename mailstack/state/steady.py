@@ -13,8 +13,6 @@ from pathlib import Path
 
 import msgspec
 
-from mailstack.disk import durable
-
 #: The longest time a machine that was off is believed to have been off, in seconds.
 MAX_OFF_S = 86_400.0
 
@@ -69,21 +67,3 @@ def read_clocks(now: float) -> Reading:
     except OSError:
         boot = ""
     return Reading(boot, time.clock_gettime(time.CLOCK_BOOTTIME), now)
-
-
-def load(path: Path) -> Steady:
-    """What was remembered; nothing when it is not there or cannot be read."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Steady)
-    except (OSError, msgspec.MsgspecError):
-        return Steady()
-
-
-def save(path: Path, steady: Steady) -> None:
-    """Remembers it durably.
-
-    Raises:
-        TemporaryFailure: disk in trouble.
-    """
-    with durable.guarded(f"writing {path.name}"):
-        durable.replace_text(path, msgspec.json.encode(steady).decode() + "\n")

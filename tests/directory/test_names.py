@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailstack.directory import names
+from mailstack.model.directory import NO_LIMIT
 from mailstack.model.errors import PermanentFailure
 from tests.kit.fuzzing import FUZZ
 
@@ -158,12 +159,34 @@ def test_bad_script_names_are_refused(name: str) -> None:
         ("1T", 1 << 40),
         ("2000", 2000),
         ("1KiB", 1024),
-        ("none", None),
+        ("none", NO_LIMIT),
+        ("Default", None),
         ("0", 0),
     ],
 )
 def test_quota_reads_units(text: str, octets: int | None) -> None:
     assert names.quota_octets(text) == octets
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("50000", 50_000), ("none", NO_LIMIT), (" default ", None), ("0", 0)]
+)
+def test_quota_counts_messages(text: str, number: int | None) -> None:
+    assert names.quota_messages(text) == number
+
+
+@pytest.mark.parametrize(("text", "days"), [("30", 30), ("never", 0), ("default", None)])
+def test_expiry_reads_days(text: str, days: int | None) -> None:
+    assert names.expiry_days(text) == days
+
+
+@pytest.mark.parametrize("text", ["", "-1", "1.5", "0", "9999999", "soon", "٣"])
+def test_what_is_no_number_of_days_or_messages_is_refused(text: str) -> None:
+    with pytest.raises(PermanentFailure):
+        names.expiry_days(text)
+    if text not in ("0", "9999999"):
+        with pytest.raises(PermanentFailure):
+            names.quota_messages(text)
 
 
 @pytest.mark.parametrize("text", ["", "G", "-1", "1.5G", "10X", "99999999999T", "٣"])
@@ -176,7 +199,8 @@ def test_what_is_no_quota_is_refused(text: str) -> None:
 @given(st.text(max_size=80))
 def test_any_text_is_a_name_or_a_sentence(text: str) -> None:
     for check in (names.new_address, names.any_address, names.new_domain, names.sender_pattern,
-                  names.script_name, names.person_name, names.quota_octets):  # fmt: skip
+                  names.script_name, names.person_name, names.quota_octets, names.quota_messages,
+                  names.expiry_days):  # fmt: skip
         try:
             check(text)
         except PermanentFailure as error:

@@ -39,8 +39,8 @@ def test_what_came_into_spam_long_ago_goes(account: Account, clock: Clock) -> No
 
 def test_the_folder_is_known_by_its_use_not_its_name(account: Account, clock: Clock) -> None:
     account.rename("Spam", "Müll")
-    account.create("Spam")
     add(account, "Müll")
+    account.create("Spam")
     add(account, "Spam")
     clock.advance(40 * DAY_S)
     assert expire(account, [SPAM], now=clock(), most=1_000) == [Gone("Müll", 1, "age")]

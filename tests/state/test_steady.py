@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from mailstack.state import steady
@@ -48,16 +46,6 @@ def test_the_believed_date_hurries_after_the_clock_and_follows_it_back() -> None
     assert clock.date_s == DATE + 2 * DAY_S
     clock.look(Reading("a", 2 * DAY_S, DATE))
     assert clock.date_s == DATE
-
-
-def test_it_is_remembered(tmp_path: Path) -> None:
-    path = tmp_path / "steady.json"
-    assert steady.load(path) == Steady()
-    clock = after(Reading("a", 0, DATE), Reading("a", 5, DATE + 5))
-    steady.save(path, clock)
-    assert steady.load(path) == clock
-    path.write_text("{")
-    assert steady.load(path) == Steady()
 
 
 def test_the_machine_has_such_clocks() -> None:

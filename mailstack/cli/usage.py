@@ -1,0 +1,80 @@
+"""What a mailbox holds and may hold, for people and programs."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import os
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from mailstack.model.directory import NO_LIMIT, Account
+
+if TYPE_CHECKING:
+    from mailstack.cli.context import Context
+    from mailstack.mailbox.store import MailStore
+    from mailstack.model.mailbox import QuotaState
+
+
+def number(limit: int | None) -> int | None:
+    """A limit of an account's own; None for none, and for the default."""
+    return None if limit == NO_LIMIT else limit
+
+
+@contextlib.contextmanager
+def store(context: Context) -> Iterator[MailStore]:
+    """The mailboxes of this instance."""
+    from mailstack.mailbox.store import MailStore
+
+    opened = MailStore(
+        context.paths.mail, now=time.time, random_bytes=os.urandom, options=context.config.mailbox
+    )
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+def of(context: Context, account: Account) -> dict[str, object]:
+    """The lines of `user show`; a mailbox that was never opened is not made for it."""
+    from mailstack.mailbox.expiry import rules_of
+    from mailstack.mailbox.quota import limits_of
+    from mailstack.model.mailbox import QuotaState
+
+    options = context.config.mailbox
+    limits = limits_of(account, options)
+    state = QuotaState(0, limits.octets, 0, limits.messages)
+    with store(context) as opened:
+        if opened.exists(account.address):
+            state = opened.of(account).quota()
+    spam, trash = rules_of(account, options)
+    return {
+        "quota_messages": number(account.quota_messages),
+        "used": {
+            "octets": state.used_octets,
+            "of_octets": state.limit_octets,
+            "messages": state.used_messages,
+            "of_messages": state.limit_messages,
+        },
+        "spam_days": spam.days or None,
+        "trash_days": trash.days or None,
+    }
+
+
+def line(state: QuotaState) -> str:
+    """Such as "1.2 GB of 10.0 GB and 4711 messages are used (12 %)"."""
+    from mailstack.app.notices import size
+
+    octets, messages = size(state.used_octets), f"{state.used_messages}"
+    if state.limit_octets is not None:
+        octets += f" of {size(state.limit_octets)}"
+    if state.limit_messages is not None:
+        messages += f" of {state.limit_messages}"
+    share = "" if state.limit_octets is state.limit_messages is None else f" ({state.percent} %)"
+    return f"{octets} and {messages} messages are used outside Spam and Trash{share}"
+
+
+def stamp(at: float) -> str:
+    """A moment, in UTC."""
+    return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

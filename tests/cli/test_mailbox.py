@@ -1,0 +1,120 @@
+"""`mailstack mailbox` and what `mailstack user` says of a mailbox."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from mailstack.mailbox.store import Account, MailStore
+from mailstack.model.address import Address
+from mailstack.model.mailbox import Flags, NewMessage
+from tests.kit.instance import Instance, new_instance
+
+ALICE = "alice@example.test"
+OCTETS = b"From: Bob <b@b.test>\r\nSubject: one\r\nMessage-ID: <one@b.test>\r\n\r\n" + b"x" * 2_000 + b"\r\n"
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Instance:
+    made = new_instance(tmp_path)
+    assert made.cli("user", "add", ALICE).code == 0
+    return made
+
+
+@contextmanager
+def mailbox(instance: Instance) -> Iterator[Account]:
+    store = MailStore(instance.config.paths.mail, now=time.time, random_bytes=os.urandom)
+    try:
+        yield store.account(Address.parse(ALICE))
+    finally:
+        store.close()
+
+
+def test_limits_are_set_and_shown_with_what_is_used(instance: Instance) -> None:
+    with mailbox(instance) as account:
+        account.append("INBOX", [NewMessage(OCTETS)] * 2)
+    options = ("--quota", "10K", "--quota-messages", "8", "--spam-days", "never", "--trash-days", "14")
+    assert instance.cli("user", "set", ALICE, *options).code == 0
+    shown = instance.cli("user", "show", ALICE, "--json").json
+    assert (shown["quota_octets"], shown["quota_messages"]) == (10_240, 8)
+    assert (shown["spam_days"], shown["trash_days"]) == (None, 14)
+    size = 2 * len(OCTETS)
+    assert shown["used"] == {"octets": size, "of_octets": 10_240, "messages": 2, "of_messages": 8}
+    listed = instance.cli("mailbox", "list", ALICE).out
+    assert "4.0 KB of 10.0 KB and 2 of 8 messages are used outside Spam and Trash (40 %)" in listed
+    instance.cli(
+        "user", "set", ALICE, "--quota", "default", "--quota-messages", "none", "--spam-days", "default"
+    )
+    shown = instance.cli("user", "show", ALICE, "--json").json
+    assert (shown["used"]["of_octets"], shown["used"]["of_messages"], shown["spam_days"]) == (None, None, 30)
+    assert "(" not in instance.cli("mailbox", "list", ALICE).out
+
+
+@pytest.mark.parametrize(
+    ("option", "text"), [("--quota-messages", "many"), ("--spam-days", "0"), ("--trash-days", "soon")]
+)
+def test_words_that_are_no_limit_are_refused(instance: Instance, option: str, text: str) -> None:
+    assert instance.cli("user", "set", ALICE, option, text).code == 65
+
+
+def test_the_default_quota_of_the_configuration_counts(instance: Instance) -> None:
+    with instance.file.open("a") as file:
+        file.write("\n[mailbox]\nquota_octets = 5000\n")
+    assert instance.cli("user", "show", ALICE, "--json").json["used"]["of_octets"] == 5_000
+    instance.cli("user", "set", ALICE, "--quota", "none")
+    assert instance.cli("user", "show", ALICE, "--json").json["used"]["of_octets"] is None
+
+
+def test_a_mailbox_is_not_made_by_looking_at_its_owner(instance: Instance) -> None:
+    instance.cli("user", "show", ALICE)
+    assert not (instance.config.paths.mail / "example.test").exists()
+
+
+def test_messages_are_listed_and_restored(instance: Instance) -> None:
+    with mailbox(instance) as account:
+        account.append("INBOX", [NewMessage(OCTETS, flags=Flags.SEEN, keywords=("$Work",))])
+        account.expunge(account.status("INBOX").id, [1])
+        account.create("a")
+        account.delete("a")
+    [row] = instance.cli("mailbox", "restore", ALICE, "--list", "--json").json
+    assert (row["folder"], row["from"], row["subject"]) == ("INBOX", "Bob <b@b.test>", "one")
+    for options in (("--folder", "Sent"), ("--message-id", "<two@b.test>"), ("--since", "2999-01-01")):
+        nothing = instance.cli("mailbox", "restore", ALICE, *options, "--json").json
+        assert (nothing["restored"], nothing["folders"]) == (0, [])
+    done = instance.cli("mailbox", "restore", ALICE, "--since", "1h")
+    assert (done.code, done.out) == (0, "1 messages restored\ndeleted folders made again: a\n")
+    with mailbox(instance) as account:
+        [message] = account.rows(account.status("INBOX").id)
+        assert (message.flags, message.keywords) == (Flags.SEEN, ("$Work",))
+        assert account.status("a").messages == 0
+    assert instance.cli("mailbox", "restore", ALICE).out == "0 messages restored\n"
+
+
+def test_mistakes_are_said(instance: Instance) -> None:
+    assert instance.cli("mailbox", "restore", ALICE, "--since", "soon").code == os.EX_USAGE
+    assert instance.cli("mailbox", "restore", "no address").code == os.EX_DATAERR
+    assert instance.cli("mailbox", "restore", "nobody@example.test").code == os.EX_NOUSER
+    assert instance.cli("mailbox", "list", "nobody@example.test").code == os.EX_NOUSER
+
+
+def test_a_removed_account_comes_back_with_its_mail(instance: Instance) -> None:
+    with mailbox(instance) as account:
+        account.append("INBOX", [NewMessage(OCTETS)])
+    assert instance.cli("user", "remove", ALICE).code == 0
+    assert instance.cli("user", "add", ALICE).code == 65
+    assert instance.cli("user", "restore", ALICE).code == 0
+    assert instance.cli("user", "show", ALICE, "--json").json["used"]["messages"] == 1
+
+
+def test_verify_and_rebuild_say_what_they_did(instance: Instance) -> None:
+    with mailbox(instance) as account:
+        account.append("INBOX", [NewMessage(OCTETS)] * 2)
+    assert "everything is in order" in instance.cli("mailbox", "verify", ALICE).out
+    rebuilt = instance.cli("mailbox", "rebuild", ALICE)
+    assert (rebuilt.code, "2 messages in 8 folders" in rebuilt.out) == (0, True)
+    assert "is kept as" in rebuilt.err
