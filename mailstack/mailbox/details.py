@@ -65,6 +65,11 @@ class Details:
         lost = self.core.db.change("setting an annotation", work, durable_commit=True)
         return Annotated((lost,) if lost else ())
 
+    def copy_annotations(self, source_id: int, target_id: int) -> None:
+        """Gives a folder the annotations of another."""
+        with self.core.db.write("copying annotations", durable_commit=True) as connection:
+            metadata.copy(connection, source_id, target_id)
+
     def locate(self, name: str) -> Place:
         """One's own folder."""
         return Place("", name)

@@ -16,16 +16,13 @@ import sqlite3
 import time
 
 from mailstack.disk import durable
-from mailstack.mailbox import aside, fullness, maildir
+from mailstack.mailbox import aside, fullness, maildir, rights, roles
 from mailstack.mailbox.account import new_object_id, next_validity
 from mailstack.mailbox.core import Core, FolderRow
 from mailstack.model.mailbox import DEFAULT_FOLDERS, FolderEntry, FolderStatus, MailboxError
 
 #: A directory's time this young may hide a change within the same clock tick.
 SETTLED_NS = 50_000_000
-SPECIAL_USES = frozenset(
-    {"", "\\All", "\\Archive", "\\Drafts", "\\Flagged", "\\Junk", "\\Sent", "\\Trash", "\\Important"}
-)
 # In the order of FolderStatus.
 _STATUS = (
     "SELECT id, name, uid_validity, uid_next, messages, unseen,"
@@ -33,6 +30,7 @@ _STATUS = (
     " (SELECT count(*) FROM messages WHERE folder = folders.id AND uid >= recent_from) ELSE 0 END,"
     " deleted, size, modseq, object_id FROM folders WHERE id = ?"
 )
+_DEFAULT_NAMES = frozenset(name for name, _ in DEFAULT_FOLDERS)
 _OBJECT_ID = re.compile(r"F[A-Za-z0-9_-]{12}\Z")
 
 
@@ -44,15 +42,21 @@ def prepare(core: Core, connection: sqlite3.Connection) -> None:
         fresh = not maildir.is_directory(core.maildir / "cur")
         durable.make_folder(core.maildir)
         _insert(core, connection, "INBOX", "")
-        for directory in maildir.list_folders(core.maildir):
+        # Default names first: they keep their roles.
+        for directory in sorted(maildir.list_folders(core.maildir), key=_is_not_default):
             _adopt(core, connection, directory)
         if fresh:
             for name, special_use in DEFAULT_FOLDERS[1:]:
-                if core.find(connection, name) is None:
+                held = special_use and roles.holder(connection, special_use) is not None
+                if not held and core.find(connection, name) is None:
                     _make(core, connection, name, special_use)
         # INBOX last: until it is there, a crash lets all this begin again.
         maildir.make_folder(core.maildir)
         connection.execute("INSERT OR IGNORE INTO subscriptions (name) SELECT name FROM folders")
+
+
+def _is_not_default(directory: str) -> bool:
+    return directory.removeprefix(".") not in _DEFAULT_NAMES
 
 
 def entries(core: Core) -> list[FolderEntry]:
@@ -91,24 +95,24 @@ def status(connection: sqlite3.Connection, folder_id: int) -> FolderStatus:
     return FolderStatus(*(*row, tuple(word for (word,) in words)))
 
 
-def create(core: Core, name: str, special_use: str) -> FolderStatus:
-    """Makes a folder; raises as AccountStore.create says."""
+def create(core: Core, name: str, special_use: str, *, most: int | None = None) -> FolderStatus:
+    """Makes a folder; raises as AccountStore.create says.
+
+    Args:
+        special_use: "": the one the name is known by, if its folder is empty or not there.
+        most: folders the account may have; None: as configured.
+    """
     name = maildir.check_name(name)
-    if special_use not in SPECIAL_USES:
-        raise MailboxError("CANNOT", f"{special_use} is no special use a folder can have")
     discover(core)
 
     def work(connection: sqlite3.Connection) -> FolderStatus:
         if core.find(connection, name) is not None:
             raise MailboxError("ALREADYEXISTS", "there is a folder of that name")
-        if (
-            special_use
-            and connection.execute("SELECT 1 FROM folders WHERE special_use = ?", (special_use,)).fetchone()
-        ):
-            raise MailboxError("CANNOT", f"another folder is {special_use} already")
-        _check_room(core, connection)
+        _check_room(core, connection, most)
+        role = roles.for_new(connection, name, special_use)
         with core.disk("making a folder"):
-            folder_id = _make(core, connection, name, special_use)
+            folder_id = _make(core, connection, name, role)
+        rights.inherit(connection, folder_id, name)
         return status(connection, folder_id)
 
     made = core.db.change("making a folder", work, durable_commit=True)
@@ -137,7 +141,7 @@ def delete(core: Core, name: str) -> None:
 
 
 def rename(core: Core, old: str, new: str) -> None:
-    """Renames a folder with its children; also a missing parent of some."""
+    """Renames a folder with its children and their subscriptions; also a missing parent of some."""
     old, new = maildir.check_name(old), maildir.check_name(new)
     if old == "INBOX":
         raise ValueError("renaming INBOX moves its messages")
@@ -156,6 +160,7 @@ def rename(core: Core, old: str, new: str) -> None:
                         "UPDATE folders SET name = ?, dir = ? WHERE id = ?", (target, target_dir, folder_id)
                     )
                 durable.sync_folder(core.maildir)
+                _rename_rest(connection, old, new)
             except BaseException:
                 for moved, before in reversed(done):
                     with contextlib.suppress(OSError):
@@ -163,6 +168,19 @@ def rename(core: Core, old: str, new: str) -> None:
                 raise
 
     core.db.change("renaming a folder", work, durable_commit=True)
+
+
+def _rename_rest(connection: sqlite3.Connection, old: str, new: str) -> None:
+    """What is known by the name: subscriptions go with the folder, a role may come with it."""
+    connection.execute(
+        "UPDATE OR REPLACE subscriptions SET name = ? || substr(name, ?)"
+        " WHERE name = ? OR substr(name, 1, ?) = ?",
+        (new, len(old) + 1, old, len(old) + 1, old + "/"),
+    )
+    row = connection.execute("SELECT id, special_use FROM folders WHERE name = ?", (new,)).fetchone()
+    if row is not None and not row[1]:
+        role = roles.for_new(connection, new, "")
+        connection.execute("UPDATE folders SET special_use = ? WHERE id = ?", (role, row[0]))
 
 
 def _to_rename(connection: sqlite3.Connection, old: str, new: str) -> list[tuple[int, str, str]]:
@@ -270,17 +288,14 @@ def _adopt(core: Core, connection: sqlite3.Connection, directory: str) -> bool:
     name = maildir.folder_name(directory)
     if core.find(connection, name) is not None or _count(connection) >= core.options.max_folders:
         return False
-    uses = {default: use for default, use in DEFAULT_FOLDERS if use}
-    use = uses.get(name, "")
-    if use and connection.execute("SELECT 1 FROM folders WHERE special_use = ?", (use,)).fetchone():
-        use = ""
+    role = roles.for_new(connection, name, "", adopted=True)
     known = maildir.read_marker(core.maildir / directory)
     if (
         not _OBJECT_ID.match(known)
         or connection.execute("SELECT 1 FROM folders WHERE object_id = ?", (known,)).fetchone()
     ):
         known = ""  # none, or the directory is a copy of another
-    _make(core, connection, name, use, known)
+    _make(core, connection, name, role, known)
     return True
 
 
@@ -318,9 +333,10 @@ def _count(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT count(*) FROM folders").fetchone()[0])
 
 
-def _check_room(core: Core, connection: sqlite3.Connection) -> None:
-    if _count(connection) >= core.options.max_folders:
-        raise MailboxError("LIMIT", f"an account may have {core.options.max_folders} folders")
+def _check_room(core: Core, connection: sqlite3.Connection, most: int | None) -> None:
+    most = core.options.max_folders if most is None else most
+    if _count(connection) >= most:
+        raise MailboxError("LIMIT", f"an account may have {most} folders")
 
 
 def forget(connection: sqlite3.Connection, folder_id: int) -> None:

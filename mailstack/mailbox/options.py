@@ -13,6 +13,9 @@ class MailboxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     #: Folders an account may have.
     max_folders: int = 1_000
 
+    #: As max_folders, for accounts of the plan "free".
+    max_folders_free: int = 100
+
     #: Different keywords (flags of one's own) a folder may know.
     max_keywords: int = 100
 
@@ -55,6 +58,7 @@ class MailboxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     def __post_init__(self) -> None:
         for name, least in (
             ("max_folders", 16),
+            ("max_folders_free", 16),
             ("max_keywords", 1),
             ("max_open_accounts", 1),
             ("quota_octets", 0),

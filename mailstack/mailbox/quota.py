@@ -32,6 +32,7 @@ def limits_of(account: Account, options: MailboxOptions) -> Limits:
     return Limits(
         _limit(account.quota_octets, options.quota_free_octets if free else options.quota_octets),
         _limit(account.quota_messages, options.quota_free_messages if free else options.quota_messages),
+        options.max_folders_free if free else None,
     )
 
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from mailstack.disk.fault import fault_point
-from mailstack.mailbox import background, files, folders, fullness, maildir, messages, quota, threads
+from mailstack.mailbox import background, files, folders, fullness, maildir, messages, quota, roles, threads
 from mailstack.mailbox.account import take_uids
 from mailstack.mailbox.core import Core, FolderRow
 from mailstack.mailbox.files import Written
@@ -152,6 +152,7 @@ class _Delivery:
         """The folder to store in, and the UID when the message is there already."""
         core = self._core
         with core.db.read() as connection:
+            name = roles.delivery_name(connection, name)
             row = connection.execute(_TARGET, (self._base, self._base, name)).fetchone()
             there = None
             if row is None or row[6]:
@@ -263,6 +264,7 @@ def _find_or_create(core: Core, name: str, *, create: bool) -> FolderRow:
         # Refused or made by somebody else at the same moment: looked up below.
         with contextlib.suppress(MailboxError):
             folders.create(core, name, "")
+            folders.subscribe(core, name, True)
     with core.db.read() as connection:
         folder = core.find(connection, name) or core.find(connection, "INBOX")
     if folder is None:

@@ -132,7 +132,7 @@ def test_a_lost_database_is_made_from_the_maildir(
     # P6
     deliver(account, 0)
     account.append("Sent", [NewMessage(MESSAGE, flags=Flags.SEEN | Flags.ANSWERED, internal_at=5000)])
-    account.create("a/b", special_use="\\Flagged")
+    account.create("a/b", special_use="\\Important")
     before = {name: account.status(name) for name in ("INBOX", "Sent", "a/b")}
     store.close()
     for path in home.glob("account.db*"):
