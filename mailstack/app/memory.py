@@ -12,8 +12,9 @@ from typing import Final
 
 _M_ARENA_MAX: Final = -8
 _M_MMAP_THRESHOLD: Final = -3
-#: Blocks from this size on are mapped, and unmapped when freed.
-_LARGE_OCTETS: Final = 1_048_576
+#: Blocks from this size on are mapped, and unmapped when freed: also the 256 KiB uvloop
+#: sets aside for each TLS connection and hardly touches.
+_LARGE_OCTETS: Final = 131_072
 #: Heaps: threads mostly wait for the interpreter's lock, so that more would only be spread out.
 _ARENAS: Final = 2
 
