@@ -39,6 +39,7 @@ _ALWAYS = (
     "OBJECTID",  # RFC 8474
     "STATUS=SIZE",  # RFC 8438
     "ESEARCH",  # RFC 4731
+    "I18NLEVEL=1",  # RFC 5255
     "SORT",  # RFC 5256
     "SORT=DISPLAY",  # RFC 5957
     "ESORT",  # RFC 5267
