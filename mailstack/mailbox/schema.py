@@ -129,17 +129,40 @@ CREATE INDEX fetched_at ON fetched (at);
 )
 
 #: cache.db is thrown away when this differs from its user_version.
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 CACHE_SCRIPT = """
 CREATE TABLE meta (epoch TEXT NOT NULL);
+
+-- parts: places of the parts of a large message; empty for others.
 CREATE TABLE texts (
     mid INTEGER PRIMARY KEY,
     header_octets INTEGER NOT NULL,
     envelope BLOB NOT NULL,
     body BLOB NOT NULL,
     bodystructure BLOB NOT NULL,
-    preview TEXT NOT NULL
+    preview TEXT NOT NULL,
+    parts BLOB NOT NULL
 );
+
+-- What SORT and THREAD look at; refs: ids, one a line.
+CREATE TABLE fields (
+    mid INTEGER PRIMARY KEY,
+    sent_at INTEGER NOT NULL,
+    sent_day INTEGER NOT NULL,
+    subject TEXT NOT NULL,
+    from_mailbox TEXT NOT NULL,
+    to_mailbox TEXT NOT NULL,
+    cc_mailbox TEXT NOT NULL,
+    from_display TEXT NOT NULL,
+    to_display TEXT NOT NULL,
+    message_id TEXT NOT NULL,
+    refs TEXT NOT NULL,
+    base_subject TEXT NOT NULL,
+    is_reply INTEGER NOT NULL
+);
+
+-- The header fields clients list mailboxes with, as they stand; NULL: they are too large.
+CREATE TABLE headers (mid INTEGER PRIMARY KEY, block BLOB);
 """
 
 #: search.db is thrown away when this differs from its user_version.

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from mailstack.mailbox.cache import make_texts
+from mailstack.mailbox.cache import Head, make_head, make_texts
 from mailstack.mailbox.options import MailboxOptions
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import MailboxError, MessageTexts
@@ -47,7 +47,7 @@ class Worker:
         self._trouble = trouble
         self._jobs = jobs
         self._turn = threading.Condition()
-        self._texts: dict[Core, list[tuple[int, MessageTexts]]] = {}
+        self._texts: dict[Core, list[tuple[int, MessageTexts, Head]]] = {}
         self._texts_waiting = 0
         self._texts_due = 0.0
         self._due: dict[tuple[str, Core], float] = {}
@@ -68,13 +68,14 @@ class Worker:
         if self._texts_waiting >= self._options.cache_backlog:
             return
         texts = make_texts(data)
+        head = make_head(data[: texts.header_octets])
         with self._turn:
             if self._closed:
                 return
             if not self._texts:
                 self._texts_due = time.monotonic() + TEXTS_DELAY_S
                 self._wake()
-            self._texts.setdefault(core, []).append((mid, texts))
+            self._texts.setdefault(core, []).append((mid, texts, head))
             self._texts_waiting += 1
 
     def names(self, core: Core) -> None:
@@ -112,7 +113,7 @@ class Worker:
                 del self._due[job]
             self._texts_waiting -= sum(map(len, texts.values()))
         for each, batch in texts.items():
-            each.cache.put(each.db.epoch, batch)
+            each.cache.put_all(each.db.epoch, batch)
         for kind, each in jobs:
             while self._jobs[kind](each):
                 pass
@@ -182,7 +183,7 @@ class Worker:
             else:
                 del self._texts[core]
             self._texts_waiting -= len(batch)
-            return lambda: core.cache.put(core.db.epoch, batch)
+            return lambda: core.cache.put_all(core.db.epoch, batch)
         for (kind, core), due in self._due.items():
             if due <= now:
                 del self._due[kind, core]

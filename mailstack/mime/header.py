@@ -106,11 +106,12 @@ def unfold(value: bytes) -> bytes:
 class Headers:
     """The fields of one header block, by name.  Built once, read often."""
 
-    __slots__ = ("_data", "fields")
+    __slots__ = ("_data", "_firsts", "fields")
 
     def __init__(self, data: bytes, fields: Sequence[RawField]) -> None:
         self._data = data
         self.fields = tuple(fields)
+        self._firsts: dict[bytes, RawField] | None = None
 
     @classmethod
     def parse(cls, data: bytes, start: int = 0, end: int | None = None) -> Headers:
@@ -120,11 +121,10 @@ class Headers:
 
     def first(self, name: str) -> bytes | None:
         """The unfolded value of the first field of that name; None when there is none."""
-        wanted = name.lower().encode()
-        for field in self.fields:
-            if field.name == wanted:
-                return self.value(field)
-        return None
+        if self._firsts is None:
+            self._firsts = {field.name: field for field in reversed(self.fields)}
+        field = self._firsts.get(name.lower().encode())
+        return None if field is None else self.value(field)
 
     def all(self, name: str) -> list[bytes]:
         """The unfolded values of all fields of that name, in order."""

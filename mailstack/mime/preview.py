@@ -28,7 +28,8 @@ _PADDING = re.compile("[\u00ad\u034f\u200b-\u200f\u2060\ufeff]+")
 # Lines behind which somebody else's words follow: Outlook and others.
 _OTHERS = re.compile(
     r"-{3,} ?(?:original message|ursprüngliche nachricht|message d'origine|mensaje original"
-    r"|messaggio originale|oorspronkelijk bericht|forwarded message|weitergeleitete nachricht|begin forwarded message) ?-{0,20}\Z"
+    r"|messaggio originale|oorspronkelijk bericht|forwarded message"
+    r"|weitergeleitete nachricht|begin forwarded message) ?-{0,20}\Z"
     r"|_{20,}\Z",
     re.IGNORECASE,
 )
