@@ -4,7 +4,7 @@ What was announced is sent, or the connection ends.  Of a large section only one
 is held, and the next is read when the client has taken it.
 
 Standards: RFC 3501 sections 4.3 and 7.4.2, RFC 3516 (literal8).
-Imports: model, requests, sections, view.  No I/O of its own.
+Imports: mime, model, requests, sections, view.  No I/O of its own.
 """
 
 from __future__ import annotations
@@ -17,8 +17,20 @@ from mailstack.imap.binary import Decoding
 from mailstack.imap.errors import HangUp
 from mailstack.imap.fetch_items import Section
 from mailstack.imap.requests import Flush, Steps, ask, slow
-from mailstack.imap.sections import WHOLE_OCTETS, Found, Source, Span, find, is_header
+from mailstack.imap.sections import (
+    WHOLE_OCTETS,
+    Found,
+    Source,
+    Span,
+    find,
+    is_header,
+    is_kept,
+    pick_fields,
+)
 from mailstack.imap.view import View
+from mailstack.mime import packing
+from mailstack.mime.header import Headers
+from mailstack.mime.scanner import Part
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import AccountStore, MailboxError, MessageFile
 
@@ -65,7 +77,33 @@ def groups(view: View, places: list[int]) -> Iterator[list[int]]:
 
 def load(view: View, rows: list[int], sections: tuple[Section, ...], store: AccountStore) -> list[Loaded]:
     """Reads the sections of these messages; for a visit to the store."""
-    return [_load_one(view, store, at, sections) for at in rows]
+    kept: dict[int, bytes] = {}
+    if all(is_kept(section) for section in sections):
+        kept = store.headers(view.folder_id, [view.uids[at] for at in rows])
+    return [
+        _from_kept(kept[view.uids[at]], sections)
+        if view.uids[at] in kept
+        else _load_one(view, store, at, sections)
+        for at in rows
+    ]
+
+
+def _from_kept(block: bytes, sections: tuple[Section, ...]) -> Loaded:
+    headers = Headers.parse(block)
+    loaded = Loaded()
+    loaded.values = [pick_fields(headers, section) for section in sections]
+    return loaded
+
+
+def _parts(
+    view: View, store: AccountStore, uid: int, size: int, sections: tuple[Section, ...]
+) -> Part | None:
+    """Where a message's parts are, when that is known or worth knowing."""
+    found = view.parts.get(uid)
+    if found is None and size > WHOLE_OCTETS and any(section.path for section in sections):
+        texts = store.texts(view.folder_id, [uid]).get(uid)
+        found = packing.unpack(texts.parts) if texts is not None else None
+    return found
 
 
 def _load_one(view: View, store: AccountStore, at: int, sections: tuple[Section, ...]) -> Loaded:
@@ -83,7 +121,8 @@ def _load_one(view: View, store: AccountStore, at: int, sections: tuple[Section,
             loaded.trouble = "UNAVAILABLE"
             return loaded
         header_only = all(is_header(section) for section in sections)
-        source = Source(file, view.parts.get(uid), measured=view.measured.get(uid), header_only=header_only)
+        parts = _parts(view, store, uid, file.size_octets, sections)
+        source = Source(file, parts, measured=view.measured.get(uid), header_only=header_only)
         loaded.values = [find(source, section) for section in sections]
         if source.scanned is not None and source.size > WHOLE_OCTETS:
             view.remember_parts(uid, source.scanned, source.measured)

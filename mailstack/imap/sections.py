@@ -15,7 +15,8 @@ from typing import TypeAlias
 
 from mailstack.imap.binary import Body, Decoding, Measured, measure, new_decoder
 from mailstack.imap.fetch_items import Section
-from mailstack.mime import header, scanner
+from mailstack.mime import header, heads, scanner
+from mailstack.mime.header import Headers
 from mailstack.mime.scanner import Part
 from mailstack.model.mailbox import MessageFile
 
@@ -118,7 +119,7 @@ def locate(source: Source, section: Section) -> bytes | Span | None:
     start, end = span
     if section.kind in ("FIELDS", "FIELDS.NOT"):
         block = source.read(start, min(end - start, header.MAX_BLOCK_OCTETS + 2))
-        return _cut(_fields(block, section), section.partial)
+        return pick_fields(Headers.parse(block), section)
     if section.partial is not None:
         first, count = section.partial
         start = min(start + first, end)
@@ -161,6 +162,11 @@ def is_header(section: Section) -> bool:
     return not section.path and section.kind in ("HEADER", "FIELDS", "FIELDS.NOT")
 
 
+def is_kept(section: Section) -> bool:
+    """True when the header fields that are kept ready-made are all it takes."""
+    return not section.path and section.kind == "FIELDS" and section.fields <= heads.KEPT
+
+
 def _whole(source: Source, section: Section) -> tuple[int, int]:
     if section.kind == "ALL":
         return 0, source.size
@@ -185,15 +191,10 @@ def _of_part(source: Source, section: Section) -> tuple[int, int] | None:
     return message.start, message.header_end
 
 
-def _fields(block: bytes, section: Section) -> bytes:
-    wanted = section.kind == "FIELDS"
-    fields_end, _ = header.find_end(block)
-    out = []
-    for field in header.iterate(block, 0, fields_end):
-        if (field.name in section.fields) is wanted:
-            raw = block[field.start : field.end]
-            out.append(raw if raw.endswith(b"\n") else raw + b"\r\n")
-    return b"".join(out) + b"\r\n"
+def pick_fields(headers: Headers, section: Section) -> bytes:
+    """What a FIELDS or FIELDS.NOT section has of a header."""
+    found = heads.select(headers, section.fields, without=section.kind == "FIELDS.NOT")
+    return _cut(found, section.partial)
 
 
 def _cut(data: bytes, partial: tuple[int, int] | None) -> bytes:
