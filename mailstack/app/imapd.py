@@ -87,6 +87,7 @@ def _hubs(
             publish=partial(_publish, context),
             fatal=context.fatal,
             stamp=partial(_stamp, directory),
+            version=directory.version,
             options=config.imap,
         )
     )
@@ -98,6 +99,7 @@ def _hubs(
         publish=partial(_tell, context, imap),
         fatal=context.fatal,
         stamp=partial(_stamp, directory),
+        version=directory.version,
         at_work=imap.services.at_work,
     )
     return imap, Pop3Hub(services, config.pop3, slots)
@@ -191,13 +193,9 @@ def _tell(context: Context, imap: ImapHub, account: str, folder: str) -> None:
     context.bus.publish("imap", message)
 
 
-def _stamp(directory: Directory, account: Account) -> str | None:
-    try:
-        found = directory.account_by_id(account.id)
-        if found is None or not found.enabled:
-            return ""
-        # Keyed per process, so that it is worth nothing elsewhere.
-        return f"{hash(directory.credential(account.id)):x}"
-    except TemporaryFailure as failure:
-        _log.warning("looking at %s: %s", account.address, failure.why)
-        return None
+def _stamp(directory: Directory, account: Account) -> str:
+    found = directory.account_by_id(account.id)
+    if found is None or not found.enabled:
+        return ""
+    # Keyed per process, so that it is worth nothing elsewhere.
+    return f"{hash(directory.credential(account.id)):x}"

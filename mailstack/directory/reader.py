@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, cast
 
+from mailstack.model.secret import Proof, Verifier
 from mailstack.directory import credentials, rows, seal
 from mailstack.directory.dkim import PublishedKey
 from mailstack.directory.options import AuthOptions
@@ -97,6 +98,14 @@ class Directory:
             self._connection.close()
             self._cache.clear()
         self._logins.clear()
+
+    def version(self) -> int:
+        """Another number once somebody has committed; takes microseconds.
+
+        Raises:
+            TemporaryFailure: the database cannot be read.
+        """
+        return self._read(lambda cursor: int(cursor.execute("PRAGMA data_version").fetchone()[0]))
 
     # -- domains and addresses -------------------------------------------------------
 

@@ -16,11 +16,16 @@ from typing import Generic, Protocol, TypeVar
 from mailstack.model.asking import LoginRefused
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Client
+from mailstack.model.secret import Proof, Verifier
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import AccountStore
 
 _log = logging.getLogger(__name__)
 
-Authenticate = Callable[[Client, str, str, str], Awaitable[Account | LoginRefused]]
+#: Accounts asked about before others get their turn.
+_REVIEW_SLICE = 20
+
+Authenticate = Callable[[Client, str, str | Proof, str], Awaitable[Account | LoginRefused]]
 
 
 class AtWork:
@@ -53,12 +58,15 @@ class SessionServices:
     Attributes:
         host: our name, for the greeting.
         authenticate: client, login, password, mechanism; never raises.
+        verifier: for SCRAM, by login; None: it is not offered.
         open_store: an account's mailbox; blocking; may raise TemporaryFailure.
         executor: threads for whatever reads much, writes or syncs.
         publish: tells other processes that this account's folder has changed.
         fatal: a disk error was seen: the process must stop (promise P8).
         stamp: "" once an account may no longer be used; else a text that changes with its
-            password; None: cannot be told now.
+            password; may raise TemporaryFailure.
+        version: another value once any account may have changed; None: always ask each; may
+            raise TemporaryFailure.
     """
 
     host: str
@@ -67,8 +75,10 @@ class SessionServices:
     executor: Executor
     publish: Callable[[str, str], None] = lambda account, folder: None
     fatal: Callable[[str], None] = lambda why: None
-    stamp: Callable[[Account], str | None] = lambda account: "same"
+    stamp: Callable[[Account], str] = lambda account: "same"
+    version: Callable[[], int | None] = lambda: None
     at_work: AtWork = field(default_factory=AtWork)
+    verifier: Callable[[str], Verifier] | None = None
 
 
 class Member(Protocol):
@@ -89,8 +99,8 @@ M = TypeVar("M", bound=Member)
 class SessionHub(Generic[M]):
     """One event loop's connections of one protocol."""
 
-    #: How often accounts are asked about, in seconds (A15, A16: within 60).
-    REVIEW_S = 20.0
+    #: How often it is asked whether accounts have changed, in seconds (A15, A16).
+    REVIEW_S = 1.0
 
     def __init__(
         self,
@@ -129,7 +139,8 @@ class SessionHub(Generic[M]):
             return f"This account has {self._max_users_here} connections from your address already"
         self._strangers.discard(connection)
         connection.account = account
-        connection.stamp = self.base.stamp(account)
+        with contextlib.suppress(TemporaryFailure):  # then the next review asks
+            connection.stamp = self.base.stamp(account)
         users.add(connection)
         return ""
 
@@ -193,19 +204,33 @@ class SessionHub(Generic[M]):
             connection.end(why)
 
     async def _review(self) -> None:
+        seen: int | None = None
+        in_trouble = False
         while True:
             await asyncio.sleep(self.REVIEW_S)
-            for users in tuple(self._users.values()):
-                for connection in tuple(users):
-                    self._review_one(connection)
+            try:
+                version = self.base.version()
+                if version is None or version != seen:
+                    await self._review_all()
+                seen, in_trouble = version, False
+            except TemporaryFailure as failure:
+                if not in_trouble:
+                    _log.warning("looking at the accounts: %s", failure.why)
+                in_trouble = True
 
-    def _review_one(self, connection: M) -> None:
-        assert connection.account is not None
-        stamp = self.base.stamp(connection.account)
-        if connection.stamp is None:
-            connection.stamp = stamp
-        if stamp is not None and stamp != connection.stamp:
-            connection.end("This account was suspended, or its password changed")
+    async def _review_all(self) -> None:
+        """Ends the sessions of accounts that changed."""
+        for number, users in enumerate(tuple(self._users.values()), 1):
+            members = tuple(users)
+            if members and (account := members[0].account) is not None:
+                stamp = self.base.stamp(account)
+                for connection in members:
+                    if connection.stamp is None:
+                        connection.stamp = stamp
+                    if not stamp or stamp != connection.stamp:
+                        connection.end("This account was suspended, or its password changed")
+            if number % _REVIEW_SLICE == 0:
+                await asyncio.sleep(0)
 
 
 def account_key(account: Account) -> str:
