@@ -112,6 +112,7 @@ class Session:
         self.contexts = Contexts()
         self.notify: Notify | None = None
         self.compressed = False
+        self.alerted = False
         self._progress = Progress(setup.clock)
         self._out: list[bytes] = []
         self._out_octets = 0
@@ -280,6 +281,7 @@ class Session:
         self.enabled.clear()
         self.watchers.clear()
         self.notify = None
+        self.alerted = False
         self.compressed = False
         self.framer.limits = framing.before_login()
         self._since = self.clock()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
+from mailstack.imap.alerts import alert_quota
 from mailstack.imap.commands.entry import Ok
 from mailstack.imap.listing import folder_line
 from mailstack.imap.errors import Bad
@@ -72,6 +73,7 @@ def _open(session: Session, cursor: Cursor, *, read_only: bool) -> Steps[Ok]:
     _describe(session, opened, asked)
     yield from write_lines(session, vanished_lines(opened.missed.vanished, earlier=True))
     yield from write_flags(session, opened.missed.changed, uid=True)
+    yield from alert_quota(session)
     if read_only:
         return Ok("Examine completed", "READ-ONLY")
     return Ok("Select completed", "READ-WRITE")
