@@ -131,3 +131,25 @@ async def test_a_folder_watched_again_shows_what_happened_in_between(tmp_path: P
         await client.send(b"i IDLE\r\n")
         assert await client.until(b"* 1 EXISTS") == [b"+ idling", b"* 1 EXISTS"]
         await client.close()
+
+
+async def test_new_removed_and_changed_folders_are_told_to_who_asked_with_notify(tmp_path: Path) -> None:
+    async with real(tmp_path) as (service, maildir):
+        client = await (await RawClient.connect(service.port)).log_in()
+        lines = await client.command(
+            b"NOTIFY SET (personal (MailboxName MessageNew MessageExpunge FlagChange))"
+        )
+        assert lines[-1] == b"t OK Notify completed"
+        await client.command(b"NOOP")
+        for name in ("cur", "new", "tmp"):
+            (maildir / ".Other" / name).mkdir(parents=True)
+        assert await client.until(b"* LIST ") == [b'* LIST (\\HasNoChildren) "/" "Other"']
+        put(maildir / ".Other", "1.other")
+        assert (await client.line()).startswith(b'* STATUS "Other" (MESSAGES 1 UIDNEXT 2 ')
+        os.rename(maildir / ".Other/new/1.other", maildir / ".Other/cur/1.other:2,S")
+        assert b" UNSEEN 0" in await client.line()
+        put(maildir / ".Sent", "2.other", flags="S")
+        assert (await client.line()).startswith(b'* STATUS "Sent" (MESSAGES 1 ')
+        shutil.rmtree(maildir / ".Other")
+        assert (await client.line()).startswith(b'* LIST (\\NonExistent \\HasNoChildren) "/" "Other"')
+        await client.close()
