@@ -25,9 +25,11 @@ from mailstack.mailbox.core import Core, FolderRow, directory_times
 from mailstack.mailbox.files import Examined
 from mailstack.model.mailbox import MailboxError
 
-#: Files indexed in one transaction, and octets of them looked at before it.
+#: Files indexed in one transaction, and octets of them looked at before it; more where a
+#: folder would need more rounds than this.
 BATCH = 500
 BATCH_OCTETS = 64 * 1024 * 1024
+ROUNDS = 16
 _MAX_ROUNDS = 10_000
 _MAX_BASE = 250
 
@@ -167,16 +169,15 @@ def _compare(
             found.missing.append(_Row._make(row))
         elif name != maildir.file_name(base, sub, letters):
             found.moved.append((_Row._make(row), _file(name)))
-    for base in list(listing):
-        if _is_doomed(connection, folder.id, base):
-            del listing[base]
-        elif not full:
-            row = connection.execute(
-                "SELECT base, sub, letters, uid, flags, keywords FROM messages WHERE base = ? AND folder = ?",
-                (base, folder.id),
-            ).fetchone()
-            if row is not None:
-                found.moved.append((_Row._make(row), _file(listing.pop(base))))
+    for (base,) in connection.execute("SELECT base FROM doomed WHERE folder = ?", (folder.id,)):
+        listing.pop(base, None)
+    for base in [] if full else list(listing):
+        row = connection.execute(
+            "SELECT base, sub, letters, uid, flags, keywords FROM messages WHERE base = ? AND folder = ?",
+            (base, folder.id),
+        ).fetchone()
+        if row is not None:
+            found.moved.append((_Row._make(row), _file(listing.pop(base))))
     found.unknown = {base: _file(name) for base, name in listing.items()}
     if found.missing and found.unknown:
         _pair(found)
@@ -221,20 +222,15 @@ def _canonical(folder: FolderRow, file: _File) -> _File:
     return _File(file.base, sub, file.letters, wanted)
 
 
-def _is_doomed(connection: sqlite3.Connection, folder_id: int, base: str) -> bool:
-    return (
-        connection.execute("SELECT 1 FROM doomed WHERE folder = ? AND base = ?", (folder_id, base)).fetchone()
-        is not None
-    )
-
-
 def _examine(folder: FolderRow, difference: Difference, examined: dict[str, Examined | None]) -> None:
     """Looks into some of the unknown files, outside any transaction."""
+    # Every round reads the whole folder: a share of it, or a large one would take for ever.
+    shares = max(1, len(difference.unknown) // (ROUNDS * BATCH))
     fresh = octets = 0
     for base, file in difference.unknown.items():
         if base in examined:
             continue
-        if fresh >= BATCH or octets >= BATCH_OCTETS:
+        if fresh >= BATCH * shares or octets >= BATCH_OCTETS * shares:
             return
         found = files.examine(f"{folder.path}/{file.name}")
         examined[base] = found
@@ -277,7 +273,7 @@ def _add(
     """Rows for files that have none, oldest first."""
     ready = sorted(
         (found.internal_at, base, found) for base in unknown if (found := examined.get(base)) is not None
-    )[:BATCH]
+    )
     if not ready:
         return False
     uid, modseq = take_uids(connection, folder.id, len(ready))
