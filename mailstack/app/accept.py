@@ -28,6 +28,7 @@ from mailstack.model.directory import Account
 from mailstack.model.envelope import Body, Client, Envelope, Recipient
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
+from mailstack.model.secret import Proof, Verifier
 from mailstack.net.filter_client import FilterClient
 from mailstack.net.resolver import Resolver
 from mailstack.routing.expand import Expansion
@@ -102,7 +103,7 @@ class AcceptService:
         """A fresh accept id."""
         return make_id(self._context.now(), self._context.random_bytes(5))
 
-    async def authenticate(self, client: Client, login: str, password: str) -> Account | Reply:
+    async def authenticate(self, client: Client, login: str, password: str | Proof) -> Account | Reply:
         """Checks a login; the same words and time for unknown users and wrong passwords."""
         if self._waiting_logins >= MAX_WAITING_LOGINS:
             return Reply(454, "7.0", "Too many logins at the moment; try again in a minute")
@@ -119,6 +120,10 @@ class AcceptService:
         if account is None:
             return Reply(535, "7.8", "User name or password is wrong (the user name is the full address)")
         return account
+
+    def verifier(self, login: str) -> Verifier:
+        """For SCRAM; see Directory.verifier."""
+        return self._directory.verifier(login)
 
     def check_sender(self, account: Account, sender: Address | None) -> Reply | None:
         """The envelope sender must belong to the login; None when it does."""

@@ -19,6 +19,7 @@ from mailstack.model.asking import LoginRefused
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Client
 from mailstack.model.errors import TemporaryFailure
+from mailstack.model.secret import Proof
 from mailstack.sasl.delays import FailureDelays
 
 #: Logins that may wait for a hash; more are told to try later.
@@ -43,7 +44,7 @@ class Gate:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def authenticate(
-        self, protocol: str, client: Client, login: str, password: str, mechanism: str
+        self, protocol: str, client: Client, login: str, password: str | Proof, mechanism: str
     ) -> Account | LoginRefused:
         """The account; or why not, after the wait the failure earned.
 
@@ -69,16 +70,19 @@ class Gate:
         return found
 
     async def _refuse(
-        self, protocol: str, client: Client, login: str, password: str, mechanism: str
+        self, protocol: str, client: Client, login: str, password: str | Proof, mechanism: str
     ) -> LoginRefused:
         delay = self._delays.failed(login, client.ip, password=password, now=self._context.now())
-        self._log(protocol, client, login, mechanism, ok=False)
+        why = password.why if isinstance(password, Proof) else ""
+        self._log(protocol, client, login, mechanism, ok=False, why=why)
         if delay:
             await asyncio.sleep(delay)
         return LoginRefused("AUTHENTICATIONFAILED", "Wrong user name or password")
 
-    def _log(self, protocol: str, client: Client, account: str, mechanism: str, *, ok: bool) -> None:
-        why = "" if client.tls else "without TLS"
+    def _log(
+        self, protocol: str, client: Client, account: str, mechanism: str, *, ok: bool, why: str = ""
+    ) -> None:
+        why = why or ("" if client.tls else "without TLS")
         self._context.maillog.login(
             protocol=protocol, peer=client.ip, account=account, ok=ok, mechanism=mechanism, why=why
         )

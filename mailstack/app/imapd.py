@@ -87,6 +87,7 @@ def _hubs(
             publish=partial(_publish, context),
             fatal=context.fatal,
             stamp=partial(_stamp, directory),
+            verifier=directory.verifier if config.auth.scram else None,
             version=directory.version,
             options=config.imap,
         )
@@ -101,6 +102,7 @@ def _hubs(
         stamp=partial(_stamp, directory),
         version=directory.version,
         at_work=imap.services.at_work,
+        verifier=directory.verifier if config.auth.scram else None,
     )
     return imap, Pop3Hub(services, config.pop3, slots)
 

@@ -42,6 +42,7 @@ async def serve(context: Context) -> None:
             spool=context.paths.spool,
             has_room=lambda: state.has_room,
             is_stressed=lambda: state.is_stressed,
+            verifier=acceptor.verifier if context.config.auth.scram else None,
         )
         async with state.probing():
             await _serve(context, shared, state)

@@ -78,6 +78,7 @@ def run(
         for row, hash_ in zip(rows, hashes, strict=True):
             directory.accounts.add(
                 row.address,
+                password=row.password,
                 password_hash=hash_,
                 plan=row.plan,
                 name=row.name,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from mailstack.directory import credentials, names, rows
+from mailstack.directory import credentials, names, rows, scram_rows
 from mailstack.directory.session import Session, account_of, check_free, domain_id
 from mailstack.model.address import Address
 from mailstack.model.directory import Account
@@ -46,7 +46,7 @@ class Accounts:
 
         Args:
             password: checked by the rules and hashed here; "" for none.
-            password_hash: instead of `password`, when it was checked and hashed before.
+            password_hash: of `password`, when it was checked and hashed before.
             quota_octets: None: the plan's default; NO_LIMIT: no limit.
 
         Raises:
@@ -56,7 +56,7 @@ class Accounts:
         new = names.new_address(address)
         _check_words(kind, plan)
         name = names.person_name(name)
-        if password:
+        if password and not password_hash:
             password_hash = self.hash(password, str(new))
         with self._session.transaction() as cursor:
             id_ = domain_id(cursor, new.domain)
@@ -74,7 +74,7 @@ class Accounts:
                 "INSERT OR REPLACE INTO address (key, account_id) VALUES (?, ?)", (new.key, account_id)
             )
             if password_hash:
-                self._store_hash(cursor, account_id, password_hash)
+                self._store_hash(cursor, account_id, password_hash, password)
             return _get(cursor, account_id)
 
     def set(
@@ -153,7 +153,7 @@ class Accounts:
         hash_ = self.hash(password, address)
         with self._session.transaction() as cursor:
             account = account_of(cursor, names.any_address(address))
-            self._store_hash(cursor, account.id, hash_)
+            self._store_hash(cursor, account.id, hash_, password)
             return account
 
     def remove(self, address: str) -> Account:
@@ -259,13 +259,18 @@ class Accounts:
         parameters = credentials.HashParameters(options.hash_memory_kib, options.hash_passes)
         return credentials.hash_password(password, self._session.random_bytes, parameters)
 
-    def _store_hash(self, cursor: sqlite3.Cursor, account_id: int, hash_: str) -> None:
+    def _store_hash(self, cursor: sqlite3.Cursor, account_id: int, hash_: str, password: str) -> None:
         cursor.execute(
             "INSERT INTO credential (account_id, hash, changed_at) VALUES (?, ?, ?)"
             " ON CONFLICT (account_id) DO UPDATE SET hash = excluded.hash, changed_at = excluded.changed_at,"
             " scram_iterations = NULL, scram_salt = NULL, scram_stored_key = NULL, scram_server_key = NULL",
             (account_id, hash_, self._session.now()),
         )
+        options = self._session.options
+        if options.scram and password:
+            scram_rows.store(
+                cursor, account_id, password, self._session.random_bytes, iterations=options.scram_iterations
+            )
 
 
 def check_new(cursor: sqlite3.Cursor, address: Address) -> None:

@@ -21,6 +21,11 @@ class AuthOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     password_min_chars: int = 10
     #: Seconds a good login is remembered, so that the next one costs no hash; 0: never.
     success_cache_s: int = 300
+    #: Offer SCRAM-SHA-256, which never sends the password, to mail programs.  It works for passwords
+    #: that were set while it was on; what is stored for it is easier to guess from than the hash.
+    scram: bool = False
+    #: Rounds of SCRAM-SHA-256 for new passwords (RFC 7677: at least 4096).
+    scram_iterations: int = 10_000
     #: Days a removed address and its mail can be restored.
     restore_days: int = 30
 
@@ -33,5 +38,7 @@ class AuthOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ConfigError("auth.password_min_chars", "want 1 <= password_min_chars <= 64")
         if not 0 <= self.success_cache_s <= 3_600:
             raise ConfigError("auth.success_cache_s", "want 0 <= success_cache_s <= 3600")
+        if not 4_096 <= self.scram_iterations <= 1_000_000:
+            raise ConfigError("auth.scram_iterations", "want 4096 <= scram_iterations <= 1000000")
         if not 0 <= self.restore_days <= 3_650:
             raise ConfigError("auth.restore_days", "want 0 <= restore_days <= 3650")

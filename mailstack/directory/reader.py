@@ -7,6 +7,7 @@ then the dictionary is emptied.  So what the command line changes counts at once
 
 from __future__ import annotations
 
+import hmac
 import os
 import sqlite3
 import threading
@@ -17,8 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, cast
 
-from mailstack.model.secret import Proof, Verifier
-from mailstack.directory import credentials, rows, seal
+from mailstack.directory import credentials, rows, scram_rows, seal
 from mailstack.directory.dkim import PublishedKey
 from mailstack.directory.options import AuthOptions
 from mailstack.directory.schema import SCHEMA
@@ -35,6 +35,7 @@ from mailstack.disk.sqlite import failure, open_database
 from mailstack.model.address import Address, AddressError
 from mailstack.model.directory import Account, Alias, Domain, Gone
 from mailstack.model.keys import DkimKey
+from mailstack.model.secret import Proof, Verifier
 
 T = TypeVar("T")
 
@@ -87,6 +88,7 @@ class Directory:
         self._version = -1
         self._cache: dict[tuple[object, ...], object] = {}
         self._sealer: seal.Sealer | None = None
+        self._scram_iterations = options.scram_iterations
         self._parameters = credentials.HashParameters(options.hash_memory_kib, options.hash_passes)
         self._logins = credentials.SuccessCache(
             random_bytes(32), lifetime_s=options.success_cache_s, clock=clock
@@ -183,12 +185,31 @@ class Directory:
             ),
         )
 
-    def authenticate(self, login: str, password: str, *, protocol: str = "") -> Account | None:
+    def verifier(self, login: str) -> Verifier:
+        """What SCRAM checks a login's passwords with.  Cheap.
+
+        For logins that do not exist it looks the same each time, and like that of others (T81).
+
+        Raises:
+            TemporaryFailure: the directory or the master key cannot be read.
+        """
+        account = self._account_of(login)
+        stored = None
+        if account is not None:
+            stored = self._ask(("scram", account.id), lambda cursor: scram_rows.verifier(cursor, account.id))
+            if stored is not None and stored.keys:
+                return stored
+        key = self._open_sealer().derive("SCRAM salts")
+        salt = hmac.digest(key, login.lower().encode("utf-8", "replace"), "sha256")[: scram_rows.SALT_OCTETS]
+        why = "" if stored is None else "there is no SCRAM verifier: the password must be set again"
+        return Verifier(salt, self._scram_iterations, why=why)
+
+    def authenticate(self, login: str, password: str | Proof, *, protocol: str = "") -> Account | None:
         """The account, if login and password belong together.  Blocking: up to one hash.
 
         Args:
             login: the full address of the account; aliases do not log in.
-            password: as given; any character.
+            password: as given, any character; or what SCRAM found out.
             protocol: "smtp" or "imap"; a device may only submit.
 
         Returns:
@@ -199,6 +220,9 @@ class Directory:
             TemporaryFailure: the directory cannot be read.
         """
         account = self._account_of(login)
+        if isinstance(password, Proof):
+            is_right = account is not None and self._is_proven(account.id, password)
+            return account if account is not None and is_right and _may_log_in(account, protocol) else None
         stored = self.credential(account.id) if account is not None else None
         if account is None or stored is None:
             credentials.waste_time(self._parameters)
@@ -311,6 +335,12 @@ class Directory:
         domain = self.domain(address.domain)
         return replace(address, domain=domain.alias_of) if domain is not None and domain.alias_of else address
 
+    def _is_proven(self, account_id: int, proof: Proof) -> bool:
+        # The password may have been changed since the exchange began.
+        stored = self._ask(("scram", account_id), lambda cursor: scram_rows.verifier(cursor, account_id))
+        known = stored.keys if stored is not None else ()
+        return any(hmac.compare_digest(keys.stored_key, proof.stored_key) for keys in known)
+
     def _account_of(self, login: str) -> Account | None:
         try:
             address = Address.parse(login)
@@ -343,9 +373,12 @@ class Directory:
         return tuple(self._open(sealed, "srs", master_id) for sealed, master_id in found)
 
     def _open(self, sealed: bytes, belongs_to: str, master_id: str) -> bytes:
+        return self._open_sealer().open(sealed, belongs_to, master_id)
+
+    def _open_sealer(self) -> seal.Sealer:
         if self._sealer is None:
             self._sealer = seal.load(self._master_key)
-        return self._sealer.open(sealed, belongs_to, master_id)
+        return self._sealer
 
 
 def _may_log_in(account: Account, protocol: str) -> bool:

@@ -7,6 +7,7 @@ it, so that a ciphertext copied into another row does not open there.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -30,8 +31,13 @@ class Sealer:
 
         if len(key) != KEY_OCTETS:
             raise ValueError("a master key has 32 octets")
+        self._key = key
         self._cipher = AESGCM(key)
         self.master_id = hashlib.sha256(b"mailstack master key\0" + key).hexdigest()[:16]
+
+    def derive(self, purpose: str) -> bytes:
+        """A key of 32 octets for one purpose, the same at every start."""
+        return hmac.digest(self._key, b"mailstack derived key\0" + purpose.encode(), "sha256")
 
     def seal(self, secret: bytes, belongs_to: str, random_bytes: Callable[[int], bytes]) -> bytes:
         """The nonce and the ciphertext.

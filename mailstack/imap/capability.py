@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mailstack.sasl import exchange
+
 if TYPE_CHECKING:
     from mailstack.imap.session import Session
 
@@ -30,6 +32,14 @@ _ALWAYS = (
     "MOVE",  # RFC 6851
     "UNSELECT",  # RFC 3691
     "SPECIAL-USE",  # RFC 6154
+    "CREATE-SPECIAL-USE",
+    "LIST-EXTENDED",  # RFC 5258
+    "LIST-STATUS",  # RFC 5819
+    "METADATA",  # RFC 5464
+    "LIST-METADATA",  # RFC 9590
+    "QUOTA",  # RFC 9208
+    "QUOTA=RES-STORAGE",
+    "QUOTA=RES-MESSAGE",
     "MULTIAPPEND",  # RFC 3502
     "BINARY",  # RFC 3516
     "CATENATE",  # RFC 4469
@@ -70,7 +80,7 @@ def capabilities(session: Session) -> str:
     if session.can_start_tls:
         words.append("STARTTLS")
     if session.tls or session.plaintext_login:
-        words.extend(("AUTH=PLAIN", "AUTH=LOGIN"))
+        words.extend(f"AUTH={name}" for name in exchange.mechanisms(session.offer()))
     else:
         words.append("LOGINDISABLED")
     return " ".join(words)

@@ -1,12 +1,6 @@
 """One client from greeting to close: state, the command loop, what the client is told.
 
-The session is a generator of requests (see `requests`).  The shell drives it:
-
-    request = session.start()
-    while request is not None:
-        request = session.send(<answer to request>)      # or session.throw(error)
-
-and sends `take_output()` before it answers a request that waits for the client.
+The session is a generator of requests (see `requests` and `model.steps`).
 
 States and order of responses: RFC 3501 sections 3, 5.2, 5.5 and 7.  Limits 6 and 7.
 Imports: model, framing, parser, view, commands.  No I/O.
@@ -33,16 +27,16 @@ from mailstack.imap.notifying import Notify
 from mailstack.imap.options import ImapOptions
 from mailstack.imap.parser import Cursor, Head
 from mailstack.imap.progress import Progress
-from mailstack.imap.requests import Announce, Changed, Discard, Flush, Read, Request, Steps, ask
+from mailstack.imap.requests import Announce, Changed, Discard, Flush, Read, Steps, ask
 from mailstack.imap.response import quote_utf8, status_line
 from mailstack.imap.upload import MEMORY_OCTETS, Upload
 from mailstack.imap.view import Learned, View
 from mailstack.model.directory import Account
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import MailboxError
+from mailstack.model.steps import SteppedSession
+from mailstack.sasl.exchange import PASSWORDS, Offer
 
-#: Output is handed over in pieces of about this size.
-PIECE_OCTETS = 262_144
 #: Octets taken from the client at a time, in commands and in messages.
 COMMAND_OCTETS = 16_384
 BODY_OCTETS = 262_144
@@ -73,6 +67,7 @@ class Setup:
         tls: the connection is encrypted.
         can_start_tls: STARTTLS is offered.
         plaintext_login: passwords are taken without TLS (loopback, for trying out).
+        offer: what this connection may log in with now.
     """
 
     options: ImapOptions
@@ -82,12 +77,14 @@ class Setup:
     tls: bool = False
     can_start_tls: bool = False
     plaintext_login: bool = False
+    offer: Callable[[], Offer] = lambda: PASSWORDS
 
 
-class Session:
+class Session(SteppedSession):
     """State of one connection; commands read and change it."""
 
     def __init__(self, setup: Setup) -> None:
+        super().__init__()
         self.options = setup.options
         self.host = setup.host
         self.clock = setup.clock
@@ -95,6 +92,7 @@ class Session:
         self.tls = setup.tls
         self.can_start_tls = setup.can_start_tls and not setup.tls
         self.plaintext_login = setup.plaintext_login
+        self.offer = setup.offer
         self.framer = Framer(framing.before_login())
         self.account: Account | None = None
         self.view: View | None = None
@@ -114,44 +112,10 @@ class Session:
         self.compressed = False
         self.alerted = False
         self._progress = Progress(setup.clock)
-        self._out: list[bytes] = []
-        self._out_octets = 0
         self._bad = 0
         self._first = True
         self._uses_numbers = False
         self._since = self.clock()
-        self._steps = self._run()
-
-    # -- for the shell ----------------------------------------------------------------
-
-    def start(self) -> Request[object] | None:
-        """Greets and asks the first question; None: over."""
-        return next(self._steps, None)
-
-    def send(self, answer: object) -> Request[object] | None:
-        """Answers the last question; gives the next, or None: send the output and close."""
-        try:
-            return self._steps.send(answer)
-        except StopIteration:
-            return None
-
-    def throw(self, error: BaseException) -> Request[object] | None:
-        """The last question ended in this error; as `send`."""
-        try:
-            return self._steps.throw(error)
-        except StopIteration:
-            return None
-
-    def close(self) -> None:
-        """The connection is gone: let go of everything."""
-        self._steps.close()
-
-    def take_output(self) -> bytes:
-        """Octets for the client."""
-        data = self._out[0] if len(self._out) == 1 else b"".join(self._out)
-        self._out.clear()
-        self._out_octets = 0
-        return data
 
     # -- for commands -----------------------------------------------------------------
 
@@ -217,16 +181,6 @@ class Session:
         """No folder is selected any more."""
         self.view = None
         self.saved_uids = array("I")
-
-    def write(self, data: bytes) -> None:
-        """Adds to the output."""
-        self._out.append(data)
-        self._out_octets += len(data)
-
-    def flush_full(self) -> Steps[None]:
-        """Waits for the client when a piece of output is full."""
-        if self._out_octets >= PIECE_OCTETS:
-            yield from ask(Flush())
 
     def progress(self, done: int, total: int) -> Steps[None]:
         """Between two slices of a long command: others get their turn, the client is told.

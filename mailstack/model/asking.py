@@ -14,6 +14,7 @@ from typing import Generic, Literal, TypeAlias, TypeVar, cast
 
 from mailstack.model.directory import Account
 from mailstack.model.mailbox import AccountStore
+from mailstack.model.secret import Proof
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -91,10 +92,10 @@ class LoginRefused:
 
 @dataclass(frozen=True, slots=True)
 class Login(Request[Account | LoginRefused]):
-    """Check a password and open the account's mailbox."""
+    """Check a password, or what a mechanism found out, and open the account's mailbox."""
 
     login: str
-    password: str
+    password: str | Proof
     mechanism: str
 
 

@@ -141,6 +141,7 @@ class ImapConnection(SessionConnection):
             tls=self._is_encrypted,
             can_start_tls=self._start_tls is not None,
             plaintext_login=options.allow_plaintext_loopback and self._is_loopback,
+            offer=self._offer,
         )
 
     async def _answer_more(self, session: Conversation, request: Request[object]) -> object:

@@ -82,6 +82,7 @@ class Pop3Connection(SessionConnection):
                 tls=self._is_encrypted,
                 can_start_tls=self._start_tls is not None,
                 plaintext_login=options.allow_plaintext_loopback and self._is_loopback,
+                offer=self._offer,
             )
         )
 

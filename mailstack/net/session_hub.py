@@ -16,9 +16,9 @@ from typing import Generic, Protocol, TypeVar
 from mailstack.model.asking import LoginRefused
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Client
-from mailstack.model.secret import Proof, Verifier
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import AccountStore
+from mailstack.model.secret import Proof, Verifier
 
 _log = logging.getLogger(__name__)
 

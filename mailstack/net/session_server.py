@@ -40,7 +40,9 @@ from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import AccountStore, MailboxError
 from mailstack.net import tls
 from mailstack.net.listener import Peer
+from mailstack.net.login_offer import make_offer
 from mailstack.net.session_hub import SessionHub
+from mailstack.sasl.exchange import Offer
 
 T = TypeVar("T")
 
@@ -347,6 +349,10 @@ class SessionConnection(asyncio.Protocol):
             return ipaddress.ip_address(self.ip).is_loopback
         except ValueError:
             return False
+
+    def _offer(self) -> Offer:
+        """What this connection may log in with."""
+        return make_offer(self._all.base.verifier, self._transport)
 
     async def _log_in(self, request: Login) -> Account | LoginRefused:
         services = self._all.base

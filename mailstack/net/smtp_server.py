@@ -31,11 +31,14 @@ from mailstack.model.address import Address
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Body, Client, Envelope
 from mailstack.model.reply import Reply
+from mailstack.model.secret import Proof, Verifier
 from mailstack.net.listener import Peer
+from mailstack.net.login_offer import make_offer
 from mailstack.net.smtp_body import Incoming, SpoolFile
 from mailstack.net.smtp_wire import NEVER, SmtpWire
 from mailstack.net.tls import Kind, TlsContexts, TlsFailed, describe, start_tls
 from mailstack.sasl.delays import FailureDelays
+from mailstack.sasl.exchange import Offer
 from mailstack.smtp import replies
 from mailstack.smtp.events import (
     AskLogin,
@@ -58,7 +61,7 @@ _log = logging.getLogger(__name__)
 class Acceptor(Protocol):
     """Decides who may send what to whom, and takes messages."""
 
-    async def authenticate(self, client: Client, login: str, password: str) -> Account | Reply:
+    async def authenticate(self, client: Client, login: str, password: str | Proof) -> Account | Reply:
         """The account, or 535 (the same for an unknown user and a wrong password), or 454."""
         ...
 
@@ -97,6 +100,7 @@ class Shared:
         disk: threads for it; None: the loop's own.
         has_room: whether the disk can take a message; cheap.
         is_stressed: whether waits must be short; cheap.
+        verifier: for SCRAM, by login; None: it is not offered.
         sessions: open sessions of each account, by account id.
     """
 
@@ -109,6 +113,7 @@ class Shared:
     disk: Executor | None = None
     has_room: Callable[[], bool] = lambda: True
     is_stressed: Callable[[], bool] = lambda: False
+    verifier: Callable[[str], Verifier] | None = None
     spool_folder: str = field(init=False)
     delays: FailureDelays = field(init=False)
     sessions: dict[int, int] = field(default_factory=dict)
@@ -188,7 +193,7 @@ class SmtpConnection(SmtpWire):
     async def _handle_client(self) -> None:
         peer, server = self._peer, self._server
         client = Client(peer.ip, peer.port, "", True, describe(self._wire), "", server.name)
-        session = self._session = Session(server.setting, client)
+        session = self._session = Session(server.setting, client, offer=self._offer)
         check_recipient = server.shared.acceptor.check_recipient
         say = await self._greet()
         deadline, in_a_row = NEVER, 0
@@ -358,7 +363,7 @@ class SmtpConnection(SmtpWire):
             account=str(answer.address) if isinstance(answer, Account) else given.login,
             ok=is_ok,
             mechanism=event.mechanism,
-            why="" if isinstance(answer, Account) else answer.text,
+            why="" if isinstance(answer, Account) else _why(given.password) or answer.text,
         )
         if isinstance(answer, Account):
             shared.delays.succeeded(given.login, ip)
@@ -368,6 +373,9 @@ class SmtpConnection(SmtpWire):
                 given.login, ip, password=given.password, now=shared.acceptor.now()
             )
         return session.login_answered(answer, delay_s=delay_s)
+
+    def _offer(self) -> Offer:
+        return make_offer(self._server.shared.verifier, self._wire)
 
     def _remember_account(self, account: Account) -> Account | Reply:
         sessions = self._server.shared.sessions
@@ -496,3 +504,7 @@ class SmtpConnection(SmtpWire):
             to=",".join(str(recipient.address) for recipient in envelope.recipients[:5]),
             received_by=[str(recipient.address) for recipient in envelope.recipients],
         )
+
+
+def _why(password: str | Proof) -> str:
+    return password.why if isinstance(password, Proof) else ""

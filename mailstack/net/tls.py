@@ -7,7 +7,7 @@ STARTTLS box: nothing that was read in clear may survive the handshake (T3).  Th
 stops feeding its parser at the command, checks that nothing is held, answers, and calls
 `start_tls`; what arrives until that returns is already decrypted and may be held.
 
-Standards: RFC 8996, RFC 9325, RFC 3207 section 4.2.
+Standards: RFC 8996, RFC 9325, RFC 3207 section 4.2, RFC 5929 section 4.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Final, Literal
+from weakref import WeakKeyDictionary
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from mailstack.model.errors import ConfigError
 from mailstack.net.listener import explain_handshake
@@ -37,6 +39,8 @@ _WIDE_CIPHERS: Final = (
     "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE+AES:RSA+AES:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=1"
 )
 _LEGACY_CIPHERS: Final = "DEFAULT:@SECLEVEL=0"
+#: What SCRAM binds to, of contexts that have one certificate.
+_END_POINTS: Final[WeakKeyDictionary[ssl.SSLContext, bytes]] = WeakKeyDictionary()
 
 
 class TlsFailed(Exception):
@@ -131,6 +135,25 @@ class TlsContexts:
         return tuple(stamps)
 
 
+def end_point(transport: asyncio.BaseTransport) -> bytes:
+    """The hash of the certificate a client was shown; b"" without TLS or where there are several.
+
+    Source: RFC 5929 section 4.1.
+    """
+    tls = transport.get_extra_info("ssl_object")
+    return b"" if tls is None else _END_POINTS.get(tls.context, b"")
+
+
+def _hash_of(path: str) -> bytes:
+    with open(path, "rb") as file:
+        certificate = x509.load_pem_x509_certificate(file.read(1_048_576))
+    used = certificate.signature_hash_algorithm
+    if used is None:
+        return b""  # such as Ed25519: RFC 5929 does not say what to hash with
+    weak = isinstance(used, hashes.MD5 | hashes.SHA1)
+    return certificate.fingerprint(hashes.SHA256() if weak else used)
+
+
 @lru_cache(maxsize=4096)
 def _is_in(ip: str, networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]) -> bool:
     try:
@@ -193,6 +216,8 @@ def _context(
         context.num_tickets = 0
     _set_oldest(context, oldest)
     _load(context, "tls.certificate_file", options.certificate_file, options.key_file)
+    if not options.ecdsa_certificate_file and (found := _hash_of(options.certificate_file)):
+        _END_POINTS[context] = found
     if options.ecdsa_certificate_file and ecdsa:
         _load(context, "tls.ecdsa_certificate_file", options.ecdsa_certificate_file, options.ecdsa_key_file)
     return context

@@ -21,7 +21,7 @@ def capabilities(session: Session) -> list[str]:
     days = session.account.pop3_delete_after_days if session.account is not None else None
     lines.append(f"EXPIRE {'NEVER' if days is None else days}")
     if session.takes_passwords:
-        lines += ["USER", " ".join(["SASL", *exchange.MECHANISMS])]
+        lines += ["USER", " ".join(["SASL", *exchange.mechanisms(session.offer())])]
     if session.can_start_tls:
         lines.append("STLS")
     return [*lines, "IMPLEMENTATION mailstack"]

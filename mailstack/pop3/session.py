@@ -25,6 +25,7 @@ from mailstack.pop3.errors import Bad, HangUp, Refused
 from mailstack.pop3.lines import COMMAND_OCTETS, LineReader
 from mailstack.pop3.options import Pop3Options
 from mailstack.pop3.response import err, ok
+from mailstack.sasl.exchange import PASSWORDS, Offer
 
 #: Octets taken from the client at a time.
 READ_OCTETS = 16_384
@@ -46,6 +47,7 @@ class Setup:
         tls: the connection is encrypted.
         can_start_tls: STLS is offered.
         plaintext_login: passwords are taken without TLS (loopback, for trying out).
+        offer: what this connection may log in with now.
     """
 
     options: Pop3Options
@@ -55,6 +57,7 @@ class Setup:
     tls: bool = False
     can_start_tls: bool = False
     plaintext_login: bool = False
+    offer: Callable[[], Offer] = lambda: PASSWORDS
 
 
 class Session(SteppedSession):
@@ -86,6 +89,7 @@ class Session(SteppedSession):
         self.failures = 0
         self.leaving = False
         self._plaintext_login = setup.plaintext_login
+        self.offer = setup.offer
         self._bad = 0
         self._since = self.clock()
 

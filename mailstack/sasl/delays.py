@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from mailstack.model.network import network_of
+from mailstack.model.secret import Proof
 
 #: Rows kept; the longest unused goes first.
 CAPACITY: Final = 10_000
@@ -44,11 +45,12 @@ class FailureDelays:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def failed(self, login: str, ip: str, *, password: str, now: float) -> float:
+    def failed(self, login: str, ip: str, *, password: str | Proof, now: float) -> float:
         """Counts a failure; says how many seconds its answer waits.
 
         The same wrong password from the same network counts once an hour (a stale
-        phone), but waits like the last one that counted.
+        phone), but waits like the last one that counted.  A proof never comes twice, so
+        each failed one counts.
         """
         row = self._row(login, ip, now)
         mark = hash(password)  # keyed per process, so that the table is worth nothing elsewhere

@@ -1,129 +1,77 @@
-"""PLAIN and LOGIN: base64 lines in, a challenge or credentials out.
+"""SASL exchanges: base64 lines in, a challenge or credentials out.
 
 One exchange per attempt; nothing is shared between connections, so a broken one
 disturbs nobody (T62).  The protocols only differ in how they wrap the lines:
 
-    exchange = start("PLAIN")
+    exchange = start("PLAIN", offer)
     step = exchange.respond(initial)       # None: no initial response was given
     while isinstance(step, Challenge):
         step = exchange.respond(<line the client sent for step.line>)
 
-Standards: RFC 4422, RFC 4616 (PLAIN), RFC 4648 section 4 (strict base64), RFC 4954
-section 4, RFC 4959; LOGIN has none (draft-murchison-sasl-login).
+Standards: RFC 4422, RFC 4616 (PLAIN), RFC 4954 section 4, RFC 4959; LOGIN has none
+(draft-murchison-sasl-login).
+Imports: scram, steps.  No I/O.
 """
 
 from __future__ import annotations
 
-import binascii
-from dataclasses import dataclass, field
-from typing import Final, Protocol, TypeAlias
+from typing import Final
 
-#: RFC 4954 section 4: the longest base64 line, in octets, that has to be taken.
-MAX_LINE_OCTETS: Final = 12_288
+from mailstack.sasl import scram
+from mailstack.sasl.steps import (
+    MAX_LINE_OCTETS,
+    Challenge,
+    Credentials,
+    Exchange,
+    Offer,
+    SaslCancelled,
+    SaslError,
+    Step,
+    decode,
+)
+
+__all__ = (
+    "MAX_LINE_OCTETS",
+    "MECHANISMS",
+    "PASSWORDS",
+    "Challenge",
+    "Credentials",
+    "Exchange",
+    "Offer",
+    "SaslCancelled",
+    "SaslError",
+    "decode",
+    "mechanisms",
+    "start",
+)
+
+#: Passwords alone.
+PASSWORDS: Final = Offer()
+#: What everybody may use where passwords are taken.
+MECHANISMS: Final = ("PLAIN", "LOGIN")
 _FIELDS_OF_PLAIN: Final = 3
 
 
-class SaslError(Exception):
-    """The exchange is over without credentials; `why` is a sentence for the client."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
-
-
-class SaslCancelled(SaslError):
-    """The client sent `*` (RFC 4954 section 4)."""
-
-    def __init__(self) -> None:
-        super().__init__("authentication cancelled")
+def mechanisms(offer: Offer) -> tuple[str, ...]:
+    """As announced, the strongest first."""
+    if offer.verifier is None:
+        return MECHANISMS
+    plus = (scram.PLUS,) if offer.bindings else ()
+    return (*plus, scram.MECHANISM, *MECHANISMS)
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
-    """The server's turn.
-
-    Attributes:
-        line: base64, ready to stand behind `334 ` or `+ `; may be empty.
-    """
-
-    line: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """What the client claims; not yet checked.
-
-    Attributes:
-        login: the name to check the password of; may hold anything, also NUL.
-        acting_for: authorisation identity when it differs from `login`; "" else.
-    """
-
-    login: str
-    password: str = field(repr=False)
-    acting_for: str = ""
-
-
-Step: TypeAlias = Challenge | Credentials
-
-
-class Exchange(Protocol):
-    """One attempt with one mechanism."""
-
-    @property
-    def mechanism(self) -> str:
-        """Upper-case name."""
-        ...
-
-    def respond(self, line: bytes | None) -> Step:
-        """Takes a line of the client.
-
-        Args:
-            line: base64 as received, without line end; None at the start when there
-                was no initial response.
-
-        Raises:
-            SaslError: malformed, too long or cancelled; the exchange is over.
-        """
-        ...
-
-
-def start(mechanism: str) -> Exchange | None:
-    """The exchange of this name, in any case; None for what we do not have."""
-    match mechanism.upper():
+def start(mechanism: str, offer: Offer = PASSWORDS) -> Exchange | None:
+    """The exchange of this name, in any case; None for what is not offered."""
+    name = mechanism.upper()
+    if name not in mechanisms(offer):
+        return None
+    match name:
         case "PLAIN":
             return Plain()
         case "LOGIN":
             return Login()
         case _:
-            return None
-
-
-#: As announced.
-MECHANISMS: Final = ("PLAIN", "LOGIN")
-
-
-def decode(line: bytes) -> bytes:
-    """Strict base64: no white space, no trailing garbage, canonical padding.
-
-    A lone `=` is the empty response (RFC 4954 section 4).
-
-    Raises:
-        SaslError: anything else.
-    """
-    if line == b"*":
-        raise SaslCancelled
-    if len(line) > MAX_LINE_OCTETS:
-        raise SaslError("the response is too long")
-    if line == b"=":
-        return b""
-    try:
-        octets = binascii.a2b_base64(line, strict_mode=True)
-    except ValueError:
-        raise SaslError("the response is not base64") from None
-    # strict_mode lets unused bits be set: two texts for one password help only an attacker.
-    if binascii.b2a_base64(octets, newline=False) != line:
-        raise SaslError("the response is not base64")
-    return octets
+            return scram.Scram(offer, plus=name == scram.PLUS)
 
 
 def _text(octets: bytes) -> str:

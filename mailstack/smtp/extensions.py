@@ -12,7 +12,7 @@ from typing import Final
 from mailstack.model.reply import Reply
 from mailstack.sasl.exchange import MECHANISMS
 
-_AUTH: Final = " ".join(MECHANISMS)
+_OLD: Final = " ".join(MECHANISMS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Offer:
         recipients: per message of this client.
         messages: per session; None: no limit.
         starttls: TLS can be had and is not active.
-        auth: login is possible now.
+        auth: mechanisms to log in with now.
     """
 
     hostname: str
@@ -32,7 +32,7 @@ class Offer:
     recipients: int
     messages: int | None = None
     starttls: bool = False
-    auth: bool = False
+    auth: tuple[str, ...] = ()
     smtputf8: bool = False
     dsn: bool = False
 
@@ -54,8 +54,9 @@ def ehlo(offer: Offer) -> Reply:
     if offer.starttls:
         lines.append("STARTTLS")
     if offer.auth:
-        # The second form is what printers of the nineties look for.
-        lines += [f"AUTH {_AUTH}", f"AUTH={_AUTH}"]
+        # The second form is what printers of the nineties look for, and what they know.
+        others = [name for name in offer.auth if name not in MECHANISMS]
+        lines += [f"AUTH {' '.join([_OLD, *others])}", f"AUTH={_OLD}"]
     mails = f"MAILMAX={offer.messages} " if offer.messages is not None else ""
     lines += [f"LIMITS {mails}RCPTMAX={offer.recipients}", "HELP"]
     return Reply(250, "", "\n".join(lines))

@@ -45,6 +45,7 @@ NO_RECIPIENTS: Final = Reply(554, "5.1", "No recipient was accepted")
 SENT_TO_NOBODY: Final = Reply(554, "5.3", "Too many recipients: the message is sent to none of them")
 IN_TRANSACTION: Final = Reply(503, "5.1", "Not inside a transaction")
 
+NO_LOGINS_NOW: Final = Reply(454, "7.0", "Logins cannot be checked at the moment; try again later")
 NO_AUTH_HERE: Final = Reply(503, "5.1", "Login is not offered here; use port 465 or 587 to send mail")
 TLS_FIRST: Final = Reply(530, "7.0", "Say STARTTLS first")
 LOGIN_FIRST: Final = Reply(530, "7.0", "Log in first")

@@ -24,7 +24,7 @@ from typing import Final, TypeAlias
 
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Client, Envelope, Recipient
-from mailstack.model.errors import PeerError
+from mailstack.model.errors import PeerError, TemporaryFailure
 from mailstack.model.reply import Reply
 from mailstack.sasl import exchange as sasl
 from mailstack.smtp import command, replies, strangers
@@ -66,6 +66,7 @@ class Session:
 
     Args:
         client: ip, port, listener, and `tls` when the connection is encrypted already.
+        offer: what this connection may log in with now.
 
     Attributes:
         client: who it is, as far as it has said.
@@ -74,8 +75,11 @@ class Session:
         has_good_command: something that belongs to SMTP was said.
     """
 
-    def __init__(self, setting: Setting, client: Client) -> None:
+    def __init__(
+        self, setting: Setting, client: Client, *, offer: Callable[[], sasl.Offer] = lambda: sasl.PASSWORDS
+    ) -> None:
         self._setting = setting
+        self._logins = offer
         self._options = setting.options
         self._is_submission = setting.is_submission
         self._dialect = setting.dialect
@@ -194,7 +198,7 @@ class Session:
         # Most clients are offered the same; making the text each time would cost as much as a MAIL.
         if self.account is not None:
             return Say(ehlo(self._offer()), is_last=True)
-        key = bool(self.client.tls)
+        key = bool(self.client.tls), self._mechanisms()
         said = self._setting.offers.get(key)
         if said is None:
             said = self._setting.offers[key] = Say(ehlo(self._offer()), is_last=True)
@@ -208,10 +212,14 @@ class Session:
             recipients=limits.recipients(self.account, options),
             messages=None if self._is_submission else cap(options.mx_messages_per_session),
             starttls=setting.starttls and not self.client.tls,
-            auth=self._is_submission and bool(self.client.tls) and self.account is None,
+            auth=self._mechanisms() if self.account is None else (),
             smtputf8=options.smtputf8,
             dsn=options.dsn,
         )
+
+    def _mechanisms(self) -> tuple[str, ...]:
+        """For logins that are possible on this connection now."""
+        return sasl.mechanisms(self._logins()) if self._is_submission and self.client.tls else ()
 
     # -- TLS -----------------------------------------------------------------------
 
@@ -250,7 +258,7 @@ class Session:
         name, _, initial = argument.partition(b" ")
         if not name:
             return self._error(replies.ARGUMENT_MISSING, "auth", "syntax")
-        found = sasl.start(name.decode("ascii"))
+        found = sasl.start(name.decode("ascii"), self._logins())
         if found is None:
             return self._error(replies.UNKNOWN_MECHANISM, "auth", "mechanism")
         self._exchange = found
@@ -264,6 +272,9 @@ class Session:
         except sasl.SaslError as error:
             self._exchange = None
             return self._error(Reply(501, "5.2", _sentence(error.why)), "auth", "syntax")
+        except TemporaryFailure:
+            self._exchange = None
+            return self._error(replies.NO_LOGINS_NOW, "auth", "temporary")
         if isinstance(step, sasl.Challenge):
             return Say(Reply(334, "", step.line.decode("ascii")))
         self._exchange = None

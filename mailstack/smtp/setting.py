@@ -18,14 +18,15 @@ class Setting:
         hostname: ours.
         starttls: TLS can be had on this connection.
         is_submission: people and devices send here; else other servers.
-        offers: what EHLO says before a login, by whether TLS is active; made when needed.
+        offers: what EHLO says before a login, by whether TLS is active and the mechanisms;
+            made when needed.
     """
 
     hostname: str
     options: SmtpOptions
     starttls: bool = False
     is_submission: bool = False
-    offers: dict[bool, Say] = field(default_factory=dict)
+    offers: dict[tuple[bool, tuple[str, ...]], Say] = field(default_factory=dict)
 
     @cached_property
     def dialect(self) -> Dialect:

@@ -1,6 +1,6 @@
 """AUTHENTICATE: SASL, with an initial response or without.
 
-Standards: RFC 3501 section 6.2.2, RFC 4959 (SASL-IR), RFC 4616 (PLAIN).
+Standards: RFC 3501 section 6.2.2, RFC 4959 (SASL-IR), RFC 4616 (PLAIN), RFC 7677 (SCRAM).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def authenticate(session: Session, cursor: Cursor) -> Steps[Ok]:
         cursor.space()
         initial = cursor.rest()
     check_privacy(session)
-    talk = exchange.start(name)
+    talk = exchange.start(name, session.offer())
     if talk is None:
         raise No("There is no such mechanism", code="CANNOT")
     try:

@@ -11,6 +11,7 @@ from mailstack.imap.commands.entry import Ok
 from mailstack.imap.errors import HangUp, No
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Login, LoginRefused, Steps, ask
+from mailstack.model.secret import Proof
 
 if TYPE_CHECKING:
     from mailstack.imap.session import Session
@@ -32,7 +33,7 @@ def check_privacy(session: Session) -> None:
         raise No("Login needs TLS: use STARTTLS or the TLS port", code="PRIVACYREQUIRED")
 
 
-def log_in(session: Session, name: str, password: str, mechanism: str) -> Steps[Ok]:
+def log_in(session: Session, name: str, password: str | Proof, mechanism: str) -> Steps[Ok]:
     """Asks for the account; counts failures, and closes after too many."""
     answer = yield from ask(Login(name, password, mechanism))
     if isinstance(answer, LoginRefused):

@@ -1,6 +1,6 @@
 """AUTH: SASL, with an initial response or without.
 
-Standards: RFC 5034, RFC 4422, RFC 4616 (PLAIN).
+Standards: RFC 5034, RFC 4422, RFC 4616 (PLAIN), RFC 7677 (SCRAM).
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ def auth(session: Session, argument: bytes) -> Steps[str | None]:
     """Runs one exchange; without a mechanism lists them, as Outlook asks."""
     check_privacy(session)
     if not argument:
-        names = "".join(f"{name}\r\n" for name in exchange.MECHANISMS)
+        names = "".join(f"{name}\r\n" for name in exchange.mechanisms(session.offer()))
         session.write(ok("Mechanisms follow") + names.encode("ascii") + END)
         return None
     name, _, initial = argument.partition(b" ")
-    talk = exchange.start(name.decode("latin-1"))
+    talk = exchange.start(name.decode("latin-1"), session.offer())
     if talk is None:
         raise Refused("There is no such mechanism")
     try:

@@ -11,6 +11,7 @@ from mailstack.model.asking import Login, LoginRefused, Steps, ask, slow
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import AccountStore
 from mailstack.model.maildrop import Maildrop
+from mailstack.model.secret import Proof
 from mailstack.pop3.errors import Bad, HangUp, Refused
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def check_privacy(session: Session) -> None:
         raise Refused("Login needs TLS: use STLS or the TLS port")
 
 
-def log_in(session: Session, name: str, secret: str, mechanism: str) -> Steps[str]:
+def log_in(session: Session, name: str, secret: str | Proof, mechanism: str) -> Steps[str]:
     """Asks for the account and takes its list; counts failures."""
     answer = yield from ask(Login(name, secret, mechanism))
     if isinstance(answer, LoginRefused):
