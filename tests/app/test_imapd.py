@@ -44,10 +44,18 @@ class Running:
     ca_file: str
     log: io.StringIO
     said: list[str]
+    pop3_port: int
+    pop3s_port: int
 
     async def connect(self, *, tls: bool = False) -> RawClient:
         context = ssl.create_default_context(cafile=self.ca_file) if tls else None
         client = await RawClient.connect(self.tls_port if tls else self.port, context)
+        await client.line()
+        return client
+
+    async def connect_pop3(self, *, tls: bool) -> RawClient:
+        context = ssl.create_default_context(cafile=self.ca_file) if tls else None
+        client = await RawClient.connect(self.pop3s_port if tls else self.pop3_port, context)
         await client.line()
         return client
 
@@ -69,7 +77,7 @@ async def daemon(folder: Path, **options: object) -> AsyncIterator[Running]:
         imap=ImapOptions(**{"allow_plaintext_loopback": True, **options}),  # type: ignore[arg-type]
         tls=TlsOptions(certificate_file=certificate, key_file=key),
     )
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
     log, said = io.StringIO(), list[str]()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -79,7 +87,12 @@ async def daemon(folder: Path, **options: object) -> AsyncIterator[Running]:
         role="imap",
         worker=0,
         workers=1,
-        sockets={"imap": [sockets[0]], "imaps": [sockets[1]]},
+        sockets={
+            "imap": [sockets[0]],
+            "imaps": [sockets[1]],
+            "pop3": [sockets[2]],
+            "pop3s": [sockets[3]],
+        },
         now=time.time,
         random_bytes=os.urandom,
         stop=stop,
@@ -93,7 +106,7 @@ async def daemon(folder: Path, **options: object) -> AsyncIterator[Running]:
     while not said and not task.done():
         await asyncio.sleep(0.01)
     try:
-        yield Running(instance, context, ports[0], ports[1], certificate, log, said)
+        yield Running(instance, context, ports[0], ports[1], certificate, log, said, ports[2], ports[3])
     finally:
         stop.set()
         await asyncio.wait_for(task, 10)
@@ -179,6 +192,47 @@ async def test_a_file_another_program_drops_in_is_found_by_looking(tmp_path: Pat
         await client.until(b"i ")
         lines = await client.command(b"FETCH 1 (RFC822.SIZE BODY.PEEK[])")
         assert lines[0] == b"* 1 FETCH (RFC822.SIZE %d BODY[] {%d}" % (len(message()), len(message()))
+        await client.close()
+
+
+async def test_what_pop3_deletes_goes_from_an_idle_imap_session_at_once(tmp_path: Path) -> None:
+    async with daemon(tmp_path, poll_s=60.0) as running:
+        client = await running.log_in()
+        await client.send(b"a APPEND INBOX {%d+}\r\n%b\r\n" % (len(message()), message()))
+        await client.until(b"a OK")
+        await client.command(b"SELECT INBOX")
+        await client.send(b"i IDLE\r\n")
+        await client.line()
+        other = await running.connect_pop3(tls=True)
+        await other.send(f"USER {ALICE}\r\nPASS {SECRET}\r\nDELE 1\r\nQUIT\r\n".encode())
+        lines = [await other.line() for _ in range(5)]
+        assert lines[1] == b"+OK Logged in: 1 messages (%d octets)" % len(message())
+        assert lines[3:] == [b"+OK Goodbye", b""]
+        assert await client.line() == b"* 1 EXPUNGE"
+        assert f"login protocol=pop3 peer=127.0.0.1 account={ALICE} mechanism=USER" in running.log.getvalue()
+        await client.close()
+        await other.close()
+
+
+@pytest.mark.parametrize("user", [ALICE, "nobody@example.test", "printer@example.test"])
+async def test_whoever_may_not_read_by_pop3_gets_one_answer(tmp_path: Path, user: str) -> None:
+    async with daemon(tmp_path) as running:
+        client = await running.connect_pop3(tls=True)
+        password = "wrong" if user == ALICE else SECRET
+        await client.send(f"USER {user}\r\nPASS {password}\r\n".encode())
+        assert (await client.line(), await client.line()) == (
+            b"+OK Send your password",
+            b"-ERR [AUTH] Wrong user name or password",
+        )
+        assert "login_failed protocol=pop3" in running.log.getvalue()
+        await client.close()
+
+
+async def test_pop3_wants_tls_unless_the_configuration_says_otherwise(tmp_path: Path) -> None:
+    async with daemon(tmp_path) as running:
+        client = await running.connect_pop3(tls=False)
+        await client.send(f"USER {ALICE}\r\n".encode())
+        assert (await client.line()).startswith(b"-ERR Login needs TLS")
         await client.close()
 
 
