@@ -10,13 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from mailstack.imap.metadata import parse_entry
 from mailstack.imap.counters import parse_items
 from mailstack.imap.errors import Bad
-from mailstack.imap.names import SEPARATOR, decode_pattern
+from mailstack.imap.metadata import parse_entry
+from mailstack.imap.names import SEPARATOR, check_new_name, decode_pattern
 from mailstack.imap.parser import Cursor
 from mailstack.model.mailbox import FolderEntry
+
+if TYPE_CHECKING:
+    from mailstack.imap.session import Session
 
 #: Patterns in one command; RFC 5258 section 3: a server may restrict them.
 MAX_PATTERNS = 64
@@ -235,6 +239,28 @@ def child_info(criteria: Sequence[bytes]) -> bytes:
     return b'"CHILDINFO" (%b)' % b" ".join(b'"%b"' % name for name in criteria)
 
 
-def old_name(name: bytes) -> bytes:
-    """The OLDNAME item (RFC 9051 section 6.3.9.7); `name`: a string as the client reads it."""
-    return b'"OLDNAME" (%b)' % name
+# -- names that were not written as we write them ------------------------------------------
+
+
+def read_new_name(session: Session, cursor: Cursor) -> tuple[str, bytes]:
+    """A name for a folder to be made, and how the client wrote it when that must be told.
+
+    Raises:
+        Bad: no string.
+        No: CANNOT, no name.
+
+    Source: RFC 9051 section 6.3.9.7.
+    """
+    begin = cursor.at
+    name = check_new_name(session.read_name(cursor))
+    if not session.is_rev2:
+        return name, b""
+    asked = Cursor(cursor.data, begin).astring().decode("utf-8").removesuffix(SEPARATOR)
+    return name, b"" if asked in (name, "") else session.mailbox_name(asked)
+
+
+def old_name_line(session: Session, name: str, asked: bytes) -> bytes:
+    """`* LIST () "/" name ("OLDNAME" (asked))` for a folder that has just been made."""
+    entry = FolderEntry(name, True, False, False)
+    item = b'"OLDNAME" (%b)' % asked
+    return folder_line(b"LIST", entry, session.mailbox_name(name), extended=[item])

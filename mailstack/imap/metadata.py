@@ -148,16 +148,18 @@ def limit(found: Mapping[str, bytes | None], options: Options) -> tuple[dict[str
 
 def response(mailbox: bytes, found: Mapping[str, bytes | None]) -> bytes:
     """`* METADATA mailbox (entry value ...)`; `mailbox`: a string as the client reads it."""
-    pairs = b" ".join(b"%b %b" % (_name(name), _value(value)) for name, value in found.items())
+    pairs = b" ".join(
+        b"%b %b" % (wire_entry(name).encode("ascii"), _value(value)) for name, value in found.items()
+    )
     return b"* METADATA %b (%b)\r\n" % (mailbox, pairs)
 
 
 _ATOM = re.compile(r"[!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~+]+\Z")
 
 
-def _name(name: str) -> bytes:
-    wire = name.encode("ascii")
-    return wire if _ATOM.match(name) else quote(wire)
+def wire_entry(name: str) -> str:
+    """The name of an entry as it is sent."""
+    return name if _ATOM.match(name) else quote(name.encode("ascii")).decode("ascii")
 
 
 def _value(value: bytes | None) -> bytes:

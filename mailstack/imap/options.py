@@ -8,9 +8,13 @@ Imports: model.  No I/O.
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from mailstack.model.errors import ConfigError
+
+_URI = re.compile(r"[a-z][a-z0-9+.-]*:[!-~]+\Z")
 
 
 class ImapOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,10 +58,22 @@ class ImapOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     max_bad_after_login: int = 20
     #: UNAUTHENTICATE: one connection may serve one user after another (RFC 8437); not behind a proxy.
     unauthenticate: bool = True
+    #: Folders can be shared with other accounts of this instance (ACL); the others see them below "Shared/".
+    sharing: bool = True
+    #: Folders can be shared with everybody of this instance at once (the identifier "anyone").
+    sharing_anyone: bool = False
+    #: How to reach the administrator, as a URI such as mailto:postmaster@example.org (METADATA /shared/admin).
+    admin: str = ""
+    #: A line about this server for its users (METADATA /shared/comment).
+    comment: str = ""
     #: Keywords a client may set in one command.
     max_keywords: int = 100
 
     def __post_init__(self) -> None:
+        if self.admin and not _URI.match(self.admin):
+            raise ConfigError("imap.admin", "want a URI, such as mailto:postmaster@example.org")
+        if not (self.comment + self.admin).isprintable():
+            raise ConfigError("imap.comment", "must be one line of printable characters")
         if self.idle_time_s < 1 or self.login_time_s <= 0:
             raise ConfigError("imap.idle_time_s", "want idle_time_s >= 1 and login_time_s > 0")
         if self.append_octets < 0:

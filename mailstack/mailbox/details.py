@@ -72,7 +72,7 @@ class Details:
 
     def locate(self, name: str) -> Place:
         """One's own folder."""
-        return Place("", name)
+        return Place("", self._folder(name).name)
 
     def access(self, name: str) -> dict[str, str]:
         """Rights by identifier, the owner's first."""

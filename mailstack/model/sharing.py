@@ -14,6 +14,8 @@ from typing import Protocol
 ALL_RIGHTS = "lrswipkxtea"
 #: Stands for every account of this instance.
 ANYONE = "anyone"
+#: Others' folders are called SHARED_ROOT + address key + "/" + name.
+SHARED_ROOT = "Shared/"
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ class MemoryDetails:
         return before.name if before is not None and before.name != name else ""
 
     def locate(self, name: str) -> Place:
-        return Place("", name)
+        return Place("", self._named(name).name)
 
     def access(self, name: str) -> dict[str, str]:
         return {self.owner: ALL_RIGHTS, **dict(sorted(self._details(name).rights.items()))}

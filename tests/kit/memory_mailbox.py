@@ -191,6 +191,10 @@ class MemoryMailbox(MemoryDetails):
                 folder = self._folders.pop(name)
                 folder.name = new + name[len(old) :]
                 self._folders[folder.name] = folder
+        for name in list(self._subscribed):
+            if name == old or name.startswith(old + "/"):
+                self._subscribed.remove(name)
+                self._subscribed.add(new + name[len(old) :])
 
     def subscribe(self, name: str, *, subscribed: bool) -> None:
         if subscribed:

@@ -1,6 +1,6 @@
-"""NAMESPACE: one personal namespace, no others yet.
+"""NAMESPACE: one's own folders, and those others share.
 
-Standards: RFC 2342.
+Standards: RFC 2342, RFC 9051 section 6.3.10.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING
 
 from mailstack.imap.commands.entry import Ok
 from mailstack.imap.parser import Cursor
+from mailstack.model.sharing import SHARED_ROOT
 
 if TYPE_CHECKING:
     from mailstack.imap.session import Session
 
 
 def namespace(session: Session, cursor: Cursor) -> Ok:
-    """Names begin at the root and are divided by "/"."""
+    """Names begin at the root and are divided by "/"; others' folders lie below a name of ours."""
     cursor.end()
-    session.write(b'* NAMESPACE (("" "/")) NIL NIL\r\n')
+    others = b'((%b "/"))' % session.mailbox_name(SHARED_ROOT) if session.options.sharing else b"NIL"
+    session.write(b'* NAMESPACE (("" "/")) %b NIL\r\n' % others)
     return Ok("Namespace completed")

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from mailstack.imap.alerts import alert_quota
 from mailstack.imap.commands.entry import Ok
-from mailstack.imap.listing import folder_line
 from mailstack.imap.errors import Bad
+from mailstack.imap.listing import folder_line
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
 from mailstack.imap.response import status_line, vanished_lines
