@@ -1,7 +1,8 @@
 """APPEND and REPLACE: messages written by a client, all or none.
 
 The files are written and synced in tmp/ before the transaction; in it they get their
-names, so a look at the disk never takes them for somebody else's.  Its COMMIT is synced.
+names, so a look at the disk never takes them for somebody else's.  As with delivery, the
+COMMIT is synced only when something would be lost that a file cannot tell.
 
 Standards: RFC 3501 section 6.3.11, RFC 3502, RFC 4315, RFC 8508.  Promises P1, P3.
 """
@@ -46,7 +47,9 @@ def append(
         try:
             job.write()
             fault_point("mailbox.synced")
-            folder_id, appended = core.db.change("storing a message", job.commit, durable_commit=True)
+            folder_id, appended = core.db.change(
+                "storing a message", job.commit, durable_commit=job.needs_row
+            )
         except BaseException:
             job.withdraw()
             raise
@@ -79,6 +82,11 @@ class _Job:
         self._keywords = [messages.check_keywords(message.keywords) for message in new]
         self._links: list[Links] = []
         self._placed: list[str] = []
+
+    @property
+    def needs_row(self) -> bool:
+        """Something is in the rows that their files do not tell: keywords, or what is removed."""
+        return self._replaced is not None or any(self._keywords)
 
     def write(self) -> None:
         """Writes every file, synced, without a name a reader would see."""
