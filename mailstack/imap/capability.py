@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _ALWAYS = (
     "IMAP4rev1",
+    "IMAP4rev2",  # RFC 9051
     "SASL-IR",  # RFC 4959
     "ENABLE",  # RFC 5161
     "CONDSTORE",  # RFC 7162

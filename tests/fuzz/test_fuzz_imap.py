@@ -8,15 +8,25 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailstack.imap import framing
+from mailstack.imap import fetch_modifiers, framing
 from mailstack.imap.errors import Bad, HangUp, No
 from mailstack.imap.fetch_items import parse_items
 from mailstack.imap.framing import Frame, Framer
-from mailstack.imap.grammar import parse_date_time, parse_flags, parse_set
+from mailstack.imap.grammar import (
+    SAVED_PAIR,
+    MessageSet,
+    parse_date_time,
+    parse_flags,
+    parse_ranges,
+    parse_set,
+)
 from mailstack.imap.names import decode_name, wire_name
 from mailstack.imap.parser import Cursor, Head
+from mailstack.imap.resync import parse_parameters
 from mailstack.imap.search_keys import parse_search
+from mailstack.imap.view import View
 from mailstack.mime import utf7
+from mailstack.model.mailbox import Flags, MessageRow
 from tests.kit.bare_session import PASSWORD, USER, BareSession, message
 from tests.kit.fuzzing import FUZZ
 from tests.kit.memory_mailbox import MemoryMailbox
@@ -42,6 +52,14 @@ GOOD = [
     b"CREATE a/b",
     b"RENAME a/b c",
     b"SELECT INBOX",
+    b"ENABLE CONDSTORE QRESYNC",
+    b"ENABLE UIDONLY",
+    b"ENABLE IMAP4rev2 UTF8=ACCEPT",
+    b"EXAMINE INBOX (QRESYNC (1001 1 1:5 (1:2 1:2)) CONDSTORE)",
+    b"UID FETCH 1:* (FLAGS MODSEQ) (CHANGEDSINCE 1 VANISHED)",
+    b"UID FETCH 1:* FLAGS (PARTIAL -1:-2)",
+    b"STORE 1:2 (UNCHANGEDSINCE 9) +FLAGS.SILENT (\\Deleted $Junk)",
+    b"UNAUTHENTICATE",
     b"IDLE\r\nDONE",
     b"NOOP",
 ]
@@ -96,6 +114,10 @@ def test_parsers_raise_only_their_own_errors(wire: bytes) -> None:
     for parse in (
         parse_items,
         parse_set,
+        parse_ranges,
+        fetch_modifiers.split,
+        lambda data: parse_parameters(Cursor(data)),
+        lambda data: Cursor(data, utf8=True).astring(),
         decode_name,
         lambda data: parse_search(Cursor(data)),
         lambda data: parse_flags(Cursor(data), most_keywords=5),
@@ -106,6 +128,35 @@ def test_parsers_raise_only_their_own_errors(wire: bytes) -> None:
             parse(wire)
         except (Bad, No):
             pass
+
+
+_NUMBER = st.one_of(st.just(b"*"), st.integers(0, 14).map(lambda number: b"%d" % number))
+_SETS = st.lists(
+    st.one_of(st.just(b"$"), _NUMBER, st.tuples(_NUMBER, _NUMBER).map(b":".join)), min_size=1, max_size=6
+).map(b",".join)
+
+
+def _in_set(wanted: MessageSet, number: int, last: int) -> bool:
+    pairs = [(low or last, high or last) for low, high in wanted if (low, high) != SAVED_PAIR]
+    return any(min(pair) <= number <= max(pair) for pair in pairs)
+
+
+@FUZZ
+@given(_SETS, st.sets(st.integers(1, 14), max_size=8), st.sets(st.integers(1, 14), max_size=4), st.booleans())
+def test_sets_mean_what_they_say(text: bytes, uids: set[int], saved: set[int], uid: bool) -> None:
+    view = View(1, "INBOX", read_only=False, modseq=1)
+    view.learn([MessageRow(number, Flags.NONE, (), 1, 1, 0, 0, "") for number in sorted(uids)])
+    try:
+        wanted = parse_set(text)
+        places = view.positions(wanted, uid=uid, saved=sorted(saved))
+    except Bad:
+        return
+    last = (view.last_uid if uid else len(view)) or 1
+    assert places == [
+        at
+        for at, known in enumerate(view.uids)
+        if _in_set(wanted, known if uid else at + 1, last) or (known in saved and SAVED_PAIR in wanted)
+    ]
 
 
 @FUZZ
@@ -152,9 +203,9 @@ def _check(output: bytes) -> None:
         line, output = _response(output)
         if line.startswith(b"+ "):
             continue
-        if fetched := re.match(rb"\* \d+ FETCH ", line):
+        if fetched := re.match(rb"\* \d+ (?:UID)?FETCH ", line):
             _check_value(line[fetched.end() :])
-        elif not re.match(rb"\* (?:\d+ (?:EXISTS|RECENT|EXPUNGE)\Z|SEARCH\Z|[A-Z]+ )", line):
+        elif not re.match(rb"\* (?:\d+ (?:EXISTS|RECENT|EXPUNGE)\Z|SEARCH\Z|ENABLED\Z|[A-Z]+ )", line):
             assert _STATUS.match(line), line
 
 
