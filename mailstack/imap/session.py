@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TypeAlias
 
 from mailstack.imap import framing, telling
@@ -35,7 +34,7 @@ from mailstack.model.directory import Account
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import MailboxError
 from mailstack.model.steps import SteppedSession
-from mailstack.sasl.exchange import PASSWORDS, Offer
+from mailstack.sasl.setup import Setup
 
 #: Octets taken from the client at a time, in commands and in messages.
 COMMAND_OCTETS = 16_384
@@ -56,34 +55,10 @@ class PeerGone(Exception):
     """The client closed or was cut off: nobody is left to answer."""
 
 
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What a session is told at its start.
-
-    Attributes:
-        host: our name, in the greeting.
-        clock: monotonic seconds.
-        now: Unix seconds.
-        tls: the connection is encrypted.
-        can_start_tls: STARTTLS is offered.
-        plaintext_login: passwords are taken without TLS (loopback, for trying out).
-        offer: what this connection may log in with now.
-    """
-
-    options: ImapOptions
-    host: str
-    clock: Callable[[], float]
-    now: Callable[[], float]
-    tls: bool = False
-    can_start_tls: bool = False
-    plaintext_login: bool = False
-    offer: Callable[[], Offer] = lambda: PASSWORDS
-
-
 class Session(SteppedSession):
     """State of one connection; commands read and change it."""
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup[ImapOptions]) -> None:
         super().__init__()
         self.options = setup.options
         self.host = setup.host

@@ -13,7 +13,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mailstack.disk.durable import failure, write_all
-from mailstack.imap.options import ImapOptions
 from mailstack.imap.requests import (
     MAX_CHANGED,
     Changed,
@@ -26,7 +25,7 @@ from mailstack.imap.requests import (
     Woken,
 )
 from mailstack.imap.response import status_line
-from mailstack.imap.session import Session, Setup
+from mailstack.imap.session import Session
 from mailstack.model.asking import HangUp
 from mailstack.net.deflate import Deflate
 from mailstack.net.imap_hub import ImapHub
@@ -121,7 +120,8 @@ class ImapConnection(SessionConnection):
     # -- what is different from other protocols ---------------------------------------------
 
     def _new_session(self) -> Session:
-        self._session = Session(self._setup())
+        options = self._hub.options
+        self._session = Session(self._setup(options, plaintext=options.allow_plaintext_loopback))
         return self._session
 
     def _farewell(self, text: str, code: str) -> bytes:
@@ -130,19 +130,6 @@ class ImapConnection(SessionConnection):
     def _left(self) -> None:
         if self._spools:
             _unlink(*self._spools)
-
-    def _setup(self) -> Setup:
-        options: ImapOptions = self._hub.options
-        return Setup(
-            options,
-            self._hub.services.host,
-            clock=time.monotonic,
-            now=time.time,
-            tls=self._is_encrypted,
-            can_start_tls=self._start_tls is not None,
-            plaintext_login=options.allow_plaintext_loopback and self._is_loopback,
-            offer=self._offer,
-        )
 
     async def _answer_more(self, session: Conversation, request: Request[object]) -> object:
         match request:

@@ -11,7 +11,6 @@ import hashlib
 import os
 from pathlib import Path
 
-
 #: Octets of the file for one account; with 40 bits of its name's hash below 2^63.
 MAX_SLOTS = 1_000_000
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import ssl
-import time
 from collections.abc import Callable
 
 from mailstack.model.directory import Account
@@ -17,7 +16,7 @@ from mailstack.net.session_hub import SessionHub, SessionServices, account_key
 from mailstack.net.session_server import SessionConnection
 from mailstack.pop3.options import Pop3Options
 from mailstack.pop3.response import err
-from mailstack.pop3.session import Session, Setup
+from mailstack.pop3.session import Session
 
 _log = logging.getLogger(__name__)
 
@@ -73,18 +72,7 @@ class Pop3Connection(SessionConnection):
 
     def _new_session(self) -> Session:
         options = self._hub.options
-        return Session(
-            Setup(
-                options,
-                self._hub.base.host,
-                clock=time.monotonic,
-                now=time.time,
-                tls=self._is_encrypted,
-                can_start_tls=self._start_tls is not None,
-                plaintext_login=options.allow_plaintext_loopback and self._is_loopback,
-                offer=self._offer,
-            )
-        )
+        return Session(self._setup(options, plaintext=options.allow_plaintext_loopback))
 
     def _farewell(self, text: str, code: str) -> bytes:
         return err(text, "SYS/TEMP")

@@ -43,8 +43,10 @@ from mailstack.net.listener import Peer
 from mailstack.net.login_offer import make_offer
 from mailstack.net.session_hub import SessionHub
 from mailstack.sasl.exchange import Offer
+from mailstack.sasl.setup import Setup
 
 T = TypeVar("T")
+OptionsT = TypeVar("OptionsT")
 
 #: Received octets that may wait for the session; then reading pauses.
 MAX_HELD = 262_144
@@ -349,6 +351,19 @@ class SessionConnection(asyncio.Protocol):
             return ipaddress.ip_address(self.ip).is_loopback
         except ValueError:
             return False
+
+    def _setup(self, options: OptionsT, *, plaintext: bool) -> Setup[OptionsT]:
+        """What the session is told; `plaintext`: passwords are taken without TLS on loopback."""
+        return Setup(
+            options,
+            self._all.base.host,
+            clock=time.monotonic,
+            now=time.time,
+            tls=self._is_encrypted,
+            can_start_tls=self._start_tls is not None,
+            plaintext_login=plaintext and self._is_loopback,
+            offer=self._offer,
+        )
 
     def _offer(self) -> Offer:
         """What this connection may log in with."""

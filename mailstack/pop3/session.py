@@ -10,8 +10,7 @@ Imports: model, lines, commands.  No I/O.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from mailstack.model.asking import Announce, Flush, Read, Steps, ask, slow
 from mailstack.model.directory import Account
@@ -25,7 +24,7 @@ from mailstack.pop3.errors import Bad, HangUp, Refused
 from mailstack.pop3.lines import COMMAND_OCTETS, LineReader
 from mailstack.pop3.options import Pop3Options
 from mailstack.pop3.response import err, ok
-from mailstack.sasl.exchange import PASSWORDS, Offer
+from mailstack.sasl.setup import Setup
 
 #: Octets taken from the client at a time.
 READ_OCTETS = 16_384
@@ -34,30 +33,6 @@ _NUMBER = re.compile(rb"[0-9]{1,10}\Z")
 
 class PeerGone(Exception):
     """The client closed or was cut off: nobody is left to answer."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setup:
-    """What a session is told at its start.
-
-    Attributes:
-        host: our name, in the greeting.
-        clock: monotonic seconds.
-        now: Unix seconds.
-        tls: the connection is encrypted.
-        can_start_tls: STLS is offered.
-        plaintext_login: passwords are taken without TLS (loopback, for trying out).
-        offer: what this connection may log in with now.
-    """
-
-    options: Pop3Options
-    host: str
-    clock: Callable[[], float]
-    now: Callable[[], float]
-    tls: bool = False
-    can_start_tls: bool = False
-    plaintext_login: bool = False
-    offer: Callable[[], Offer] = lambda: PASSWORDS
 
 
 class Session(SteppedSession):
@@ -70,7 +45,7 @@ class Session(SteppedSession):
         sent: the message RETR sent last, until the client goes on.
     """
 
-    def __init__(self, setup: Setup) -> None:
+    def __init__(self, setup: Setup[Pop3Options]) -> None:
         super().__init__()
         self.options = setup.options
         self.host = setup.host

@@ -8,7 +8,8 @@ from mailstack.model.asking import Announce, Flush, Login, LoginRefused, OnStore
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import AccountStore, MailboxError
 from mailstack.pop3.options import Pop3Options
-from mailstack.pop3.session import Session, Setup
+from mailstack.pop3.session import Session
+from mailstack.sasl.setup import Setup
 from tests.kit.bare_session import ACCOUNT, PASSWORD, USER
 from tests.kit.memory_mailbox import MemoryMailbox
 

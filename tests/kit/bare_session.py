@@ -22,11 +22,14 @@ from mailstack.imap.requests import (
     Unauthenticate,
     Wait,
 )
-from mailstack.imap.session import Session, Setup
+from mailstack.imap.session import Session
 from mailstack.model.address import Address
 from mailstack.model.directory import Account
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import AccountStore, MailboxError
+from mailstack.model.secret import Proof
+from mailstack.sasl import exchange
+from mailstack.sasl.setup import Setup
 from tests.kit.memory_mailbox import MemoryMailbox
 
 USER, PASSWORD = "alice@example.test", "wonder land"
@@ -60,6 +63,7 @@ class BareSession:
         tls: bool = True,
         can_start_tls: bool = False,
         folder: Path | None = None,
+        offer: exchange.Offer = exchange.PASSWORDS,
     ) -> None:
         self.store: AccountStore = store if store is not None else MemoryMailbox()
         self.time = 1000.0
@@ -82,6 +86,7 @@ class BareSession:
                 now=lambda: self.unix_time,
                 tls=tls,
                 can_start_tls=can_start_tls,
+                offer=lambda: offer,
             )
         )
         self._request = self.session.start()
@@ -193,7 +198,9 @@ class BareSession:
             case OnStore():
                 return request.work(self.store)
             case Login():
-                good = request.login == USER and request.password == PASSWORD
+                secret = request.password
+                right = bool(secret.stored_key) if isinstance(secret, Proof) else secret == PASSWORD
+                good = request.login == USER and right
                 return (
                     ACCOUNT if good else LoginRefused("AUTHENTICATIONFAILED", "Wrong user name or password")
                 )
