@@ -27,6 +27,7 @@ from typing import NoReturn, TypeVar
 from mailstack.disk import durable, migrations
 from mailstack.disk.sqlite import BUSY_TIMEOUT_S, failure, open_database, transaction
 from mailstack.mailbox.maildir import address_of
+from mailstack.mailbox.presence import Presence
 from mailstack.mailbox.schema import ACCOUNT_STEPS
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import MailboxError
@@ -103,6 +104,7 @@ class AccountDatabase:
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._queue = -1
+        self._presence = Presence(home)
         self._inode = 0
         self._checked = 0.0
         self._full = True
@@ -245,6 +247,7 @@ class AccountDatabase:
                 with contextlib.suppress(sqlite3.Error):
                     connection.close()
         self._reader = self._writer = None
+        self._presence.leave()
         if self._queue >= 0:
             os.close(self._queue)
             self._queue = -1
@@ -298,6 +301,8 @@ class AccountDatabase:
         self._checked = time.monotonic()
         try:
             inode = os.stat(self.path).st_ino
+            if self._writer is not None:  # neither of them goes while somebody uses them
+                os.stat(f"{self.path}-wal"), os.stat(f"{self.path}-shm")
         except FileNotFoundError:
             inode = -1
         except OSError as error:
@@ -314,16 +319,18 @@ class AccountDatabase:
                 if not self.path.exists():
                     # A -wal or -shm without its database belongs to one that is gone.
                     remove_database(self.path)
+                in_order = self._presence.enter()
                 connection = open_database(self.path)
             connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
             migrations.migrate(connection, ACCOUNT_STEPS)
             self._full = True
             with transaction(connection, doing):
-                self._settle(connection)
+                self._settle(connection, in_order=in_order)
             self._inode = os.stat(self.path).st_ino
         except BaseException as error:
             if connection is not None:
                 connection.close()
+            self._presence.leave()
             self._reraise(error, doing)
         self._writer = connection
         self.witness()
@@ -343,7 +350,7 @@ class AccountDatabase:
             raise durable.failure(error, doing) from error
         raise error
 
-    def _settle(self, connection: sqlite3.Connection) -> None:
+    def _settle(self, connection: sqlite3.Connection, *, in_order: bool) -> None:
         """What must be put right when a database is opened."""
         epoch = _meta(connection, "epoch")
         inode = os.stat(self.path).st_ino
@@ -362,7 +369,7 @@ class AccountDatabase:
             epoch = new_object_id(self._random_bytes, "M")
             _set_meta(connection, "epoch", epoch)
             _set_meta(connection, "generation", witnessed + 1)
-        if _meta(connection, "boot") != self.boot or _meta(connection, "inode") != inode:
+        if not in_order or _meta(connection, "boot") != self.boot or _meta(connection, "inode") != inode:
             jump(connection)
             _set_meta(connection, "boot", self.boot)
             _set_meta(connection, "inode", inode)
@@ -394,6 +401,20 @@ def read_witness(home: Path) -> tuple[int, int]:
         return int(words[0]), int(words[1])
     except (OSError, ValueError, IndexError):
         return 0, 0
+
+
+def read_generation(path: Path) -> int | None:
+    """The generation a database knows of; None when it cannot be read."""
+    try:
+        connection = open_database(path, read_only=True)
+    except TemporaryFailure:
+        return None
+    try:
+        return int(_meta(connection, "generation") or 0)
+    except (sqlite3.Error, ValueError):
+        return None
+    finally:
+        connection.close()
 
 
 def remove_database(path: Path) -> None:

@@ -32,7 +32,7 @@ HYSTERESIS = 5
 _MAX_STEP_S = 86_400
 #: Looks nearer to each other than this write nothing, in seconds.
 _NOTE_EVERY_S = 3_600
-_KEY = "quota"
+KEY = "quota"
 
 
 class Memory(msgspec.Struct):
@@ -59,7 +59,7 @@ class Memory(msgspec.Struct):
 
 def recall(connection: sqlite3.Connection) -> Memory:
     """What is remembered; an empty memory when there is nothing, or nothing that can be read."""
-    row = connection.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (KEY,)).fetchone()
     if row is None:
         return Memory()
     try:
@@ -71,9 +71,9 @@ def recall(connection: sqlite3.Connection) -> Memory:
 def _keep(connection: sqlite3.Connection, memory: Memory) -> None:
     if memory.level or memory.notice_at or memory.full_since:
         text = msgspec.json.encode(memory).decode()
-        connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (_KEY, text))
+        connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (KEY, text))
     else:
-        connection.execute("DELETE FROM meta WHERE key = ?", (_KEY,))
+        connection.execute("DELETE FROM meta WHERE key = ?", (KEY,))
 
 
 def note(connection: sqlite3.Connection, limits: Limits, now: int) -> bool:

@@ -1,8 +1,10 @@
 """Checking, mending and rebuilding a mailbox from its Maildir.
 
 `verify` only looks; with `repair` it brings index and files together and never removes
-a message.  `rebuild` is for a database that is lost or damaged: the files are the
-truth, flags come from their names, and clients fetch everything anew (UIDVALIDITY).
+a message.  A database of which only indexes are damaged keeps every UID.  `rebuild` is
+for one that is lost or damaged otherwise: the files are the truth, flags come from their
+names, what else can still be read is kept (`salvage`), and clients fetch everything anew
+(UIDVALIDITY).  All of it works while daemons run.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ from pathlib import Path
 
 from mailstack.disk import durable, migrations
 from mailstack.disk.sqlite import BUSY_TIMEOUT_S, open_database
-from mailstack.mailbox import account, folders, homes, maildir, messages, scan
+from mailstack.mailbox import account, folders, homes, maildir, messages, salvage, scan
 from mailstack.mailbox.core import Core, FolderRow
 from mailstack.mailbox.options import MailboxOptions
 from mailstack.mailbox.store import MailStore
@@ -46,12 +48,18 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """What a rebuild found.  `set_aside`: the old database; "" when there was none."""
+    """What a rebuild found.
+
+    Attributes:
+        set_aside: the old database; "" when there was none.
+        kept: a few words on what was taken from it.
+    """
 
     account: str
     folders: int
     messages: int
     set_aside: str
+    kept: str = ""
 
 
 def verify_all(
@@ -95,10 +103,22 @@ def verify(store: MailStore, address: Address, *, repair: bool) -> list[Finding]
     core = _core(store, address)
     check = _Check(core, repair=repair)
     try:
-        check.run()
+        check.before()
+        if check.is_usable() or (repair and _replace(check, store, address)):
+            check.run()
     except (TemporaryFailure, MailboxError, OSError) as error:
         check.note(str(error))
     return check.findings
+
+
+def _replace(check: _Check, store: MailStore, address: Address) -> bool:
+    """Makes a damaged database anew; always True."""
+    rebuilt = rebuild(store, address)
+    check.settle(
+        f"made anew from the files: {rebuilt.messages} messages in {rebuilt.folders} folders; mail programs"
+        f" will fetch everything again; {rebuilt.kept}; the old one is kept as {rebuilt.set_aside}"
+    )
+    return True
 
 
 def rebuild(store: MailStore, address: Address) -> Rebuilt:
@@ -113,17 +133,10 @@ def rebuild(store: MailStore, address: Address) -> Rebuilt:
     core = _core(store, address)
     core.close()
     aside = ""
-    with (
-        core.disk("rebuilding the mailbox"),
-        migrations.exclusive(core.home / "lock"),
-        _held(core.db.path),
-    ):
+    with _alone(core):
         if core.db.path.exists():
-            aside = f"{core.db.path}.damaged-{int(core.now())}"
-            for suffix in ("-wal", "-shm", ""):
-                with contextlib.suppress(FileNotFoundError):
-                    os.rename(f"{core.db.path}{suffix}", f"{aside}{suffix}")
-            durable.sync_folder(core.home)
+            aside = _set_aside(core)
+    old = salvage.read(Path(aside)) if aside else salvage.Old()
     with core.disk("rebuilding the mailbox"):
         core.cache.remove()
         core.seen.clear()
@@ -133,8 +146,49 @@ def rebuild(store: MailStore, address: Address) -> Rebuilt:
     for folder_id in ids:
         scan.refresh(core, folder_id, force=True)
     with core.db.write("rebuilding", durable_commit=True) as connection:
+        salvage.apply(core, connection, old)
         (count,) = connection.execute("SELECT coalesce(sum(messages), 0) FROM folders").fetchone()
-    return Rebuilt(core.address, len(ids), count, aside)
+    return Rebuilt(core.address, len(ids), count, aside, _kept(old))
+
+
+def _mend(core: Core, problems: list[str]) -> str:
+    """Puts a copy with fresh indexes in the database's place; gives the old one's name, "" if it cannot."""
+    core.close()
+    copy = core.home / "account.db.mended"
+    with _alone(core):
+        copy.unlink(missing_ok=True)
+        if not salvage.copy_rows(core.db.path, problems, copy):
+            return ""
+        aside = _set_aside(core)
+        os.rename(copy, core.db.path)
+        durable.sync_folder(core.home)
+    return aside
+
+
+@contextlib.contextmanager
+def _alone(core: Core) -> Iterator[None]:
+    with (
+        core.disk("rebuilding the mailbox"),
+        migrations.exclusive(core.home / "lock"),
+        _held(core.db.path),
+    ):
+        yield
+
+
+def _set_aside(core: Core) -> str:
+    aside = f"{core.db.path}.damaged-{int(core.now())}"
+    for suffix in ("-wal", "-shm", ""):
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(f"{core.db.path}{suffix}", f"{aside}{suffix}")
+    durable.sync_folder(core.home)
+    return aside
+
+
+def _kept(old: salvage.Old) -> str:
+    if not old.ids:
+        return "nothing else could be read"
+    what = "subscriptions, special folders, keywords and dates"
+    return f"{what} were kept" if old.is_whole else f"{what} were kept as far as they could be read"
 
 
 @contextlib.contextmanager
@@ -171,14 +225,53 @@ class _Check:
         """Adds a finding."""
         self.findings.append(Finding(self._core.address, what, repaired))
 
-    def run(self) -> None:
-        """Every check, the database first."""
-        core = self._core
-        with core.db.read("checking account.db") as connection:
-            problems = [text for (text,) in connection.execute("PRAGMA integrity_check(10)") if text != "ok"]
-        if problems:
-            self.note(f"account.db is damaged ({problems[0]}); run 'mailstack mailbox rebuild'")
+    def before(self) -> None:
+        """What can only be seen while the database is not open yet; opening it puts it right."""
+        path = self._core.db.path
+        if not path.exists():
+            if maildir.is_directory(self._core.maildir / "cur"):
+                self.note(
+                    "account.db is missing and is made anew from the files: mail programs will fetch"
+                    " everything again",
+                    repaired=True,
+                )
             return
+        generation, (witnessed, _) = account.read_generation(path), account.read_witness(path.parent)
+        if generation is not None and generation < witnessed:
+            self.note(
+                "account.db is older than the numbers given out, as after a restored backup: every folder"
+                " gets a new UIDVALIDITY",
+                repaired=True,
+            )
+
+    def is_usable(self) -> bool:
+        """False when the database is damaged beyond its indexes."""
+        why = ""
+        try:
+            with self._core.db.read("checking account.db") as connection:
+                problems = salvage.problems(connection)
+            if not problems:
+                return True
+            why = f"account.db is damaged ({problems[0]})"
+            if self._repair and (aside := _mend(self._core, problems)):
+                how = f"indexes were made anew, nothing is lost; the old one is kept as {aside}"
+                self.note(f"{why}; {how}", repaired=True)
+                return True
+        except TemporaryFailure as error:
+            if "damaged" not in error.why:
+                raise
+            why = error.why
+        self.note(why if "run '" in why else f"{why}; run 'mailstack mailbox verify --repair'")
+        return False
+
+    def settle(self, how: str) -> None:
+        """The last finding was put right."""
+        last = self.findings.pop()
+        self.note(f"{last.what.partition('; run ')[0]}; {how}", repaired=True)
+
+    def run(self) -> None:
+        """Every check of a database that can be used."""
+        core = self._core
         self._directories()
         with core.db.read() as connection:
             known = [core.get(connection, row[0]) for row in connection.execute("SELECT id FROM folders")]
@@ -306,6 +399,11 @@ class _Check:
 
     def _cache(self) -> None:
         core = self._core
+        for path, remove in ((core.cache.path, core.cache.remove), (core.index.path, core.index.remove)):
+            if not _is_sound(path):
+                self.note(f"{path.name} is damaged; it is only thrown away", repaired=self._repair)
+                if self._repair:
+                    remove()
         with core.db.read() as connection:
             used = {mid for (mid,) in connection.execute("SELECT mid FROM messages")}
         orphans = [mid for mid in core.cache.mids(core.db.epoch) if mid not in used]
@@ -313,3 +411,20 @@ class _Check:
             self.note(f"the cache has texts of {len(orphans)} messages that are gone", repaired=self._repair)
             if self._repair:
                 core.cache.forget(core.db.epoch, orphans)
+
+
+def _is_sound(path: Path) -> bool:
+    if not path.exists():
+        return True
+    try:
+        connection = open_database(path, read_only=True)
+    except TemporaryFailure as error:
+        return "damaged" not in error.why
+    try:
+        return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.OperationalError:
+        return True  # locked
+    except sqlite3.DatabaseError:
+        return False
+    finally:
+        connection.close()

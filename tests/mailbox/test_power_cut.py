@@ -26,6 +26,7 @@ from mailstack.mailbox.store import MailStore
 from mailstack.model.address import Address
 from mailstack.model.mailbox import Flags
 from tests.kit.clock import Clock
+from tests.kit.process import eventually
 
 pytestmark = [pytest.mark.root]
 
@@ -107,6 +108,7 @@ def test_what_was_acknowledged_survives_a_power_cut(tmp_path: Path, clock: Clock
             assert child.stdout is not None
             reader = threading.Thread(target=lambda: acknowledged.extend(child.stdout or ()), daemon=True)
             reader.start()
+            eventually(lambda: len(acknowledged) > 5)
             for number in range(CUTS):
                 time.sleep(0.3 + chance.random() * 0.4)
                 child.send_signal(signal.SIGSTOP)  # so that the copy is of one moment
