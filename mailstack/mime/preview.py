@@ -71,14 +71,15 @@ def _own_words(text: str) -> str:
     out: list[str] = []
     length = 0
     for line in text.splitlines():
-        if line in _SIGNATURE or _OTHERS.match(line.strip()):
-            break
-        stripped = line.lstrip()
-        if stripped.startswith(">"):
-            _drop_introduction(out)
-            continue
-        if _RULE.match(stripped):
-            continue
+        stripped = line.strip()
+        if not stripped[:1].isalnum():
+            if line in _SIGNATURE or _OTHERS.match(stripped):
+                break
+            if stripped.startswith(">"):
+                _drop_introduction(out)
+                continue
+            if _RULE.match(stripped):
+                continue
         out.append(line)
         length += len(stripped)
         if length > _ENOUGH:
