@@ -20,12 +20,15 @@ dovecot dovecot-imapd
 offlineimap offlineimap3
 fetchmail fetchmail
 getmail getmail6
+gsasl gsasl
 mpop mpop
 thunderbird thunderbird
 mkfs.ext4 e2fsprogs
 mount mount
 unshare util-linux
 LIST
+# mbsync logs in with SCRAM through it.
+compgen -G '/usr/lib/*/sasl2/libscram.so' > /dev/null || missing+=(libsasl2-modules)
 # swaks talks TLS with it.
 perl -MNet::SSLeay -e 1 2> /dev/null || missing+=(libnet-ssleay-perl)
 [ ${#missing[@]} -gt 0 ] || exit 0

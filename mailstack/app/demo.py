@@ -249,6 +249,7 @@ def _settings(options: Options, files: CertificateFiles) -> dict[str, dict[str, 
             "relay_port": int(port) if port else options.port_base + OUTSIDE_OFFSET,
             "allow_loopback": True,
         },
+        "auth": {"scram": True},
         "imap": {"allow_plaintext_loopback": True},
         "pop3": {"allow_plaintext_loopback": True},
     }

@@ -12,6 +12,7 @@ from mailstack.imap.requests import (
     Changed,
     Discard,
     Flush,
+    Identified,
     Login,
     LoginRefused,
     OnStore,
@@ -53,6 +54,7 @@ class BareSession:
         unix_time: its calendar; 1 January 2026.
         announced: folders said to have changed.
         spools: temporary files that exist now.
+        identified: what the log is told of the client.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class BareSession:
         self.flushes: list[int] = []
         self.started_tls = False
         self.poked = False
+        self.identified: list[str] = []
         self._changed: set[str] = set()
         self.closed = False
         self._folder = folder
@@ -207,6 +210,8 @@ class BareSession:
             case StartTls():
                 self._collect()
                 self.started_tls = True
+            case Identified():
+                self.identified.append(request.text)
             case Unauthenticate():
                 self._collect()
             case Announce():

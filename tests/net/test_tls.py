@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import os
 import shutil
 import ssl
 import warnings
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mailstack.model.errors import ConfigError
@@ -21,6 +24,9 @@ from tests.kit import certificates
 def options(tmp_path: Path) -> TlsOptions:
     certificate, key = certificates.write(tmp_path)
     return TlsOptions(certificate_file=certificate, key_file=key, reload_s=0)
+
+
+KINDS: tuple[Kind, ...] = ("mx", "submission", "access")
 
 
 def handshake(server: ssl.SSLContext, *, newest: ssl.TLSVersion | None = None, ciphers: str = "") -> str:
@@ -190,6 +196,43 @@ def test_an_expired_certificate_at_start_is_served_with_an_alarm(tmp_path: Path)
     certificate, key = certificates.write(tmp_path, days=-2)
     TlsContexts(TlsOptions(certificate_file=certificate, key_file=key), alarm=alarms.append)
     assert "expired" in alarms[0]
+
+
+class Wire(asyncio.Transport):
+    """A transport that only knows its TLS."""
+
+    def __init__(self, context: ssl.SSLContext | None) -> None:
+        super().__init__({"ssl_object": None if context is None else _Tls(context)})
+
+
+class _Tls:
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self.context = context
+
+
+def test_the_end_point_is_the_hash_of_the_only_certificate(options: TlsOptions, tmp_path: Path) -> None:
+    # RFC 5929 section 4.1
+    contexts = TlsContexts(options)
+    shown = ssl.PEM_cert_to_DER_cert(Path(options.certificate_file).read_text())
+    for kind in KINDS:
+        assert tls.end_point(Wire(contexts.get(kind))) == hashlib.sha256(shown).digest()
+    assert tls.end_point(Wire(None)) == b""
+    certificate, key = certificates.write(tmp_path, stem="ec", ecdsa=True)
+    both = msgspec.structs.replace(options, ecdsa_certificate_file=certificate, ecdsa_key_file=key)
+    assert tls.end_point(Wire(TlsContexts(both).get("access"))) == b""
+
+
+def test_a_connection_keeps_the_end_point_it_was_shown(options: TlsOptions, tmp_path: Path) -> None:
+    contexts = TlsContexts(options)
+    old = Wire(contexts.get("access"))
+    before = tls.end_point(old)
+    for new, path in zip(
+        certificates.write(tmp_path, stem="ec", ecdsa=True),
+        (options.certificate_file, options.key_file),
+        strict=True,
+    ):
+        shutil.copy(new, path)
+    assert tls.end_point(Wire(contexts.get("access"))) != before == tls.end_point(old)
 
 
 def test_devices_must_be_networks() -> None:
