@@ -141,15 +141,25 @@ def _watch(session: Session, learned: Learned) -> Steps[None]:
 
 
 def _tell_gone(session: Session, view: View) -> Steps[None]:
-    uids = sorted(view.gone)
+    many = len(view.gone) > LINES
+    uids = (yield from slow(lambda store: sorted(view.gone))) if many else sorted(view.gone)
     yield from _watch(session, Learned(gone=uids))
+    vanishing = not _VANISHING.isdisjoint(session.enabled)
+    # The loop is for all clients: what takes longer is done elsewhere.
+    lines = (
+        (yield from slow(lambda store: _drop(view, uids, vanishing)))
+        if many
+        else _drop(view, uids, vanishing)
+    )
+    yield from write_lines(session, lines)
+
+
+def _drop(view: View, uids: list[int], vanishing: bool) -> list[bytes]:
     numbers = view.drop_gone()
     view.dropped = True
-    if not _VANISHING.isdisjoint(session.enabled):
-        lines = vanished_lines(ranges(uids))
-    else:
-        lines = [b"* %d EXPUNGE\r\n" % number for number in numbers]
-    yield from write_lines(session, lines)
+    if vanishing:
+        return vanished_lines(ranges(uids))
+    return [b"* %d EXPUNGE\r\n" % number for number in numbers]
 
 
 # -- lines ------------------------------------------------------------------------------

@@ -166,10 +166,9 @@ class View:
         """
         if not self.gone:
             return []
-        places = sorted((self.position(uid) for uid in self.gone), reverse=True)
-        keep = bytearray(b"\1") * len(self.uids)
-        for at in places:
-            keep[at] = 0
+        keep = bytearray(uid not in self.gone for uid in self.uids)
+        places = [at for at, stays in enumerate(keep) if not stays]
+        places.reverse()
         for uid in self.gone:
             self.keywords.pop(uid, None)
         self.uids = array("I", compress(self.uids, keep))
@@ -212,7 +211,8 @@ class View:
     @property
     def first_unseen(self) -> int:
         """Sequence number of the first message without \\Seen; 0: none."""
-        return next((n for n, bits in enumerate(self.flags, 1) if not bits & Flags.SEEN), 0)
+        seen = int(Flags.SEEN)
+        return next((n for n, bits in enumerate(self.flags, 1) if not bits & seen), 0)
 
     def position(self, uid: int) -> int:
         """Where this UID stands; -1: nowhere."""

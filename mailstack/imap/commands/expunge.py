@@ -56,8 +56,6 @@ def check_writable(view: View) -> None:
 
 def deleted(view: View) -> list[int]:
     """UIDs with \\Deleted, as far as this session knows."""
-    return [
-        uid
-        for uid, bits in zip(view.uids, view.flags, strict=True)
-        if bits & Flags.DELETED and uid not in view.gone
-    ]
+    mask = int(Flags.DELETED)  # of an IntFlag, "&" takes twenty times as long
+    marked = [uid for uid, bits in zip(view.uids, view.flags, strict=True) if bits & mask]
+    return [uid for uid in marked if uid not in view.gone] if view.gone else marked

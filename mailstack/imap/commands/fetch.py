@@ -97,7 +97,8 @@ def _mark_seen(session: Session, places: list[int]) -> Steps[bool]:
     view = session.selected
     if view.read_only:
         return False
-    unseen = [at for at in places if not view.flags[at] & Flags.SEEN and view.uids[at] not in view.gone]
+    seen = int(Flags.SEEN)
+    unseen = [at for at in places if not view.flags[at] & seen and view.uids[at] not in view.gone]
     if unseen:
         yield from change(session, unseen, "+", FlagList(Flags.SEEN, ()))
     return bool(unseen)
