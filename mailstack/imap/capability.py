@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mailstack.imap import quirks
 from mailstack.sasl import exchange
 
 if TYPE_CHECKING:
@@ -33,14 +34,6 @@ _ALWAYS = (
     "MOVE",  # RFC 6851
     "UNSELECT",  # RFC 3691
     "SPECIAL-USE",  # RFC 6154
-    "CREATE-SPECIAL-USE",
-    "LIST-EXTENDED",  # RFC 5258
-    "LIST-STATUS",  # RFC 5819
-    "METADATA",  # RFC 5464
-    "LIST-METADATA",  # RFC 9590
-    "QUOTA",  # RFC 9208
-    "QUOTA=RES-STORAGE",
-    "QUOTA=RES-MESSAGE",
     "CREATE-SPECIAL-USE",
     "LIST-EXTENDED",  # RFC 5258
     "LIST-STATUS",  # RFC 5819
@@ -76,7 +69,8 @@ _ALWAYS = (
 
 def capabilities(session: Session) -> str:
     """The words behind CAPABILITY."""
-    words = list(_ALWAYS)
+    hidden = quirks.hidden(session.client_id)
+    words = [word for word in _ALWAYS if word not in hidden] if hidden else list(_ALWAYS)
     words.append(f"APPENDLIMIT={session.options.append_octets}")  # RFC 7889
     if session.account is not None:
         words.append("LITERAL+")

@@ -30,6 +30,7 @@ __all__ = [
     "Compress",
     "Discard",
     "Flush",
+    "Identified",
     "Login",
     "LoginRefused",
     "OnStore",
@@ -80,6 +81,13 @@ class Compress(Request[None]):
 
     Octets the session was given before are taken to be compressed: none may be held.
     """
+
+
+@dataclass(frozen=True, slots=True)
+class Identified(Request[None]):
+    """The client has said what it is; `text`: short, printable ASCII, for the log."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Standards: RFC 3501, RFC 2177, RFC 4978.  Numbers: limits, sections 6 and 8.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import ssl
 import time
@@ -18,6 +19,7 @@ from mailstack.imap.requests import (
     Changed,
     Compress,
     Discard,
+    Identified,
     Request,
     Spill,
     Unauthenticate,
@@ -33,6 +35,8 @@ from mailstack.net.imap_watch import Watched
 from mailstack.net.listener import Peer
 from mailstack.net.session_hub import account_key
 from mailstack.net.session_server import Conversation, SessionConnection
+
+_log = logging.getLogger(__name__)
 
 #: Compressed octets that are inflated in one go.
 PACKED_OCTETS = 16_384
@@ -68,6 +72,7 @@ class ImapConnection(SessionConnection):
         self._changed = False
         self._changed_folders: set[str] = set()
         self._deflate: Deflate | None = None
+        self._identified = False
         self._spools: set[str] = set()
 
     # -- the hub's side ---------------------------------------------------------------
@@ -147,6 +152,11 @@ class ImapConnection(SessionConnection):
                 self._hub.log_out(self)
                 self._store = None
                 self._changed_folders.clear()
+            case Identified(text):
+                if not self._identified:  # once: strangers must not fill the log
+                    self._identified = True
+                    who = self.account.address if self.account is not None else "a stranger"
+                    _log.info("%s, %s: %s", self.ip, who, text)
             case Compress():
                 await self._compress(session)
             case Spill():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from mailstack.imap.commands.entry import Ok
 from mailstack.imap.errors import Bad
 from mailstack.imap.parser import Cursor
+from mailstack.imap.quirks import hidden
 from mailstack.imap.telling import enable_condstore
 
 if TYPE_CHECKING:
@@ -30,7 +31,8 @@ _ENABLED = {
 def enable(session: Session, cursor: Cursor) -> Ok:
     """Enables what we know of the list, for good; what we do not know is no error."""
     words = dict.fromkeys(_words(cursor))
-    now = [_ENABLED[word] for word in words if word in _ENABLED and word.decode() not in session.enabled]
+    left = session.enabled | hidden(session.client_id)
+    now = [_ENABLED[word] for word in words if word in _ENABLED and word.decode() not in left]
     if not {"CONDSTORE", "QRESYNC"}.isdisjoint(now):
         enable_condstore(session)
     session.enabled.update(name.upper() for name in now)

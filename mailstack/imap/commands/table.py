@@ -54,7 +54,7 @@ COMMANDS: dict[bytes, Entry] = {
     b"CAPABILITY": Entry(at_once(capability.capability), _ANY),
     b"NOOP": Entry(noop.noop, _ANY),
     b"LOGOUT": Entry(at_once(logout.logout), _ANY, syncs=False),
-    b"ID": Entry(at_once(identify.identify), _ANY),
+    b"ID": Entry(identify.identify, _ANY),
     b"STARTTLS": Entry(starttls.starttls, _STRANGER, syncs=False),
     b"AUTHENTICATE": Entry(authenticate.authenticate, _STRANGER, syncs=False),
     b"LOGIN": Entry(login.login, _STRANGER, syncs=False),
