@@ -86,6 +86,11 @@ class Details:
         with self.core.db.read() as connection:
             return rights.read_all(connection)
 
+    def access_by_id(self, folder_id: int) -> dict[str, str]:
+        """The access list of a folder."""
+        with self.core.db.read() as connection:
+            return rights.read(connection, self.core.get(connection, folder_id).id)
+
     def grant(self, name: str, identifier: str, rights_: str) -> None:
         """Sets the rights of one identifier; "": removes its entry."""
         if identifier.removeprefix("-") == self.core.address:

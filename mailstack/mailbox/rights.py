@@ -9,6 +9,7 @@ Standards: RFC 4314.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 
 from mailstack.model.mailbox import MailboxError
 from mailstack.model.sharing import ALL_RIGHTS, ANYONE
@@ -35,7 +36,7 @@ def read_all(connection: sqlite3.Connection) -> dict[str, dict[str, str]]:
     return found
 
 
-def effective(entries: dict[str, str], person: str, *, anyone: bool) -> str:
+def effective(entries: Mapping[str, str], person: str, *, anyone: bool) -> str:
     """What a person may do.
 
     Args:

@@ -18,6 +18,20 @@ ANYONE = "anyone"
 SHARED_ROOT = "Shared/"
 
 
+def shared_name(owner: str, name: str) -> str:
+    """What somebody else's folder is called; `owner`: address key."""
+    return f"{SHARED_ROOT}{owner}/{name}"
+
+
+def split_shared(name: str) -> tuple[str, str] | None:
+    """Owner and name behind what somebody else's folder is called; None: it is one's own.
+
+    Without an address behind "Shared/" a name is one's own.
+    """
+    owner, _, inner = name.removeprefix(SHARED_ROOT).partition("/")
+    return (owner, inner) if name.startswith(SHARED_ROOT) and "@" in owner else None
+
+
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a mailbox name leads.

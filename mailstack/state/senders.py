@@ -25,6 +25,13 @@ SCHEMA: tuple[str, ...] = (
         seen_at REAL NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE share (
+        person TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        PRIMARY KEY (person, owner)
+    ) WITHOUT ROWID;
+    """,
 )
 
 

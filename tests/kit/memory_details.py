@@ -99,6 +99,9 @@ class MemoryDetails:
         names = [entry.name for entry in self.folders() if entry.exists]  # type: ignore[attr-defined]
         return {name: self._details(name).rights for name in names if self._details(name).rights}
 
+    def access_by_id(self, folder_id: int) -> dict[str, str]:
+        return dict(self._details(self._by_id(folder_id).name).rights)
+
     def grant(self, name: str, identifier: str, rights: str) -> None:
         if identifier.removeprefix("-") == self.owner:
             raise MailboxError("CANNOT", "The owner of a folder has all rights")
