@@ -196,9 +196,13 @@ def _name(text: bytes) -> str:
 
 def _octets(text: bytes) -> bytes:
     try:
-        return binascii.a2b_base64(text, strict_mode=True)
+        octets = binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
         raise SaslError("a value is not base64") from None
+    # strict_mode lets unused bits be set.
+    if _base64(octets) != text:
+        raise SaslError("a value is not base64")
+    return octets
 
 
 def _base64(octets: bytes) -> bytes:
