@@ -112,3 +112,36 @@ def test_the_first_unseen_message_is_known() -> None:
     assert v.first_unseen == 1
     v.learn([row(1, Flags.SEEN), row(2, Flags.SEEN)])
     assert v.first_unseen == 0
+
+
+def test_what_was_told_of_ends_where_the_first_message_went() -> None:
+    # RFC 7162 section 3.2: nothing may get lost when the connection does.
+    v = view(1, 2, 3)
+    assert v.settled == 1
+    v.lose([(2, 2)])
+    v.modseq = 7
+    v.lose([(1, 1), (9, 12)])
+    assert v.settled == 1 and v.gone == {1, 2}
+    assert v.drop_gone() == [2, 1] and v.settled == 7
+
+
+def test_a_range_of_gone_messages_may_be_huge() -> None:
+    v = view(1, 4_000_000_000)
+    v.lose([(2, 3_999_999_999)])
+    assert not v.gone
+    v.lose([(1, 4_294_967_295)])
+    assert v.gone == {1, 4_000_000_000}
+
+
+def test_a_new_modseq_is_a_change_for_those_who_count() -> None:
+    v = view(1, 2)
+    assert v.learn([row(1, modseq=5)]).changed == []
+    assert v.learn([row(1, modseq=5), row(2, modseq=6)], with_modseq=True).changed == [1]
+    assert list(v.modseqs) == [5, 6]
+
+
+def test_what_a_search_saved_may_stand_in_a_set() -> None:
+    v = view(10, 20, 30)
+    assert v.positions(parse_set(b"$"), uid=False, saved=[20, 25, 30]) == [1, 2]
+    assert v.positions(parse_set(b"10,$"), uid=True, saved=[30]) == [0, 2]
+    assert v.positions(parse_set(b"$"), uid=True) == []
