@@ -79,9 +79,8 @@ def remove_doomed(core: Core) -> bool:
         connection.executemany(
             "DELETE FROM doomed WHERE folder = ? AND base = ?", [(row[1], row[2]) for row in found]
         )
-        unused = [row[6] for row in found if not _is_used(connection, row[6])]
-    core.cache.forget(core.db.epoch, unused)
-    core.index.forget(core.db.epoch, unused)
+        unused = [row[6] for row in found if not is_used(connection, row[6])]
+    forget(core, unused)
     return True
 
 
@@ -132,7 +131,14 @@ def find_file(path: str, base: str) -> str | None:
     return None
 
 
-def _is_used(connection: sqlite3.Connection, mid: int) -> bool:
+def forget(core: Core, mids: Sequence[int]) -> None:
+    """Drops what is kept of messages nobody has any more."""
+    core.cache.forget(core.db.epoch, mids)
+    core.index.forget(core.db.epoch, mids)
+
+
+def is_used(connection: sqlite3.Connection, mid: int) -> bool:
+    """True while some folder has the message, or a copy of it."""
     return (
         connection.execute(
             "SELECT 1 FROM messages WHERE folder = ? AND uid = ?", (mid // _MID_FOLDER, mid % _MID_FOLDER)

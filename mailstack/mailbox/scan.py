@@ -19,7 +19,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from mailstack.mailbox import files, folders, maildir, messages
+from mailstack.mailbox import background, files, folders, maildir, messages
 from mailstack.mailbox.account import take_modseq, take_uids
 from mailstack.mailbox.core import Core, FolderRow, directory_times
 from mailstack.mailbox.files import Examined
@@ -240,6 +240,7 @@ def _examine(folder: FolderRow, difference: Difference, examined: dict[str, Exam
 
 def _settle(core: Core, folder: FolderRow, examined: dict[str, Examined | None]) -> bool:
     """Compares again while nobody else writes, and corrects the rows."""
+    unused: list[int] = []
 
     def work(connection: sqlite3.Connection) -> bool:
         current = core.get(connection, folder.id)
@@ -252,13 +253,15 @@ def _settle(core: Core, folder: FolderRow, examined: dict[str, Examined | None])
                 difference.missing = [row for row in difference.missing if row.base not in there]
         rows_win = current.boot != core.db.boot
         changed = _add(core, connection, current, difference.unknown, examined)
-        changed |= _drop(connection, current, difference.missing)
+        unused[:] = _drop(connection, current, difference.missing)
+        changed |= bool(difference.missing)
         changed |= _merge(core, connection, current, difference.moved, rows_win=rows_win)
         if rows_win:
             connection.execute("UPDATE folders SET boot = ? WHERE id = ?", (core.db.boot, folder.id))
         return changed
 
     changed = core.db.change("indexing messages", work, durable_commit=False)
+    background.forget(core, unused)
     core.worker.names(core)
     return changed
 
@@ -313,11 +316,14 @@ INSERT = (
 )
 
 
-def _drop(connection: sqlite3.Connection, folder: FolderRow, missing: list[_Row]) -> bool:
+def _drop(connection: sqlite3.Connection, folder: FolderRow, missing: list[_Row]) -> list[int]:
+    """Removes rows without a file; gives the numbers of messages nobody has any more."""
     if not missing:
-        return False
-    messages.remove(connection, folder.id, [row.uid for row in missing], keep=False, files=False)
-    return True
+        return []
+    uids = [row.uid for row in missing]
+    mids = [mid for (mid,) in messages.select(connection, folder.id, uids, "mid")]
+    messages.remove(connection, folder.id, uids, keep=False, files=False)
+    return [mid for mid in mids if not background.is_used(connection, mid)]
 
 
 def _merge(

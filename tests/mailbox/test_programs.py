@@ -124,6 +124,7 @@ def test_mutt_on_the_same_folders_while_they_are_open(
         for word in (b"a", b"b", b"c", b"d")
     ]
     account.append("INBOX", new)
+    store.flush()
     inbox = account.status("INBOX")
     # a: flagged; b: read; c: deleted; d: moved to a folder mutt makes.
     mutt(
