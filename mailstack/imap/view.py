@@ -21,7 +21,7 @@ from mailstack.imap.errors import Bad
 from mailstack.imap.grammar import SAVED_PAIR, MessageSet
 from mailstack.imap.response import RECENT
 from mailstack.mime.scanner import Part
-from mailstack.model.mailbox import Flags, MessageRow
+from mailstack.model.mailbox import Flags, MessageColumns, MessageRow
 
 #: Structures of large messages that are kept.
 MAX_REMEMBERED = 4
@@ -94,6 +94,17 @@ class View:
         return len(self.uids)
 
     # -- what the store says --------------------------------------------------------
+
+    def fill(self, columns: MessageColumns) -> None:
+        """Takes in all messages there are; the view holds none before."""
+        self.uids = columns.uids
+        self.flags = columns.flags
+        self.sizes = columns.sizes
+        self.dates = columns.dates
+        self.modseqs = columns.modseqs
+        self.keywords = columns.keywords
+        for words in dict.fromkeys(columns.keywords.values()):
+            self.known_keywords.update(dict.fromkeys(words))
 
     def learn(self, rows: Sequence[MessageRow], *, with_modseq: bool = False) -> Learned:
         """Takes in rows that are new or have changed, by ascending UID.

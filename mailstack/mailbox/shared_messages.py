@@ -14,6 +14,7 @@ from mailstack.model.mailbox import (
     FlagOperation,
     Flags,
     MailboxError,
+    MessageColumns,
     MessageFields,
     MessageFile,
     MessageRow,
@@ -62,6 +63,11 @@ class SharedMessages:
         """Messages by ascending UID."""
         store, number = self._at(folder_id)
         return store.rows(number, since_modseq=since_modseq)
+
+    def columns(self, folder_id: int) -> MessageColumns:
+        """All messages, column by column."""
+        store, number = self._at(folder_id)
+        return store.columns(number)
 
     def expunged(self, folder_id: int, *, since_modseq: int) -> list[tuple[int, int]]:
         """Ranges of UIDs expunged after that MODSEQ."""

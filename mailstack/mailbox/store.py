@@ -21,6 +21,7 @@ from mailstack.disk.durable import GroupSync
 from mailstack.mailbox import (
     appending,
     background,
+    columns,
     files,
     folders,
     fullness,
@@ -56,6 +57,7 @@ from mailstack.model.mailbox import (
     FolderStatus,
     Limits,
     MailboxError,
+    MessageColumns,
     MessageFields,
     MessageRow,
     MessageTexts,
@@ -323,6 +325,11 @@ class Account(Details):
     def details(self, folder_id: int, uids: Sequence[int]) -> dict[int, MessageRow]:
         """Rows by UID, each with its thread; messages that are gone are left out."""
         return threads.details(self.core, self, folder_id, uids)
+
+    def columns(self, folder_id: int) -> MessageColumns:
+        """All messages, column by column."""
+        self.core.worker.index(self.core)
+        return columns.columns(self.core, folder_id)
 
     def expunged(self, folder_id: int, *, since_modseq: int) -> list[tuple[int, int]]:
         """UIDs expunged after that MODSEQ, as ascending ranges."""

@@ -8,6 +8,7 @@ Standards: RFC 3501, RFC 9051, RFC 7162 (MODSEQ), RFC 8474 (object ids), RFC 851
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntFlag
@@ -166,6 +167,24 @@ class MessageRow:
     saved_at: int
     email_id: str
     thread_id: str = ""
+
+
+@dataclass(slots=True)
+class MessageColumns:
+    """All messages of a folder by ascending UID, column by column.
+
+    Attributes:
+        flags: bits of Flags.
+        dates: internal dates, Unix seconds.
+        keywords: by UID, of those that have some.
+    """
+
+    uids: array[int] = field(default_factory=lambda: array("I"))
+    flags: bytearray = field(default_factory=bytearray)
+    sizes: array[int] = field(default_factory=lambda: array("Q"))
+    dates: array[int] = field(default_factory=lambda: array("q"))
+    modseqs: array[int] = field(default_factory=lambda: array("Q"))
+    keywords: dict[int, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -371,6 +390,10 @@ class AccountStore(FolderDetails, Protocol):
 
     def rows(self, folder_id: int, *, since_modseq: int = 0) -> list[MessageRow]:
         """Messages by ascending UID; with since_modseq only those changed after it."""
+        ...
+
+    def columns(self, folder_id: int) -> MessageColumns:
+        """All messages, as cheap as can be."""
         ...
 
     def expunged(self, folder_id: int, *, since_modseq: int) -> list[tuple[int, int]]:

@@ -26,6 +26,7 @@ from mailstack.model.mailbox import (
     FolderEntry,
     FolderStatus,
     MailboxError,
+    MessageColumns,
     MessageFields,
     MessagePiece,
     MessageRow,
@@ -222,6 +223,18 @@ class MemoryMailbox(MemoryDetails):
     def details(self, folder_id: int, uids: Sequence[int]) -> dict[int, MessageRow]:
         found = self._by_id(folder_id).messages
         return {uid: replace(found[uid].row, thread_id="T1") for uid in uids if uid in found}
+
+    def columns(self, folder_id: int) -> MessageColumns:
+        found = MessageColumns()
+        for row in self.rows(folder_id):
+            found.uids.append(row.uid)
+            found.flags.append(int(row.flags))
+            found.sizes.append(row.size_octets)
+            found.dates.append(row.internal_at)
+            found.modseqs.append(row.modseq)
+            if row.keywords:
+                found.keywords[row.uid] = row.keywords
+        return found
 
     def expunged(self, folder_id: int, *, since_modseq: int) -> list[tuple[int, int]]:
         folder = self._by_id(folder_id)

@@ -139,7 +139,7 @@ def _load(name: str, selected: View | None, store: AccountStore) -> tuple[Folder
     if selected is not None:
         return status, selected
     view = View(status.id, name, read_only=True, modseq=status.highest_modseq)
-    view.learn(store.rows(status.id))
+    view.fill(store.columns(status.id))
     return status, view
 
 

@@ -126,7 +126,7 @@ def _load(
     gone = store.expunged(status.id, since_modseq=resync.modseq) if resync is not None and same else []
     view = View(status.id, name, read_only=read_only, modseq=status.highest_modseq)
     view.known_keywords = dict.fromkeys(status.keywords)
-    view.learn(store.rows(status.id))
+    view.fill(store.columns(status.id))
     if status.recent and read_only:
         view.mark_recent(view.uids[-status.recent] if status.recent <= len(view) else 0)
     elif status.recent:
