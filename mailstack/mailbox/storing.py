@@ -423,6 +423,7 @@ def _is_taken(connection: sqlite3.Connection, folder_id: int, base: str) -> bool
 
 
 def insert(connection: sqlite3.Connection, folder_id: int, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Adds rows of messages, and counts them."""
     connection.executemany(INSERT, rows)
     messages.count(
         connection,
@@ -435,6 +436,7 @@ def insert(connection: sqlite3.Connection, folder_id: int, rows: Sequence[tuple[
 
 
 def exists(core: Core, name: str) -> bool:
+    """True when there is a folder of that checked name, also one another program has just made."""
     with core.db.read() as connection:
         if core.find(connection, name) is not None:
             return True
@@ -444,5 +446,6 @@ def exists(core: Core, name: str) -> bool:
 
 
 def unlink(path: str) -> None:
+    """Removes a file that may be gone already."""
     with contextlib.suppress(OSError):
         os.unlink(path)

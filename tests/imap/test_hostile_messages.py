@@ -73,7 +73,7 @@ MESSAGES = {
     "NUL": b"\0" * 1_000,
     "message/global": b"Content-Type: message/global\r\n\r\nSubject: \xc3\xa9\r\n\r\nx\r\n",
     "multipart of nothing": b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x--\r\n",
-    "digest": b"Content-Type: multipart/digest; boundary=x\r\n\r\n--x\r\n\r\nSubject: i\r\n\r\ny\r\n--x--\r\n",
+    "digest": b"Content-Type: multipart/digest; boundary=x\r\n\r\n--x\r\n\r\nSubject: i\r\n\r\n--x--\r\n",
 }
 
 
