@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import resource
+import time
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
 from mailstack.app.daemon import Context
 from mailstack.app.gate import Gate
+from mailstack.app.neighbours import AccountNeighbours
 from mailstack.app.notices import QuotaNotices
 from mailstack.app.resting import rest
 from mailstack.directory import Directory
 from mailstack.disk.durable import guarded
 from mailstack.mailbox import MailStore
+from mailstack.mailbox.sharing import Mailboxes
 from mailstack.model.directory import Account
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import AccountStore
@@ -23,13 +27,21 @@ from mailstack.net.imap_server import ImapConnection, sweep
 from mailstack.net.listener import Admission, ConnectionCaps, Listener, Peer, Watcher
 from mailstack.net.login_slots import LoginSlots
 from mailstack.net.pop3_server import Pop3Connection, Pop3Hub
-from mailstack.net.session_hub import SessionHub, SessionServices
+from mailstack.net.session_hub import SessionHub, SessionServices, account_key
 from mailstack.net.tls import TlsContexts
+from mailstack.state.shares import Shares
 
 #: Threads for mailboxes; most of them wait for the disk.
 STORE_THREADS = 16
 _IMAP_FULL = b"* BYE [UNAVAILABLE] Too many connections\r\n"
 _POP3_FULL = b"-ERR [SYS/TEMP] Too many connections\r\n"
+
+#: Descriptors that are neither connections nor mailboxes; mailboxes may have half of all.
+_OTHER_FILES = 24
+#: Without a limit.
+MAX_FILES = 1_000_000
+#: Connections refused are counted, and said so often at most.
+_SAY_S = 60.0
 
 _log = logging.getLogger(__name__)
 
@@ -49,11 +61,12 @@ async def serve(context: Context) -> None:
     )
     threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="imap-store")
     gate = Gate(context, directory)
+    shares = Shares(context.paths.state_db)
     try:
         with guarded("counting sessions"):
             slots = LoginSlots(context.paths.pop3_logins, config.pop3.max_per_account)
         try:
-            imap, pop3 = _hubs(context, directory, store, threads, gate, slots)
+            imap, pop3 = _hubs(context, directory, store, shares, threads, gate, slots)
             resting = asyncio.create_task(rest(store, imap.services.at_work, threads))
             try:
                 await _serve(context, imap, pop3)
@@ -63,6 +76,7 @@ async def serve(context: Context) -> None:
             slots.close()
     finally:
         gate.close()
+        shares.close()
         threads.shutdown(wait=True, cancel_futures=True)
         store.close()
         directory.close()
@@ -72,16 +86,20 @@ def _hubs(
     context: Context,
     directory: Directory,
     store: MailStore,
+    shares: Shares,
     threads: ThreadPoolExecutor,
     gate: Gate,
     slots: LoginSlots,
 ) -> tuple[ImapHub, Pop3Hub]:
     config = context.config
+    neighbours = AccountNeighbours(directory, store, shares, anyone=config.imap.sharing_anyone)
     imap = ImapHub(
         ImapServices(
             host=config.hostname,
             authenticate=partial(gate.authenticate, "imap"),
-            open_store=partial(_open, store),
+            open_store=partial(_open_shared, store, neighbours)
+            if config.imap.sharing
+            else partial(_open, store),
             executor=threads,
             spool=context.paths.spool,
             publish=partial(_publish, context),
@@ -133,11 +151,14 @@ def _listeners(context: Context, imap: ImapHub, pop3: Pop3Hub) -> list[Listener]
     chooser = contexts.chooser("access") if contexts.is_available else None
     config = context.config
     listeners = []
+    room = connections_that_fit(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    if room < config.imap.max_connections:
+        _log.warning("descriptors for at most %d connections, not %d", room, config.imap.max_connections)
     for name, connect, most, full in (
         ("imap", partial(ImapConnection, imap), config.imap.max_connections, _IMAP_FULL),
         ("pop3", partial(Pop3Connection, pop3), config.pop3.max_connections, _POP3_FULL),
     ):
-        admission = Admission(ConnectionCaps(total=most))
+        admission = Admission(ConnectionCaps(total=min(most, room)))
         watcher = _Watcher(full)
         with_tls = f"{name}s"
         for sock in context.sockets.get(name, []):
@@ -153,15 +174,26 @@ def _listeners(context: Context, imap: ImapHub, pop3: Pop3Hub) -> list[Listener]
     return listeners
 
 
+def connections_that_fit(files: int) -> int:
+    """How many connections leave room for mailboxes and what is open anyway, of so many descriptors."""
+    return MAX_FILES if files < 0 else max(files // 2 - _OTHER_FILES, files // 8, 1)
+
+
 class _Watcher(Watcher):
     """What happens around connections, in the process log."""
 
     def __init__(self, full: bytes) -> None:
         """`full`: what is said to a connection above the limit."""
         self._full = full
+        self._refused = 0
+        self._said_at = -_SAY_S
 
     def refused(self, peer: Peer, why: str) -> bytes:
-        _log.warning("%s: refused: %s", peer.ip, why)
+        self._refused += 1
+        now = time.monotonic()
+        if now - self._said_at >= _SAY_S:
+            _log.warning("%s: refused: %s (%d since this was said last)", peer.ip, why, self._refused)
+            self._refused, self._said_at = 0, now
         return self._full
 
     def handshake_failed(self, peer: Peer, why: str) -> None:
@@ -176,6 +208,10 @@ class _Watcher(Watcher):
 
 def _open(store: MailStore, account: Account) -> AccountStore:
     return store.of(account)
+
+
+def _open_shared(store: MailStore, neighbours: AccountNeighbours, account: Account) -> AccountStore:
+    return Mailboxes(store.of(account), account_key(account), neighbours)
 
 
 def _trouble(context: Context, failure: TemporaryFailure) -> None:
