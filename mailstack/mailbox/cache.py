@@ -113,7 +113,7 @@ class Cache:
             for table in _TABLES:
                 connection.executemany(f"DELETE FROM {table} WHERE mid = ?", gone)  # noqa: S608
 
-        if gone:
+        if gone and self.path.exists():
             self._database.change(epoch, work)
 
     def mids(self, epoch: str) -> list[int]:
