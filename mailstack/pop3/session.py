@@ -50,7 +50,6 @@ class Session(SteppedSession):
         self.options = setup.options
         self.host = setup.host
         self.clock = setup.clock
-        self.now = setup.now
         self.tls = setup.tls
         self.can_start_tls = setup.can_start_tls and not setup.tls
         self.lines = LineReader()

@@ -278,15 +278,6 @@ def test_what_the_client_has_is_noted_once_it_goes_on() -> None:
     BarePop3(mailbox("one")).log_in().ask(b"RETR 1\r\nNOOP")
 
 
-def test_what_was_fetched_long_ago_is_gone_at_the_login() -> None:
-    store = mailbox("one", "two")
-    folder = store.status("INBOX").id
-    store.fetched = {(folder, 1): 1_767_225_600 - 8 * 86_400, (folder, 2): 1_767_225_600 - 6 * 86_400}
-    session = BarePop3(store, days=7).log_in()
-    assert session.ask(b"STAT").startswith(b"+OK 1 ")
-    assert inbox(store) == [2] and session.announced == ["INBOX"]
-
-
 def test_names_and_passwords_may_hold_spaces_and_umlauts() -> None:
     session = BarePop3()
     for wire in ("straße".encode(), "straße".encode("latin-1")):

@@ -9,15 +9,12 @@ from typing import TYPE_CHECKING
 
 from mailstack.model.asking import Login, LoginRefused, Steps, ask, slow
 from mailstack.model.errors import TemporaryFailure
-from mailstack.model.mailbox import AccountStore
-from mailstack.model.maildrop import Maildrop
 from mailstack.model.secret import Proof
 from mailstack.pop3.errors import Bad, HangUp, Refused
 
 if TYPE_CHECKING:
     from mailstack.pop3.session import Session
 
-_DAY_S = 86_400
 _CODES = {"AUTHENTICATIONFAILED": "AUTH", "LIMIT": "IN-USE"}
 
 
@@ -68,16 +65,7 @@ def _open(session: Session) -> Steps[None]:
     names = ["INBOX"]
     if session.options.one_list:
         names += [account.filters.promotions_folder, account.filters.social_folder]
-    days = account.pop3_delete_after_days
-    before = None if days is None else int(session.now()) - days * _DAY_S
-
-    def look(store: AccountStore) -> tuple[list[str], Maildrop]:
-        changed = [] if before is None else store.expire_fetched(before)
-        return changed, store.maildrop(names)
-
-    changed, drop = yield from slow(look)
-    session.opened(drop)
-    yield from session.announce(changed)
+    session.opened((yield from slow(lambda store: store.maildrop(names))))
 
 
 def _text(octets: bytes) -> str:
