@@ -72,6 +72,8 @@ def capabilities(session: Session) -> str:
     hidden = quirks.hidden(session.client_id)
     words = [word for word in _ALWAYS if word not in hidden] if hidden else list(_ALWAYS)
     words.append(f"APPENDLIMIT={session.options.append_octets}")  # RFC 7889
+    if session.options.sharing:
+        words.extend(("ACL", "RIGHTS=kxte", "LIST-MYRIGHTS"))  # RFC 4314, RFC 8440
     if session.account is not None:
         words.append("LITERAL+")
         if session.options.compress and not session.compressed:

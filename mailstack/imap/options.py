@@ -62,7 +62,7 @@ class ImapOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     sharing: bool = True
     #: Folders can be shared with everybody of this instance at once (the identifier "anyone").
     sharing_anyone: bool = False
-    #: How to reach the administrator, as a URI such as mailto:postmaster@example.org (METADATA /shared/admin).
+    #: URI of the administrator, such as mailto:postmaster@example.org (METADATA /shared/admin).
     admin: str = ""
     #: A line about this server for its users (METADATA /shared/comment).
     comment: str = ""

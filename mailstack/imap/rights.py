@@ -6,8 +6,11 @@ Imports: model, response.  No I/O.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from mailstack.imap.errors import Bad
 from mailstack.imap.response import quote
+from mailstack.model.mailbox import Flags
 from mailstack.model.sharing import ALL_RIGHTS
 
 # RFC 4314 section 2.1.1: what the rights of RFC 2086 stand for here.
@@ -47,6 +50,15 @@ def changed(before: str, operation: str, rights: str) -> str:
 def may_write(rights: str) -> bool:
     """Whether a folder is opened READ-WRITE (RFC 4314 section 5.2; all flags are shared)."""
     return any(right in rights for right in "ieswt")
+
+
+def settable(rights: str, keywords: Iterable[str]) -> tuple[int, Iterable[str]]:
+    """System flags, as bits, and keywords one may change for good (RFC 4314 section 5.1.1)."""
+    flags = Flags.SEEN if "s" in rights else Flags.NONE
+    flags |= Flags.DELETED if "t" in rights else Flags.NONE
+    if "w" not in rights:
+        return int(flags), ()
+    return int(flags | Flags.ANSWERED | Flags.FLAGGED | Flags.DRAFT), keywords
 
 
 def my_rights_line(name: bytes, rights: str) -> bytes:

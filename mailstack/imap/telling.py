@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from mailstack.imap.errors import HangUp
 from mailstack.imap.requests import Steps, quick, slow
 from mailstack.imap.response import FLAG_TEXTS, flag_list, status_line, vanished_lines
+from mailstack.imap.rights import settable
 from mailstack.imap.view import Learned, View
 from mailstack.model.mailbox import AccountStore, MailboxError
 from mailstack.model.ranges import ranges
@@ -188,7 +189,9 @@ def write_keywords(session: Session, *, full: bool = False) -> None:
     """
     view = session.selected
     known = flag_list(31, view.known_keywords)
-    permanent = b"" if view.read_only else known if full else known + b" \\*"
+    permanent = b"" if view.read_only else flag_list(*settable(view.rights, view.known_keywords))
+    if "w" in view.rights and not (full or view.read_only):
+        permanent += b" \\*"
     session.write(b"* FLAGS (%b)\r\n* OK [PERMANENTFLAGS (%b)] Flags you may set\r\n" % (known, permanent))
 
 

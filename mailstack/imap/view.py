@@ -22,6 +22,7 @@ from mailstack.imap.grammar import SAVED_PAIR, MessageSet
 from mailstack.imap.response import RECENT
 from mailstack.mime.scanner import Part
 from mailstack.model.mailbox import Flags, MessageColumns, MessageRow
+from mailstack.model.sharing import ALL_RIGHTS
 
 #: Structures of large messages that are kept.
 MAX_REMEMBERED = 4
@@ -61,8 +62,10 @@ class View:
         "modseq",
         "modseqs",
         "name",
+        "owner",
         "parts",
         "read_only",
+        "rights",
         "sizes",
         "uids",
     )
@@ -71,6 +74,9 @@ class View:
         self.folder_id = folder_id
         self.name = name
         self.read_only = read_only
+        #: Address key of the account the folder belongs to, "" for one's own; what one may do.
+        self.owner = ""
+        self.rights = ALL_RIGHTS
         self.modseq = modseq
         self.uids = array("I")
         self.flags = bytearray()

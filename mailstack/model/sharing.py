@@ -83,10 +83,10 @@ class FolderDetails(Protocol):
         ...
 
     def locate(self, name: str) -> Place:
-        """Where a name leads; the folder need not exist.
+        """Where a name leads.
 
         Raises:
-            MailboxError: NONEXISTENT: a folder of somebody else that one may not see.
+            MailboxError: NONEXISTENT, also for a folder of somebody else that one may not see.
         """
         ...
 

@@ -9,12 +9,13 @@ Numbers: limits, sections 1 and 6.
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from mailstack.imap.options import ImapOptions
+from mailstack.model.sharing import shared_name, split_shared
 from mailstack.net.imap_watch import FolderWatch, Waiting
 from mailstack.net.session_hub import Member, SessionHub, SessionServices, account_key
 
@@ -49,15 +50,17 @@ class ImapHub(SessionHub[Watching]):
             stalled_time_s=options.stalled_time_s,
         )
         self.watch = FolderWatch(options, services.executor)
+        #: By address key of an account: connections of others that wait on folders of it.
+        self._followers: dict[str, set[Watching]] = {}
 
     # -- wake-ups ---------------------------------------------------------------------
 
     def announce(self, connection: Watching, folder: str) -> None:
         """A session changed a folder: tells its siblings here and elsewhere."""
         assert connection.account is not None
-        key = account_key(connection.account)
-        self._poke(key, folder, but=connection)
-        self.services.publish(key, folder)
+        key, name = split_shared(folder) or (account_key(connection.account), folder)
+        self._poke(key, name, but=connection)
+        self.services.publish(key, name)
 
     def heard(self, message: dict[str, str | int]) -> None:
         """A message from the bus."""
@@ -68,6 +71,25 @@ class ImapHub(SessionHub[Watching]):
         for connection in tuple(self._users.get(key, ())):
             if connection is not but:
                 connection.poke(folder)
+        for connection in tuple(self._followers.get(key, ())):
+            if connection is not but:
+                connection.poke(shared_name(key, folder) if folder else "")
+
+    def follow(self, connection: Watching, owners: Iterable[str]) -> None:
+        """A connection waits on folders of these accounts, and of no others but its own."""
+        wanted = set(owners)
+        for owner in [owner for owner, all_ in self._followers.items() if connection in all_]:
+            if owner not in wanted:
+                self._followers[owner].discard(connection)
+                if not self._followers[owner]:
+                    del self._followers[owner]
+        for owner in wanted:
+            self._followers.setdefault(owner, set()).add(connection)
+
+    def leave(self, connection: Watching) -> None:
+        """The connection is over."""
+        super().leave(connection)
+        self.follow(connection, ())
 
     # -- background -------------------------------------------------------------------
 

@@ -99,6 +99,22 @@ class ImapConnection(SessionConnection):
             found += [Watched(key, store, one.id, one.name, one.highest_modseq) for one in notify.watched()]
         return found
 
+    def _owners(self) -> set[str]:
+        """Address keys of others whose folders this connection waits on."""
+        session = self._session
+        if session is None:
+            return set()
+        owners = {session.view.owner} if session.view is not None else set()
+        if session.notify is not None:
+            owners.update(status.owner for status in session.notify.watched())
+        return owners - {""}
+
+    @property
+    def _is_at_work(self) -> bool:
+        view = self._session.view if self._session is not None else None
+        # Somebody else's mailbox may be busy for long: never look into it on the loop.
+        return super()._is_at_work or (view is not None and bool(view.owner))
+
     # -- compression ------------------------------------------------------------------
 
     @property
@@ -177,6 +193,7 @@ class ImapConnection(SessionConnection):
             return "input"
         if request.changes:
             self._is_idle = True
+            self._hub.follow(self, self._owners())
             self._hub.watch.follow(self)
         if request.changes and self._changed:
             woken: Woken = "changed"

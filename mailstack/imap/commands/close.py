@@ -1,6 +1,7 @@
 """CLOSE and UNSELECT: back to no folder.
 
-Standards: RFC 3501 section 6.4.2, RFC 3691 (UNSELECT).
+Standards: RFC 3501 section 6.4.2, RFC 3691 (UNSELECT), RFC 4314 section 4: without the right to
+expunge, CLOSE does not.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ def close(session: Session, cursor: Cursor) -> Steps[Ok]:
     """Expunges without telling, then deselects."""
     cursor.end()
     view = session.selected
-    if not view.read_only:
+    if not view.read_only and "e" in view.rights:
         yield from session.sync(expunge=False)
         uids = deleted(view)
         if uids:

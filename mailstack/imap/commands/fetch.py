@@ -95,7 +95,7 @@ def _fetch(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
 
 def _mark_seen(session: Session, places: list[int]) -> Steps[bool]:
     view = session.selected
-    if view.read_only:
+    if view.read_only or "s" not in view.rights:
         return False
     seen = int(Flags.SEEN)
     unseen = [at for at in places if not view.flags[at] & seen and view.uids[at] not in view.gone]

@@ -18,6 +18,7 @@ from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
 from mailstack.imap.response import status_line, vanished_lines
 from mailstack.imap.resync import Missed, Parameters, Resync, missed, parse_parameters
+from mailstack.imap.rights import may_write
 from mailstack.imap.telling import write_count, write_flags, write_highest, write_keywords, write_lines
 from mailstack.imap.view import View
 from mailstack.model.mailbox import AccountStore, FolderEntry, FolderStatus
@@ -74,9 +75,8 @@ def _open(session: Session, cursor: Cursor, *, read_only: bool) -> Steps[Ok]:
     yield from write_lines(session, vanished_lines(opened.missed.vanished, earlier=True))
     yield from write_flags(session, opened.missed.changed, uid=True)
     yield from alert_quota(session)
-    if read_only:
-        return Ok("Examine completed", "READ-ONLY")
-    return Ok("Select completed", "READ-WRITE")
+    word = "Examine" if read_only else "Select"
+    return Ok(f"{word} completed", "READ-ONLY" if opened.view.read_only else "READ-WRITE")
 
 
 def _check(session: Session, parameters: Parameters) -> None:
@@ -124,7 +124,9 @@ def _load(
     status = store.status(name)
     same = resync is not None and resync.uid_validity == status.uid_validity
     gone = store.expunged(status.id, since_modseq=resync.modseq) if resync is not None and same else []
+    read_only = read_only or not may_write(status.rights)
     view = View(status.id, name, read_only=read_only, modseq=status.highest_modseq)
+    view.owner, view.rights = status.owner, status.rights
     view.known_keywords = dict.fromkeys(status.keywords)
     view.fill(store.columns(status.id))
     if status.recent and read_only:
