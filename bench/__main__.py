@@ -19,6 +19,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "smtp-4k": ("smtp_load", "--messages", "3000", "--size", "4096"),
     "smtp-50k": ("smtp_load", "--messages", "1000", "--size", "51200"),
     "imap": ("imap_fetch",),
+    "imap-search": ("imap_search",),
     "pop3": ("pop3_fetch",),
 }
 
