@@ -226,7 +226,7 @@ def test_what_the_lines_say_works(demo: Demo) -> None:
     assert "250 2.0.0 Ok id=" in shown["Mail from outside"]
     assert "SRS0=" in shown["Redirected with SRS"]
     assert "250 2.0.0 Ok id=" in shown["Send, STARTTLS"] and "250 2.0.0 Ok id=" in shown["Send, TLS"]
-    assert " Spam" in shown["Over IMAP and POP3"] and "\n1 " in shown["Over IMAP and POP3"].replace("\r", "")
+    assert "Spam" in shown["Over IMAP and POP3"] and "\n1 " in shown["Over IMAP and POP3"].replace("\r", "")
     assert "Subject: test" in shown["Read the newest"]
     assert "alice@example.test" in shown["What happened"]
     assert "dave@example.test" in shown["Another user"]
