@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailstack.mime import html, searchable
+from mailstack.mime import html, packing, searchable
 from mailstack.mime.header import Headers
+from mailstack.mime.scanner import scan
 from mailstack.mime.subject import base_subject
 from mailstack.mime.summary import MAX_REFERENCES, MAX_TEXT, summarise
 from tests.fuzz.test_fuzz_mime import OCTETS
@@ -71,3 +72,22 @@ def test_any_octets_have_a_summary(data: bytes, internal_at: int) -> None:
     found = summarise(Headers.parse(data), internal_at)
     assert len(found.references) <= MAX_REFERENCES
     assert max(map(len, (found.subject, found.from_display, found.to_display))) <= MAX_TEXT
+
+
+@FUZZ
+@given(OCTETS)
+def test_the_parts_of_any_octets_can_be_packed(data: bytes) -> None:
+    message = scan(data)
+    packed = packing.pack(message)
+    found = packing.unpack(packed)
+    assert found is not None
+    assert packing.pack(found) == packed
+
+
+@FUZZ
+@given(
+    st.binary(max_size=40)
+    | st.lists(st.integers(-3, 9) | st.just("x"), max_size=18).map(lambda v: repr(v).encode())
+)
+def test_any_octets_can_be_unpacked(packed: bytes) -> None:
+    packing.unpack(packed)
