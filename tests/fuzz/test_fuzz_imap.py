@@ -60,6 +60,9 @@ GOOD = [
     b"UID FETCH 1:* FLAGS (PARTIAL -1:-2)",
     b"STORE 1:2 (UNCHANGEDSINCE 9) +FLAGS.SILENT (\\Deleted $Junk)",
     b"UNAUTHENTICATE",
+    b"NOTIFY SET STATUS (selected (MessageNew (uid) MessageExpunge)) (personal (MailboxName))",
+    b"NOTIFY NONE",
+    b'ID ("name" "Microsoft Office 365" "version" NIL)',
     b"IDLE\r\nDONE",
     b"NOOP",
 ]

@@ -10,6 +10,7 @@ from mailstack.imap.options import ImapOptions
 from mailstack.imap.requests import (
     Announce,
     Changed,
+    Compress,
     Discard,
     Flush,
     Identified,
@@ -210,6 +211,8 @@ class BareSession:
             case StartTls():
                 self._collect()
                 self.started_tls = True
+            case Compress():
+                self._collect()  # what follows stays readable here
             case Identified():
                 self.identified.append(request.text)
             case Unauthenticate():
