@@ -10,22 +10,34 @@ from pathlib import Path
 import pytest
 
 from mailstack.mailbox import MailStore
+from mailstack.model.address import Address
 from tests.kit import dialog
-from tests.kit.bare_session import ACCOUNT, BareSession
+from tests.kit.bare_session import BareSession
 from tests.kit.imap_service import running
+from tests.kit.memory_mailbox import MemoryMailbox
+from tests.kit.street import furnished
 
 DIALOGS = sorted((Path(__file__).parents[1] / "dialogs" / "imap").glob("*.dialog"))
 
 
 @pytest.mark.parametrize("path", DIALOGS, ids=lambda path: path.stem)
 def test_the_bare_session_follows_the_dialog(path: Path) -> None:
-    dialog.play(dialog.read(path), BareSession(), name=path.name)
+    def make(key: str) -> MemoryMailbox:
+        store = MemoryMailbox()
+        store.owner = key
+        return store
+
+    peer = BareSession(furnished(make, shared=path.stem.startswith("shared")))
+    dialog.play(dialog.read(path), peer, name=path.name)
 
 
 @pytest.mark.parametrize("path", DIALOGS, ids=lambda path: path.stem)
 async def test_the_server_follows_the_dialog_over_tls(path: Path, tmp_path: Path) -> None:
     mail = MailStore(tmp_path / "mail", now=time.time, random_bytes=os.urandom)
-    async with running(tmp_path, store=mail.account(ACCOUNT.address)) as service:
+    mine = furnished(
+        lambda key: mail.account(Address.parse(key)), shared=path.stem.startswith("shared")
+    )
+    async with running(tmp_path, store=mine) as service:
         port, context = service.tls_port, service.client_context
 
         def run() -> None:

@@ -41,6 +41,17 @@ class MemoryDetails:
         """The folder with this role, or None."""
         raise NotImplementedError
 
+    def inherit(self, name: str) -> None:
+        """A new folder has the rights of the one above it."""
+        above = name
+        while "/" in above:
+            above = above.rpartition("/")[0]
+            try:
+                self._details(name).rights = dict(self._details(above).rights)
+            except MailboxError:
+                continue
+            return
+
     def deleted_octets(self, folder_id: int) -> int:
         rows = [message.row for message in self._by_id(folder_id).messages.values()]
         return sum(row.size_octets for row in rows if row.flags & Flags.DELETED)

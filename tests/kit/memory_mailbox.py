@@ -157,6 +157,7 @@ class MemoryMailbox(MemoryDetails):
         self._validity += 1
         self._folders[name] = _Folder(self._next_id, name, self._validity, special_use)
         self._next_id += 1
+        self.inherit(name)
         return self.status(name)
 
     def _role_for(self, name: str, wanted: str) -> str:

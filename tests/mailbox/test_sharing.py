@@ -2,51 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import pytest
 
-from mailstack.mailbox.neighbours import SharableStore
 from mailstack.mailbox.sharing import Mailboxes
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.model.address import Address
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import AccountStore, Flags, Limits, MailboxError, NewMessage
+from tests.kit.street import ALICE, BOB, CAROL, Street
 
-ALICE, BOB, CAROL = "alice@example.test", "bob@example.test", "carol@example.test"
 FULL = "lrswipkxtea"
-
-
-class Street:
-    """Three accounts of one instance, and who shares with whom."""
-
-    def __init__(self, store: MailStore) -> None:
-        self.anyone = False
-        self.shares: set[tuple[str, str]] = set()
-        self.suspended: set[str] = set()
-        self.accounts = {key: store.account(Address.parse(key)) for key in (ALICE, BOB, CAROL)}
-
-    def find(self, key: str) -> tuple[int, SharableStore] | None:
-        if key not in self.accounts or key in self.suspended:
-            return None
-        return list(self.accounts).index(key) + 1, self.accounts[key]
-
-    def owners(self, person: str) -> Sequence[str]:
-        return sorted({owner for owner, who in self.shares if who in (person, "anyone")})
-
-    def note(self, owner: str, person: str) -> None:
-        self.shares.add((owner, person))
-
-    def forget(self, owner: str, person: str) -> None:
-        self.shares.discard((owner, person))
-
-    def of(self, key: str) -> Mailboxes:
-        return Mailboxes(self.accounts[key], key, self)
 
 
 @pytest.fixture
 def street(store: MailStore) -> Street:
-    return Street(store)
+    return Street({key: store.account(Address.parse(key)) for key in (ALICE, BOB, CAROL)})
 
 
 @pytest.fixture
@@ -339,7 +309,9 @@ def test_between_folders_of_one_owner_nothing_leaves_the_account(bob: Mailboxes,
 
 
 def test_a_full_account_takes_nothing_and_nothing_is_lost(street: Street, alice: Mailboxes) -> None:
-    street.accounts[BOB] = Account(street.accounts[BOB].core, Limits(octets=40))
+    bobs = street.accounts[BOB]
+    assert isinstance(bobs, Account)
+    street.accounts[BOB] = Account(bobs.core, Limits(octets=40))
     bob = street.of(BOB)
     add(alice, "INBOX", "one", "two", "three")
     name = share(bob, "Archive", ALICE, FULL)
