@@ -148,9 +148,10 @@ def settle(client: Client) -> float:
     began = time.perf_counter()
     client.command(_NOWHERE)
     first = took = time.perf_counter() - began
-    while took > first / 5 and time.perf_counter() - began < _PATIENCE_S:
-        time.sleep(2)
-        again = time.perf_counter()
+    before = 0.0
+    while abs(took - before) > took / 4 and time.perf_counter() - began < _PATIENCE_S:
+        time.sleep(3)
+        before, again = took, time.perf_counter()
         client.command(_NOWHERE)
         took = time.perf_counter() - again
     return round(first, 4)
