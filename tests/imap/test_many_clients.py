@@ -67,6 +67,8 @@ class Client:
     def run(self, *commands: bytes) -> bytes:
         """Pipelined commands; everything said is heard."""
         self.mirror.sending(*commands)
+        if any(b".SILENT" in command for command in commands):
+            self.mirror.flags.clear()  # what it changed itself it is not told
         wire = b"".join(b"t%d %b\r\n" % (at, command) for at, command in enumerate(commands))
         said = self.session.ask(wire)
         for line in said.split(b"\r\n"):
