@@ -20,6 +20,7 @@ from mailstack.mailbox import aside, fullness, maildir, rights, roles
 from mailstack.mailbox.account import new_object_id, next_validity
 from mailstack.mailbox.core import Core, FolderRow
 from mailstack.model.mailbox import DEFAULT_FOLDERS, FolderEntry, FolderStatus, MailboxError
+from mailstack.model.sharing import split_shared
 
 #: A directory's time this young may hide a change within the same clock tick.
 SETTLED_NS = 50_000_000
@@ -102,7 +103,7 @@ def create(core: Core, name: str, special_use: str, *, most: int | None = None) 
         special_use: "": the one the name is known by, if its folder is empty or not there.
         most: folders the account may have; None: as configured.
     """
-    name = maildir.check_name(name)
+    name = _check_own(maildir.check_name(name))
     discover(core)
 
     def work(connection: sqlite3.Connection) -> FolderStatus:
@@ -120,6 +121,22 @@ def create(core: Core, name: str, special_use: str, *, most: int | None = None) 
     return made
 
 
+def _check_own(name: str) -> str:
+    if split_shared(name) is not None:
+        raise MailboxError("CANNOT", "this is what somebody else's folder would be called")
+    return name
+
+
+def _check_parent(connection: sqlite3.Connection, name: str) -> None:
+    below = name + "/"
+    row = connection.execute(
+        "SELECT 1 FROM folders WHERE substr(name, 1, ?) = ? LIMIT 1", (len(below), below)
+    ).fetchone()
+    if row is not None:
+        # RFC 9051 section 6.3.5: a name without a folder goes with the last one below it.
+        raise MailboxError("HASCHILDREN", "there are folders below this name")
+
+
 def delete(core: Core, name: str) -> None:
     """Removes a folder; its directory is set aside for a while.  Children stay."""
     name = maildir.check_name(name)
@@ -130,6 +147,7 @@ def delete(core: Core, name: str) -> None:
     def work(connection: sqlite3.Connection) -> FolderRow:
         folder = core.find(connection, name)
         if folder is None:
+            _check_parent(connection, name)
             raise MailboxError("NONEXISTENT", "there is no folder of that name")
         with core.disk("deleting a folder"):
             aside.put_folder(core, connection, folder)
@@ -187,6 +205,7 @@ def _to_rename(connection: sqlite3.Connection, old: str, new: str) -> list[tuple
     """(id, directory, new name) of the folder and its children, after all checks."""
     if new == old or new.startswith(old + "/"):
         raise MailboxError("CANNOT", "a folder cannot be moved into itself")
+    _check_own(new)
     rows = connection.execute("SELECT id, dir, name FROM folders").fetchall()
     pairs = [
         (folder_id, directory, maildir.check_name(new + name[len(old) :]))
@@ -275,7 +294,7 @@ def _discover(core: Core, connection: sqlite3.Connection) -> bool:
 def is_adoptable(core: Core, directory: str) -> bool:
     """True when a directory below Maildir/ could be a folder: its name, and a cur/ in it."""
     try:
-        maildir.folder_name(directory)
+        _check_own(maildir.folder_name(directory))
     except MailboxError:
         return False
     return maildir.is_directory(core.maildir / directory / "cur")

@@ -34,9 +34,7 @@ def test_the_bare_session_follows_the_dialog(path: Path) -> None:
 @pytest.mark.parametrize("path", DIALOGS, ids=lambda path: path.stem)
 async def test_the_server_follows_the_dialog_over_tls(path: Path, tmp_path: Path) -> None:
     mail = MailStore(tmp_path / "mail", now=time.time, random_bytes=os.urandom)
-    mine = furnished(
-        lambda key: mail.account(Address.parse(key)), shared=path.stem.startswith("shared")
-    )
+    mine = furnished(lambda key: mail.account(Address.parse(key)), shared=path.stem.startswith("shared"))
     async with running(tmp_path, store=mine) as service:
         port, context = service.tls_port, service.client_context
 

@@ -175,6 +175,8 @@ class MemoryMailbox(MemoryDetails):
         return next((folder for folder in self._folders.values() if folder.special_use == role), None)
 
     def delete(self, name: str) -> None:
+        if name not in self._folders and any(other.startswith(name + "/") for other in self._folders):
+            raise MailboxError("HASCHILDREN", "There are mailboxes below this name")
         self._named(name)
         del self._folders[name]
 

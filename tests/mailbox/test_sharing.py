@@ -358,3 +358,15 @@ def test_a_replaced_message_may_go_to_another_account(bob: Mailboxes, alice: Mai
     with raises("EXPUNGEISSUED"):
         alice.replace(drafts, uid, name, NewMessage(b"Subject: two\r\n\r\nx\r\n"))
     assert bob.status("INBOX").messages == 1
+
+
+def test_no_folder_of_ones_own_is_called_like_somebody_elses(bob: Mailboxes, alice: Mailboxes) -> None:
+    name = f"Shared/{BOB}/x"
+    for own in (alice, alice.own):
+        with pytest.raises(MailboxError):
+            own.create(name)
+        with raises("CANNOT"):
+            own.rename("Archive", name)
+    message = NewMessage(b"Subject: x\r\n\r\nx\r\n")
+    assert alice.own.deliver(name, message, base_name="d1", create=True).folder == "INBOX"
+    assert visible(alice) == {}

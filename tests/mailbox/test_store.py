@@ -141,7 +141,7 @@ def test_deleting_a_folder(account: Account, maildir: Path, home: Path) -> None:
     for call in (account.highest_modseq, account.rows, account.claim_recent, account.refresh):
         with raises("NONEXISTENT"):
             call(gone)  # type: ignore[operator]
-    for name, code in (("a", "NONEXISTENT"), ("INBOX", "CANNOT"), ("nix", "NONEXISTENT"), ("a//b", "CANNOT")):
+    for name, code in (("a", "HASCHILDREN"), ("INBOX", "CANNOT"), ("nix", "NONEXISTENT"), ("a//b", "CANNOT")):
         with raises(code):
             account.delete(name)
 
