@@ -61,7 +61,7 @@ def measure(file: MessageFile, body: Body) -> Measured:
     decoding = new_decoder(body)
     octets, has_nul = 0, False
     for at in range(body.start, body.end, CHUNK_OCTETS):
-        data = decoding.feed(file.read(at, min(CHUNK_OCTETS, body.end - at)))
+        data = decoding.feed(_read(file, at, min(CHUNK_OCTETS, body.end - at)))
         octets += len(data)
         has_nul = has_nul or b"\0" in data
     tail = decoding.finish()
@@ -127,8 +127,15 @@ class Decoding:
         count = min(CHUNK_OCTETS, self._body.end - self._at)
         if count <= 0:
             return b""
-        data = self._decoder.feed(self._file.read(self._at, count))
+        data = self._decoder.feed(_read(self._file, self._at, count))
         self._at += count
         if self._at >= self._body.end:
             data += self._decoder.finish()
         return data
+
+
+def _read(file: MessageFile, at: int, count: int) -> bytes:
+    data = file.read(at, count)
+    if len(data) != count:
+        raise MailboxError("UNAVAILABLE", "The message became shorter")
+    return data

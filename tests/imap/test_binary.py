@@ -114,3 +114,10 @@ def test_what_has_no_encoding_of_its_own_is_given_as_it_is() -> None:
     assert fetched(source, b"BINARY.SIZE[2]") == 0
     inner = b"Content-Type: message/rfc822\r\nContent-Transfer-Encoding: base64\r\n\r\n" + data
     assert fetched(Source(File(inner)), b"BINARY[1]") == data
+
+
+def test_a_file_that_became_shorter_is_not_decoded() -> None:
+    # I25
+    with pytest.raises(MailboxError) as caught:
+        measure(File(b"AAAA"), Body(0, 8, "base64"))
+    assert caught.value.code == "UNAVAILABLE"

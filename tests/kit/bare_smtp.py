@@ -7,6 +7,7 @@ from typing import Any
 
 from mailstack.model.envelope import Body, Client
 from mailstack.model.reply import Reply
+from mailstack.sasl import exchange
 from mailstack.smtp.data import DotReader
 from mailstack.smtp.events import AskLogin, AskRecipient, AskSender, BeginData, BeginTls, Event, Say
 from mailstack.smtp.options import SmtpOptions
@@ -39,6 +40,7 @@ class BareSmtp:
         tls: str = "",
         starttls: bool = True,
         acceptor: FakeAcceptor | None = None,
+        offer: exchange.Offer = exchange.PASSWORDS,
         **options: object,
     ) -> None:
         self.acceptor = acceptor or FakeAcceptor()
@@ -50,7 +52,8 @@ class BareSmtp:
             starttls=starttls and name != "submissions",
             is_submission=name != "mx",
         )
-        self.session = Session(setting, Client("192.0.2.7", 4711, tls=secure, listener=name))
+        client = Client("192.0.2.7", 4711, tls=secure, listener=name)
+        self.session = Session(setting, client, offer=lambda: offer)
         self.says: list[Say] = []
         self._one_from = name == "mx"
         self._input = b""

@@ -14,6 +14,7 @@ from mailstack.model.address import Address
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Body, Client, Envelope
 from mailstack.model.reply import Reply
+from mailstack.model.secret import Proof
 from mailstack.net.listener import Admission, ConnectionCaps, Listener, Watcher
 from mailstack.net.smtp_server import Shared, SmtpServer
 from mailstack.net.tls import TlsContexts
@@ -36,14 +37,14 @@ class FakeAcceptor:
 
     known: set[str] = field(default_factory=lambda: {"alice", "bob", "carol", "printer"})
     taken: list[tuple[Envelope, bytes, Body]] = field(default_factory=list)
-    logins: list[tuple[str, str]] = field(default_factory=list)
+    logins: list[tuple[str, str | Proof]] = field(default_factory=list)
     reply: Reply | None = None
     #: Set to make `accept` wait for it.
     gate: asyncio.Event | None = None
     started: int = 0
     number: int = 0
 
-    async def authenticate(self, client: Client, login: str, password: str) -> Account | Reply:
+    async def authenticate(self, client: Client, login: str, password: str | Proof) -> Account | Reply:
         self.logins.append((login, password))
         right, account = PASSWORDS.get(login.lower(), ("", ALICE))
         return account if right and right == password else WRONG

@@ -8,8 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
+from mailstack.model.secret import Proof, Verifier
+from mailstack.sasl import scram
+from mailstack.sasl.exchange import Offer
 from tests.kit.bare_smtp import BareSmtp
+from tests.kit.scram_client import ScramClient
 
 
 def b64(text: str) -> str:
@@ -624,3 +629,28 @@ def test_no_order_of_commands_leaks_a_recipient_into_another_mail(lines: list[st
             session.ask("a: b\r\n.")
             envelope = session.acceptor.taken[before][0]
             assert {str(r.address) for r in envelope.recipients} == set(accepted)
+
+
+def test_scram_logs_in_and_is_announced_behind_what_printers_know() -> None:
+    # RFC 7677; the acceptor decides on what was proven.
+    keys = scram.make_keys("a$1 geheim", b"salt" * 4, 4096)
+    offer = Offer(lambda login: Verifier(b"salt" * 4, 4096, (keys,)), bytes)
+    session = BareSmtp("submissions", offer=offer)
+    session.send(b"EHLO client.example\r\n")
+    assert b"250-AUTH PLAIN LOGIN SCRAM-SHA-256" in session._lines
+    assert b"250-AUTH=PLAIN LOGIN" in session._lines
+    client = ScramClient("alice@example.test", "a$1 geheim")
+    said = session.ask("AUTH SCRAM-SHA-256 " + client.first().decode())
+    said = session.ask(client.final(said.removeprefix("334 ").encode()))
+    client.check(said.removeprefix("334 ").encode())
+    session.ask("")
+    assert session.acceptor.logins == [("alice@example.test", Proof(keys.stored_key))]
+
+
+def test_a_directory_in_trouble_is_a_temporary_refusal() -> None:
+    def fail(login: str) -> Verifier:
+        raise TemporaryFailure("the disk is gone")
+
+    session = BareSmtp("submissions", offer=Offer(fail, bytes))
+    session.ask("EHLO client.example")
+    assert session.ask("AUTH SCRAM-SHA-256 " + ScramClient("a@b", "x").first().decode())[:9] == "454 4.7.0"

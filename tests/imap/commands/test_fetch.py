@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from mailstack.imap.sections import WHOLE_OCTETS
@@ -99,6 +101,55 @@ def test_a_file_that_shrinks_while_it_is_sent_ends_the_connection_without_a_word
     out = session.command(b"FETCH 1 BODY.PEEK[]")
     assert session.closed and b"BYE" not in out and b"t " not in out[-200:]
     assert all(file.closed for file in store.opened)
+
+
+@pytest.mark.parametrize("octets", [b"y", b"\0"], ids=["text", "NUL"])
+def test_a_large_part_is_decoded_and_sent_in_pieces(octets: bytes) -> None:
+    # RFC 3516 section 4.3; I11: of 5 MB never more than a piece is held
+    store = MemoryMailbox()
+    plain = octets * 5_000_000
+    body = base64.encodebytes(plain).replace(b"\n", b"\r\n")
+    store.add("INBOX", b"Content-Transfer-Encoding: base64\r\n\r\n" + body)
+    session = BareSession(store).select()
+    session.flushes.clear()
+    out = session.command(b"FETCH 1 (BINARY.PEEK[1] BINARY.SIZE[1])")
+    head = b"* 1 FETCH (BINARY[1] %b{5000000}\r\n" % (b"~" if octets == b"\0" else b"")
+    assert out == head + plain + b" BINARY.SIZE[1] 5000000)\r\nt OK Fetch completed\r\n"
+    assert max(session.flushes) <= 2 * WHOLE_OCTETS
+    assert all(file.closed for file in store.opened)
+
+
+def test_ids_dates_and_previews(store: MemoryMailbox) -> None:
+    # RFC 8474 section 5.3, RFC 8514 section 4.2, RFC 8970 section 3
+    session = BareSession(store).select()
+    assert session.command(b"FETCH 2 (EMAILID THREADID SAVEDATE PREVIEW)") == (
+        b'* 2 FETCH (EMAILID (E1-2) THREADID (T1) SAVEDATE " 1-Jan-2026 00:00:00 +0000" PREVIEW "two")\r\n'
+        b"t OK Fetch completed\r\n"
+    )
+    # What is not at hand is NIL to those who do not want to wait, and only to them.
+    assert b"(UID 3 PREVIEW NIL)" in session.command(b"UID FETCH 3 (PREVIEW (LAZY))")
+    assert b'(UID 3 PREVIEW "three" ENVELOPE (' in session.command(b"UID FETCH 3 (PREVIEW (LAZY) ENVELOPE)")
+    store.add("INBOX", "Subject: x\r\n\r\nGr\u00fc\u00dfe\r\n".encode())
+    session.command(b"NOOP")
+    assert "PREVIEW {7}\r\nGr\u00fc\u00dfe)".encode() in session.command(b"FETCH 4 PREVIEW")
+
+
+def test_details_of_messages_that_are_gone_are_left_out(store: MemoryMailbox) -> None:
+    session = BareSession(store).select()
+    store.lose("INBOX", 2)
+    out = session.command(b"FETCH 1:3 (UID EMAILID)")
+    assert out.count(b"EMAILID") == 2 and b"t NO [EXPUNGEISSUED]" in out
+
+
+def test_an_enclosed_message_global_is_a_message_to_rev2_only(store: MemoryMailbox) -> None:
+    # RFC 9051 section 9, media-message; RFC 3501 knows RFC822 alone
+    store.add("INBOX", b"Content-Type: message/global\r\n\r\nSubject: \xc3\xa9\r\n\r\nx\r\n")
+    session = BareSession(store).select()
+    short = b'BODY ("message" "global" NIL NIL NIL "7BIT" 18)'
+    assert short in session.command(b"FETCH 4 BODY")
+    session.command(b"ENABLE IMAP4rev2")
+    assert short[:-1] + b" (NIL " in session.command(b"FETCH 4 BODY")
+    assert b"BODY[1.HEADER] {15}" in session.command(b"FETCH 4 BODY.PEEK[1.HEADER]")
 
 
 def test_many_small_and_large_messages_keep_their_order(store: MemoryMailbox) -> None:
