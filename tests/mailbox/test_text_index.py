@@ -155,6 +155,7 @@ def test_an_unreadable_message_is_unsure_until_another_process_looks(
     found, unsure = find(account, "needle")
     assert len(found) == 1
     assert unsure == []
+    store.last_trouble = None  # the file that could not be read was reported
 
 
 def test_an_index_that_is_deleted_or_damaged_is_made_again(account: Account) -> None:
