@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mailstack.cli import usage
 from mailstack.cli.context import Context, fail, group, render, show, talk
+from mailstack.cli.mailbox_merge import merge
 from mailstack.model.address import Address, AddressError
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def restore(
             return
         done = kept.restore(store, mailbox, found)
         made = kept.restore_folders(store, mailbox, folders)
-    _tell_everybody(str(mailbox), {each.folder for each in done} | set(made))
+    usage.tell(Context.load(), mailbox, {each.folder for each in done} | set(made))
     _show_restored(done, folders)
 
 
@@ -153,16 +154,7 @@ def _show_restored(done: Sequence[Restored], folders: Sequence[str]) -> None:
         raise typer.Exit(os.EX_DATAERR)
 
 
-def _tell_everybody(address: str, folders: Iterable[str]) -> None:
-    """Clients that wait in IDLE see it at once."""
-    from mailstack.net.bus import Bus
-
-    bus = Bus(Context.load().paths.run, "cli")
-    try:
-        for folder in sorted(folders):
-            bus.publish("imap", {"event": "mailbox", "account": address, "folder": folder})
-    finally:
-        bus.close()
+app.command()(merge)
 
 
 def _address(text: str) -> Address:

@@ -6,7 +6,7 @@ import contextlib
 import datetime
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from mailstack.model.directory import NO_LIMIT, Account
@@ -14,6 +14,7 @@ from mailstack.model.directory import NO_LIMIT, Account
 if TYPE_CHECKING:
     from mailstack.cli.context import Context
     from mailstack.mailbox.store import MailStore
+    from mailstack.model.address import Address
     from mailstack.model.mailbox import QuotaState
 
 
@@ -60,6 +61,18 @@ def of(context: Context, account: Account) -> dict[str, object]:
         "spam_days": spam.days or None,
         "trash_days": trash.days or None,
     }
+
+
+def tell(context: Context, mailbox: Address, folders: Iterable[str]) -> None:
+    """Clients that wait in IDLE see these folders' changes at once."""
+    from mailstack.net.bus import Bus
+
+    bus = Bus(context.paths.run, "cli")
+    try:
+        for folder in sorted(folders):
+            bus.publish("imap", {"event": "mailbox", "account": mailbox.key, "folder": folder})
+    finally:
+        bus.close()
 
 
 def line(state: QuotaState) -> str:

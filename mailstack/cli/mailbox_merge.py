@@ -1,0 +1,41 @@
+"""`mailstack mailbox merge`: one folder of two."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from mailstack.cli import usage
+from mailstack.cli.context import Context, fail, show
+from mailstack.model.address import Address, AddressError
+
+
+def merge(
+    address: str,
+    source: Annotated[str, typer.Argument(metavar="FROM", help='Such as "Sent Items"; removed afterwards.')],
+    target: Annotated[str, typer.Argument(metavar="TO", help="Such as Sent.")],
+) -> None:
+    """Moves all messages and sub-folders of one folder into another, and removes it."""
+    from mailstack.mailbox.merge import merge as merge_folders
+    from mailstack.model.errors import PermanentFailure
+    from mailstack.model.mailbox import MailboxError
+
+    try:
+        mailbox = Address.parse(address)
+    except AddressError as error:
+        fail(os.EX_DATAERR, f"{address}: {error}")
+    with usage.store(Context.load()) as store:
+        if not store.exists(mailbox):
+            raise PermanentFailure(f"there is no mailbox of {mailbox}", status="1.1")
+        try:
+            done = merge_folders(store.account(mailbox), source, target)
+        except MailboxError as error:
+            fail(os.EX_DATAERR, error.text)
+    lines = [f"{done.messages} messages moved from {source} to {target}"]
+    lines += [f"moved as it is: {name}" for name in done.folders]
+    if done.special_use:
+        lines.append(f"{target} is {done.special_use} now")
+    usage.tell(Context.load(), mailbox, {"", source, target, *done.folders})
+    show(done, "\n".join(lines))
