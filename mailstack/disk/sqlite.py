@@ -7,6 +7,8 @@ committed rows away, so whatever is acknowledged is written with FULL.
 from __future__ import annotations
 
 import contextlib
+import errno
+import os
 import queue
 import sqlite3
 import threading
@@ -26,11 +28,17 @@ GROUP_COMMIT_S = 0.005
 GROUP_COMMIT_MAX = 200
 
 
-def failure(error: sqlite3.Error, doing: str) -> TemporaryFailure:
-    """The world's fault behind an sqlite3 error."""
+def failure(error: sqlite3.Error, doing: str, path: Path | str = "") -> TemporaryFailure:
+    """The world's fault behind an sqlite3 error.
+
+    Args:
+        path: the database; SQLite cannot tell a read-only disk from a broken one.
+    """
     text = str(error)
     if "full" in text:
         return TemporaryFailure(f"{doing}: the disk is full", status="3.1")
+    if "disk I/O error" in text and path and _is_read_only(path):
+        return TemporaryFailure(f"{doing}: the disk is read-only")
     if "disk I/O error" in text:
         return TemporaryFailure(f"{doing}: the disk reports an error", fatal=True)
     if "malformed" in text or "not a database" in text:
@@ -74,7 +82,7 @@ def open_database(
     except sqlite3.Error as error:
         if connection is not None:
             connection.close()
-        raise failure(error, f"opening {path.name}") from error
+        raise failure(error, f"opening {path.name}", path) from error
     connection.row_factory = None
     return connection
 
@@ -99,7 +107,24 @@ def transaction(connection: sqlite3.Connection, doing: str = "writing") -> Itera
     except sqlite3.IntegrityError:
         raise
     except sqlite3.Error as error:
-        raise failure(error, doing) from error
+        raise failure(error, doing, _path_of(connection)) from error
+
+
+def _path_of(connection: sqlite3.Connection) -> str:
+    with contextlib.suppress(sqlite3.Error):
+        return str(connection.execute("PRAGMA database_list").fetchone()[2])
+    return ""
+
+
+def _is_read_only(path: Path | str) -> bool:
+    """Tries, because a file system that was made read-only by an error may not say so."""
+    probe = f"{path}.probe.{os.getpid()}.{threading.get_ident()}"
+    try:
+        os.close(os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        os.unlink(probe)
+    except OSError as error:
+        return error.errno == errno.EROFS
+    return False
 
 
 class Writer:

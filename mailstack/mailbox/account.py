@@ -341,7 +341,7 @@ class AccountDatabase:
         """Raises the failure behind an error, with what a person can do about it."""
         cause = error.__cause__ if isinstance(error, TemporaryFailure) else error
         if isinstance(cause, sqlite3.Error):
-            found = failure(cause, doing)
+            found = failure(cause, doing, self.path)
             if "damaged" in found.why:
                 found.why += f"; run 'mailstack mailbox rebuild {address_of(self._home)}'"
                 found.args = (found.why,)

@@ -14,7 +14,7 @@ import itertools
 import mmap
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 from mailstack.disk.durable import write_all
@@ -49,12 +49,14 @@ class Examined(NamedTuple):
 class OpenMessage:
     """An open message; implements model.mailbox.MessageFile."""
 
-    __slots__ = ("_data", "_fd", "size_octets")
+    __slots__ = ("_data", "_fd", "size_octets", "trouble")
 
     def __init__(self, fd: int, size_octets: int, data: bytes | None) -> None:
         self._fd = fd
         self._data = data
         self.size_octets = size_octets
+        #: Told when it cannot be read.
+        self.trouble: Callable[[OSError], None] | None = None
 
     def read(self, offset: int = 0, count: int | None = None) -> bytes:
         """Octets from `offset`, never behind the end.
@@ -79,6 +81,8 @@ class OpenMessage:
             try:
                 piece = os.pread(self._fd, min(count, 1 << 24), offset)
             except OSError as error:
+                if self.trouble is not None:
+                    self.trouble(error)
                 raise MailboxError("UNAVAILABLE", f"the message cannot be read: {error.strerror}") from error
             if not piece:
                 break

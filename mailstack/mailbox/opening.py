@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from mailstack.mailbox import background, files, maildir, scan
 from mailstack.mailbox.core import Core
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import MailboxError
 
 
@@ -15,14 +18,26 @@ def open_message(core: Core, folder_id: int, uid: int) -> files.OpenMessage:
             found = name if isinstance(name, str) else name(path, base)
             if found is None:
                 break
+            whole = f"{path}/{found}"
             try:
-                return files.open_message(f"{path}/{found}", size=size, disk_size=disk_size)
+                opened = files.open_message(whole, size=size, disk_size=disk_size)
+                opened.trouble = partial(_report, core, whole)
+                return opened
+            except MailboxError as error:
+                if isinstance(error.__cause__, OSError):
+                    _report(core, whole, error.__cause__)
+                raise
             except FileNotFoundError:
                 continue
             except files.Changed:
                 scan.replaced(core, folder_id, uid)
         scan.refresh(core, folder_id, force=True)
     raise MailboxError("UNAVAILABLE", "the message's file is renamed again and again")
+
+
+def _report(core: Core, path: str, error: OSError) -> None:
+    """An operator must know which file it is; its reader only sees that it is not there now."""
+    core.worker.report(TemporaryFailure(f"{path} cannot be read: {error.strerror}"))
 
 
 def _file(core: Core, folder_id: int, uid: int) -> tuple[str, str, int, str, int, int | None]:

@@ -1,0 +1,288 @@
+"""Disks that are full, read-only, broken or slow, below a whole running instance."""
+
+from __future__ import annotations
+
+import contextlib
+import imaplib
+import os
+import re
+import smtplib
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.kit import debian
+from tests.kit.accounting import Recorder, check, marked
+from tests.kit.counting import ALICE, BOB, HOMES, count, settle
+from tests.kit.demo import Demo, running_demo
+from tests.kit.process import eventually
+
+pytestmark = [pytest.mark.root]
+
+ROOMY = "size=2g,nr_inodes=100000"
+
+
+def must(*command: str | Path) -> None:
+    done = debian.run(command)
+    assert done.returncode == 0, f"{command}: {done.stdout}"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system whose size can be changed."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root to mount")
+    at = tmp_path / "disk"
+    at.mkdir()
+    if debian.run(["mount", "-t", "tmpfs", "-o", ROOMY, "tmpfs", at]).returncode:
+        pytest.skip("tmpfs cannot be mounted here")
+    yield at
+    debian.run(["umount", "-l", at])
+
+
+def resize(at: Path, options: str) -> None:
+    must("mount", "-o", f"remount,{options}", at)
+
+
+def fill(at: Path, what: str) -> None:
+    """Leaves no room on the disk."""
+    state = os.statvfs(at)
+    if what == "inodes":
+        resize(at, f"nr_inodes={state.f_files - state.f_ffree}")
+        return
+    used = (state.f_blocks - state.f_bfree) * state.f_frsize
+    resize(at, f"size={used // 1024 + 512}k")
+    with (at / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+        while True:
+            ballast.write(b"x" * 4_096)
+
+
+def send(demo: Demo, mark: str, to: str = ALICE, size_octets: int = 2_000) -> str:
+    """The reply to the message: "250 ..." or what refused it."""
+    try:
+        with demo.smtp() as client:
+            client.sendmail("tester@client.example", [to], marked(mark, size_octets=size_octets))
+    except smtplib.SMTPSenderRefused as error:
+        return f"{error.smtp_code} {error.smtp_error.decode()}"
+    except smtplib.SMTPRecipientsRefused as error:
+        code, text = error.recipients[to]
+        return f"{code} {text.decode()}"
+    except smtplib.SMTPResponseException as error:
+        return f"{error.smtp_code} {error.smtp_error.decode()}"
+    except OSError as error:
+        return f"{error}"
+    return "250"
+
+
+def subjects(client: imaplib.IMAP4, uids: str = "1:*") -> int:
+    """How many messages can be read whole."""
+    _, found = client.fetch(uids, "(BODY.PEEK[])")
+    return sum(isinstance(part, tuple) and b"X-Test-Mark" in part[1] for part in found)
+
+
+@pytest.mark.parametrize("what", ["octets", "inodes"])
+def test_a_full_disk_refuses_new_mail_shows_the_old_and_recovers_by_itself(
+    small_disk: Path, what: str
+) -> None:
+    # F16, F17
+    with running_demo(small_disk / "demo") as demo:
+        assert [send(demo, f"before-{n}")[:3] for n in range(3)] == ["250"] * 3
+        pids = {name: demo.pids(name) for name in ("smtp", "imap", "queue", "filter")}
+        with demo.imap(ALICE) as client:
+            client.select("INBOX")
+            fill(small_disk, what)
+            eventually(lambda: send(demo, "during").startswith("452"), 15)
+            assert re.match(r"452 4\.3\.1", send(demo, "during-2"))
+            client.noop()
+            shown = subjects(client)
+            assert shown >= 3
+            client.noop()
+            assert client.append("INBOX", "", None, marked("appended", size_octets=50_000))[0] == "NO"
+            resize(small_disk, ROOMY)
+            (small_disk / "ballast").unlink(missing_ok=True)
+            eventually(lambda: send(demo, "after") == "250", 15)
+            assert client.append("INBOX", "", None, marked("appended-after"))[0] == "OK"
+            assert client.store("1", "+FLAGS", "\\Flagged")[0] == "OK"
+            assert subjects(client) == shown + 2
+        assert {name: demo.pids(name) for name in pids} == pids, "something was restarted"
+        assert not [path for path in small_disk.rglob("Maildir/tmp/*")]
+
+
+def test_one_account_without_room_does_not_hold_up_the_others(small_disk: Path) -> None:
+    # F18: the tree of one user is full (EDQUOT and ENOSPC are one to us: tests/disk)
+    with running_demo(small_disk / "demo") as demo:
+        home = demo.maildir(BOB).parent
+        with demo.imap(BOB) as client:
+            client.select("INBOX")
+        home.mkdir(parents=True, exist_ok=True)
+        must("mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", home)
+        try:
+            assert send(demo, "fits", BOB) == "250"
+            replies = [send(demo, f"big-{n}", BOB, 100_000) for n in range(5)]
+            assert replies[-1].startswith("452 4.3.1"), replies
+            assert send(demo, "alice", ALICE, 100_000) == "250"
+            recorder = Recorder(demo.host, demo.port("mx"))
+            assert recorder.send("both", [ALICE, BOB], size_octets=100_000).accept_id
+            demo.wait_for_message(ALICE, b"X-Test-Mark: both ")
+            assert BOB in demo.cli("queue", "list")
+            must("mount", "-o", "remount,size=50m", home)
+            demo.cli("queue", "retry", "--all")
+            demo.wait_for_message(BOB, b"X-Test-Mark: both ")
+            settle(demo)
+        finally:
+            must("umount", "-l", home)
+
+
+def test_a_disk_that_becomes_read_only_is_read_on_and_nothing_crashes_in_a_loop(tmp_path: Path) -> None:
+    # F21
+    image, at = tmp_path / "disk.img", tmp_path / "disk"
+    at.mkdir()
+    with image.open("wb") as stream:
+        stream.truncate(1 << 30)
+    debian.need("mkfs.ext4")
+    must("mkfs.ext4", "-q", "-F", image)
+    if debian.run(["mount", "-o", "loop", image, at]).returncode:
+        pytest.skip("loop mounts do not work here")
+    try:
+        with running_demo(at / "demo") as demo:
+            recorder = Recorder(demo.host, demo.port("mx"))
+            threads = recorder.start(2, [[ALICE], [BOB]])
+            eventually(lambda: len(recorder.acknowledged) > 10, 30)
+            with demo.imap(ALICE) as client:
+                client.select("INBOX")
+                shown = subjects(client)
+                # What ext4 does to itself after an error.
+                if debian.run(["mount", "-o", "remount,abort", at]).returncode:
+                    pytest.skip("this kernel lets no file system be aborted")
+                recorder.stop.set()
+                for thread in threads:
+                    thread.join(60)
+                eventually(lambda: send(demo, "during")[:1] == "4", 20, demo.log)
+                pids = {name: demo.pids(name) for name in ("smtp", "imap")}
+                assert subjects(client) >= shown
+                assert client.store("1", "+FLAGS", "\\Flagged")[0] == "NO"
+                assert client.append("INBOX", "", None, marked("appended"))[0] == "NO"
+                assert subjects(client) >= shown
+            with demo.imap(ALICE) as client:
+                client.select("INBOX", readonly=True)
+                assert subjects(client) >= shown
+            assert {name: demo.pids(name) for name in pids} == pids
+        must("umount", at)
+        must("mount", "-o", "loop", image, at)
+        (at / "demo" / "demo.json").unlink(missing_ok=True)
+        with running_demo(at / "demo") as demo:
+            settle(demo)
+            check(recorder.sent, count(demo), HOMES)
+    finally:
+        debian.run(["umount", "-l", at])
+
+
+def test_a_message_that_cannot_be_read_is_named_and_the_others_are_fine(tmp_path: Path) -> None:
+    # F20
+    strace = debian.need("strace")
+    with running_demo(tmp_path / "demo") as demo:
+        for number in range(2):
+            assert send(demo, f"m{number}") == "250"
+        with demo.imap(ALICE) as client:
+            client.select("INBOX")
+            client.noop()
+        broken = next(path for path in demo.maildir(ALICE).glob("*/*") if b"X-Test-Mark: m0 " in _read(path))
+        tracers = [
+            subprocess.Popen(
+                [strace, "-f", "-q", "-p", str(pid), "-P", str(broken), "-o", "/dev/null",
+                 "-e", "trace=read,pread64", "-e", "inject=read,pread64:error=EIO"]
+            )
+            for pid in demo.pids("imap")[1:]
+        ]  # fmt: skip
+        try:
+            eventually(lambda: all(_is_traced(pid) for pid in demo.pids("imap")[1:]), 15)
+            with demo.imap(ALICE) as client:
+                client.select("INBOX")
+                assert client.fetch("1:*", "(UID BODY.PEEK[])")[0] == "NO"
+                shown = repr(client.untagged_responses["FETCH"])
+                assert "X-Test-Mark: m1 " in shown and "X-Test-Mark: m0 " not in shown
+                assert client.noop()[0] == "OK"
+            eventually(lambda: broken.name in demo.log(), 10, demo.log)
+            assert send(demo, "m2") == "250"
+        finally:
+            for tracer in tracers:
+                tracer.terminate()
+                tracer.wait(20)
+        with demo.imap(ALICE) as client:
+            client.select("INBOX")
+            assert subjects(client) == 3
+
+
+def _read(path: Path) -> bytes:
+    return path.read_bytes() if path.is_file() else b""
+
+
+def _is_traced(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return "TracerPid:\t0" not in status
+
+
+@pytest.mark.slow
+def test_a_locked_mailbox_is_451_and_nobody_spins(tmp_path: Path) -> None:
+    # F35
+    with running_demo(tmp_path / "demo") as demo:
+        assert send(demo, "before", BOB) == send(demo, "before") == "250"
+        holder = sqlite3.connect(demo.maildir(BOB).parent / "account.db", isolation_level=None)
+        holder.execute("BEGIN IMMEDIATE")
+        used = _cpu_s(demo)
+        replies: list[str] = []
+        waiting = threading.Thread(target=lambda: replies.append(send(demo, "during", BOB)))
+        waiting.start()
+        assert send(demo, "others") == "250"
+        waiting.join(60)
+        assert replies[0].startswith("451"), replies
+        assert _cpu_s(demo) - used < 5
+        holder.execute("ROLLBACK")
+        holder.close()
+        assert send(demo, "after", BOB) == "250"
+
+
+def _cpu_s(demo: Demo) -> float:
+    ticks = 0
+    for pid in (pid for name in ("smtp", "queue", "imap") for pid in demo.pids(name)):
+        with contextlib.suppress(FileNotFoundError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            ticks += int(fields[11]) + int(fields[12])
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_backup_under_load_is_consistent(tmp_path: Path) -> None:
+    # F36: what had been acknowledged when the backup began is in it
+    with running_demo(tmp_path / "demo") as demo:
+        recorder = Recorder(demo.host, demo.port("mx"))
+        threads = recorder.start(3, [[ALICE], [ALICE, BOB]])
+        eventually(lambda: len(recorder.acknowledged) > 20, 30)
+        known = {sent.mark for sent in recorder.acknowledged}
+        home, copy = demo.maildir(ALICE).parent, tmp_path / "restored"
+        started = time.monotonic()
+        # Files first: a row without a file is dropped, a file without a row is taken in.
+        copy.mkdir()
+        connection = sqlite3.connect(home / "account.db")
+        connection.execute("VACUUM INTO ?", (str(copy / "account.db"),))
+        connection.close()
+        for _ in range(5):  # a message moves from new/ to cur/ while it is copied
+            if debian.run(["cp", "-a", home / "Maildir", copy]).returncode == 0:
+                break
+        assert time.monotonic() - started < 30
+        before = len(recorder.acknowledged)
+        eventually(lambda: len(recorder.acknowledged) > before + 5, 30)
+        recorder.stop.set()
+        for thread in threads:
+            thread.join(60)
+        found = b"".join(_read(path) for path in (copy / "Maildir").glob("*/*"))
+        for mark in known:
+            assert f"X-Test-Mark: {mark} ".encode() in found
+        connection = sqlite3.connect(copy / "account.db")
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        connection.close()
+        assert "everything is in order" in demo.cli("mailbox", "verify", ALICE)
