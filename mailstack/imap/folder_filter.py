@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from mailstack.imap.errors import Bad, No
 from mailstack.imap.parser import Cursor
 from mailstack.model.mailbox import FolderEntry
+from mailstack.model.sharing import split_shared
 
 if TYPE_CHECKING:
     from mailstack.imap.session import Session
@@ -29,6 +30,8 @@ class FilterReader:
         self._session = session
         self._cursor = cursor
         self._names = 0
+        #: What stands behind "mailboxes", of all filters.
+        self.named: frozenset[str] = frozenset()
 
     def read(self, kind: bytes, *, one_level: bool = False) -> Covers:
         """The filter whose first word, `kind`, was read already.
@@ -41,11 +44,12 @@ class FilterReader:
         """
         if kind in (b"INBOXES", b"PERSONAL"):
             # RFC 5465 section 6.3: where a script may file mail anywhere, every folder is an inbox.
-            return lambda entry: True
+            return lambda entry: split_shared(entry.name) is None
         if kind == b"SUBSCRIBED":
             return lambda entry: entry.subscribed
         if kind == b"MAILBOXES":
             names = self._read_names()
+            self.named |= names
             return lambda entry: entry.name in names
         if kind == b"SUBTREE":
             roots = self._read_names()

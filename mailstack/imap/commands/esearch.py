@@ -34,14 +34,28 @@ MAX_FILTERS = 100
 
 @dataclass(frozen=True, slots=True)
 class _Sources:
-    """Where to search.  `filters`: besides the selected folder."""
+    """Where to search.
+
+    Attributes:
+        filters: besides the selected folder.
+        named: folders named one by one: they need not be such that one may list them.
+    """
 
     selected: bool
     filters: tuple[Covers, ...] = ()
+    named: frozenset[str] = frozenset()
 
-    def cover(self, entry: FolderEntry) -> bool:
-        """True when the folder is to be searched."""
-        return entry.exists and any(covers(entry) for covers in self.filters)
+    def among(self, entries: list[FolderEntry]) -> list[str]:
+        """Names of the folders to be searched, each once.
+
+        Source: RFC 7377 section 2.2 (rights).
+        """
+        names = [
+            entry.name
+            for entry in entries
+            if entry.exists and "r" in entry.rights and any(covers(entry) for covers in self.filters)
+        ]
+        return names + sorted(self.named.difference(entry.name for entry in entries))
 
 
 def esearch(session: Session, cursor: Cursor) -> Steps[Ok]:
@@ -75,7 +89,7 @@ def _sources(session: Session, cursor: Cursor) -> _Sources:
             filters.append(reader.read(kind, one_level=True))
         if cursor.take(b")"):
             cursor.space()
-            return _Sources(selected, tuple(filters))
+            return _Sources(selected, tuple(filters), reader.named)
         cursor.space()
     raise Bad(f"More than {MAX_FILTERS} kinds of mailboxes")
 
@@ -96,8 +110,7 @@ def _search(session: Session, sources: _Sources, options: Options, key: Key) -> 
     deadline = Deadline(session)
     names: list[str] = []
     if sources.filters:
-        entries = yield from slow(lambda store: store.folders())
-        names = [entry.name for entry in entries if sources.cover(entry)]
+        names = sources.among((yield from slow(lambda store: store.folders())))
     view = session.view
     if view is not None and (sources.selected or view.name in names):
         names = [view.name, *(name for name in names if name != view.name)]
@@ -115,7 +128,8 @@ def _search_one(session: Session, name: str, options: Options, key: Key, deadlin
         status, view = yield from slow(partial(_load, name, selected))
         places = yield from _find(session, view, key, deadline)
     except MailboxError as error:
-        if error.code != "NONEXISTENT" or selected is not None:
+        # RFC 7377 section 5: whether it is missing or secret is not told.
+        if error.code not in ("NONEXISTENT", "NOPERM") or selected is not None:
             raise
         return
     if places:

@@ -5,24 +5,22 @@ Standards: RFC 5465.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mailstack.imap.commands.entry import Ok
 from mailstack.imap.commands.noop import refresh
 from mailstack.imap.errors import Bad, No
 from mailstack.imap.fetch_items import parse_items
+from mailstack.imap.folder_filter import FilterReader
 from mailstack.imap.notifying import MESSAGE_EVENTS, Event, Group, Notify
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps
-from mailstack.model.mailbox import FolderEntry
 
 if TYPE_CHECKING:
     from mailstack.imap.session import Session
 
-#: Groups of one command, and names in all of them.
+#: Groups of one command.
 MAX_GROUPS = 100
-MAX_NAMES = 1_000
 _EVENTS = {
     b"MESSAGENEW": Event.MESSAGE_NEW,
     b"MESSAGEEXPUNGE": Event.MESSAGE_EXPUNGE,
@@ -65,7 +63,7 @@ class _Reader:
     def __init__(self, session: Session, cursor: Cursor) -> None:
         self._session = session
         self._cursor = cursor
-        self._names = 0
+        self._filters = FilterReader(session, cursor)
         self._unsupported = False
         self._found = Notify()
         self._has_selected = False
@@ -100,7 +98,7 @@ class _Reader:
         if kind in (b"SELECTED", b"SELECTED-DELAYED"):
             self._selected(delayed=kind == b"SELECTED-DELAYED")
         else:
-            covers = self._covers(kind)
+            covers = self._filters.read(kind)
             cursor.space()
             events, fetch = self._events()
             if fetch:
@@ -118,37 +116,6 @@ class _Reader:
         if events & ~MESSAGE_EVENTS:
             raise Bad("Only message events can be asked for with SELECTED")
         self._found.selected, self._found.delayed, self._found.fetch = events, delayed, fetch
-
-    def _covers(self, kind: bytes) -> Callable[[FolderEntry], bool]:
-        if kind in (b"INBOXES", b"PERSONAL"):
-            # Section 6.3: where a script may file mail anywhere, every folder is an inbox.
-            return lambda entry: True
-        if kind == b"SUBSCRIBED":
-            return lambda entry: entry.subscribed
-        if kind == b"MAILBOXES":
-            names = self._read_names()
-            return lambda entry: entry.name in names
-        if kind != b"SUBTREE":
-            self._cursor.fail("a kind of mailboxes")
-        roots = self._read_names()
-        return lambda entry: any(entry.name == root or entry.name.startswith(f"{root}/") for root in roots)
-
-    def _read_names(self) -> frozenset[str]:
-        cursor = self._cursor
-        cursor.space()
-        names = set()
-        several = cursor.take(b"(")
-        while True:
-            self._names += 1
-            if self._names > MAX_NAMES:
-                raise Bad(f"NOTIFY has more than {MAX_NAMES} names")
-            try:
-                names.add(self._session.read_name(cursor))
-            except No:
-                pass  # section 3.1: what is no mailbox is ignored
-            if not several or cursor.take(b")"):
-                return frozenset(names)
-            cursor.space()
 
     def _events(self) -> tuple[Event, bytes]:
         cursor = self._cursor
