@@ -26,7 +26,7 @@ from mailstack.model.mailbox import Needle
 MAX_DECODED_OCTETS = 1024 * 1024
 MAX_CHARACTERS = 256 * 1024
 #: Octets of a message's file that are read.
-MAX_READ_OCTETS = 8 * 1024 * 1024
+MAX_READ_OCTETS = 64 * 1024 * 1024
 #: Texts that may wait until their trigrams are made.
 FRESH = 256
 #: Trigrams of a needle that are looked up; the texts decide anyway.
