@@ -270,7 +270,8 @@ def test_the_index_finds_exactly_what_a_look_into_each_message_finds(
 
 def test_a_large_attachment_does_not_make_a_message_unsure(account: Account) -> None:
     data = (
-        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nneedle\r\n--b\r\nContent-Type: image/png\r\n"
+        b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nneedle\r\n"
+        b"--b\r\nContent-Type: image/png\r\n"
         b"Content-Transfer-Encoding: base64\r\n\r\n"
         + b"QUJD" * 3_000_000
         + b"\r\n--b\r\n\r\nlast words\r\n--b--\r\n"
