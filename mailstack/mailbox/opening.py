@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from functools import partial
 
 from mailstack.mailbox import background, files, maildir, scan
@@ -24,7 +25,8 @@ def open_message(core: Core, folder_id: int, uid: int) -> files.OpenMessage:
                 opened.trouble = partial(_report, core, whole)
                 return opened
             except MailboxError as error:
-                if isinstance(error.__cause__, OSError):
+                # A link in the file's place is refused, and nothing is wrong with the disk.
+                if isinstance(error.__cause__, OSError) and error.__cause__.errno != errno.ELOOP:
                     _report(core, whole, error.__cause__)
                 raise
             except FileNotFoundError:
