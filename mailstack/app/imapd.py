@@ -12,6 +12,7 @@ from typing import Any
 
 from mailstack.app.daemon import Context
 from mailstack.app.gate import Gate
+from mailstack.app.indexer import Indexer
 from mailstack.app.neighbours import AccountNeighbours
 from mailstack.app.notices import QuotaNotices
 from mailstack.app.resting import rest
@@ -67,11 +68,16 @@ async def serve(context: Context) -> None:
             slots = LoginSlots(context.paths.pop3_logins, config.pop3.max_per_account)
         try:
             imap, pop3 = _hubs(context, directory, store, shares, threads, gate, slots)
-            resting = asyncio.create_task(rest(store, imap.services.at_work, threads))
+            # Every worker hears of new mail; one is enough to index it.
+            indexer = Indexer(store, threads) if context.worker == 0 else None
+            tasks = [asyncio.create_task(rest(store, imap.services.at_work, threads))]
+            if indexer is not None:
+                tasks.append(asyncio.create_task(indexer.run()))
             try:
-                await _serve(context, imap, pop3)
+                await _serve(context, imap, pop3, indexer)
             finally:
-                resting.cancel()
+                for task in tasks:
+                    task.cancel()
         finally:
             slots.close()
     finally:
@@ -125,11 +131,16 @@ def _hubs(
     return imap, Pop3Hub(services, config.pop3, slots)
 
 
-async def _serve(context: Context, imap: ImapHub, pop3: Pop3Hub) -> None:
+async def _serve(context: Context, imap: ImapHub, pop3: Pop3Hub, indexer: Indexer | None) -> None:
+    def heard(message: dict[str, str | int]) -> None:
+        imap.heard(message)
+        if indexer is not None:
+            indexer.heard(message)
+
     loop = asyncio.get_running_loop()
     await loop.run_in_executor(imap.services.executor, sweep, context.paths.spool)
     listeners = _listeners(context, imap, pop3)
-    context.bus.listen(loop, imap.heard)
+    context.bus.listen(loop, heard)
     hubs: tuple[SessionHub[Any], ...] = (imap, pop3)
     for hub in hubs:
         hub.start()

@@ -142,6 +142,15 @@ class MailStore:
         """True when the account has a home already."""
         return maildir.is_directory(maildir.account_home(self.root, address))
 
+    def keep_index(self, address: Address) -> None:
+        """An account's full-text index catches up soon, if this process keeps it.
+
+        Raises:
+            TemporaryFailure: the home cannot be opened.
+        """
+        if self.exists(address):
+            self._worker.index(self.account(address).core)
+
     def flush(self) -> None:
         """Does now what waits in the background: cache rows, file names, removed files.
 
