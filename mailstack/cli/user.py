@@ -255,6 +255,29 @@ def restore(address: AddressArgument) -> None:
     show(_row(back), f"restored {back.address}")
 
 
+@app.command("passwd-file")
+def passwd_file() -> None:
+    """Prints a passwd-file for a Dovecot that serves these mailboxes (conf/dovecot/).
+
+    One line per address that reads mail: its password's hash and its home.  App passwords
+    are not in it; suspended addresses neither.
+    """
+    from mailstack.mailbox import maildir
+
+    context = Context.load()
+    lines = []
+    with reader(context) as directory:
+        for found in directory.accounts(""):
+            hash_ = directory.credential(found.id)
+            if found.enabled and hash_ and found.kind in ("mailbox", "catchall", "noreply"):
+                home = maildir.account_home(context.paths.mail, found.address)
+                lines.append({"address": found.address.key, "hash": hash_, "home": str(home)})
+    show(
+        lines,
+        "\n".join(f"{each['address']}:{{ARGON2ID}}{each['hash']}::::{each['home']}::" for each in lines),
+    )
+
+
 @app.command("import")
 def import_users(
     file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="The file; - for stdin.", allow_dash=True)],

@@ -118,3 +118,15 @@ def test_verify_and_rebuild_say_what_they_did(instance: Instance) -> None:
     rebuilt = instance.cli("mailbox", "rebuild", ALICE)
     assert (rebuilt.code, "2 messages in 8 folders" in rebuilt.out) == (0, True)
     assert "is kept as" in rebuilt.err
+
+
+def test_a_passwd_file_for_dovecot_names_who_may_read(instance: Instance) -> None:
+    instance.cli("user", "add", "o'neil@example.test")
+    instance.cli("user", "add", "off@example.test")
+    instance.cli("user", "set", "off@example.test", "--disable")
+    instance.cli("user", "add", "printer@example.test", "--kind", "device")
+    lines = instance.cli("user", "passwd-file").out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == [ALICE, "o'neil@example.test"]
+    fields = lines[1].split(":")
+    assert fields[1].startswith("{ARGON2ID}$argon2id$") and len(fields) == 8
+    assert fields[5] == str(instance.config.paths.mail / "example.test" / "o%27neil")
