@@ -121,6 +121,21 @@ Frame: TypeAlias = Command | GoAhead | BodyStart | BodyData | Refused
 class Framer:
     """Octets in, frames out; holds at most one command."""
 
+    __slots__ = (
+        "_bodies",
+        "_body_octets",
+        "_count",
+        "_dropping",
+        "_held",
+        "_in_body",
+        "_left",
+        "_lines",
+        "_literals",
+        "_searched",
+        "_wire",
+        "limits",
+    )
+
     def __init__(self, limits: FrameLimits) -> None:
         self.limits = limits
         self._held = bytearray()

@@ -58,6 +58,39 @@ class PeerGone(Exception):
 class Session(SteppedSession):
     """State of one connection; commands read and change it."""
 
+    # Thousands of these wait in IDLE: no dictionaries.
+    __slots__ = (
+        "_bad",
+        "_first",
+        "_progress",
+        "_since",
+        "_uses_numbers",
+        "account",
+        "alerted",
+        "can_start_tls",
+        "client_id",
+        "clock",
+        "compressed",
+        "contexts",
+        "enabled",
+        "failures",
+        "framer",
+        "host",
+        "in_response",
+        "leaving",
+        "notify",
+        "now",
+        "offer",
+        "options",
+        "plaintext_login",
+        "saved_uids",
+        "tag",
+        "tls",
+        "uploads",
+        "view",
+        "watchers",
+    )
+
     def __init__(self, setup: Setup[ImapOptions]) -> None:
         super().__init__()
         self.options = setup.options

@@ -20,6 +20,8 @@ class SteppedSession:
     and sends `take_output()` before it answers a request that waits for the client.
     """
 
+    __slots__ = ("_out", "_out_octets", "_steps")
+
     def __init__(self) -> None:
         self._out: list[bytes] = []
         self._out_octets = 0
