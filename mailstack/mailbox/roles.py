@@ -16,6 +16,8 @@ import sqlite3
 from mailstack.model.mailbox import DEFAULT_FOLDERS, MailboxError
 from mailstack.model.roles import ROLES, role_of_name
 
+#: What the filter files to by itself.
+_FILED = frozenset(("Spam", "Promotions", "SocialNetworks"))
 #: By the name we deliver to.
 _DEFAULTS = {name: role for name, role in DEFAULT_FOLDERS if role}
 
@@ -91,6 +93,11 @@ def give(connection: sqlite3.Connection, folder_id: int, role: str) -> str:
     lost = take(connection, role, force=True) if role else ""
     connection.execute("UPDATE folders SET special_use = ? WHERE id = ?", (role, folder_id))
     return lost
+
+
+def is_filed_to(name: str) -> bool:
+    """True for folders nobody has to ask for: the delivery that needs one makes it anew."""
+    return name in _FILED
 
 
 def delivery_name(connection: sqlite3.Connection, name: str) -> str:

@@ -256,11 +256,11 @@ _TAKE = (
 
 
 def _find_or_create(core: Core, name: str, *, create: bool) -> FolderRow:
-    """The folder of that name, made when it should be; else INBOX."""
+    """The folder of that name, made when it is asked for or the filter files to it; else INBOX."""
     folders.discover(core)
     with core.db.read() as connection:
         folder = core.find(connection, name)
-    if folder is None and create:
+    if folder is None and (create or roles.is_filed_to(name)):
         # Refused or made by somebody else at the same moment: looked up below.
         with contextlib.suppress(MailboxError):
             folders.create(core, name, "")

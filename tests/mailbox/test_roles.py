@@ -70,8 +70,11 @@ def test_a_renamed_tree_takes_its_subscriptions_along(account: Account) -> None:
 def test_a_deleted_role_is_there_again_with_the_next_folder_of_a_known_name(account: Account) -> None:
     account.delete("Spam")
     assert "\\Junk" not in roles(account)
-    assert deliver(account, "Spam", "d1", create=True) == "Spam"
+    assert deliver(account, "Spam", "d1") == "Spam"
     assert roles(account)["\\Junk"] == "Spam"
+    assert deliver(account, "Nowhere", "d2") == "INBOX"
+    account.delete("Promotions")
+    assert deliver(account, "Promotions", "d3") == "Promotions"
     account.delete("Trash")
     account.rename("Archive", "Papierkorb")
     assert roles(account)["\\Archive"] == "Papierkorb"  # it has a role already

@@ -5,7 +5,7 @@ Standards: RFC 9051 section 6.3.9, RFC 3501 section 6.3.8, and those of `listing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from mailstack.imap import counters, metadata
@@ -17,13 +17,15 @@ from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
 from mailstack.imap.rights import my_rights_line
 from mailstack.imap.telling import enable_condstore
-from mailstack.model.mailbox import AccountStore, MailboxError
+from mailstack.model.mailbox import AccountStore, FolderEntry, MailboxError
 
 if TYPE_CHECKING:
     from mailstack.imap.session import Session
 
 #: Folders looked at in one go; in between others get their turn.
 SLICE = 50
+#: Names matched in one go.
+MATCHES = 250
 
 
 def list_folders(session: Session, cursor: Cursor) -> Steps[Ok]:
@@ -36,13 +38,26 @@ def list_folders(session: Session, cursor: Cursor) -> Steps[Ok]:
         enable_condstore(session)
     entries = yield from slow(lambda store: store.folders())
     listed: list[Listed] = []
-    for one in select(entries, wanted, Pattern(*wanted.patterns).matches):
+    for one in select(entries, wanted, (yield from _matcher(session, wanted, entries))):
         listed.append(one)
         if len(listed) == SLICE:
             yield from _tell(session, wanted, listed)
             listed = []
     yield from _tell(session, wanted, listed)
     return Ok("List completed")
+
+
+def _matcher(
+    session: Session, wanted: Wanted, entries: Sequence[FolderEntry]
+) -> Steps[Callable[[str], bool]]:
+    """Whether a name fits, worked out in slices for all that will be asked."""
+    pattern = Pattern(*wanted.patterns)
+    known: dict[str, bool] = {}
+    for number, entry in enumerate(entries, 1):
+        known[entry.name] = pattern.matches(entry.name)
+        if number % MATCHES == 0:
+            yield from session.progress(0, 0)
+    return lambda name: known[name] if name in known else pattern.matches(name)
 
 
 def _root_line(session: Session, reference: str) -> bytes:
