@@ -70,17 +70,17 @@ class ImapConnection(SessionConnection):
         self._is_idle = False
         self._wants_changes = False
         self._changed = False
-        self._changed_folders: set[str] = set()
+        self._changed_folders: set[str] | None = None  # nobody has asked yet
         self._deflate: Deflate | None = None
         self._identified = False
-        self._spools: set[str] = set()
+        self._spools: frozenset[str] = frozenset()
 
     # -- the hub's side ---------------------------------------------------------------
 
     def poke(self, folder: str) -> None:
         """A folder of the account has changed; "": the list of folders."""
         self._changed = True
-        if len(self._changed_folders) < MAX_CHANGED:
+        if self._changed_folders is not None and len(self._changed_folders) < MAX_CHANGED:
             self._changed_folders.add(folder)
         if self._wants_changes:
             self._wake("changed")
@@ -157,8 +157,8 @@ class ImapConnection(SessionConnection):
             case Wait():
                 return await self._wait(session, request)
             case Changed():
-                changed = frozenset(self._changed_folders)
-                self._changed_folders.clear()
+                changed = frozenset(self._changed_folders or ())
+                self._changed_folders = set()
                 return changed
             case Unauthenticate():
                 if self._deflate is not None and self._has_input:
@@ -167,7 +167,7 @@ class ImapConnection(SessionConnection):
                 self._deflate = None
                 self._hub.log_out(self)
                 self._store = None
-                self._changed_folders.clear()
+                self._changed_folders = None
             case Identified(text):
                 if not self._identified:  # once: strangers must not fill the log
                     self._identified = True
@@ -179,7 +179,7 @@ class ImapConnection(SessionConnection):
                 return await self._spill(request)
             case Discard():
                 paths = [spool.path for spool in request.spools]
-                self._spools.difference_update(paths)
+                self._spools = self._spools.difference(paths)
                 await self._in_thread(_unlink, *paths)
             case _:
                 return await super()._answer_more(session, request)
@@ -215,7 +215,7 @@ class ImapConnection(SessionConnection):
         if spool is None:
             name = f"imap-{os.getpid()}-{os.urandom(12).hex()}"
             spool = _SpoolFile(str(self._hub.services.spool / name))
-            self._spools.add(spool.path)
+            self._spools |= {spool.path}
         await self._in_thread(_append, spool.path, request.data)
         assert isinstance(spool, _SpoolFile)
         return spool

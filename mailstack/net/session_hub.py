@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -88,8 +89,14 @@ class Member(Protocol):
     account: Account | None
     stamp: str | None
 
+    due_at: float
+
     def end(self, why: str) -> None:
         """Say goodbye at the next chance."""
+        ...
+
+    def late(self) -> None:
+        """`due_at` (monotonic seconds) has passed."""
         ...
 
 
@@ -181,7 +188,15 @@ class SessionHub(Generic[M]):
             task.add_done_callback(self._ended)
 
     def _jobs(self) -> list[Coroutine[object, object, None]]:
-        return [self._review()]
+        return [self._review(), self._look_for_late()]
+
+    async def _look_for_late(self) -> None:
+        while True:
+            await asyncio.sleep(1.0)
+            now = time.monotonic()
+            for connection in self.connections:
+                if connection.due_at <= now:
+                    connection.late()
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

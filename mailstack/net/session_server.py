@@ -17,6 +17,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import math
 import ssl
 import time
 from collections.abc import Callable
@@ -57,6 +58,8 @@ LOW_WATER = 131_072
 #: Answers to pipelined commands are gathered this long, so that they share a write.
 BATCH_S = 0.02
 HANDSHAKE_S = 30.0
+#: A wait this long ends up to a second late.
+LONG_WAIT_S = 5.0
 
 _log = logging.getLogger(__name__)
 
@@ -116,6 +119,7 @@ class SessionConnection(asyncio.Protocol):
         self._writable: asyncio.Future[None] | None = None
         self._waiter: asyncio.Future[Woken] | None = None
         self._ending = ""
+        self.due_at = math.inf
         self._flushed_at = 0.0
 
     # -- for each protocol --------------------------------------------------------------
@@ -173,6 +177,10 @@ class SessionConnection(asyncio.Protocol):
     def end(self, why: str) -> None:
         """Says goodbye when the session next waits for the client."""
         self._ending = why
+        self._wake("time")
+
+    def late(self) -> None:
+        """What it waits for has not come in time (`due_at`)."""
         self._wake("time")
 
     # -- the life of the connection ------------------------------------------------------
@@ -294,11 +302,18 @@ class SessionConnection(asyncio.Protocol):
         if not self._ending:
             loop = asyncio.get_running_loop()
             self._waiter = loop.create_future()
-            timer = loop.call_later(max(0.0, until - time.monotonic()), self._wake, "time")
+            wait = max(0.0, until - time.monotonic())
+            timer = None
+            if wait < LONG_WAIT_S:
+                timer = loop.call_later(wait, self._wake, "time")
+            else:
+                self.due_at = until  # the hub looks; thousands of timers cost more
             try:
                 woken = await self._waiter
             finally:
-                timer.cancel()
+                if timer is not None:
+                    timer.cancel()
+                self.due_at = math.inf
                 self._waiter = None
             if not self._ending:
                 return woken

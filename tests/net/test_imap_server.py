@@ -409,3 +409,18 @@ def test_old_temporary_files_are_swept(tmp_path: Path) -> None:
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     assert sweep(tmp_path) == 1
     assert sorted(os.listdir(tmp_path)) == ["imap-1-new", "other"]
+
+
+async def test_long_waits_end_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailstack.net.session_server.LONG_WAIT_S", 0.0)
+    options = ImapOptions(
+        allow_plaintext_loopback=True, idle_keepalive_s=0.2, idle_time_s=3.0, login_time_s=0.2
+    )
+    async with running(tmp_path, options=options) as service:
+        stranger = await RawClient.connect(service.port)
+        client = await (await RawClient.connect(service.port)).log_in()
+        await client.send(b"i IDLE\r\n")
+        assert await client.until(b"* OK Still here") == [b"+ idling", b"* OK Still here"]
+        assert (await stranger.until(b"* BYE"))[-1].startswith(b"* BYE")
+        await client.close()
+        await stranger.close()
