@@ -13,6 +13,8 @@ from mailstack.delivery.queue import Queue
 from mailstack.delivery.recover import recover
 from mailstack.directory.verify import verify as verify_directory
 from mailstack.mailbox.recover import verify_all
+from mailstack.mailbox.shared_with import shared_with
+from mailstack.state.shares import Shares
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,4 +59,23 @@ def verify(
         queue.close()
     for finding in verify_all(paths.mail, repair, now=now, random_bytes=random_bytes, options=config.mailbox):
         found.append(Finding(finding.account, finding.what, finding.repaired))
+    found += _shares(config, repair=repair, now=now, random_bytes=random_bytes)
+    return found
+
+
+def _shares(
+    config: Config, *, repair: bool, now: Callable[[], float], random_bytes: Callable[[int], bytes]
+) -> list[Finding]:
+    """Folders that are shared, and whom nobody would show them to."""
+    found = []
+    shares = Shares(config.paths.state_db)
+    try:
+        for owner, person in shared_with(config.paths.mail, now=now, random_bytes=random_bytes):
+            if owner in shares.owners(person):
+                continue
+            if repair:
+                shares.note(owner, person)
+            found.append(Finding(owner, f"shares folders with {person}, who is not shown them", repair))
+    finally:
+        shares.close()
     return found

@@ -9,6 +9,7 @@ from pathlib import Path
 from mailstack.app.neighbours import AccountNeighbours
 from mailstack.directory import Directory
 from mailstack.mailbox import MailStore
+from mailstack.model.address import Address
 from mailstack.state.shares import Shares
 from tests.app.test_imapd import ALICE, SECRET, Running, daemon
 from tests.kit.imap_service import RawClient
@@ -109,3 +110,23 @@ def test_neighbours_are_accounts_that_log_in(tmp_path: Path) -> None:
     shares.close()
     directory.close()
     store.close()
+
+
+def test_a_lost_table_of_shares_is_made_again_from_the_mailboxes(tmp_path: Path) -> None:
+    instance = new_instance(tmp_path)
+    paths = instance.config.paths
+    for address in (ALICE, BOB):
+        assert instance.cli("user", "add", address).code == 0
+    store = MailStore(paths.mail, now=time.time, random_bytes=os.urandom)
+    store.account(Address.parse(BOB)).grant("INBOX", ALICE, "lr")
+    store.account(Address.parse(BOB)).grant("INBOX", "-carol@example.test", "lr")
+    store.close()
+    shown = instance.cli("verify")
+    assert shown.code == 65
+    assert f"shares folders with {ALICE}" in shown.out
+    assert "carol" not in shown.out
+    assert instance.cli("verify", "--repair").code == 0
+    assert instance.cli("verify").code == 0
+    shares = Shares(paths.state_db)
+    assert shares.owners(ALICE) == [BOB]
+    shares.close()
