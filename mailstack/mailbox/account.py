@@ -26,7 +26,7 @@ from typing import NoReturn, TypeVar
 
 from mailstack.disk import durable, migrations
 from mailstack.disk.sqlite import BUSY_TIMEOUT_S, failure, open_database, transaction
-from mailstack.mailbox.maildir import address_of
+from mailstack.mailbox.maildir import address_of, is_directory
 from mailstack.mailbox.presence import Presence
 from mailstack.mailbox.schema import ACCOUNT_STEPS
 from mailstack.model.errors import TemporaryFailure
@@ -43,6 +43,8 @@ _CHECK_S = 0.1
 #: Another process may write this long.
 TURN_TIMEOUT_S = BUSY_TIMEOUT_S
 _TURN_NAP_S = 0.0002
+_FOLDER_IDS = 1 << 26  # a database made again begins with any folder id below this
+_LEAP = 1_000_000  # UIDs left out after an older copy: sessions hold some of those given out since
 _ATTEMPTS = 4
 
 
@@ -362,9 +364,15 @@ class AccountDatabase:
             _set_meta(connection, "uid_validity", validity)
             _set_meta(connection, "boot", self.boot)
             _set_meta(connection, "inode", inode)
+            if witnessed or is_directory(self._home / "Maildir" / "cur"):
+                # Sessions still hold numbers out of the database that was here before.
+                ids = int.from_bytes(self._random_bytes(4), "big") % _FOLDER_IDS
+                connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('folders', ?)", (ids,))
         generation = int(_meta(connection, "generation") or 0)
         if generation < witnessed:
             # An older copy of the database was put back: UIDs given out since are unknown.
+            in_order = False
+            connection.execute("UPDATE folders SET uid_reserved = uid_reserved + ?", (_LEAP,))
             new_validities(connection, int(self._now()), at_least=validity)
             epoch = new_object_id(self._random_bytes, "M")
             _set_meta(connection, "epoch", epoch)

@@ -17,7 +17,7 @@ from mailstack.mailbox.account import BLOCK, read_witness
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.model.address import Address
 from mailstack.model.errors import TemporaryFailure
-from mailstack.model.mailbox import Flags, NewMessage
+from mailstack.model.mailbox import Flags, MailboxError, NewMessage
 from mailstack.model.ranges import numbers
 from tests.kit.clock import Clock
 
@@ -124,6 +124,35 @@ def test_an_older_copy_of_the_database_gives_a_new_uidvalidity(
     assert after.uid_validity > before.uid_validity
     assert after.messages == BLOCK // 100
     other.close()
+
+
+def test_numbers_from_before_a_lost_database_lead_to_no_message(account: Account, home: Path) -> None:
+    # a POP3 or IMAP session that goes on would remove another message
+    held = deliver(account, *range(5))
+    inbox = account.status("INBOX").id
+    account.expunge(inbox, held[:2])
+    account.core.worker.flush()
+    put_back(home, {})
+    with pytest.raises(MailboxError, match="gone"):
+        account.expunge(inbox, held)
+    assert account.status("INBOX").messages == 3
+
+
+def test_numbers_an_older_copy_does_not_know_lead_to_no_message(
+    account: Account, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(account_module, "BLOCK", 1)
+    deliver(account, 0)
+    inbox = account.status("INBOX").id
+    account.core.close()
+    saved = save(home)
+    account.core.db.reserve(inbox, 5)
+    held = deliver(account, *range(1, 5))
+    account.expunge(inbox, held[:2])
+    account.core.worker.flush()
+    put_back(home, saved)
+    assert account.expunge(inbox, held) == []
+    assert account.status("INBOX").messages == 3
 
 
 def test_a_lost_database_is_made_from_the_maildir(
