@@ -150,7 +150,9 @@ def test_numbers_an_older_copy_does_not_know_lead_to_no_message(
     held = deliver(account, *range(1, 5))
     account.expunge(inbox, held[:2])
     account.core.worker.flush()
+    account.core.close()
     put_back(home, saved)
+    assert account.status("INBOX").messages == 3
     assert account.expunge(inbox, held) == []
     assert account.status("INBOX").messages == 3
 
