@@ -215,7 +215,7 @@ def _to_rename(connection: sqlite3.Connection, old: str, new: str) -> list[tuple
     if not pairs:
         raise MailboxError("NONEXISTENT", "there is no folder of that name")
     taken = {name for _, _, name in rows}
-    if new == "INBOX" or any(target in taken for _, _, target in pairs):
+    if new == "INBOX" or new in taken or any(target in taken for _, _, target in pairs):
         raise MailboxError("ALREADYEXISTS", "there is a folder of that name")
     return pairs
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from mailstack.mailbox import maildir
 from mailstack.mime import heads, lines, preview, recode, searchable, structure
 from mailstack.mime.header import Headers
 from mailstack.mime.summary import summarise
@@ -153,6 +154,7 @@ class MemoryMailbox(MemoryDetails):
     def create(self, name: str, *, special_use: str = "") -> FolderStatus:
         if name in self._folders:
             raise MailboxError("ALREADYEXISTS", "There is such a mailbox already")
+        name = maildir.check_name(name)
         special_use = self._role_for(name, special_use)
         self._validity += 1
         self._folders[name] = _Folder(self._next_id, name, self._validity, special_use)
@@ -181,6 +183,7 @@ class MemoryMailbox(MemoryDetails):
         del self._folders[name]
 
     def rename(self, old: str, new: str) -> None:
+        maildir.check_name(new)
         if new in self._folders:
             raise MailboxError("ALREADYEXISTS", "There is such a mailbox already")
         if old == "INBOX":
