@@ -6,8 +6,11 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+import pytest
+
 from mailstack.mailbox import MailStore
 from mailstack.mailbox.store import Account
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import MailboxError, NewMessage
 
 
@@ -134,3 +137,32 @@ def test_replacing_needs_no_room_for_what_goes(tmp_path: Path, account: Account)
     account.limits = Limits(octets=len(message.data))
     account.replace(account.status("Drafts").id, 1, "Drafts", message)
     assert account.status("Drafts").messages == 1
+
+
+def test_a_replace_that_fails_on_its_way_leaves_the_old_message(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The names are given when the disk fails: they are taken back, and the row was never gone.
+    account.append("Drafts", [mail("a@x")])
+    drafts = account.status("Drafts")
+
+    def fail(path: str) -> None:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(account.core.group, "sync", fail)
+    with pytest.raises(TemporaryFailure):
+        account.replace(drafts.id, 1, "Drafts", mail("b@x"))
+    monkeypatch.undo()
+    after = account.status("Drafts")
+    assert (after.messages, after.highest_modseq) == (1, drafts.highest_modseq)
+    account.core.worker.flush()
+    assert len(list((account.core.maildir / ".Drafts" / "cur").iterdir())) == 1
+
+
+def test_replace_reserves_numbers_before_it_names_files(account: Account) -> None:
+    account.append("Drafts", [mail("a@x")])
+    drafts = account.status("Drafts").id
+    with account.core.db.write("testing", durable_commit=True) as connection:
+        connection.execute("UPDATE folders SET uid_reserved = uid_next, modseq_reserved = modseq")
+    assert account.replace(drafts, 1, "Drafts", mail("b@x")).uids == (2,)
+    assert [row.uid for row in account.rows(drafts)] == [2]
