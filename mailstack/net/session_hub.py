@@ -23,6 +23,8 @@ from mailstack.model.secret import Proof, Verifier
 
 _log = logging.getLogger(__name__)
 
+#: One read of a connection.
+RECEIVED_OCTETS = 65_536
 #: Accounts asked about before others get their turn.
 _REVIEW_SLICE = 20
 
@@ -120,6 +122,8 @@ class SessionHub(Generic[M]):
     ) -> None:
         """Takes the limits; `stalled_time_s`: wait for a client that has stopped reading."""
         self.base = services
+        #: Where octets are received, and taken from before anything else happens.
+        self.buffer = memoryview(bytearray(RECEIVED_OCTETS))
         self.stalled_time_s = stalled_time_s
         self._max_strangers = max_before_login
         self._max_users = max_per_account

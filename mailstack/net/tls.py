@@ -257,7 +257,7 @@ def _no_password() -> str:
 
 async def start_tls(
     transport: asyncio.Transport,
-    protocol: asyncio.Protocol,
+    protocol: asyncio.BaseProtocol,
     context: ssl.SSLContext,
     *,
     handshake_s: float,
