@@ -62,18 +62,28 @@ def _rename(path: str, old: str, new: str) -> bool:
     return True
 
 
+_DOOMED = (
+    "SELECT f.dir, d.folder, d.base, d.sub, d.letters, d.keep, d.mid, f.name, d.flags, d.keywords,"
+    " d.internal_at FROM doomed d LEFT JOIN folders f ON f.id = d.folder LIMIT ?"
+)
+
+
 def remove_doomed(core: Core) -> bool:
-    """Removes files of expunged messages, or sets them aside; True when more are left."""
+    """Removes files of expunged messages, or sets them aside; True when more may be left."""
     with core.db.read() as connection:
-        found = connection.execute(
-            "SELECT f.dir, d.folder, d.base, d.sub, d.letters, d.keep, d.mid, f.name, d.flags, d.keywords,"
-            " d.internal_at FROM doomed d LEFT JOIN folders f ON f.id = d.folder LIMIT ?",
-            (BATCH,),
-        ).fetchall()
+        found = connection.execute(_DOOMED, (BATCH,)).fetchall()
     if not found:
         return False
     with core.disk("removing messages"):
-        _remove_files(core, [row for row in found if row[0] is not None])
+        places = _prepare(core, [row for row in found if row[5] and row[0] is not None])
+        with core.db.write("removing messages", durable_commit=False) as connection:
+            # Another process may have been faster, and a message moved back have its old name again.
+            current = set(connection.execute(_DOOMED, (BATCH,)))
+            found = [row for row in found if row in current]
+            touched = _remove_files(core, [row for row in found if row[0] is not None], places)
+        for path in touched:
+            with contextlib.suppress(FileNotFoundError):
+                durable.sync_folder(path)
     with core.db.write("removing messages", durable_commit=False) as connection:
         # Only now: a row that went before its file would let the file come back.
         connection.executemany(
@@ -84,37 +94,43 @@ def remove_doomed(core: Core) -> bool:
     return True
 
 
-def _remove_files(core: Core, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Removes files, or sets them aside; all of it is on the disk when this returns."""
-    kept = [row for row in rows if row[5]]
+def _prepare(core: Core, rows: Sequence[tuple[Any, ...]]) -> dict[tuple[int, str], Path]:
+    """Where files are set aside, by folder and base name; what is written down of them is synced."""
     places = aside.prepare(
-        core, [aside.Doomed(row[1], row[7], row[2], row[8], row[9], row[10], row[6]) for row in kept]
+        core, [aside.Doomed(row[1], row[7], row[2], row[8], row[9], row[10], row[6]) for row in rows]
     )
-    target = dict(zip(((row[1], row[2]) for row in kept), places, strict=True))
-    touched = {str(place.parent) for place in places}
+    return dict(zip(((row[1], row[2]) for row in rows), places, strict=True))
+
+
+def _remove_files(
+    core: Core, rows: Sequence[tuple[Any, ...]], places: dict[tuple[int, str], Path]
+) -> set[str]:
+    """Removes files, or sets them aside; gives the directories that must be synced."""
+    touched: set[str] = set()
     for directory, folder_id, base, sub, letters, *_ in rows:
-        touched |= _remove(core.path_of(directory), base, sub, letters, target.get((folder_id, base)))
-    for path in touched:
-        with contextlib.suppress(FileNotFoundError):
-            durable.sync_folder(path)
+        touched |= _remove(core.path_of(directory), base, sub, letters, places.get((folder_id, base)))
+    return touched
 
 
 def _remove(path: str, base: str, sub: int, letters: str, target: Path | None) -> set[str]:
-    """Removes one file, or moves it to `target`; gives the directory it was in."""
+    """Removes one file, or moves it to `target`; gives the directories this changed."""
     name = maildir.file_name(base, sub, letters)
     for attempt in (name, None):
         if attempt is None:
             attempt = find_file(path, base)
             if attempt is None:
                 return set()
+        source = f"{path}/{attempt}"
         try:
             if target is None:
-                os.unlink(f"{path}/{attempt}")
-            else:
-                os.rename(f"{path}/{attempt}", target)
+                os.unlink(source)
+                return {os.path.dirname(source)}
+            os.rename(source, target)
         except FileNotFoundError:
+            if target is not None and not maildir.is_directory(target.parent):
+                raise  # the place to set it aside was removed at this moment
             continue
-        return {f"{path}/{attempt.partition('/')[0]}"}
+        return {os.path.dirname(source), str(target.parent)}
     return set()
 
 

@@ -419,6 +419,8 @@ class _Placing:
     def _link(self, kept: Kept, letters: str) -> str:
         """Gives the file its name in the folder; its own base name when that is free."""
         base = kept.record.base
+        if self._is_doomed(base):
+            base = self._core.new_base()
         while True:
             target = f"{self._folder.path}/{maildir.file_name(base, 1, letters)}"
             try:
@@ -429,6 +431,11 @@ class _Placing:
                 base = self._core.new_base()
             else:
                 return base
+
+    def _is_doomed(self, base: str) -> bool:
+        """The file that had this name last is still to be removed, by its name."""
+        query, values = "SELECT 1 FROM doomed WHERE folder = ? AND base = ?", (self._folder.id, base)
+        return self._connection.execute(query, values).fetchone() is not None
 
     def _insert_marks(self, uid: int, record: Record) -> None:
         self._connection.execute(
