@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from mailstack.imap.errors import Bad
 from mailstack.imap.parser import Cursor
-from mailstack.imap.response import quote
+from mailstack.imap.response import astring, quote
 
 MAX_ENTRY_OCTETS = 255
 #: Entries in one command.
@@ -154,12 +154,9 @@ def response(mailbox: bytes, found: Mapping[str, bytes | None]) -> bytes:
     return b"* METADATA %b (%b)\r\n" % (mailbox, pairs)
 
 
-_ATOM = re.compile(r"[!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~+]+\Z")
-
-
 def wire_entry(name: str) -> str:
     """The name of an entry as it is sent."""
-    return name if _ATOM.match(name) else quote(name.encode("ascii")).decode("ascii")
+    return astring(name.encode("ascii")).decode("ascii")
 
 
 def _value(value: bytes | None) -> bytes:

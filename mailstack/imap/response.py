@@ -21,6 +21,7 @@ from mailstack.model.mailbox import FLAG_NAMES
 __all__ = (
     "FLAG_TEXTS",
     "RECENT",
+    "astring",
     "compress",
     "date_time",
     "flag_list",
@@ -31,6 +32,7 @@ __all__ = (
     "vanished_lines",
 )
 
+_ATOM = re.compile(rb"[!#$&',\-./0-9:;<=>?@A-Z\[\]^_`a-z|}~+]+\Z")
 _TEXT = re.compile(r"[^\x20-\x7e]")
 #: In a view's flag byte, above the flags of the model.
 RECENT = 32
@@ -48,6 +50,11 @@ def status_line(tag: bytes, kind: str, text: str, *, code: str = "") -> bytes:
     """`tag OK|NO|BAD|BYE [CODE] text`; `code` is ours and never holds a peer's words."""
     bracket = f"[{code}] " if code else ""
     return b"%b %b %b%b\r\n" % (tag, kind.encode(), bracket.encode("ascii"), plain(text))
+
+
+def astring(value: bytes) -> bytes:
+    """A string, without quotes where that is possible: some clients take them for part of it."""
+    return value if _ATOM.match(value) and value.upper() != b"NIL" else quote(value)
 
 
 def quote_utf8(text: str) -> bytes:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from mailstack.imap.errors import Bad
-from mailstack.imap.response import quote
+from mailstack.imap.response import astring
 from mailstack.model.mailbox import Flags
 from mailstack.model.sharing import ALL_RIGHTS
 
@@ -63,4 +63,4 @@ def settable(rights: str, keywords: Iterable[str]) -> tuple[int, Iterable[str]]:
 
 def my_rights_line(name: bytes, rights: str) -> bytes:
     """`* MYRIGHTS name rights`; `name`: a string as the client reads it."""
-    return b"* MYRIGHTS %b %b\r\n" % (name, quote(with_old(rights).encode("ascii")))
+    return b"* MYRIGHTS %b %b\r\n" % (name, astring(with_old(rights).encode("ascii")))

@@ -11,7 +11,7 @@ from mailstack.imap.commands.entry import Ok
 from mailstack.imap.errors import Bad, No
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
-from mailstack.imap.response import quote
+from mailstack.imap.response import astring
 from mailstack.imap.rights import changed, my_rights_line, parse_rights, with_old
 from mailstack.model.address import Address, AddressError
 from mailstack.model.mailbox import AccountStore, MailboxError
@@ -54,7 +54,7 @@ def get_acl(session: Session, cursor: Cursor) -> Steps[Ok]:
     cursor.end()
     entries = yield from slow(lambda store: store.access(name))
     pairs = [
-        b" %b %b" % (quote(identifier.encode("utf-8")), quote(with_old(rights).encode("ascii")))
+        b" %b %b" % (astring(identifier.encode("utf-8")), astring(with_old(rights).encode("ascii")))
         for identifier, rights in entries.items()
     ]
     session.write(b"* ACL %b%b\r\n" % (session.mailbox_name(name), b"".join(pairs)))
@@ -69,7 +69,7 @@ def list_rights(session: Session, cursor: Cursor) -> Steps[Ok]:
     always, can = (with_old(ALL_RIGHTS), "") if identifier == owner else ("", with_old(ALL_RIGHTS))
     if identifier.removeprefix("-") == ANYONE and not session.options.sharing_anyone:
         can = ""
-    line = b"* LISTRIGHTS %b %b %b" % (session.mailbox_name(name), quote(asked), quote(always.encode()))
+    line = b"* LISTRIGHTS %b %b %b" % (session.mailbox_name(name), astring(asked), astring(always.encode()))
     session.write(line + b"".join(b" %c" % ord(right) for right in can) + b"\r\n")
     return Ok("Listrights completed")
 

@@ -14,7 +14,7 @@ from mailstack.imap.commands.entry import Ok
 from mailstack.imap.errors import No
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
-from mailstack.imap.response import quote
+from mailstack.imap.response import astring
 from mailstack.model.mailbox import AccountStore, MailboxError, QuotaState
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def get_quota_root(session: Session, cursor: Cursor) -> Steps[Ok]:
     if state is None:
         session.write(line + b"\r\n")
     else:
-        session.write(b"%b %b\r\n%b" % (line, quote(_root(session)), quota_line(_root(session), state)))
+        session.write(b"%b %b\r\n%b" % (line, astring(_root(session)), quota_line(_root(session), state)))
     return Ok("Getquotaroot completed")
 
 
@@ -84,4 +84,4 @@ def quota_line(root: bytes, state: QuotaState) -> bytes:
         found.append(b"STORAGE %d %d" % (used, state.limit_octets // STORAGE_OCTETS))
     if state.limit_messages is not None:
         found.append(b"MESSAGE %d %d" % (state.used_messages, state.limit_messages))
-    return b"* QUOTA %b (%b)\r\n" % (quote(root), b" ".join(found))
+    return b"* QUOTA %b (%b)\r\n" % (astring(root), b" ".join(found))
