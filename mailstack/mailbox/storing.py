@@ -22,7 +22,18 @@ from pathlib import Path
 from typing import Any
 
 from mailstack.disk.fault import fault_point
-from mailstack.mailbox import background, files, folders, fullness, maildir, messages, quota, roles, threads
+from mailstack.mailbox import (
+    background,
+    files,
+    folders,
+    fullness,
+    maildir,
+    messages,
+    quota,
+    roles,
+    scan,
+    threads,
+)
 from mailstack.mailbox.account import take_uids
 from mailstack.mailbox.core import Core, FolderRow
 from mailstack.mailbox.files import Written
@@ -95,8 +106,12 @@ class _Delivery:
         """Delivers; None when the folder vanished and everything is to be done again."""
         core = self._core
         folder, known = self._target(name, create=create)
-        if known is not None:
+        if known is not None and self._is_there(folder, known):
             return Delivery(folder.name, known, self._base, again=True)
+        if known is not None:
+            # An attempt that failed took its file back after a look at the disk had seen it.
+            scan.refresh(core, folder.id, force=True)
+            return None
         with core.db.read() as connection:
             fullness.check_room(core, connection, self.limits, folder.special_use)
         final = f"{folder.path}/{maildir.file_name(self._base, self._sub, self._letters)}"
@@ -129,7 +144,9 @@ class _Delivery:
         """Makes the name durable, then the row; gives the UID."""
 
         def work(connection: sqlite3.Connection) -> int:
-            fullness.check_room(core, connection, limits, folder.special_use)
+            # A look at the disk may have counted it already.
+            if limits != quota.UNLIMITED and not _is_taken(connection, folder.id, self._base):
+                fullness.check_room(core, connection, limits, folder.special_use)
             uid = self._row(connection, folder.id, size, found)
             fullness.watch(core, connection, self.limits)
             return uid
@@ -171,6 +188,16 @@ class _Delivery:
             core.worker.doomed(core)
             core.worker.flush(core)
         return folder, None if there is None else int(there[1])
+
+    def _is_there(self, folder: FolderRow, uid: int) -> bool:
+        """False when the file of a row is gone."""
+        with self._core.db.read() as connection:
+            row = connection.execute(
+                "SELECT sub, letters FROM messages WHERE folder = ? AND uid = ?", (folder.id, uid)
+            ).fetchone()
+        if row is not None and os.path.lexists(f"{folder.path}/{maildir.file_name(self._base, *row)}"):
+            return True
+        return background.find_file(folder.path, self._base) is not None
 
     def _earlier(self, final: str) -> int | None:
         """Size of the file when an earlier try got as far as renaming it."""

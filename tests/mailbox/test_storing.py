@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.model.address import Address
-from mailstack.model.mailbox import Flags, MailboxError, NewMessage
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.mailbox import Flags, Limits, MailboxError, NewMessage
 from tests.kit.clock import Clock
 
 MESSAGE = b"Subject: hello\r\nX: y\r\n\r\nHello there.\r\n"
@@ -367,3 +369,52 @@ def test_processes_deliver_into_one_account_at_once(root: Path, clock: Clock) ->
     assert (status.messages, status.unseen) == (120, 105)
     assert not account.refresh(status.id)
     store.close()
+
+
+def other_process(root: Path, clock: Clock) -> MailStore:
+    return MailStore(root, now=clock, random_bytes=os.urandom, boot="first boot")
+
+
+def meanwhile(account: Account, monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    """Has something happen once when a delivery's file has its name, and no row yet."""
+    sync = account.core.group.sync
+
+    def late(folder: Path | str) -> None:
+        monkeypatch.undo()
+        act()
+        sync(folder)
+
+    monkeypatch.setattr(account.core.group, "sync", late)
+
+
+def test_what_was_taken_back_after_somebody_saw_it_is_delivered_again(
+    account: Account, root: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = other_process(root, clock)
+
+    def seen_and_failed() -> None:
+        assert other.account(ALICE).status("INBOX").messages == 1
+        raise OSError(errno.ENOSPC, "full")
+
+    meanwhile(account, monkeypatch, seen_and_failed)
+    with pytest.raises(TemporaryFailure):
+        account.deliver("INBOX", NewMessage(MESSAGE), base_name="1.a")
+    delivery = account.deliver("INBOX", NewMessage(MESSAGE), base_name="1.a")
+    assert not delivery.again
+    assert body(account, "INBOX", delivery.uid) == MESSAGE
+    assert account.deliver("INBOX", NewMessage(MESSAGE), base_name="1.a").again
+    assert account.status("INBOX").messages == 1
+    other.close()
+
+
+def test_a_message_that_fills_the_mailbox_may_be_seen_before_it_has_its_row(
+    store: MailStore, root: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = store.account(ALICE, Limits(len(MESSAGE) // 2, None))
+    other = other_process(root, clock)
+    meanwhile(account, monkeypatch, lambda: other.account(ALICE).status("INBOX") and None)
+    delivery = account.deliver("INBOX", NewMessage(MESSAGE), base_name="1.a")
+    assert body(account, "INBOX", delivery.uid) == MESSAGE
+    with pytest.raises(TemporaryFailure, match="full"):
+        account.deliver("INBOX", NewMessage(MESSAGE), base_name="1.b")
+    other.close()
