@@ -198,11 +198,11 @@ def test_subscribed_folders_are_looked_up_again_when_subscriptions_change(store:
 
 def test_a_new_folder_with_messages_is_told_with_its_counters(store: MemoryMailbox) -> None:
     session = notified(store, b"(personal (MessageNew MessageExpunge))")
-    store.create("new")
-    store.add("new", message())
-    assert happens(session, "new").startswith(b'* STATUS "new" (MESSAGES 1 ')
-    store.add("new", message())
-    assert happens(session, "new").startswith(b'* STATUS "new" (MESSAGES 2 ')
+    store.create("fresh")
+    store.add("fresh", message())
+    assert happens(session, "fresh").startswith(b'* STATUS "fresh" (MESSAGES 1 ')
+    store.add("fresh", message())
+    assert happens(session, "fresh").startswith(b'* STATUS "fresh" (MESSAGES 2 ')
 
 
 def test_metadata_hints_name_what_was_set(store: MemoryMailbox) -> None:
