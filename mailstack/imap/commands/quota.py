@@ -1,7 +1,8 @@
 """GETQUOTA, GETQUOTAROOT, SETQUOTA: how full the account is.
 
-There is one quota root, the account, by its address.  A folder of somebody else has none
-here: how full their account is is their business.
+There is one quota root, the account, by its address; an account without limits has none,
+since a QUOTA response has at least one limit.  A folder of somebody else has none here: how
+full their account is is their business.
 
 Standards: RFC 9208, RFC 2087.
 """
@@ -30,7 +31,10 @@ def get_quota(session: Session, cursor: Cursor) -> Steps[Ok]:
     cursor.end()
     if root.lower() not in (_root(session).lower(), b""):
         raise No("There is no such quota root", code="NONEXISTENT")
-    session.write(quota_line(root, (yield from slow(lambda store: store.quota()))))
+    state = yield from slow(lambda store: store.quota())
+    if not _is_limited(state):
+        raise No("This account has no limits", code="NONEXISTENT")
+    session.write(quota_line(root, state))
     return Ok("Getquota completed")
 
 
@@ -73,7 +77,12 @@ def _state(store: AccountStore, name: str) -> QuotaState | None:
             return None
     except MailboxError:
         pass  # it would be one's own
-    return store.quota()
+    state = store.quota()
+    return state if _is_limited(state) else None
+
+
+def _is_limited(state: QuotaState) -> bool:
+    return state.limit_octets is not None or state.limit_messages is not None
 
 
 def quota_line(root: bytes, state: QuotaState) -> bytes:
