@@ -88,6 +88,8 @@ class There(NamedTuple):
 class Around:
     """Everybody else's folders, as one person sees them."""
 
+    __slots__ = ("_owners", "neighbours", "person")
+
     def __init__(self, person: str, neighbours: Neighbours) -> None:
         self.person = person
         self.neighbours = neighbours

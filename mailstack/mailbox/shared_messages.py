@@ -35,6 +35,8 @@ class SharedMessages:
         around: everybody else's.
     """
 
+    __slots__ = ("around", "own")
+
     own: SharableStore
     around: Around
 

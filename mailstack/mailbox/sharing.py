@@ -41,6 +41,8 @@ _ANNOTATING = frozenset("rswip")
 class Mailboxes(SharedMessages):
     """Implements model.mailbox.AccountStore, where the methods are described."""
 
+    __slots__ = ()
+
     def __init__(self, own: SharableStore, person: str, neighbours: Neighbours) -> None:
         """`person`: address key of the account `own` belongs to."""
         self.own = own

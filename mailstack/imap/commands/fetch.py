@@ -25,7 +25,7 @@ from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, quick, slow
 from mailstack.imap.response import date_time
 from mailstack.imap.telling import enable_condstore, fetch_word, flag_column, number_column
-from mailstack.model.mailbox import Flags
+from mailstack.model.mailbox import Flags, MailboxError
 
 if TYPE_CHECKING:
     from mailstack.imap.session import Session
@@ -100,7 +100,13 @@ def _mark_seen(session: Session, places: list[int]) -> Steps[bool]:
     seen = int(Flags.SEEN)
     unseen = [at for at in places if not view.flags[at] & seen and view.uids[at] not in view.gone]
     if unseen:
-        yield from change(session, unseen, "+", FlagList(Flags.SEEN, ()))
+        try:
+            yield from change(session, unseen, "+", FlagList(Flags.SEEN, ()))
+        except MailboxError as error:
+            if error.code != "NOPERM":
+                raise
+            # The right was taken away meanwhile: RFC 4314 section 4 wants the message all the same.
+            return False
     return bool(unseen)
 
 
