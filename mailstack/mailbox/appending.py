@@ -22,6 +22,7 @@ from mailstack.mailbox.core import Core
 from mailstack.mailbox.files import Written
 from mailstack.mailbox.storing import MID_FOLDER, exists, insert, unlink
 from mailstack.mime.links import Links
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import Appended, Limits, MailboxError, NewMessage
 
 
@@ -50,8 +51,10 @@ def append(
             folder_id, appended = core.db.change(
                 "storing a message", job.commit, durable_commit=job.needs_row
             )
-        except BaseException:
-            job.withdraw()
+        except BaseException as error:
+            # As in a move: what it replaces may be gone after a crash.
+            if not (replaced is not None and isinstance(error, TemporaryFailure) and error.fatal):
+                job.withdraw()
             raise
         fault_point("mailbox.row")
     if replaced is not None:

@@ -288,8 +288,9 @@ class Account(Details):
         made = folders.create(self.core, new, "", most=self.limits.folders)
         try:
             self.move(inbox.id, [row.uid for row in self.rows(inbox.id)], new)
-        except (MailboxError, TemporaryFailure):
-            folders.delete(self.core, new)
+        except (MailboxError, TemporaryFailure) as error:
+            if not (isinstance(error, TemporaryFailure) and error.fatal):
+                folders.delete(self.core, new)
             raise
         self.copy_annotations(inbox.id, made.id)
 

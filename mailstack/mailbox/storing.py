@@ -112,8 +112,9 @@ class _Delivery:
             # An attempt that failed took its file back after a look at the disk had seen it.
             scan.refresh(core, folder.id, force=True)
             return None
-        with core.db.read() as connection:
-            fullness.check_room(core, connection, self.limits, folder.special_use)
+        if self.limits != quota.UNLIMITED:  # before anything is written, and again with the row
+            with core.db.read() as connection:
+                fullness.check_room(core, connection, self.limits, folder.special_use)
         final = f"{folder.path}/{maildir.file_name(self._base, self._sub, self._letters)}"
         size = self._earlier(final)
         data: bytes | None = None
@@ -352,9 +353,12 @@ def copy(
     with core.disk("copying messages"):
         try:
             copied = core.db.change("copying messages", attempt, durable_commit=True)
-        except BaseException:
-            for path in placed:
-                unlink(path)
+        except BaseException as error:
+            # Whose COMMIT failed on a broken disk may find it done after a crash: the originals
+            # are gone then.
+            if not (move and isinstance(error, TemporaryFailure) and error.fatal):
+                for path in placed:
+                    unlink(path)
             raise
         fault_point("mailbox.row")
     if move and copied.source_uids:
