@@ -1,6 +1,7 @@
 """COPY and MOVE, by number and by UID.
 
-Standards: RFC 9051 sections 6.4.7 and 6.4.8, RFC 4315 section 3 (COPYUID), RFC 6851 (MOVE).
+Standards: RFC 9051 sections 6.4.7 and 6.4.8, RFC 4315 section 3 (COPYUID), RFC 6851 (MOVE), RFC
+2180 section 4.4.1 (messages expunged meanwhile), RFC 5530 (EXPUNGEISSUED).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mailstack.imap.commands.entry import Ok
 from mailstack.imap.commands.expunge import check_writable
+from mailstack.imap.errors import No
 from mailstack.imap.grammar import parse_set
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
@@ -41,7 +43,7 @@ def uid_move(session: Session, cursor: Cursor) -> Steps[Ok]:
 
 
 def _copy(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
-    uids, target = _arguments(session, cursor, uid=uid)
+    uids, target = yield from _arguments(session, cursor, uid=uid)
     if not uids:
         return Ok("No messages copied")
     folder = session.selected.folder_id
@@ -52,7 +54,7 @@ def _copy(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
 
 def _move(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
     check_writable(session.selected)
-    uids, target = _arguments(session, cursor, uid=uid)
+    uids, target = yield from _arguments(session, cursor, uid=uid)
     if not uids:
         return Ok("No messages moved")
     view = session.selected
@@ -71,14 +73,20 @@ def _move(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
     return Ok("Move completed")
 
 
-def _arguments(session: Session, cursor: Cursor, *, uid: bool) -> tuple[list[int], str]:
+def _arguments(session: Session, cursor: Cursor, *, uid: bool) -> Steps[tuple[list[int], str]]:
     wanted = parse_set(cursor.set_text())
     cursor.space()
     target = session.read_name(cursor)
     cursor.end()
     view = session.selected
-    uids = [view.uids[at] for at in session.places(wanted, uid=uid)]
-    return [number for number in uids if number not in view.gone], target
+    asked = [view.uids[at] for at in session.places(wanted, uid=uid)]
+    if not uid:
+        # A UID nobody has is ignored; a number stands for a message the client has seen.
+        yield from session.sync(expunge=False)
+    uids = [number for number in asked if number not in view.gone]
+    if len(uids) < len(asked) and not uid:
+        raise No("Some messages are gone", code="EXPUNGEISSUED")
+    return uids, target
 
 
 def _copy_uid(done: Copied) -> str:

@@ -43,7 +43,8 @@ def _remove(session: Session, wanted: MessageSet | None) -> Steps[None]:
     if wanted is not None:
         asked = {view.uids[at] for at in session.places(wanted, uid=True)}
         uids = [uid for uid in uids if uid in asked]
-    if uids:
+    # RFC 4314 section 4: without the right, the command fails even when there is nothing to remove.
+    if uids or "e" not in view.rights:
         yield from slow(lambda store: view.lose(ranges(store.expunge(view.folder_id, uids))))
         yield from session.changed(view.name)
 

@@ -90,6 +90,17 @@ def test_move_tells_copyuid_before_the_expunges(store: MemoryMailbox) -> None:
     assert session.command(b"UID SEARCH ALL").startswith(b"* SEARCH 2 4\r\n")
 
 
+def test_a_copy_of_a_number_whose_message_is_gone_is_refused_as_a_whole(store: MemoryMailbox) -> None:
+    # RFC 2180 section 4.4.1: all or nothing, and nothing is said to be copied that is not.
+    session = BareSession(store).select()
+    store.lose("INBOX", 2)
+    for command in (b"COPY 1:3 Archive", b"MOVE 2 Archive"):
+        assert b"t NO [EXPUNGEISSUED]" in session.command(command)
+    assert store.status("Archive").messages == 0
+    out = session.command(b"UID COPY 1:3 Archive")
+    assert out.startswith(b"* 2 EXPUNGE\r\nt OK [COPYUID 1006 1,3 1:2]")
+
+
 def test_copy_into_the_selected_folder_shows_at_once(store: MemoryMailbox) -> None:
     session = BareSession(store).select()
     assert b"* 5 EXISTS" in session.command(b"COPY 1 INBOX")
