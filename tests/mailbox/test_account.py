@@ -424,3 +424,20 @@ def test_reads_work_on_a_copy_of_everything(
     assert [row.keywords for row in copied.rows(copied.status("INBOX").id)] == [("mine",), ()]
     assert copied.status("INBOX").uid_validity == account.status("INBOX").uid_validity
     other.close()
+
+
+@pytest.mark.parametrize("jump", [86_400, -86_400, 10 * 365 * 86_400, -1_767_225_600, 3_600])
+def test_numbers_only_grow_whatever_the_clock_does(account: Account, clock: Clock, jump: float) -> None:
+    # F28
+    (before,) = account.append("INBOX", [NewMessage(MESSAGE)]).uids
+    modseq, made = account.status("INBOX").highest_modseq, account.create("a")
+    account.delete("a")
+    clock.advance(jump)
+    (after,) = account.append("INBOX", [NewMessage(MESSAGE)]).uids
+    assert after == before + 1
+    assert account.status("INBOX").highest_modseq > modseq
+    assert account.create("a").uid_validity > made.uid_validity
+    clock.advance(-jump)
+    account.delete("a")
+    assert account.create("a").uid_validity > made.uid_validity + 1
+    assert account.append("INBOX", [NewMessage(MESSAGE)]).uids == (after + 1,)
