@@ -15,6 +15,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,7 @@ from mailstack.state.steady import Reading, Steady, read_clocks
 if TYPE_CHECKING:
     from mailstack.app.daemon import Context
     from mailstack.directory import Directory
+    from mailstack.directory.values import RemovedAccount
     from mailstack.mailbox import MailStore
 
 #: Seconds from one run to the next, half of it by chance.
@@ -162,10 +164,15 @@ class Upkeep:
             if notes.clock.elapsed_s - seen[key] < keep_s:
                 continue
             self._store.account(gone.address).core.close()
-            if homes.remove(self._context.paths.mail, gone.address):
+            is_removed = partial(self._is_removed, gone)
+            if homes.remove(self._context.paths.mail, gone.address, is_removed=is_removed):
                 _log.info("the mailbox of %s, removed long ago, is gone for good", gone.address)
             del seen[key]
         notes.removed = seen
+
+    def _is_removed(self, gone: RemovedAccount) -> bool:
+        # Removing the homes before it may have taken long, and it may have been restored since.
+        return gone in self._directory.removed(gone.address.domain)
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[bool]:

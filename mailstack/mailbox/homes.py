@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from mailstack.disk import durable
@@ -32,8 +33,11 @@ def homes(root: Path) -> list[Path]:
     return found
 
 
-def remove(root: Path, address: Address) -> bool:
-    """Removes the home of an account; False when it has none.
+def remove(root: Path, address: Address, *, is_removed: Callable[[], bool]) -> bool:
+    """Removes the home of an account; False when it has none, or the account was restored.
+
+    Args:
+        is_removed: asked at the last moment, when nobody finds the home any more.
 
     Raises:
         TemporaryFailure: disk in trouble; what is left goes next time (`sweep`).
@@ -41,10 +45,15 @@ def remove(root: Path, address: Address) -> bool:
     home = maildir.account_home(root, address)
     doomed = home.with_name(f"{_DOOMED}{home.name}")
     with durable.guarded(f"removing the mailbox of {address}"):
+        if not is_removed():
+            return False
         _remove_tree(doomed)
         try:
             os.rename(home, doomed)
         except FileNotFoundError:
+            return False
+        if not is_removed():
+            os.rename(doomed, home)
             return False
         durable.sync_folder(home.parent)
         _remove_tree(doomed)

@@ -183,6 +183,36 @@ def test_a_removed_account_goes_after_its_time_and_its_name_stays(kit: Kit) -> N
     assert (homes / "bob").is_dir()
 
 
+@pytest.mark.parametrize("when", ["before", "at last"])
+def test_an_account_restored_while_others_are_removed_keeps_its_mail(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    kit.account("alice").append("INBOX", [NewMessage(OCTETS)])
+    change(kit, lambda a: a.remove("alice@example.test"))  # type: ignore[attr-defined]
+    kit.job.run()
+    kit.pass_days(31)
+
+    def restore() -> None:
+        monkeypatch.undo()
+        change(kit, lambda a: a.restore("alice@example.test", has_mail=True))  # type: ignore[attr-defined]
+
+    if when == "before":
+        exists = kit.store.exists
+        monkeypatch.setattr(kit.store, "exists", lambda address: (exists(address), restore())[0])
+    else:
+        rename = os.rename
+
+        def moved(old: Path, new: Path) -> None:
+            rename(old, new)
+            if Path(new).name == ".purged-alice":
+                restore()
+
+        monkeypatch.setattr(os, "rename", moved)
+    kit.job.run()
+    kit.job.run()
+    assert kit.held("alice", "INBOX") == 1
+
+
 def test_one_run_goes_on_where_the_last_one_stopped(kit: Kit, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upkeep, "MOST_ACCOUNTS", 1)
     for name in ("alice", "bob"):
