@@ -19,7 +19,7 @@ MAX_ENTRY_OCTETS = 255
 #: Entries in one command.
 MAX_ENTRIES = 200
 # RFC 5464 section 3.2: no empty component, no wildcards, no controls, ASCII only.
-_NAME = re.compile(r"/(?:private|shared)(?:/[\x20-\x24\x26-\x29\x2b-\x2e\x30-\x7e]+)+\Z")
+_NAME = re.compile(r"/(?:private|shared)(?:/[\x20-\x24\x26-\x29\x2b-\x2e\x30-\x7e]+)*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +35,11 @@ class Options:
     depth: int | None = 0
 
 
-def parse_entry(cursor: Cursor) -> str:
+def parse_entry(cursor: Cursor, *, or_above: bool = False) -> str:
     """The name of an entry, in lower case.
+
+    Args:
+        or_above: `/private` or `/shared/vendor/acme` will do, which only others are below.
 
     Raises:
         Bad: no name of an entry.
@@ -45,18 +48,26 @@ def parse_entry(cursor: Cursor) -> str:
     name = wire.decode("ascii", "replace").lower()
     if len(wire) > MAX_ENTRY_OCTETS or not _NAME.match(name):
         raise Bad("Not the name of a metadata entry")
-    parts = name.split("/")
-    if parts[2] == "vendor" and len(parts) < 5:
-        raise Bad("A vendor's metadata entry has at least four parts")
+    if not (or_above or _is_entry(name)):
+        raise Bad("A metadata entry has at least two parts, a vendor's four")
     return name
 
 
-def parse_entries(cursor: Cursor) -> tuple[str, ...]:
-    """One entry, several in parentheses, or several behind one another; each once."""
+def _is_entry(name: str) -> bool:
+    parts = name.split("/")
+    return len(parts) > 4 or (len(parts) > 2 and parts[2] != "vendor")
+
+
+def parse_entries(cursor: Cursor, *, or_above: bool = False) -> tuple[str, ...]:
+    """One entry, several in parentheses, or several behind one another; each once.
+
+    Args:
+        or_above: as in `parse_entry`.
+    """
     found: dict[str, None] = {}
     closing = cursor.take(b"(")
     while True:
-        found[parse_entry(cursor)] = None
+        found[parse_entry(cursor, or_above=or_above)] = None
         if len(found) > MAX_ENTRIES:
             raise Bad(f"More than {MAX_ENTRIES} metadata entries")
         if closing and cursor.take(b")"):
@@ -125,7 +136,8 @@ def pick(there: Mapping[str, bytes], asked: Iterable[str], options: Options) -> 
     """The entries asked for and those below; an entry asked for that is not there is None."""
     found: dict[str, bytes | None] = {}
     for name in asked:
-        found[name] = there.get(name)
+        if _is_entry(name):
+            found[name] = there.get(name)
         if options.depth == 0:
             continue
         for other in sorted(there):

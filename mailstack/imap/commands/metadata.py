@@ -30,7 +30,7 @@ def get_metadata(session: Session, cursor: Cursor) -> Steps[Ok]:
     if options is None and (options := metadata.take_options(cursor)) is not None:
         cursor.space()
     options = options or metadata.Options()
-    asked = metadata.parse_entries(cursor)
+    asked = metadata.parse_entries(cursor, or_above=options.depth != 0)
     cursor.end()
     there = yield from slow(lambda store: store.annotations(name))
     if not name:
