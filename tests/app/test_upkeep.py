@@ -197,8 +197,8 @@ def test_an_account_restored_while_others_are_removed_keeps_its_mail(
         change(kit, lambda a: a.restore("alice@example.test", has_mail=True))  # type: ignore[attr-defined]
 
     if when == "before":
-        exists = kit.store.exists
-        monkeypatch.setattr(kit.store, "exists", lambda address: (exists(address), restore())[0])
+        close = kit.account("alice").core.close
+        monkeypatch.setattr(kit.account("alice").core, "close", lambda: (close(), restore()))
     else:
         rename = os.rename
 
