@@ -38,9 +38,8 @@ class AtWork:
         self._accounts: dict[str, int] = {}
 
     @contextlib.contextmanager
-    def on(self, account: Account | str) -> Iterator[None]:
-        """A thread works on this account's mailbox; the account, or what `account_key` gives."""
-        key = account if isinstance(account, str) else account_key(account)
+    def on(self, key: str) -> Iterator[None]:
+        """A thread works on the mailbox of the account that `account_key` calls so."""
         self._accounts[key] = self._accounts.get(key, 0) + 1
         try:
             yield
@@ -49,9 +48,9 @@ class AtWork:
             if not self._accounts[key]:
                 del self._accounts[key]
 
-    def is_on(self, account: Account) -> bool:
+    def is_on(self, key: str) -> bool:
         """True while a thread works on it: the loop must not wait for the same lock."""
-        return account_key(account) in self._accounts
+        return key in self._accounts
 
 
 @dataclass(frozen=True, kw_only=True)

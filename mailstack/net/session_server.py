@@ -21,7 +21,7 @@ import math
 import ssl
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeGuard, TypeVar, cast
 
 from mailstack.model.asking import (
     Announce,
@@ -42,7 +42,7 @@ from mailstack.model.mailbox import AccountStore, MailboxError
 from mailstack.net import tls
 from mailstack.net.listener import Peer
 from mailstack.net.login_offer import make_offer
-from mailstack.net.session_hub import SessionHub
+from mailstack.net.session_hub import SessionHub, account_key
 from mailstack.sasl.exchange import Offer
 from mailstack.sasl.setup import Setup
 
@@ -106,6 +106,7 @@ class SessionConnection(asyncio.BufferedProtocol):
         self.ip = peer.ip
         self.account: Account | None = None
         self.stamp: str | None = None
+        self._key = ""  # of the account that was logged in last
         self._all = hub
         self._peer = peer
         self._start_tls = start_tls
@@ -118,6 +119,9 @@ class SessionConnection(asyncio.BufferedProtocol):
         self._reading = True
         self._writable: asyncio.Future[None] | None = None
         self._waiter: asyncio.Future[Woken] | None = None
+        #: What the session asks; and the session, while it waits for octets and for nothing else.
+        self._asked: Request[object] | None = None
+        self._resting: Conversation | None = None
         self._ending = ""
         self.due_at = math.inf
         self._flushed_at = 0.0
@@ -154,7 +158,15 @@ class SessionConnection(asyncio.BufferedProtocol):
         if self._held > MAX_HELD and self._reading:
             self._reading = False
             self._tell(lambda transport: transport.pause_reading())
-        self._wake("input")
+        session, asked, waiter = self._resting, self._asked, self._waiter
+        if session is None or type(asked) is not Read or waiter is None or waiter.done():
+            self._wake("input")
+            return
+        try:
+            self._serve(session, asked)
+        except Exception as error:
+            if not waiter.done():
+                waiter.set_exception(error)
 
     def eof_received(self) -> bool:
         self._at_end = True
@@ -211,30 +223,63 @@ class SessionConnection(asyncio.BufferedProtocol):
             self._left()
 
     async def _drive(self, session: Conversation) -> None:
-        request = session.start()
-        while request is not None:
+        self._asked = session.start()
+        while (request := self._asked) is not None:
+            if self._is_quick(request):
+                self._asked = self._look(session, request)
+                continue
             try:
-                if type(request) is OnStore and not request.slow and not self._is_at_work:
-                    answer = request.work(self._mailbox)
-                else:
-                    answer = await self._answer(session, request)
-            except (MailboxError, HangUp) as error:
-                request = session.throw(error)
-            except TemporaryFailure as failure:
-                _log.warning("%s: %s", self.account.address if self.account else self.ip, failure.why)
-                if failure.fatal:
-                    self._all.base.fatal(failure.why)
-                request = session.throw(failure)
+                answer = await self._answer(session, request)
+            except (MailboxError, TemporaryFailure, HangUp) as error:
+                self._asked = self._refuse(session, error)
             else:
-                request = session.send(answer)
+                if self._asked is request:  # else `_serve` has answered it
+                    self._asked = session.send(answer)
+
+    def _serve(self, session: Conversation, request: Read) -> None:
+        """Answers what came in while the task rests; it is woken for whatever must be waited for.
+
+        Most commands take less time than waking a task does.
+        """
+        data = self._take(request.most)
+        if data:
+            asked = session.send(data)
+            while self._is_quick(asked):
+                asked = self._look(session, asked)
+            self._asked = asked
+            if type(asked) is Read and not self._has_input and asked.until >= self.due_at:
+                self._write(session.take_output())
+                self.due_at = asked.until
+                if self._writable is None:
+                    return
+        elif not self._has_input:
+            return  # of what is compressed, more must come
+        self._wake("input")
+
+    def _is_quick(self, request: Request[object] | None) -> TypeGuard[OnStore[object]]:
+        """True for a look at the mailbox that nobody is waited for."""
+        return type(request) is OnStore and not request.slow and not self._is_at_work
+
+    def _look(self, session: Conversation, request: OnStore[object]) -> Request[object] | None:
+        try:
+            answer = request.work(self._mailbox)
+        except (MailboxError, TemporaryFailure, HangUp) as error:
+            return self._refuse(session, error)
+        return session.send(answer)
+
+    def _refuse(self, session: Conversation, error: Exception) -> Request[object] | None:
+        if isinstance(error, TemporaryFailure):
+            _log.warning("%s: %s", self.account.address if self.account else self.ip, error.why)
+            if error.fatal:
+                self._all.base.fatal(error.why)
+        return session.throw(error)
 
     async def _answer(self, session: Conversation, request: Request[object]) -> object:
         match request:
             case OnStore():
-                assert self.account is not None
                 if time.monotonic() - self._flushed_at > BATCH_S:
                     await self._flush(session)
-                with self._all.base.at_work.on(self.account):
+                with self._all.base.at_work.on(self._key):
                     return await self._in_thread(request.work, self._mailbox)
             case Read():
                 return await self._read(session, request)
@@ -255,7 +300,7 @@ class SessionConnection(asyncio.BufferedProtocol):
 
     @property
     def _is_at_work(self) -> bool:
-        return self.account is not None and self._all.base.at_work.is_on(self.account)
+        return self._all.base.at_work.is_on(self._key)
 
     @property
     def _mailbox(self) -> AccountStore:
@@ -273,7 +318,13 @@ class SessionConnection(asyncio.BufferedProtocol):
         while not data:
             if not self._has_input:
                 await self._flush(session)
-                await self._until(request.until)
+                self._resting = session
+                try:
+                    await self._until(request.until)
+                finally:
+                    self._resting = None
+                if self._asked is not request:
+                    return None
             if self._ending:
                 raise HangUp(self._ending)
             if not self._has_input:
@@ -332,6 +383,8 @@ class SessionConnection(asyncio.BufferedProtocol):
     async def _flush(self, session: Conversation) -> None:
         data = session.take_output()
         self._flushed_at = time.monotonic()
+        if self._writable is not None:
+            await self._until_writable(self._writable)
         for begin in range(0, len(data), PIECE_OCTETS):
             self._write(data[begin : begin + PIECE_OCTETS] if len(data) > PIECE_OCTETS else data)
             if self._writable is not None:
@@ -397,6 +450,7 @@ class SessionConnection(asyncio.BufferedProtocol):
         found = await services.authenticate(client, request.login, request.password, request.mechanism)
         if isinstance(found, LoginRefused):
             return found
+        self._key = account_key(found)
         why = self._all.log_in(self, found)
         if why:
             return LoginRefused("LIMIT", why, hang_up=True)
