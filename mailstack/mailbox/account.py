@@ -27,7 +27,7 @@ from typing import NoReturn, TypeVar
 from mailstack.disk import durable, migrations
 from mailstack.disk.sqlite import BUSY_TIMEOUT_S, failure, open_database, transaction
 from mailstack.mailbox.maildir import address_of, is_directory
-from mailstack.mailbox.presence import Presence
+from mailstack.mailbox.presence import Presence, is_replaced
 from mailstack.mailbox.schema import ACCOUNT_STEPS
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import MailboxError
@@ -55,14 +55,6 @@ class Exhausted(Exception):
         super().__init__(folder_id)
         self.folder_id = folder_id
         self.count = count
-
-
-def boot_id() -> str:
-    """What changes when the machine starts; "" where the system does not say."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
 
 
 def new_object_id(random_bytes: Callable[[int], bytes], kind: str) -> str:
@@ -163,6 +155,8 @@ class AccountDatabase:
                 self._full = durable_commit
             try:
                 with self._turn(), transaction(connection, doing):
+                    if is_replaced(self.path, self._inode):  # while this waited for the lock
+                        raise TemporaryFailure(f"{doing}: the database was replaced at this moment")
                     yield connection
             except TemporaryFailure as error:
                 self._reraise(error, doing)

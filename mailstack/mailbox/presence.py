@@ -1,4 +1,4 @@
-"""Tells whether the last to use a database left it in order.
+"""Tells whether the last to use a database left it in order, and whether it is still there.
 
 A database whose users were killed has its newest changes in its -wal.  When that file is
 gone too, nothing in the database shows it, and numbers given out since would be given out
@@ -14,6 +14,22 @@ import os
 from pathlib import Path
 
 _IN_USE = b"in use\n"
+
+
+def boot_id() -> str:
+    """What changes when the machine starts; "" where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def is_replaced(path: Path, inode: int) -> bool:
+    """True when a file with this inode is no longer what the path leads to."""
+    try:
+        return os.stat(path).st_ino != inode
+    except OSError:
+        return True
 
 
 class Presence:

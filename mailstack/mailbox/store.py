@@ -36,12 +36,12 @@ from mailstack.mailbox import (
     storing,
     threads,
 )
-from mailstack.mailbox.account import boot_id
 from mailstack.mailbox.core import Core
 from mailstack.mailbox.details import Details
 from mailstack.mailbox.notices import Notices
 from mailstack.mailbox.notices import write as write_warning
 from mailstack.mailbox.options import MailboxOptions
+from mailstack.mailbox.presence import boot_id
 from mailstack.mailbox.worker import Worker
 from mailstack.model.address import Address
 from mailstack.model.directory import Account as DirectoryAccount

@@ -20,6 +20,7 @@ from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import Flags, MailboxError, NewMessage
 from mailstack.model.ranges import numbers
 from tests.kit.clock import Clock
+from tests.kit.process import eventually
 
 MESSAGE = b"Subject: hello\r\n\r\n"
 ALICE = Address.parse("alice@example.test")
@@ -155,6 +156,43 @@ def test_numbers_an_older_copy_does_not_know_lead_to_no_message(
     assert account.status("INBOX").messages == 3
     assert account.expunge(inbox, held) == []
     assert account.status("INBOX").messages == 3
+
+
+def test_what_waits_for_a_database_that_is_replaced_is_not_written_to_the_old_one(
+    account: Account, home: Path
+) -> None:
+    # "mailbox rebuild" and "verify --repair" hold the lock while they replace it
+    deliver(account, 0)
+    inbox = account.status("INBOX").id
+    holder = sqlite3.connect(home / "account.db", isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    failures: list[str] = []
+
+    def mark() -> None:
+        try:
+            account.change_flags(inbox, [1], "+", flags=Flags.FLAGGED)
+        except TemporaryFailure as failure:
+            failures.append(failure.why)
+
+    thread = threading.Thread(target=mark)
+    thread.start()
+    with (home / "turn").open("rb") as turn:
+        eventually(lambda: not is_free(turn.fileno()))
+    for path in home.glob("account.db*"):
+        path.rename(home / f"old-{path.name}")
+    holder.close()
+    thread.join(20)
+    assert "replaced" in failures[0]
+
+
+def is_free(fd: int) -> bool:
+    """Nobody has this file locked."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    return True
 
 
 def test_a_lost_database_is_made_from_the_maildir(
