@@ -56,7 +56,8 @@ def test_a_multipart_with_everything() -> None:
     size = len(b"Subject: in\r\nFrom: a@b\r\n\r\ntext\r\n")
     assert found.body == (
         b'(("image" "png" ("name" "x.png") "<i@d>" "a \\"b\\"" "BASE64" 4)'
-        b'("message" "rfc822" NIL NIL NIL "7BIT" %d %b ("text" "plain" ("charset" "us-ascii") NIL NIL "7BIT" 6 1) 4) "Mixed")'
+        b'("message" "rfc822" NIL NIL NIL "7BIT" %d %b'
+        b' ("text" "plain" ("charset" "us-ascii") NIL NIL "7BIT" 6 1) 4) "Mixed")'
     ) % (size, inner)
     assert found.bodystructure == (
         b'(("image" "png" ("name" "x.png") "<i@d>" "a \\"b\\"" "BASE64" 4 "abc=="'
