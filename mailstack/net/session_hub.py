@@ -23,6 +23,9 @@ from mailstack.model.secret import Proof, Verifier
 
 _log = logging.getLogger(__name__)
 
+#: How often waiting sessions are looked at for the end of their time.
+LATE_S = 1.0
+
 #: One read of a connection.
 RECEIVED_OCTETS = 65_536
 #: Accounts asked about before others get their turn.
@@ -195,7 +198,7 @@ class SessionHub(Generic[M]):
 
     async def _look_for_late(self) -> None:
         while True:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(LATE_S)
             now = time.monotonic()
             for connection in self.connections:
                 if connection.due_at <= now:
