@@ -82,6 +82,19 @@ def refresh(core: Core, folder_id: int, *, force: bool = False) -> bool:
         return _look(core, folder, force=force or not settled_names)
 
 
+def is_settled(core: Core, folder_id: int) -> bool:
+    """True when a folder's directory is as it was at the last look; see AccountStore.is_settled."""
+    seen = core.seen.get(folder_id)
+    if seen is None:
+        return False
+    with core.db.read() as connection:
+        folder = core.get(connection, folder_id)
+    try:
+        return folder.boot == core.db.boot and directory_times(folder.path) == seen
+    except OSError:
+        return False
+
+
 def _times(core: Core, folder: FolderRow) -> tuple[int, int]:
     with core.disk("reading the mailbox"):
         try:

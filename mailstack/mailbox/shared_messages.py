@@ -49,6 +49,11 @@ class SharedMessages:
         store, number = self._at(folder_id)
         return store.refresh(number)
 
+    def is_settled(self, folder_id: int) -> bool:
+        """True when `refresh` would find nothing."""
+        store, number = self._at(folder_id)
+        return store.is_settled(number)
+
     def directory(self, folder_id: int | None) -> str:
         """Where a folder's files lie."""
         if folder_id is None:

@@ -312,6 +312,10 @@ class Account(Details):
             self.core.worker.report(error)
             return False
 
+    def is_settled(self, folder_id: int) -> bool:
+        """Cheap: True when `refresh` would find nothing; NONEXISTENT when the folder was deleted."""
+        return scan.is_settled(self.core, folder_id)
+
     def directory(self, folder_id: int | None) -> str:
         """Where a folder's new/ and cur/ lie; None: what holds all folders."""
         if folder_id is None:

@@ -380,6 +380,10 @@ class AccountStore(FolderDetails, Protocol):
         """Looks for files changed by other programs; True when something changed."""
         ...
 
+    def is_settled(self, folder_id: int) -> bool:
+        """Cheap: True when `refresh` would find that no file has come, gone or changed its name."""
+        ...
+
     def directory(self, folder_id: int | None) -> str:
         """Where a folder's new/ and cur/ lie; None: what holds all folders; "": nowhere to be watched."""
         ...

@@ -215,6 +215,10 @@ class MemoryMailbox(MemoryDetails):
         self._by_id(folder_id)
         return False
 
+    def is_settled(self, folder_id: int) -> bool:
+        self._by_id(folder_id)
+        return False
+
     def directory(self, folder_id: int | None) -> str:
         return ""
 

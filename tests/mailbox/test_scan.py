@@ -338,6 +338,32 @@ def test_a_look_is_cheap_when_nothing_changed(
     assert not account.refresh(folder_id)
 
 
+def test_a_folder_is_settled_until_another_program_touches_it(account: Account, maildir: Path) -> None:
+    folder_id = inbox(account)
+    assert not account.is_settled(folder_id)  # what has only just changed may change again
+    aged(maildir)
+    account.refresh(folder_id)
+    assert account.is_settled(folder_id)
+    file = put(maildir, "new/1.x")
+    assert not account.is_settled(folder_id)
+    aged(maildir)
+    account.refresh(folder_id)
+    assert account.is_settled(folder_id)
+    file.unlink()
+    assert not account.is_settled(folder_id)
+    subprocess.run(["rm", "-r", maildir / "new"], check=True)
+    assert not account.is_settled(folder_id)
+    folder = account.create("gone").id
+    account.delete("gone")
+    assert not account.is_settled(folder)
+
+
+def aged(maildir: Path) -> None:
+    """The folder was last changed long ago."""
+    for name in ("new", "cur"):
+        os.utime(maildir / name, (time.time() - 100, time.time() - 100))
+
+
 def test_a_change_within_the_same_clock_tick_is_not_missed(account: Account, maildir: Path) -> None:
     folder_id = inbox(account)
     for n in range(30):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mailstack.imap.commands.entry import Ok
 from mailstack.imap.parser import Cursor
-from mailstack.imap.requests import Steps, slow
+from mailstack.imap.requests import Steps, quick, slow
 
 if TYPE_CHECKING:
     from mailstack.imap.session import Session
@@ -32,5 +32,5 @@ def check(session: Session, cursor: Cursor) -> Steps[Ok]:
 def refresh(session: Session) -> Steps[None]:
     """Looks at the files of the selected folder."""
     view = session.view
-    if view is not None:
+    if view is not None and not (yield from quick(lambda store: store.is_settled(view.folder_id))):
         yield from slow(lambda store: store.refresh(view.folder_id))
