@@ -60,6 +60,19 @@ class _SpoolFile:
 class ImapConnection(SessionConnection):
     """One connection; made by a listener, which calls `run`."""
 
+    # Thousands of these wait: no dictionaries.
+    __slots__ = (
+        "_changed",
+        "_changed_folders",
+        "_deflate",
+        "_hub",
+        "_identified",
+        "_is_idle",
+        "_session",
+        "_spools",
+        "_wants_changes",
+    )
+
     def __init__(
         self, hub: ImapHub, peer: Peer, *, start_tls: Callable[[str], ssl.SSLContext] | None = None
     ) -> None:

@@ -95,6 +95,31 @@ class Conversation(Protocol):
 class SessionConnection(asyncio.BufferedProtocol):
     """One connection; made by a listener, which calls `run`.  Each protocol derives its own."""
 
+    # Thousands of these wait: no dictionaries.
+    __slots__ = (
+        "_all",
+        "_asked",
+        "_at_end",
+        "_ending",
+        "_flushed_at",
+        "_held",
+        "_key",
+        "_lost",
+        "_peer",
+        "_reading",
+        "_received",
+        "_resting",
+        "_start_tls",
+        "_store",
+        "_transport",
+        "_waiter",
+        "_writable",
+        "account",
+        "due_at",
+        "ip",
+        "stamp",
+    )
+
     def __init__(
         self,
         hub: SessionHub[Any],
