@@ -121,7 +121,7 @@ class Upkeep:
             return
         store, options = self._store.of(account), self._context.config.mailbox
         gone = expire(store, rules_of(account, options), now=clock.date_s, most=MOST_MESSAGES)
-        gone += trim(store, most=MOST_MESSAGES)
+        gone += trim(store, now=clock.date_s, most=MOST_MESSAGES)
         for each in gone:
             self._tell(account, each)
         if account.pop3_delete_after_days is not None:

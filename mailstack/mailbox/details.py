@@ -60,7 +60,8 @@ class Details:
         def work(connection: sqlite3.Connection) -> str:
             folder_id = self.core.get(connection, folder.id).id if folder is not None else 0
             metadata.write(connection, folder_id, others, person)
-            return roles.give(connection, folder_id, use) if use is not None else ""
+            now = int(self.core.now())
+            return roles.give(connection, folder_id, use, now=now) if use is not None else ""
 
         lost = self.core.db.change("setting an annotation", work, durable_commit=True)
         return Annotated((lost,) if lost else ())

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from mailstack.mailbox import quota
+from mailstack.mailbox import quota, roles
 from mailstack.mailbox.options import MailboxOptions
 from mailstack.mailbox.store import Account
 from mailstack.model.directory import Account as DirectoryAccount
@@ -19,6 +19,8 @@ from mailstack.model.directory import Account as DirectoryAccount
 #: Messages that go in one transaction.
 BATCH = 500
 _DAY_S = 86_400
+#: A folder that was made Spam or Trash is not trimmed so soon, in seconds: it may be a mistake.
+_GRACE_S = 7 * _DAY_S
 
 
 class Rule(NamedTuple):
@@ -59,9 +61,12 @@ def expire(account: Account, rules: Sequence[Rule], *, now: float, most: int) ->
     for rule in rules:
         if rule.days <= 0:
             continue
-        for folder_id, name in _folders(account, rule.special_use):
+        before = now - rule.days * _DAY_S
+        for folder_id, name, since in _folders(account, rule.special_use):
             count = 0
-            while count < most and (uids := _old(account, folder_id, now - rule.days * _DAY_S, most - count)):
+            if since >= before:
+                continue  # what has been in the folder for long was not spam or trash
+            while count < most and (uids := _old(account, folder_id, before, most - count)):
                 count += len(account.expunge(folder_id, uids))
             if count:
                 gone.append(Gone(name, count, "age"))
@@ -69,15 +74,17 @@ def expire(account: Account, rules: Sequence[Rule], *, now: float, most: int) ->
     return gone
 
 
-def trim(account: Account, *, most: int) -> list[Gone]:
+def trim(account: Account, *, now: float, most: int) -> list[Gone]:
     """Removes the oldest of Spam, then of Trash, until both together are within their bound.
 
     Args, raises: as `expire`.
     """
     gone = []
     for special_use in quota.ASIDE:
-        for folder_id, name in _folders(account, special_use):
+        for folder_id, name, since in _folders(account, special_use):
             count = 0
+            if since >= now - _GRACE_S:
+                continue
             while count < most and (uids := _above(account, folder_id, most - count)):
                 count += len(account.expunge(folder_id, uids))
             if count:
@@ -86,11 +93,13 @@ def trim(account: Account, *, most: int) -> list[Gone]:
     return gone
 
 
-def _folders(account: Account, special_use: str) -> list[tuple[int, str]]:
+def _folders(account: Account, special_use: str) -> list[tuple[int, str, int]]:
+    """Id, name and since when it is used so; 0: from the first."""
     with account.core.db.read() as connection:
-        return connection.execute(
+        found = connection.execute(
             "SELECT id, name FROM folders WHERE special_use = ? AND messages > 0", (special_use,)
         ).fetchall()
+        return [(folder_id, name, roles.since(connection, folder_id)) for folder_id, name in found]
 
 
 def _old(account: Account, folder_id: int, before: float, most: int) -> list[int]:

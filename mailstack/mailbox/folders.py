@@ -178,7 +178,7 @@ def rename(core: Core, old: str, new: str) -> None:
                         "UPDATE folders SET name = ?, dir = ? WHERE id = ?", (target, target_dir, folder_id)
                     )
                 durable.sync_folder(core.maildir)
-                _rename_rest(connection, old, new)
+                _rename_rest(core, connection, old, new)
             except BaseException:
                 for moved, before in reversed(done):
                     with contextlib.suppress(OSError):
@@ -188,7 +188,7 @@ def rename(core: Core, old: str, new: str) -> None:
     core.db.change("renaming a folder", work, durable_commit=True)
 
 
-def _rename_rest(connection: sqlite3.Connection, old: str, new: str) -> None:
+def _rename_rest(core: Core, connection: sqlite3.Connection, old: str, new: str) -> None:
     """What is known by the name: subscriptions go with the folder, a role may come with it."""
     connection.execute(
         "UPDATE OR REPLACE subscriptions SET name = ? || substr(name, ?)"
@@ -198,7 +198,8 @@ def _rename_rest(connection: sqlite3.Connection, old: str, new: str) -> None:
     row = connection.execute("SELECT id, special_use FROM folders WHERE name = ?", (new,)).fetchone()
     if row is not None and not row[1]:
         role = roles.for_new(connection, new, "")
-        connection.execute("UPDATE folders SET special_use = ? WHERE id = ?", (role, row[0]))
+        if role:
+            roles.put(connection, row[0], role, now=int(core.now()))
 
 
 def _to_rename(connection: sqlite3.Connection, old: str, new: str) -> list[tuple[int, str, str]]:
@@ -363,4 +364,5 @@ def forget(connection: sqlite3.Connection, folder_id: int) -> None:
     for table in ("messages", "expunged", "doomed", "keywords", "metadata", "rights"):
         connection.execute(f"DELETE FROM {table} WHERE folder = ?", (folder_id,))  # noqa: S608
     connection.execute("DELETE FROM folders WHERE id = ?", (folder_id,))
+    roles.forget(connection, folder_id)
     fullness.eased(connection)

@@ -80,8 +80,11 @@ def for_new(connection: sqlite3.Connection, name: str, wanted: str, *, adopted: 
     return role
 
 
-def give(connection: sqlite3.Connection, folder_id: int, role: str) -> str:
+def give(connection: sqlite3.Connection, folder_id: int, role: str, *, now: int) -> str:
     """Gives a role to a folder, or with "" takes it away; gives the name of who had it before.
+
+    Args:
+        now: Unix seconds.
 
     Raises:
         MailboxError: USEATTR.
@@ -91,8 +94,29 @@ def give(connection: sqlite3.Connection, folder_id: int, role: str) -> str:
     if has is not None and has[0] == folder_id:
         return ""
     lost = take(connection, role, force=True) if role else ""
-    connection.execute("UPDATE folders SET special_use = ? WHERE id = ?", (role, folder_id))
+    put(connection, folder_id, role, now=now)
     return lost
+
+
+def put(connection: sqlite3.Connection, folder_id: int, role: str, *, now: int) -> None:
+    """Notes the role of a folder that exists, and since when it has it (`since`)."""
+    connection.execute("UPDATE folders SET special_use = ? WHERE id = ?", (role, folder_id))
+    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (_since(folder_id), now))
+
+
+def since(connection: sqlite3.Connection, folder_id: int) -> int:
+    """When a folder got its role or lost it, in Unix seconds; 0: it was made with the one it has."""
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (_since(folder_id),)).fetchone()
+    return 0 if row is None else int(row[0])
+
+
+def forget(connection: sqlite3.Connection, folder_id: int) -> None:
+    """The folder is deleted."""
+    connection.execute("DELETE FROM meta WHERE key = ?", (_since(folder_id),))
+
+
+def _since(folder_id: int) -> str:
+    return f"use of {folder_id} since"
 
 
 def is_filed_to(name: str) -> bool:

@@ -63,9 +63,27 @@ def test_spam_and_trash_are_kept_within_their_bound(store: MailStore, clock: Clo
         clock.advance(1)
     add(store.account(ALICE), "Trash", 3)
     add(account, "INBOX", 10)
-    assert trim(account, most=2) == [Gone("Spam", 2, "room")]
-    assert trim(account, most=100) == [Gone("Spam", 3, "room")]
+    assert trim(account, now=clock(), most=2) == [Gone("Spam", 2, "room")]
+    assert trim(account, now=clock(), most=100) == [Gone("Spam", 3, "room")]
     assert held(account, "Spam") == list(range(6, 13)) and len(held(account, "INBOX")) == 10
     few = store.account(ALICE, Limits(messages=2))
-    assert trim(few, most=100) == [Gone("Spam", 7, "room"), Gone("Trash", 1, "room")]
-    assert trim(store.account(ALICE), most=100) == [] and trim(few, most=100) == []
+    assert trim(few, now=clock(), most=100) == [Gone("Spam", 7, "room"), Gone("Trash", 1, "room")]
+    assert trim(store.account(ALICE), now=clock(), most=100) == [] and trim(few, now=clock(), most=100) == []
+
+
+def test_old_mail_of_a_folder_that_becomes_spam_is_not_old_spam(store: MailStore, clock: Clock) -> None:
+    account = store.account(ALICE)
+    account.delete("Spam")
+    account.create("work")
+    add(account, "work", 10)
+    add(account, "Archive")
+    clock.advance(400 * DAY_S)
+    account.rename("work", "Junk E-mail")
+    account.annotate("Archive", {"/private/specialuse": b"\\Trash"})
+    rules = [SPAM, Rule("\\Trash", 30)]
+    small = store.account(ALICE, Limits(500))
+    for days, gone in ((0, []), (29, []), (2, [Gone("Junk E-mail", 10, "age"), Gone("Archive", 1, "age")])):
+        clock.advance(days * DAY_S)
+        if days == 0:
+            assert trim(small, now=clock(), most=100) == []
+        assert expire(account, rules, now=clock(), most=100) == gone
