@@ -19,6 +19,7 @@ from mailstack.model.directory import Account as DirectoryAccount
 #: Messages that go in one transaction.
 BATCH = 500
 _DAY_S = 86_400
+_NO_UID = 1 << 32
 #: A folder that was made Spam or Trash is not trimmed so soon, in seconds: it may be a mistake.
 _GRACE_S = 7 * _DAY_S
 
@@ -66,7 +67,7 @@ def expire(account: Account, rules: Sequence[Rule], *, now: float, most: int) ->
             count = 0
             if since >= before:
                 continue  # what has been in the folder for long was not spam or trash
-            while count < most and (uids := _old(account, folder_id, before, most - count)):
+            while count < most and (uids := _old(account, folder_id, before, now, most - count)):
                 count += len(account.expunge(folder_id, uids))
             if count:
                 gone.append(Gone(name, count, "age"))
@@ -102,11 +103,19 @@ def _folders(account: Account, special_use: str) -> list[tuple[int, str, int]]:
         return [(folder_id, name, roles.since(connection, folder_id)) for folder_id, name in found]
 
 
-def _old(account: Account, folder_id: int, before: float, most: int) -> list[int]:
+def _old(account: Account, folder_id: int, before: float, now: float, most: int) -> list[int]:
+    """Messages saved before some time, but none that came behind one saved after it.
+
+    Such a one was saved while the clock was wrong.
+    """
     with account.core.db.read() as connection:
+        (young,) = connection.execute(
+            "SELECT coalesce(min(uid), ?) FROM messages WHERE folder = ? AND saved_at BETWEEN ? AND ?",
+            (_NO_UID, folder_id, int(before), int(now)),
+        ).fetchone()
         found = connection.execute(
-            "SELECT uid FROM messages WHERE folder = ? AND saved_at < ? LIMIT ?",
-            (folder_id, int(before), min(most, BATCH)),
+            "SELECT uid FROM messages WHERE folder = ? AND saved_at < ? AND uid < ? LIMIT ?",
+            (folder_id, int(before), young, min(most, BATCH)),
         )
         return [uid for (uid,) in found]
 

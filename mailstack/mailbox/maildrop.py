@@ -119,8 +119,10 @@ def note_fetched(core: Core, folder_id: int, uids: Sequence[int]) -> None:
     Raises:
         TemporaryFailure: the index cannot be written.
     """
-    now = int(core.now())
     with core.db.write("noting what was fetched", durable_commit=False) as connection:
+        # Not before what was fetched before, or a clock that is wrong for a moment removes it early.
+        (last,) = connection.execute("SELECT coalesce(max(at), 0) FROM fetched").fetchone()
+        now = max(int(core.now()), last)
         connection.executemany(
             "INSERT OR IGNORE INTO fetched (folder, uid, at) VALUES (?, ?, ?)",
             [(folder_id, uid, now) for uid in uids],

@@ -87,3 +87,20 @@ def test_old_mail_of_a_folder_that_becomes_spam_is_not_old_spam(store: MailStore
         if days == 0:
             assert trim(small, now=clock(), most=100) == []
         assert expire(account, rules, now=clock(), most=100) == gone
+
+
+def test_what_came_while_the_clock_was_wrong_goes_with_what_came_before_it(
+    account: Account, clock: Clock
+) -> None:
+    # F28: a machine without a clock of its own begins in 1970
+    add(account, "Spam")
+    clock.advance(-20_000 * DAY_S)
+    add(account, "Spam", 2)
+    clock.advance(20_000 * DAY_S)
+    add(account, "Spam")
+    clock.advance(10_000 * DAY_S)
+    add(account, "Spam")
+    clock.advance(-10_000 * DAY_S + 29 * DAY_S)
+    assert expire(account, [SPAM], now=clock(), most=1_000) == []
+    clock.advance(2 * DAY_S)
+    assert expire(account, [SPAM], now=clock(), most=1_000) == [Gone("Spam", 4, "age")]

@@ -172,3 +172,20 @@ def test_what_was_fetched_long_ago_goes_unless_it_is_flagged_or_was_filed(tmp_pa
     assert left == [(flagged,), (new,)]
     assert account.expire_fetched(int(clock.time) - 50) == []
     store.close()
+
+
+def test_what_was_fetched_while_the_clock_was_wrong_does_not_go_at_once(tmp_path: Path) -> None:
+    # F28
+    clock = Clock()
+    store = a_store(tmp_path, clock)
+    account = store.account(ALICE)
+    first, second = put(account, "INBOX", "first", "second")
+    inbox = account.status("INBOX").id
+    account.note_fetched(inbox, [first])
+    clock.time -= 1_000_000_000
+    account.note_fetched(inbox, [second])
+    clock.time += 1_000_000_000 + 50
+    assert account.expire_fetched(int(clock.time) - 100) == []
+    assert account.expire_fetched(int(clock.time)) == ["INBOX"]
+    assert account.rows(inbox) == []
+    store.close()
