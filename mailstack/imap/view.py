@@ -24,6 +24,8 @@ from mailstack.mime.scanner import Part
 from mailstack.model.mailbox import Flags, MessageColumns, MessageRow
 from mailstack.model.sharing import ALL_RIGHTS
 
+#: Flag bytes without \\Recent.
+_OTHERS = bytes(bits for bits in range(256) if not bits & RECENT)
 #: Structures of large messages that are kept.
 MAX_REMEMBERED = 4
 
@@ -223,7 +225,7 @@ class View:
     @property
     def recent(self) -> int:
         """How many messages are \\Recent here."""
-        return sum(1 for bits in self.flags if bits & RECENT)
+        return len(self.flags.translate(None, _OTHERS))
 
     @property
     def first_unseen(self) -> int:

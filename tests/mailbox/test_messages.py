@@ -132,3 +132,21 @@ def test_whoever_asks_for_changes_since_a_modseq_never_misses_one(
     modseqs = [modseq for modseq, _ in known.values()]
     assert max(modseqs) <= seen
     store.close()
+
+
+def test_what_is_new_is_found_without_reading_the_folder(account: Account, inbox: int) -> None:
+    account.append("INBOX", [MESSAGE] * 500)
+    since = account.highest_modseq(inbox)
+    account.append("INBOX", [MESSAGE])
+    steps = 0
+
+    def count() -> int:
+        nonlocal steps
+        steps += 1
+        return 0
+
+    with account.core.db.read() as connection:
+        connection.set_progress_handler(count, 1)
+        assert [row.uid for row in account.rows(inbox, since_modseq=since)] == [504]
+        connection.set_progress_handler(None, 0)
+    assert 0 < steps < 250
