@@ -44,30 +44,30 @@ def uid_move(session: Session, cursor: Cursor) -> Steps[Ok]:
 
 def _copy(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
     uids, target = yield from _arguments(session, cursor, uid=uid)
-    if not uids:
-        return Ok("No messages copied")
     folder = session.selected.folder_id
-    code = yield from slow(lambda store: _copy_uid(store.copy(folder, uids, target)))
+    # Also when there is nothing to copy: without the other folder that is an error.
+    done = yield from slow(lambda store: store.copy(folder, uids, target))
+    if not done.source_uids:
+        return Ok("No messages copied")
     yield from session.changed(target)
-    return Ok("Copy completed", code)
+    return Ok("Copy completed", _copy_uid(done))
 
 
 def _move(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
     check_writable(session.selected)
     uids, target = yield from _arguments(session, cursor, uid=uid)
-    if not uids:
-        return Ok("No messages moved")
     view = session.selected
 
-    def work(store: AccountStore) -> str:
+    def work(store: AccountStore) -> Copied:
         done = store.move(view.folder_id, uids, target)
         view.lose(ranges(done.source_uids))
-        return _copy_uid(done)
+        return done
 
-    code = yield from slow(work)
+    done = yield from slow(work)
+    if not done.source_uids:
+        return Ok("No messages moved")
     # RFC 9051 section 6.4.8: COPYUID comes before the EXPUNGEs, so in an untagged OK.
-    if code:
-        session.write(status_line(b"*", "OK", "Moved", code=code))
+    session.write(status_line(b"*", "OK", "Moved", code=_copy_uid(done)))
     yield from session.changed(target)
     yield from session.changed(view.name)
     return Ok("Move completed")
@@ -90,7 +90,5 @@ def _arguments(session: Session, cursor: Cursor, *, uid: bool) -> Steps[tuple[li
 
 
 def _copy_uid(done: Copied) -> str:
-    if not done.source_uids:
-        return ""
     source, target = compress(done.source_uids).decode(), compress(done.target_uids).decode()
     return f"COPYUID {done.uid_validity} {source} {target}"

@@ -76,7 +76,8 @@ def test_copyuid_pairs_source_and_target(store: MemoryMailbox) -> None:
     session = BareSession(store).select()
     assert session.command(b"COPY 2,4 Archive").startswith(b"t OK [COPYUID 1006 2,4 1:2]")
     assert session.command(b"UID COPY 99 Archive") == b"t OK No messages copied\r\n"
-    assert b"t NO [TRYCREATE]" in session.command(b"COPY 1 nowhere")
+    for command in (b"COPY 1 nowhere", b"UID COPY 99 nowhere", b"UID MOVE 99 nowhere"):
+        assert b"t NO [TRYCREATE]" in session.command(command)
     assert b"t BAD" in session.command(b"COPY 9 Archive")
 
 
