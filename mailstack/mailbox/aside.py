@@ -124,8 +124,10 @@ def prepare(core: Core, messages: Sequence[Doomed]) -> list[Path]:
     return names
 
 
-def put_folder(core: Core, connection: sqlite3.Connection, folder: FolderRow) -> None:
-    """Sets a folder's directory aside, with the list of its messages.
+def put_folder(core: Core, connection: sqlite3.Connection, folder: FolderRow) -> Path:
+    """Sets a folder's directory aside, with the list of its messages; gives where it is now.
+
+    What the caller cannot finish it takes back (`put_back`).
 
     Raises:
         OSError.
@@ -137,7 +139,18 @@ def put_folder(core: Core, connection: sqlite3.Connection, folder: FolderRow) ->
         os.unlink(day / f"{name}.jsonl")
     durable.write_synced(day / f"{name}.jsonl", (line + b"\n" for line in lines))
     os.rename(folder.path, day / name)
-    durable.sync_folder(day)
+    try:
+        durable.sync_folder(day)
+    except OSError:
+        put_back(day / name, folder)
+        raise
+    return day / name
+
+
+def put_back(place: Path, folder: FolderRow) -> None:
+    """Gives a folder its directory again."""
+    with contextlib.suppress(OSError):
+        os.rename(place, folder.path)
 
 
 def _folder_lines(core: Core, connection: sqlite3.Connection, folder: FolderRow) -> Iterable[bytes]:

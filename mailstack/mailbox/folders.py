@@ -14,6 +14,7 @@ import os
 import re
 import sqlite3
 import time
+from pathlib import Path
 
 from mailstack.disk import durable
 from mailstack.mailbox import aside, fullness, maildir, rights, roles
@@ -150,12 +151,19 @@ def delete(core: Core, name: str) -> None:
             _check_parent(connection, name)
             raise MailboxError("NONEXISTENT", "there is no folder of that name")
         with core.disk("deleting a folder"):
-            aside.put_folder(core, connection, folder)
+            moved.append((aside.put_folder(core, connection, folder), folder))
             durable.sync_folder(core.maildir)
         forget(connection, folder.id)
         return folder
 
-    core.seen.pop(core.db.change("deleting a folder", work, durable_commit=True).id, None)
+    moved: list[tuple[Path, FolderRow]] = []
+    try:
+        deleted = core.db.change("deleting a folder", work, durable_commit=True)
+    except BaseException:
+        for place, folder in moved:
+            aside.put_back(place, folder)
+        raise
+    core.seen.pop(deleted.id, None)
 
 
 def rename(core: Core, old: str, new: str) -> None:
