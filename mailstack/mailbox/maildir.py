@@ -280,11 +280,12 @@ def sweep_tmp(maildir: Path, *, older_than: float) -> int:
     Args:
         older_than: Unix seconds by the file system's clock.
     """
+    # By the time of the last change, which nobody can set: a message being written has its own date.
     removed = 0
     try:
         with os.scandir(maildir / "tmp") as entries:
             for entry in entries:
-                if entry.stat(follow_symlinks=False).st_mtime < older_than and not entry.is_dir(
+                if entry.stat(follow_symlinks=False).st_ctime < older_than and not entry.is_dir(
                     follow_symlinks=False
                 ):
                     os.unlink(entry.path)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 import unicodedata
 from pathlib import Path
 
@@ -199,10 +198,11 @@ def test_a_symbolic_link_where_a_directory_should_be_is_refused(tmp_path: Path) 
 
 def test_old_files_in_tmp_are_swept_and_young_ones_kept(tmp_path: Path) -> None:
     maildir.make_folder(tmp_path / "Maildir")
-    for name, age in (("old", 100), ("young", 0)):
-        path = tmp_path / "Maildir" / "tmp" / name
-        path.write_bytes(b"x")
-        os.utime(path, (time.time() - age, time.time() - age))
-    assert maildir.sweep_tmp(tmp_path / "Maildir", older_than=time.time() - 50) == 1
+    old, young = (tmp_path / "Maildir" / "tmp" / name for name in ("old", "young"))
+    old.write_bytes(b"x")
+    young.write_bytes(b"x")
+    while young.stat().st_ctime <= old.stat().st_ctime:
+        os.utime(young, (1_000_000_000, 1_000_000_000))  # a message of long ago, written just now
+    assert maildir.sweep_tmp(tmp_path / "Maildir", older_than=young.stat().st_ctime) == 1
     assert [path.name for path in (tmp_path / "Maildir" / "tmp").iterdir()] == ["young"]
     assert maildir.sweep_tmp(tmp_path / "missing", older_than=0) == 0
