@@ -43,13 +43,14 @@ def populate(file: Path, config: Config) -> dict[str, str]:
     """Makes the users at the first start; gives address to password at every start.
 
     Later changes, such as a removed user, stay as they are: only a first start that was
-    cut off is taken up again.
+    cut off is taken up again, and passwords from before SCRAM was on get what it needs.
 
     Args:
         file: where the passwords are kept; once it is there, everything is.
     """
     if file.exists():
         kept: dict[str, str] = json.loads(file.read_text())
+        _teach_scram(config, kept)
         return kept
     draft = file.with_suffix(".draft")
     if not draft.exists():
@@ -79,6 +80,23 @@ def _make_all(config: Config, passwords: dict[str, str]) -> None:
                 writer.aliases.add(address, [_at_home(target) for target in targets], posters="all")
         writer.settings.set_redirection(_at_home("gone"), [OUTSIDE], keep=False)
     directory.close()
+
+
+def _teach_scram(config: Config, passwords: dict[str, str]) -> None:
+    """A client that prefers SCRAM sends nothing else, and would not get into an older folder."""
+    directory = Directory(config.paths, options=config.auth)
+    lacking = [
+        address
+        for address, password in passwords.items()
+        if config.auth.scram
+        and not directory.verifier(address).keys
+        and directory.authenticate(address, password) is not None
+    ]
+    directory.close()
+    if lacking:
+        with DirectoryWriter(config.paths, options=config.auth) as writer:
+            for address in lacking:
+                writer.accounts.set_password(address, passwords[address])
 
 
 def _at_home(local: str) -> str:

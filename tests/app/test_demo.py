@@ -20,6 +20,7 @@ from mailstack.app.certificates import CertificateFiles
 from mailstack.app.config import load_config, parse
 from mailstack.app.instance import prepare
 from mailstack.directory.reader import Directory
+from mailstack.directory.writer import DirectoryWriter
 from mailstack.model.address import Address
 from mailstack.model.directory import Account, Alias
 from mailstack.model.errors import ConfigError
@@ -154,6 +155,29 @@ def test_a_first_start_that_was_cut_off_is_taken_up_again(
     passwords = demo_accounts.populate(passwords_file, config)
     assert demo_accounts.populate(passwords_file, config) == passwords
     check_accounts(Directory(config.paths), passwords)
+
+
+def test_accounts_of_an_older_folder_get_what_scram_needs_unless_their_password_is_another(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "mailstack.toml"
+    text = f'[server]\nhostname = "mx.example.test"\nstate_dir = "{tmp_path / "state"}"\n'
+    file.write_text(text)
+    before = load_config(file)
+    prepare(before)
+    passwords_file = tmp_path / "passwords.json"
+    passwords = demo_accounts.populate(passwords_file, before)
+    with DirectoryWriter(before.paths, options=before.auth) as writer:
+        writer.accounts.set_password("bob@example.test", "a password of his own")
+        writer.accounts.remove("carol@example.test")
+    file.write_text(f"{text}[auth]\nscram = true\n")
+    now = load_config(file)
+    assert demo_accounts.populate(passwords_file, now) == passwords
+    directory = Directory(now.paths, options=now.auth)
+    able = {address for address in passwords if directory.verifier(address).keys}
+    assert able == set(passwords) - {"bob@example.test", "carol@example.test"}
+    assert directory.authenticate("bob@example.test", "a password of his own") is not None
+    directory.close()
 
 
 def check_accounts(directory: Directory, passwords: dict[str, str]) -> None:
