@@ -338,10 +338,10 @@ class MailLog:
     def login(
         self, *, protocol: str, peer: str, account: str, ok: bool, mechanism: str, why: str = ""
     ) -> None:
-        """Somebody logged in, or failed to."""
+        """Somebody logged in, or failed to.  `account`: as the client wrote it."""
         self.write(
             "login" if ok else "login_failed",
-            received_by=[account] if ok else (),
+            received_by=[account],
             protocol=protocol,
             peer=peer,
             account=account,

@@ -51,6 +51,21 @@ def test_show_can_be_narrowed_to_one_direction(instance: Instance, option: str, 
     assert [event["id"] for event in done.json] == ids
 
 
+def test_show_tells_of_failed_logins_too_and_why(instance: Instance) -> None:
+    log = MailLog(instance.config.paths.maillog_db, daemon="imap", now=time.time, stream=io.StringIO())
+    log.login(
+        protocol="pop3",
+        peer="192.0.2.9",
+        account="Alice@example.test",
+        ok=False,
+        mechanism="SCRAM-SHA-256",
+        why="there is no SCRAM verifier",
+    )
+    log.close()
+    last = instance.cli("log", "show", ALICE).out.splitlines()[-1]
+    assert "failed login as Alice@example.test over pop3 from 192.0.2.9: there is no SCRAM verifier" in last
+
+
 def test_since_and_until(instance: Instance) -> None:
     assert len(instance.cli("--json", "log", "show", ALICE, "--since", "1h").json) == 4
     assert instance.cli("--json", "log", "show", ALICE, "--until", "1h").json == []
