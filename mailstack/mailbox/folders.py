@@ -138,8 +138,12 @@ def _check_parent(connection: sqlite3.Connection, name: str) -> None:
         raise MailboxError("HASCHILDREN", "there are folders below this name")
 
 
-def delete(core: Core, name: str) -> None:
-    """Removes a folder; its directory is set aside for a while.  Children stay."""
+def delete(core: Core, name: str, *, only_empty: bool = False) -> None:
+    """Removes a folder; its directory is set aside for a while.  Children stay.
+
+    Args:
+        only_empty: CANNOT while there are messages in it.
+    """
     name = maildir.check_name(name)
     if name == "INBOX":
         raise MailboxError("CANNOT", "INBOX cannot be deleted")
@@ -150,6 +154,8 @@ def delete(core: Core, name: str) -> None:
         if folder is None:
             _check_parent(connection, name)
             raise MailboxError("NONEXISTENT", "there is no folder of that name")
+        if only_empty and status(connection, folder.id).messages:
+            raise MailboxError("CANNOT", "there are messages in this folder")
         with core.disk("deleting a folder"):
             moved.append((aside.put_folder(core, connection, folder), folder))
             durable.sync_folder(core.maildir)

@@ -10,10 +10,12 @@ from dataclasses import dataclass
 
 from mailstack.mailbox import maildir
 from mailstack.mailbox.metadata import SPECIAL_USE
-from mailstack.model.mailbox import AccountStore, FolderEntry, MailboxError
+from mailstack.mailbox.store import Account
+from mailstack.model.mailbox import FolderEntry, MailboxError
 
 #: Messages moved in one transaction.
 SLICE = 1_000
+_ATTEMPTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +33,7 @@ class Merged:
     special_use: str
 
 
-def merge(account: AccountStore, source: str, target: str) -> Merged:
+def merge(account: Account, source: str, target: str) -> Merged:
     """Moves all of `source` into `target`, and removes it unless it is INBOX.
 
     Raises:
@@ -56,7 +58,7 @@ def merge(account: AccountStore, source: str, target: str) -> Merged:
     use = _take_over(account, known[source], known[target])
     for name in reversed(emptied):
         if name != "INBOX":
-            account.delete(name)
+            moved += _remove(account, name, target + name[len(source) :])
             account.subscribe(name, subscribed=False)
     return Merged(moved, tuple(target + name[len(source) :] for name in renamed), use)
 
@@ -69,7 +71,17 @@ def _check(known: dict[str, FolderEntry], source: str, target: str) -> None:
         raise MailboxError("CANNOT", "a folder cannot be merged into itself, or into one below it")
 
 
-def _move(account: AccountStore, source: str, target: str) -> int:
+def _remove(account: Account, source: str, target: str) -> int:
+    """Removes an emptied folder; moves what came into it meanwhile, and gives how many."""
+    moved = 0
+    for _ in range(_ATTEMPTS):
+        if account.delete_empty(source):
+            return moved
+        moved += _move(account, source, target)
+    raise MailboxError("INUSE", f"messages come into {source} all the time")
+
+
+def _move(account: Account, source: str, target: str) -> int:
     folder_id = account.status(source).id
     uids = [row.uid for row in account.rows(folder_id)]
     for begin in range(0, len(uids), SLICE):
@@ -77,7 +89,7 @@ def _move(account: AccountStore, source: str, target: str) -> int:
     return len(uids)
 
 
-def _take_over(account: AccountStore, source: FolderEntry, target: FolderEntry) -> str:
+def _take_over(account: Account, source: FolderEntry, target: FolderEntry) -> str:
     if source.subscribed and not target.subscribed:
         account.subscribe(target.name, subscribed=True)
     if not source.special_use or target.special_use or target.name == "INBOX":

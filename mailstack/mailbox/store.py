@@ -279,6 +279,17 @@ class Account(Details):
         """Removes a folder; its directory is set aside; CANNOT, NONEXISTENT."""
         folders.delete(self.core, name)
 
+    def delete_empty(self, name: str) -> bool:
+        """As `delete`; False when there are messages in the folder."""
+        self.status(name)  # looks at the disk
+        try:
+            folders.delete(self.core, name, only_empty=True)
+        except MailboxError as error:
+            if error.code != "CANNOT":
+                raise
+            return False
+        return True
+
     def rename(self, old: str, new: str) -> None:
         """Renames with children; INBOX: moves its messages to a new folder."""
         if maildir.check_name(old) != "INBOX":
@@ -290,7 +301,7 @@ class Account(Details):
             self.move(inbox.id, [row.uid for row in self.rows(inbox.id)], new)
         except (MailboxError, TemporaryFailure) as error:
             if not (isinstance(error, TemporaryFailure) and error.fatal):
-                folders.delete(self.core, new)
+                self.delete_empty(new)
             raise
         self.copy_annotations(inbox.id, made.id)
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from mailstack.mailbox import merge as merging
 from mailstack.mailbox.merge import Merged, merge
 from mailstack.mailbox.store import Account
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import Flags, MailboxError, NewMessage
 
 
@@ -70,3 +74,32 @@ def test_what_cannot_be_merged(account: Account, source: str, target: str, code:
     with pytest.raises(MailboxError) as refused:
         merge(account, source, target)
     assert refused.value.code == code
+
+
+def test_what_comes_while_folders_are_merged_goes_over_too(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.create("Sent Items")
+    add(account, "Sent Items", "one")
+    take_over = merging._take_over
+
+    def late(*arguments: Any) -> str:
+        add(account, "Sent Items", "two")
+        return take_over(*arguments)
+
+    monkeypatch.setattr(merging, "_take_over", late)
+    assert merge(account, "Sent Items", "Sent").messages == 2
+    assert counts(account) == {"Sent": 2}
+
+
+def test_a_rename_of_inbox_that_fails_removes_no_mail_that_came_meanwhile(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any) -> None:
+        add(account, "Old", "new")
+        raise TemporaryFailure("the disk is full")
+
+    monkeypatch.setattr(account, "move", full)
+    with pytest.raises(TemporaryFailure):
+        account.rename("INBOX", "Old")
+    assert counts(account) == {"Old": 1}
