@@ -27,11 +27,11 @@ from mailstack.imap.requests import (
 from mailstack.imap.session import Session
 from mailstack.model.address import Address
 from mailstack.model.directory import Account
-from mailstack.model.errors import TemporaryFailure
-from mailstack.model.mailbox import AccountStore, MailboxError
+from mailstack.model.mailbox import AccountStore
 from mailstack.model.secret import Proof
 from mailstack.sasl import exchange
 from mailstack.sasl.setup import Setup
+from tests.kit.bare_shell import UNIX_TIME, BareShell, Blocked
 from tests.kit.memory_mailbox import MemoryMailbox
 
 USER, PASSWORD = "alice@example.test", "wonder land"
@@ -47,11 +47,10 @@ class _Spool:
         return str(self._path)
 
 
-class BareSession:
-    """`send` octets, read `take()`; everything happens at once.
+class BareSession(BareShell):
+    """The shell of an IMAP session.
 
     Attributes:
-        time: the session's clock, in seconds; `wake_at_deadline` moves it on.
         unix_time: its calendar; 1 January 2026.
         announced: folders said to have changed.
         spools: temporary files that exist now.
@@ -68,20 +67,16 @@ class BareSession:
         folder: Path | None = None,
         offer: exchange.Offer = exchange.PASSWORDS,
     ) -> None:
+        super().__init__()
         self.store: AccountStore = store if store is not None else MemoryMailbox()
-        self.time = 1000.0
-        self.unix_time = 1_767_225_600.0
+        self.unix_time = UNIX_TIME
         self.announced: list[str] = []
         self.spools: dict[str, Path] = {}
-        self.flushes: list[int] = []
         self.started_tls = False
         self.poked = False
         self.identified: list[str] = []
         self._changed: set[str] = set()
-        self.closed = False
         self._folder = folder
-        self._input: list[bytes] = []
-        self._output = bytearray()
         self.session = Session(
             Setup(
                 options or ImapOptions(),
@@ -93,21 +88,9 @@ class BareSession:
                 offer=lambda: offer,
             )
         )
-        self._request = self.session.start()
-        self._pump()
+        self._start(self.session)
 
     # -- the client's side ----------------------------------------------------------
-
-    def send(self, *pieces: bytes) -> None:
-        """Octets from the client, each piece as one packet."""
-        self._input.extend(pieces)
-        self._pump()
-
-    def take(self) -> bytes:
-        """What the server said since the last call."""
-        out = bytes(self._output)
-        self._output.clear()
-        return out
 
     def ask(self, *pieces: bytes) -> bytes:
         """Sends, and gives the answer."""
@@ -130,11 +113,6 @@ class BareSession:
         assert b"t OK" in self.command(b"SELECT " + name)
         return self
 
-    def hang_up(self) -> None:
-        """The client goes away."""
-        self._input.append(b"")
-        self._pump()
-
     def poke(self, *folders: str) -> None:
         """Folders have changed; "": the list of folders; none named: INBOX."""
         self.poked = True
@@ -149,51 +127,12 @@ class BareSession:
         self._request = self.session.send(None if isinstance(request, Read) else "time")
         self._pump()
 
-    def line(self) -> bytes | None:
-        """The next line of output, for dialogs; None: closed, or it waits for us."""
-        end = self._output.find(b"\r\n")
-        if end < 0:
-            return None
-        line = bytes(self._output[:end])
-        del self._output[: end + 2]
-        return line
-
-    def is_closed(self) -> bool:
-        """The session is over, and all was read."""
-        return self.closed and not self._output
-
     # -- the shell's side -------------------------------------------------------------
-
-    def _pump(self) -> None:
-        while self._request is not None:
-            try:
-                answer = self._answer(self._request)
-            except _Blocked:
-                self._collect()
-                return
-            except (MailboxError, TemporaryFailure) as error:
-                self._request = self.session.throw(error)
-            else:
-                self._request = self.session.send(answer)
-        self._collect()
-        self.closed = True
-
-    def _collect(self) -> None:
-        data = self.session.take_output()
-        if data:
-            self.flushes.append(len(data))
-        self._output += data
 
     def _answer(self, request: Request[object]) -> object:
         match request:
             case Read():
-                self._collect()
-                if not self._input:
-                    raise _Blocked
-                piece = self._input.pop(0)
-                if len(piece) > request.most:
-                    self._input.insert(0, piece[request.most :])
-                return piece[: request.most]
+                return self._read(request)
             case Wait():
                 self._collect()
                 return self._woken(request)
@@ -238,7 +177,7 @@ class BareSession:
         if request.changes and self.poked:
             self.poked = False
             return "changed"
-        raise _Blocked
+        raise Blocked
 
     def _spill(self, request: Spill) -> _Spool:
         spool = request.spool
@@ -250,10 +189,6 @@ class BareSession:
             file.write(request.data)
         assert isinstance(spool, _Spool)
         return spool
-
-
-class _Blocked(Exception):
-    """The session waits for the client."""
 
 
 def messages(*bodies: str) -> Callable[[MemoryMailbox], None]:
