@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mailstack.imap.commands.entry import Ok
-from mailstack.imap.commands.expunge import deleted
+from mailstack.imap.commands.expunge import deleted, remove
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
 
@@ -25,7 +25,7 @@ def close(session: Session, cursor: Cursor) -> Steps[Ok]:
         yield from session.sync(expunge=False)
         uids = deleted(view)
         if uids:
-            yield from slow(lambda store: store.expunge(view.folder_id, uids))
+            yield from slow(lambda store: remove(store, view, uids))
             yield from session.changed(view.name)
     session.deselect()
     return Ok("Close completed")

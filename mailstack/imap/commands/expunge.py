@@ -5,6 +5,7 @@ Standards: RFC 9051 section 6.4.3, RFC 4315 section 2.1, RFC 7162 sections 3.2.7
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mailstack.imap.commands.entry import Ok
@@ -13,7 +14,7 @@ from mailstack.imap.grammar import MessageSet, parse_set
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
 from mailstack.imap.view import View
-from mailstack.model.mailbox import Flags
+from mailstack.model.mailbox import AccountStore, Flags
 from mailstack.model.ranges import ranges
 
 if TYPE_CHECKING:
@@ -45,8 +46,18 @@ def _remove(session: Session, wanted: MessageSet | None) -> Steps[None]:
         uids = [uid for uid in uids if uid in asked]
     # RFC 4314 section 4: without the right, the command fails even when there is nothing to remove.
     if uids or "e" not in view.rights:
-        yield from slow(lambda store: view.lose(ranges(store.expunge(view.folder_id, uids))))
+        yield from slow(lambda store: view.lose(ranges(remove(store, view, uids))))
         yield from session.changed(view.name)
+
+
+def remove(store: AccountStore, view: View, uids: Sequence[int]) -> list[int]:
+    """Expunges those of these messages that are still marked; gives the UIDs removed.
+
+    With NOTIFY a session need not know what others have unmarked.
+    """
+    changed = store.rows(view.folder_id, since_modseq=view.modseq)
+    unmarked = {row.uid for row in changed if Flags.DELETED not in row.flags}
+    return store.expunge(view.folder_id, [uid for uid in uids if uid not in unmarked])
 
 
 def check_writable(view: View) -> None:

@@ -140,3 +140,17 @@ def test_a_message_another_session_expunged_is_left_alone(store: MemoryMailbox) 
     store.lose("INBOX", 1)
     assert session.command(b"STORE 1 +FLAGS (\\Seen)").endswith(b"t OK Store completed\r\n")
     assert session.command(b"EXPUNGE") == b"* 1 EXPUNGE\r\nt OK Expunge completed\r\n"
+
+
+@pytest.mark.parametrize("command", [b"EXPUNGE", b"UID EXPUNGE 1:*", b"CLOSE"])
+@pytest.mark.parametrize("notify", [b"NONE", b"SET (personal (MailboxName))"])
+def test_a_message_others_undeleted_stays_whatever_this_client_is_told(
+    store: MemoryMailbox, command: bytes, notify: bytes
+) -> None:
+    folder = store.status("INBOX").id
+    store.change_flags(folder, [1, 2], "+", flags=Flags.DELETED)
+    session = BareSession(store).select()
+    assert b"t OK" in session.command(b"NOTIFY " + notify)
+    store.change_flags(folder, [2], "-", flags=Flags.DELETED)
+    assert b"t OK" in session.command(command)
+    assert [row.uid for row in store.rows(folder)] == [2, 3, 4]
