@@ -18,9 +18,11 @@ import itertools
 import os
 import sqlite3
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mailstack.disk import durable
 from mailstack.disk.fault import fault_point
 from mailstack.mailbox import (
     background,
@@ -44,6 +46,7 @@ from mailstack.model.mailbox import Copied, Delivery, Limits, MailboxError, NewM
 
 _ATTEMPTS = 5
 _TMP_NUMBERS = itertools.count(1)
+_COPY_OCTETS = 256 * 1024
 MID_FOLDER = 4_294_967_296
 
 
@@ -306,14 +309,14 @@ def copy(
     """Copies or moves messages, all or none; files are hard links, so nothing is written twice."""
     target = maildir.check_name(target)
     if not exists(core, target):
-        raise MailboxError("TRYCREATE", "there is no folder of that name")
+        raise folders.no_folder("TRYCREATE")
     placed: list[str] = []
 
     def work(connection: sqlite3.Connection) -> Copied:
         source = core.get(connection, folder_id)
         into = core.find(connection, target)
         if into is None:
-            raise MailboxError("TRYCREATE", "there is no folder of that name")
+            raise folders.no_folder("TRYCREATE")
         found = list(messages.select(connection, folder_id, uids, _COPIED))
         if not found:
             return Copied(into.uid_validity, (), ())
@@ -433,10 +436,14 @@ def _link(
 
 
 def _copy_octets(core: Core, origin: str, final: str) -> None:
-    """For a file system, or a file, that takes no more links."""
+    """For a file system, or a file, that takes no more links: the same octets in another file."""
     tmp = core.tmp_path(core.new_base())
     try:
-        files.write_message(tmp, NewMessage(None, origin), internal_at=int(os.stat(origin).st_mtime))
+        fd = os.open(origin, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with open(fd, "rb", buffering=0) as file:
+            durable.write_synced(tmp, iter(partial(file.read, _COPY_OCTETS), b""))
+            written_at = os.fstat(fd).st_mtime
+        os.utime(tmp, (written_at, written_at))
         os.rename(tmp, final)
     finally:
         unlink(tmp)

@@ -418,3 +418,23 @@ def test_a_message_that_fills_the_mailbox_may_be_seen_before_it_has_its_row(
     with pytest.raises(TemporaryFailure, match="full"):
         account.deliver("INBOX", NewMessage(MESSAGE), base_name="1.b")
     other.close()
+
+
+@pytest.mark.parametrize("move", [False, True])
+def test_a_message_that_takes_no_more_links_is_copied_octet_by_octet(
+    account: Account, maildir: Path, monkeypatch: pytest.MonkeyPatch, move: bool
+) -> None:
+    # bare line feeds stay: the row says how many octets the file has
+    account.status("INBOX")
+    (maildir / "cur" / "1.mutt:2,S").write_bytes(b"Subject: x\n\nhello\n")
+    inbox = account.status("INBOX").id
+    account.change_flags(inbox, [1], "+", flags=Flags.NONE, keywords=("later",))
+
+    def refuse(*arguments: object, **named: object) -> None:
+        raise OSError(errno.EMLINK, "too many links")
+
+    monkeypatch.setattr(os, "link", refuse)
+    done = (account.move if move else account.copy)(inbox, [1], "Archive")
+    assert body(account, "Archive", done.target_uids[0]) == b"Subject: x\r\n\r\nhello\r\n"
+    (row,) = account.rows(account.status("Archive").id)
+    assert (row.uid, row.keywords) == (1, ("later",))
