@@ -215,9 +215,9 @@ def _check(output: bytes) -> None:
 
 
 _TOKEN = re.compile(
-    rb'"(?:[^"\\\r\n\x00\x80-\xff]|\\["\\])*"|BODY\[[^\]]*\](?:<\d+>)?|[^\s()"{}\x00-\x1f\x7f-\xff]+'
+    rb'"(?:[^"\\\r\n\x00\x80-\xff]|\\["\\])*"|(?:BODY|BINARY|BINARY\.SIZE)\[[^\]]*\](?:<\d+>)?|[^\s()"{}\x00-\x1f\x7f-\xff]+'
 )
-_LITERAL = re.compile(rb"\{(\d+)\}\r\n")
+_LITERAL = re.compile(rb"(~?)\{(\d+)\}\r\n")
 
 
 def _check_value(value: bytes) -> None:
@@ -230,8 +230,9 @@ def _check_value(value: bytes) -> None:
             assert depth >= 0 and value[at : at + 2] != b"  "
             at += 1
         elif literal := _LITERAL.match(value, at):
-            at = literal.end() + int(literal[1])
-            assert at <= len(value) and b"\0" not in value[literal.end() : at]
+            at = literal.end() + int(literal[2])
+            assert at <= len(value)
+            assert literal[1] or b"\0" not in value[literal.end() : at]
         else:
             token = _TOKEN.match(value, at)
             assert token, value[at:]

@@ -23,6 +23,7 @@ from mailstack.net.resolver import (
     run_check,
 )
 from tests.kit.dns_server import DnsServer
+from tests.kit.ports import free_port
 
 TABLE = {
     "example.org": {
@@ -130,12 +131,6 @@ async def test_ad_bit_counts_only_from_a_configured_loopback_server() -> None:
         resolver._cache = Cache(DnsOptions())
         assert not (await resolver.lookup("a.test", "A")).secure
         await resolver.close()
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 @pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
