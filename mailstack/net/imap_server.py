@@ -162,6 +162,7 @@ class ImapConnection(SessionConnection):
         return status_line(b"*", "BYE", text, code=code)
 
     def _left(self) -> None:
+        self._session = None
         if self._spools:
             _unlink(*self._spools)
 

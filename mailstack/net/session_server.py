@@ -246,6 +246,8 @@ class SessionConnection(asyncio.BufferedProtocol):
             session.close()
             self._all.leave(self)
             self._left()
+            # The garbage collector comes late to a process that waits: no circles.
+            self._asked = self._resting = self._transport = None
 
     async def _drive(self, session: Conversation) -> None:
         self._asked = session.start()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import socket
 import time
@@ -11,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from mailstack.imap.options import ImapOptions
+from mailstack.imap.session import Session
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import FolderEntry, FolderStatus, NewMessage
-from mailstack.net.imap_server import sweep
+from mailstack.net.imap_server import ImapConnection, sweep
 from tests.kit.bare_session import PASSWORD, USER, message
 from tests.kit.imap_service import RawClient, running
 from tests.kit.loops import both_loops
@@ -424,3 +426,29 @@ async def test_long_waits_end_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         assert (await stranger.until(b"* BYE"))[-1].startswith(b"* BYE")
         await client.close()
         await stranger.close()
+
+
+@both_loops
+async def test_a_connection_that_is_over_leaves_nothing_to_the_garbage_collector(tmp_path: Path) -> None:
+    # It may not run for hours in a process whose clients only wait.
+    def alive() -> int:
+        return sum(isinstance(one, ImapConnection | Session) for one in gc.get_objects())
+
+    async with running(tmp_path) as service:
+        gc.collect()
+        gc.disable()
+        try:
+            before = alive()
+            for port in (service.port, service.tls_port):
+                context = service.client_context if port == service.tls_port else None
+                client = await (await RawClient.connect(port, context)).log_in()
+                await client.command(b"SELECT INBOX")
+                await client.send(b"i IDLE\r\n")
+                await client.line()
+                client.reset()
+            async with asyncio.timeout(5):
+                while alive() > before:
+                    service.hub.watch.forget()
+                    await asyncio.sleep(0.01)
+        finally:
+            gc.enable()
