@@ -60,10 +60,14 @@ def verify(
     """Compares a mailbox's index with its files; exits 65 when something is left to be done."""
     from mailstack.mailbox import recover
 
-    mailbox = _address(address)
-    with usage.store(Context.load()) as store:
+    mailbox, context = _address(address), Context.load()
+    with usage.store(context) as store:
         findings = recover.verify(store, mailbox, repair=repair)
+        if any(each.repaired for each in findings):
+            usage.tell_all(context, store, mailbox)
     text = "\n".join(f"{'repaired' if each.repaired else 'found'}: {each.what}" for each in findings)
+    if findings and not repair and "--repair" not in text:
+        text += f"\nmailstack mailbox verify {mailbox} --repair puts it right"
     show(findings, text or f"{mailbox}: everything is in order")
     if any(not each.repaired for each in findings):
         raise typer.Exit(os.EX_DATAERR)
@@ -74,9 +78,10 @@ def rebuild(address: str) -> None:
     """Makes a mailbox's index anew from its files; mail programs will fetch everything again."""
     from mailstack.mailbox import recover
 
-    mailbox = _address(address)
-    with usage.store(Context.load()) as store:
+    mailbox, context = _address(address), Context.load()
+    with usage.store(context) as store:
         rebuilt = recover.rebuild(store, mailbox)
+        usage.tell_all(context, store, mailbox)
     if rebuilt.set_aside:
         talk(f"the old database is kept as {rebuilt.set_aside}")
     show(rebuilt, f"{mailbox}: {rebuilt.messages} messages in {rebuilt.folders} folders")
@@ -115,13 +120,27 @@ def restore(
     with usage.store(Context.load()) as store:
         found = kept.find(store, mailbox, wanted)
         folders = [] if wanted.message_ids else kept.deleted_folders(store, mailbox, wanted)
+        before = usage.folders(store, mailbox)
+        if folder and not found and folder not in before and folder not in folders:
+            fail(os.EX_DATAERR, f"there is no folder {folder}, and nothing that was in it is kept")
         if list_only:
-            show([_kept_row(each) for each in found])
+            _show_kept(found, [name for name in folders if name not in before])
             return
         done = kept.restore(store, mailbox, found)
-        made = kept.restore_folders(store, mailbox, folders)
+        kept.restore_folders(store, mailbox, folders)
+        made = sorted(usage.folders(store, mailbox) - before)
     usage.tell(Context.load(), mailbox, {each.folder for each in done} | set(made))
-    _show_restored(done, folders)
+    _show_restored(done, made)
+
+
+def _show_kept(found: Sequence[Kept], gone: Sequence[str]) -> None:
+    rows = [_kept_row(each) for each in found]
+    text = render(rows) if rows else "no message could be brought back"
+    if gone:
+        text += f"\n\ndeleted folders: {', '.join(gone)}"
+    # A folder without anything that was in it is a row as well.
+    nothing = dict.fromkeys(("removed", "folder", "from", "subject", "message_id"))
+    show(rows + [nothing | {"folder": name} for name in gone], text)
 
 
 def _kept_row(kept: Kept) -> dict[str, object]:

@@ -63,6 +63,19 @@ def of(context: Context, account: Account) -> dict[str, object]:
     }
 
 
+def folders(opened: MailStore, mailbox: Address) -> set[str]:
+    """The names of the folders there are."""
+    return {entry.name for entry in opened.account(mailbox).folders() if entry.exists}
+
+
+def tell_all(context: Context, opened: MailStore, mailbox: Address) -> None:
+    """Clients that wait in IDLE look at their folder again, whichever it is."""
+    from mailstack.model.errors import TemporaryFailure
+
+    with contextlib.suppress(TemporaryFailure):
+        tell(context, mailbox, folders(opened, mailbox))
+
+
 def tell(context: Context, mailbox: Address, folders: Iterable[str]) -> None:
     """Clients that wait in IDLE see these folders' changes at once."""
     from mailstack.net.bus import Bus

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -81,7 +83,9 @@ def test_messages_are_listed_and_restored(instance: Instance) -> None:
         account.expunge(account.status("INBOX").id, [1])
         account.create("a")
         account.delete("a")
-    [row] = instance.cli("mailbox", "restore", ALICE, "--list", "--json").json
+    row, folder = instance.cli("mailbox", "restore", ALICE, "--list", "--json").json
+    assert (folder["folder"], folder["message_id"]) == ("a", None)
+    assert instance.cli("mailbox", "restore", ALICE, "--list").out.endswith("\n\ndeleted folders: a\n")
     assert (row["folder"], row["from"], row["subject"]) == ("INBOX", "Bob <b@b.test>", "one")
     for options in (("--folder", "Sent"), ("--message-id", "<two@b.test>"), ("--since", "2999-01-01")):
         nothing = instance.cli("mailbox", "restore", ALICE, *options, "--json").json
@@ -93,6 +97,43 @@ def test_messages_are_listed_and_restored(instance: Instance) -> None:
         assert (message.flags, message.keywords) == (Flags.SEEN, ("$Work",))
         assert account.status("a").messages == 0
     assert instance.cli("mailbox", "restore", ALICE).out == "0 messages restored\n"
+    assert instance.cli("mailbox", "restore", ALICE, "--list").out == "no message could be brought back\n"
+
+
+def test_a_folder_that_is_there_again_is_not_said_to_be_made(instance: Instance) -> None:
+    with mailbox(instance) as account:
+        account.create("a")
+        account.append("a", [NewMessage(OCTETS)])
+        account.expunge(account.status("a").id, [1])
+        account.delete("a")
+    for said in ("1 messages restored\ndeleted folders made again: a\n", "0 messages restored\n"):
+        assert instance.cli("mailbox", "restore", ALICE).out == said
+
+
+def test_a_folder_that_never_was_is_said(instance: Instance) -> None:
+    with mailbox(instance):
+        pass
+    done = instance.cli("mailbox", "restore", ALICE, "--folder", "Sned")
+    assert (done.code, "there is no folder Sned" in done.err) == (os.EX_DATAERR, True)
+    assert instance.cli("mailbox", "restore", ALICE, "--folder", "Sent").code == 0
+
+
+@pytest.mark.parametrize("command", [("rebuild",), ("verify", "--repair")])
+def test_clients_in_idle_are_woken_when_the_index_is_made_anew(
+    instance: Instance, command: tuple[str, ...]
+) -> None:
+    with mailbox(instance) as account:
+        account.append("INBOX", [NewMessage(OCTETS)])
+    database = instance.config.paths.mail / "example.test" / "alice" / "account.db"
+    database.write_bytes(b"no database" * 1_000)
+    place = instance.config.paths.run / "bus" / "imap-1.sock"
+    place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(str(place))
+        daemon.setblocking(False)
+        assert instance.cli("mailbox", command[0], ALICE, *command[1:]).code == 0
+        told = [json.loads(daemon.recv(8_192)) for _ in range(3)]
+    assert {"event": "mailbox", "account": ALICE, "folder": "INBOX"} in told
 
 
 def test_mistakes_are_said(instance: Instance) -> None:
