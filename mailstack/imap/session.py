@@ -384,7 +384,9 @@ class Session(SteppedSession):
         if entry is None:
             raise Bad("There is no such command" if head.name else "Want a tag, a space and a command")
         if self.state not in entry.states:
-            raise Bad(_WRONG_STATE[self.state], code="CLIENTBUG")
+            # Most often a SELECT that failed, and a client that goes on without looking.
+            is_missing = self.state is State.USER and State.SELECTED in entry.states
+            raise Bad("Select a mailbox first" if is_missing else _WRONG_STATE[self.state], code="CLIENTBUG")
         if head.name in NUMBERED and "UIDONLY" in self.enabled:
             raise Bad("Message numbers cannot be used: UIDONLY is enabled", code="UIDREQUIRED")
         return entry
@@ -407,7 +409,7 @@ class Session(SteppedSession):
 
 _WRONG_STATE = {
     State.STRANGER: "Log in first",
-    State.USER: "Not allowed now: already logged in, or no mailbox selected",
+    State.USER: "Not allowed now: already logged in",
     State.SELECTED: "Not allowed now: already logged in",
 }
 

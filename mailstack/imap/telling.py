@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 #: Lines made in one go.
 LINES = 2_000
 _VANISHING = frozenset(("QRESYNC", "UIDONLY"))
+# After `mailbox rebuild` the name is there, with another UIDVALIDITY.
+_LOST = "The selected mailbox was deleted, or made anew; log in again"
 
 
 def sync(session: Session, *, expunge: bool) -> Steps[None]:
@@ -53,7 +55,7 @@ def sync(session: Session, *, expunge: bool) -> Steps[None]:
     except MailboxError as error:
         if error.code != "NONEXISTENT":
             raise
-        raise HangUp("The selected mailbox was deleted") from None
+        raise HangUp(_LOST) from None
     if expunge and view.gone:
         yield from _tell_gone(session, view)
 
@@ -70,7 +72,7 @@ def check_selected(session: Session) -> Steps[None]:
     try:
         yield from quick(lambda store: store.highest_modseq(view.folder_id))
     except MailboxError:
-        raise HangUp("The selected mailbox was deleted") from None
+        raise HangUp(_LOST) from None
 
 
 def enable_condstore(session: Session) -> None:
