@@ -53,9 +53,20 @@ class Mailboxes(SharedMessages):
     def folders(self) -> list[FolderEntry]:
         """Own folders, then those of others."""
         mine = self.own.folders()
-        others = self.around.entries({entry.name for entry in mine if entry.subscribed})
-        names = {entry.name for entry in others}
-        return [entry for entry in mine if entry.exists or entry.name not in names] + others
+        others = {
+            entry.name: entry
+            for entry in self.around.entries({entry.name for entry in mine if entry.subscribed})
+        }
+        found = []
+        for entry in mine:
+            other = others.get(entry.name)
+            if other is not None and entry.exists and not other.exists:
+                # An own folder with the name of the place where others' folders are.
+                found.append(replace(entry, has_children=True))
+                del others[entry.name]
+            elif other is None:
+                found.append(entry)
+        return found + list(others.values())
 
     def status(self, name: str) -> FolderStatus:
         """Counters; of somebody else's folder with the rights one has."""

@@ -55,6 +55,17 @@ def test_it_is_what_imap_asks_for(alice: Mailboxes) -> None:
     assert store.locate("INBOX").owner == ""
 
 
+def test_an_own_folder_named_like_the_place_of_shared_ones_is_listed_once(
+    bob: Mailboxes, alice: Mailboxes
+) -> None:
+    alice.create("Shared")
+    share(bob, "INBOX", ALICE, "l")
+    found = [entry for entry in alice.folders() if entry.name == "Shared"]
+    assert [(entry.exists, entry.has_children) for entry in found] == [(True, True)]
+    alice.delete("Shared")
+    assert visible(alice)["Shared"] is False
+
+
 def test_a_shared_folder_is_listed_with_the_names_above_it(bob: Mailboxes, alice: Mailboxes) -> None:
     bob.create("Work/Plans")
     bob.create("Work")
