@@ -9,12 +9,9 @@ passed, not by the date (`state/steady`, F28).
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import logging
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +19,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from mailstack.disk import durable
+from mailstack.disk.lock import alone
 from mailstack.mailbox import aside, homes
 from mailstack.mailbox.expiry import Gone, expire, rules_of, trim
 from mailstack.mailbox.maildir import account_home
@@ -88,7 +86,8 @@ class Upkeep:
         Raises:
             TemporaryFailure: disk or directory in trouble.
         """
-        with self._alone() as is_alone:
+        lock = self._context.paths.run / "upkeep.lock"
+        with alone(lock, f"locking {lock}") as is_alone:
             if not is_alone:
                 return
             notes = _load(self._notes_path)
@@ -173,20 +172,6 @@ class Upkeep:
     def _is_removed(self, gone: RemovedAccount) -> bool:
         # Removing the homes before it may have taken long, and it may have been restored since.
         return gone in self._directory.removed(gone.address.domain)
-
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[bool]:
-        path = self._context.paths.run / "upkeep.lock"
-        with durable.guarded(f"locking {path}"):
-            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-        finally:
-            os.close(fd)
 
     def _save(self, notes: Notes) -> None:
         with durable.guarded(f"writing {self._notes_path}"):

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from mailstack.disk.fault import fault_point
-from mailstack.mailbox import files, fullness, maildir, messages, quota, threads
+from mailstack.mailbox import files, folders, fullness, maildir, messages, quota, threads
 from mailstack.mailbox.account import take_uids
 from mailstack.mailbox.core import Core
 from mailstack.mailbox.files import Written
@@ -42,7 +42,7 @@ def append(
     """
     name = maildir.check_name(name)
     if not exists(core, name):
-        raise _no_folder()
+        raise folders.no_folder("TRYCREATE")
     job = _Job(core, limits, name, new, replaced)
     with core.disk("storing a message"):
         try:
@@ -63,10 +63,6 @@ def append(
         if each.data is not None:
             core.worker.texts(core, folder_id * MID_FOLDER + uid, each.data)
     return appended
-
-
-def _no_folder() -> MailboxError:
-    return MailboxError("TRYCREATE", "there is no folder of that name")
 
 
 class _Job:
@@ -108,7 +104,7 @@ class _Job:
         core = self._core
         folder = core.find(connection, self._name)
         if folder is None:
-            raise _no_folder()
+            raise folders.no_folder("TRYCREATE")
         if self._replaced is not None:
             self._remove(connection, self._replaced)
         quota.check(connection, self._limits, folder.special_use, [each.size for each in self.written])

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from mailstack.mailbox import folders, maildir, metadata, rights, roles
-from mailstack.mailbox.core import Core, FolderRow
+from mailstack.mailbox import folders, metadata, rights, roles
+from mailstack.mailbox.core import Core
 from mailstack.model.mailbox import MailboxError
 from mailstack.model.roles import ROLES
 from mailstack.model.sharing import ALL_RIGHTS, Annotated, Place
@@ -36,7 +36,7 @@ class Details:
 
     def annotations_for(self, name: str, person: str) -> dict[str, bytes]:
         """As another person sees them, by their address key; "": as the owner does."""
-        folder = self._folder(name) if name else None
+        folder = folders.named(self.core, name) if name else None
         with self.core.db.read() as connection:
             found = metadata.read(connection, folder.id if folder is not None else 0, person)
         if folder is not None and folder.special_use and not person:
@@ -49,7 +49,7 @@ class Details:
 
     def annotate_for(self, name: str, changes: Mapping[str, bytes | None], person: str) -> Annotated:
         """The same for another person."""
-        folder = self._folder(name) if name else None
+        folder = folders.named(self.core, name) if name else None
         others = {entry: value for entry, value in changes.items() if entry != metadata.SPECIAL_USE}
         use = None
         if metadata.SPECIAL_USE in changes:
@@ -73,11 +73,11 @@ class Details:
 
     def locate(self, name: str) -> Place:
         """One's own folder."""
-        return Place("", self._folder(name).name)
+        return Place("", folders.named(self.core, name).name)
 
     def access(self, name: str) -> dict[str, str]:
         """Rights by identifier, the owner's first."""
-        folder = self._folder(name)
+        folder = folders.named(self.core, name)
         with self.core.db.read() as connection:
             return {self.core.address: ALL_RIGHTS, **rights.read(connection, folder.id)}
 
@@ -96,21 +96,12 @@ class Details:
         """Sets the rights of one identifier; "": removes its entry."""
         if identifier.removeprefix("-") == self.core.address:
             raise MailboxError("CANNOT", "the owner of a folder has all rights")
-        folder = self._folder(name)
+        folder = folders.named(self.core, name)
 
         def work(connection: sqlite3.Connection) -> None:
             rights.write(connection, self.core.get(connection, folder.id).id, identifier, rights_)
 
         self.core.db.change("changing who may see a folder", work, durable_commit=True)
-
-    def _folder(self, name: str) -> FolderRow:
-        name = maildir.check_name(name)
-        folders.discover(self.core)
-        with self.core.db.read() as connection:
-            folder = self.core.find(connection, name)
-        if folder is None:
-            raise MailboxError("NONEXISTENT", "there is no folder of that name")
-        return folder
 
 
 def _use(value: bytes | None) -> str:

@@ -138,6 +138,22 @@ def _check_parent(connection: sqlite3.Connection, name: str) -> None:
         raise MailboxError("HASCHILDREN", "there are folders below this name")
 
 
+def named(core: Core, name: str) -> FolderRow:
+    """The folder of that name, after a look at the disk; NONEXISTENT when it is not there."""
+    name = maildir.check_name(name)
+    discover(core)
+    with core.db.read() as connection:
+        folder = core.find(connection, name)
+    if folder is None:
+        raise no_folder()
+    return folder
+
+
+def no_folder(code: str = "NONEXISTENT") -> MailboxError:
+    """TRYCREATE for the folder messages are meant for."""
+    return MailboxError(code, "there is no folder of that name")
+
+
 def delete(core: Core, name: str, *, only_empty: bool = False) -> None:
     """Removes a folder; its directory is set aside for a while.  Children stay.
 
@@ -153,7 +169,7 @@ def delete(core: Core, name: str, *, only_empty: bool = False) -> None:
         folder = core.find(connection, name)
         if folder is None:
             _check_parent(connection, name)
-            raise MailboxError("NONEXISTENT", "there is no folder of that name")
+            raise no_folder()
         if only_empty and status(connection, folder.id).messages:
             raise MailboxError("CANNOT", "there are messages in this folder")
         with core.disk("deleting a folder"):
@@ -228,7 +244,7 @@ def _to_rename(connection: sqlite3.Connection, old: str, new: str) -> list[tuple
         if name == old or name.startswith(old + "/")
     ]
     if not pairs:
-        raise MailboxError("NONEXISTENT", "there is no folder of that name")
+        raise no_folder()
     taken = {name for _, _, name in rows}
     if new == "INBOX" or new in taken or any(target in taken for _, _, target in pairs):
         raise MailboxError("ALREADYEXISTS", "there is a folder of that name")

@@ -7,11 +7,10 @@ how far the index has got, and nothing can be forgotten.
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
+from mailstack.disk.lock import alone
 from mailstack.mailbox import opening
 from mailstack.mailbox.core import Core
 from mailstack.mailbox.text_index import MAX_READ_OCTETS, Entry, make_entry
@@ -28,8 +27,9 @@ def build(core: Core) -> bool:
     Raises:
         TemporaryFailure: account.db cannot be read.
     """
-    with _alone(core) as alone:
-        if not alone:
+    # Two processes at it would do the same work twice.
+    with alone(core.home / "indexing", f"indexing messages for {core.address}") as is_alone:
+        if not is_alone:
             return False  # another process is at it
         if not core.index_swept:
             _sweep(core)
@@ -82,22 +82,6 @@ def _read(core: Core, folder_id: int, uid: int, mid: int) -> Entry:
             return make_entry(mid, data, whole=len(data) == opened.size_octets)
     except MailboxError:
         return Entry(mid, None)
-
-
-@contextlib.contextmanager
-def _alone(core: Core) -> Iterator[bool]:
-    """Only orders processes: two at the same work would do it twice."""
-    with core.disk("indexing messages"):
-        fd = os.open(core.home / "indexing", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(fd)
 
 
 def _sweep(core: Core) -> None:

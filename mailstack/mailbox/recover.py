@@ -25,7 +25,7 @@ from mailstack.mailbox.core import Core, FolderRow
 from mailstack.mailbox.options import MailboxOptions
 from mailstack.mailbox.store import MailStore
 from mailstack.model.address import Address, AddressError
-from mailstack.model.errors import PermanentFailure, TemporaryFailure
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import MailboxError
 
 _SHOWN = 10
@@ -100,7 +100,7 @@ def verify(store: MailStore, address: Address, *, repair: bool) -> list[Finding]
     Raises:
         PermanentFailure: 1.1, there is no such mailbox.
     """
-    core = _core(store, address)
+    core = store.existing(address).core
     check = _Check(core, repair=repair)
     try:
         check.before()
@@ -130,7 +130,7 @@ def rebuild(store: MailStore, address: Address) -> Rebuilt:
         PermanentFailure: 1.1, there is no such mailbox.
         TemporaryFailure: disk in trouble.
     """
-    core = _core(store, address)
+    core = store.existing(address).core
     core.close()
     aside = ""
     with _alone(core):
@@ -205,12 +205,6 @@ def _held(path: Path) -> Iterator[None]:
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):
                 connection.close()
-
-
-def _core(store: MailStore, address: Address) -> Core:
-    if not store.exists(address):
-        raise PermanentFailure(f"there is no mailbox of {address}", status="1.1")
-    return store.account(address).core
 
 
 class _Check:

@@ -31,7 +31,6 @@ from mailstack.mailbox.store import MailStore
 from mailstack.mime.encoding import decode_words
 from mailstack.mime.header import Headers
 from mailstack.model.address import Address
-from mailstack.model.errors import PermanentFailure
 from mailstack.model.mailbox import MailboxError
 
 #: Messages brought back in one transaction.
@@ -104,7 +103,7 @@ def find(store: MailStore, address: Address, wanted: Wanted) -> list[Kept]:
         PermanentFailure: 1.1, there is no such mailbox.
         TemporaryFailure: it cannot be read.
     """
-    core = _core(store, address)
+    core = store.existing(address).core
     core.worker.flush(core)
     found = [kept for day in aside.days(core.home) for kept in _of_day(core, day)]
     ids = {each.strip().strip("<>") for each in wanted.message_ids}
@@ -139,7 +138,7 @@ def restore(store: MailStore, address: Address, chosen: Sequence[Kept]) -> list[
         PermanentFailure: 1.1, there is no such mailbox.
         TemporaryFailure: disk or database in trouble; what is back stays back.
     """
-    core = _core(store, address)
+    core = store.existing(address).core
     heads = {kept.path: head(kept) for kept in chosen}
     outcomes: dict[Path, str] = {}
     for folder in dict.fromkeys(kept.folder for kept in chosen):
@@ -168,7 +167,7 @@ def deleted_folders(store: MailStore, address: Address, wanted: Wanted) -> list[
     Raises:
         As `find`.
     """
-    core = _core(store, address)
+    core = store.existing(address).core
     found = []
     for day in aside.days(core.home):
         for place in _folder_places(day):
@@ -180,7 +179,7 @@ def deleted_folders(store: MailStore, address: Address, wanted: Wanted) -> list[
 
 def restore_folders(store: MailStore, address: Address, names: Iterable[str]) -> list[str]:
     """Makes deleted folders again that held no message; gives the names of those made."""
-    core = _core(store, address)
+    core = store.existing(address).core
     made = []
     for name in names:
         with core.db.read() as connection:
@@ -193,12 +192,6 @@ def restore_folders(store: MailStore, address: Address, names: Iterable[str]) ->
                 if _folder_record(place).name in made:
                     _finish_folder(place)
     return made
-
-
-def _core(store: MailStore, address: Address) -> Core:
-    if not store.exists(address):
-        raise PermanentFailure(f"there is no mailbox of {address}", status="1.1")
-    return store.account(address).core
 
 
 # -- what is there ---------------------------------------------------------------------

@@ -45,7 +45,7 @@ from mailstack.mailbox.presence import boot_id
 from mailstack.mailbox.worker import Worker
 from mailstack.model.address import Address
 from mailstack.model.directory import Account as DirectoryAccount
-from mailstack.model.errors import TemporaryFailure
+from mailstack.model.errors import PermanentFailure, TemporaryFailure
 from mailstack.model.mailbox import (
     Appended,
     Copied,
@@ -141,6 +141,17 @@ class MailStore:
     def exists(self, address: Address) -> bool:
         """True when the account has a home already."""
         return maildir.is_directory(maildir.account_home(self.root, address))
+
+    def existing(self, address: Address) -> Account:
+        """As `account`, of one that has a home already.
+
+        Raises:
+            PermanentFailure: it has none.
+            TemporaryFailure: the home cannot be opened.
+        """
+        if not self.exists(address):
+            raise PermanentFailure(f"there is no mailbox of {address}", status="1.1")
+        return self.account(address)
 
     def keep_index(self, address: Address) -> None:
         """An account's full-text index catches up soon, if this process keeps it.
@@ -261,12 +272,7 @@ class Account(Details):
 
     def status(self, name: str) -> FolderStatus:
         """Counters, after a look at the disk; NONEXISTENT when it is not there."""
-        name = maildir.check_name(name)
-        folders.discover(self.core)
-        with self.core.db.read() as connection:
-            folder = self.core.find(connection, name)
-        if folder is None:
-            raise MailboxError("NONEXISTENT", "there is no folder of that name")
+        folder = folders.named(self.core, name)
         self.refresh(folder.id)
         with self.core.db.read() as connection:
             return folders.status(connection, folder.id)
@@ -381,15 +387,6 @@ class Account(Details):
     def find_text(self, folder_id: int, needles: Sequence[Needle]) -> list[TextHits]:
         """Where needles are, one answer for each; never looks into files."""
         return indexing.find(self.core, folder_id, needles)
-
-    def build_index(self) -> None:
-        """Indexes now, in this thread, what is not indexed yet.
-
-        Raises:
-            TemporaryFailure: the disk is in trouble.
-        """
-        while indexing.build(self.core):
-            pass
 
     def open(self, folder_id: int, uid: int) -> files.OpenMessage:
         """The message; UNAVAILABLE when its file cannot be read, EXPUNGEISSUED when gone."""

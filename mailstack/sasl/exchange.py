@@ -74,8 +74,8 @@ def start(mechanism: str, offer: Offer = PASSWORDS) -> Exchange | None:
             return scram.Scram(offer, plus=name == scram.PLUS)
 
 
-def _text(octets: bytes) -> str:
-    # RFC 4616 asks for UTF-8; old clients send a password with umlauts in Latin-1.
+def text_of(octets: bytes) -> str:
+    """A name or password.  RFC 4616 asks for UTF-8; old clients send one with umlauts in Latin-1."""
     try:
         return octets.decode("utf-8")
     except UnicodeDecodeError:
@@ -88,7 +88,7 @@ def _credentials(login: bytes, password: bytes, acting_for: bytes = b"") -> Cred
     if not password:
         raise SaslError("the password is empty")
     other = acting_for if acting_for != login else b""
-    return Credentials(_text(login), _text(password), _text(other))
+    return Credentials(text_of(login), text_of(password), text_of(other))
 
 
 class Plain:

@@ -25,8 +25,6 @@ from mailstack.sasl.steps import Challenge, Credentials, Offer, SaslError, Step,
 
 MECHANISM: Final = "SCRAM-SHA-256"
 PLUS: Final = "SCRAM-SHA-256-PLUS"
-#: RFC 7677 section 4: the least a server may ask for.
-MIN_ITERATIONS: Final = 4_096
 MAX_NAME_OCTETS: Final = 1_024
 MAX_NONCE_OCTETS: Final = 512
 

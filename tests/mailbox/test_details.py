@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
-
 from mailstack.mailbox import rights
 from mailstack.mailbox.store import Account
-from mailstack.model.mailbox import MailboxError, NewMessage
+from mailstack.model.mailbox import NewMessage
+from tests.kit.mailboxes import raises
 
 BOB = "bob@example.test"
-
-
-def raises(code: str) -> pytest.RaisesExc[MailboxError]:
-    return pytest.RaisesExc(MailboxError, check=lambda error: error.code == code)
 
 
 def test_annotations_follow_their_folder_and_die_with_it(account: Account) -> None:

@@ -6,6 +6,7 @@ from mailstack.mailbox.expiry import Gone, Rule, expire, trim
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.model.mailbox import Limits, NewMessage
 from tests.kit.clock import Clock
+from tests.kit.mailboxes import uids
 from tests.mailbox.conftest import ALICE
 
 DAY_S = 86_400
@@ -18,10 +19,6 @@ def add(account: Account, folder: str, number: int = 1, at: int | None = None) -
     account.append(folder, [NewMessage(MESSAGE, internal_at=at)] * number)
 
 
-def held(account: Account, folder: str) -> list[int]:
-    return [row.uid for row in account.rows(account.status(folder).id)]
-
-
 def test_what_came_into_spam_long_ago_goes(account: Account, clock: Clock) -> None:
     add(account, "Spam", 2)
     add(account, "Trash")
@@ -31,7 +28,7 @@ def test_what_came_into_spam_long_ago_goes(account: Account, clock: Clock) -> No
     before = account.status("Spam").highest_modseq
     clock.advance(10 * DAY_S + 1)
     assert expire(account, [SPAM, TRASH], now=clock(), most=1_000) == [Gone("Spam", 2, "age")]
-    assert (held(account, "Spam"), held(account, "Trash"), held(account, "INBOX")) == ([3], [1], [1])
+    assert (uids(account, "Spam"), uids(account, "Trash"), uids(account, "INBOX")) == ([3], [1], [1])
     assert account.expunged(account.status("Spam").id, since_modseq=before) == [(1, 2)]
     assert expire(account, [SPAM, TRASH], now=clock(), most=1_000) == []
     assert expire(account, [Rule("\\Trash", 7)], now=clock(), most=1_000) == [Gone("Trash", 1, "age")]
@@ -44,7 +41,7 @@ def test_the_folder_is_known_by_its_use_not_its_name(account: Account, clock: Cl
     add(account, "Spam")
     clock.advance(40 * DAY_S)
     assert expire(account, [SPAM], now=clock(), most=1_000) == [Gone("Müll", 1, "age")]
-    assert held(account, "Spam") == [1]
+    assert uids(account, "Spam") == [1]
 
 
 def test_the_work_of_one_run_is_bounded(account: Account, clock: Clock) -> None:
@@ -65,7 +62,7 @@ def test_spam_and_trash_are_kept_within_their_bound(store: MailStore, clock: Clo
     add(account, "INBOX", 10)
     assert trim(account, now=clock(), most=2) == [Gone("Spam", 2, "room")]
     assert trim(account, now=clock(), most=100) == [Gone("Spam", 3, "room")]
-    assert held(account, "Spam") == list(range(6, 13)) and len(held(account, "INBOX")) == 10
+    assert uids(account, "Spam") == list(range(6, 13)) and len(uids(account, "INBOX")) == 10
     few = store.account(ALICE, Limits(messages=2))
     assert trim(few, now=clock(), most=100) == [Gone("Spam", 7, "room"), Gone("Trash", 1, "room")]
     assert trim(store.account(ALICE), now=clock(), most=100) == [] and trim(few, now=clock(), most=100) == []

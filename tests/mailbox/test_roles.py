@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import pytest
-
 from mailstack.mailbox.options import MailboxOptions
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.model.address import Address
-from mailstack.model.mailbox import Limits, MailboxError, NewMessage
+from mailstack.model.mailbox import Limits, NewMessage
 from tests.kit.clock import Clock
+from tests.kit.mailboxes import raises
 
 USE = "/private/specialuse"
 
@@ -22,10 +21,6 @@ def add(account: Account, folder: str) -> None:
 
 def roles(account: Account) -> dict[str, str]:
     return {entry.special_use: entry.name for entry in account.folders() if entry.special_use}
-
-
-def raises(code: str) -> pytest.RaisesExc[MailboxError]:
-    return pytest.RaisesExc(MailboxError, check=lambda error: error.code == code)
 
 
 def deliver(account: Account, folder: str, name: str, *, create: bool = False) -> str:

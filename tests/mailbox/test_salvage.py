@@ -19,6 +19,7 @@ from mailstack.mailbox.presence import Presence
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.model.mailbox import Flags, NewMessage
 from tests.kit.clock import START, Clock
+from tests.kit.mailboxes import build_index
 from tests.mailbox.conftest import ALICE
 
 PAGE = 4_096
@@ -307,7 +308,7 @@ def test_damaged_databases_that_can_be_made_again_are_thrown_away(
     fill(account, store)
     inbox = account.status("INBOX").id
     texts = account.texts(inbox, [1, 2])
-    account.build_index()
+    build_index(account)
     store.close()
     data = bytearray((home / name).read_bytes())
     for page in range(1, len(data) // PAGE):

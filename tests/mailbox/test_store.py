@@ -19,12 +19,12 @@ from mailstack.model.mailbox import (
     AccountStore,
     Flags,
     Limits,
-    MailboxError,
     NewMessage,
     QuotaState,
 )
 from tests.kit import corpus
 from tests.kit.clock import START, Clock
+from tests.kit.mailboxes import files, raises
 from tests.kit.process import eventually
 
 MESSAGE = b"From: a@b.example\r\nSubject: hello\r\n\r\nHello there.\r\n"
@@ -51,14 +51,6 @@ def body(account: Account, uid: int, name: str = "INBOX") -> bytes:
         return opened.read()
     finally:
         opened.close()
-
-
-def files(path: Path) -> list[str]:
-    return sorted(f"{sub}/{file.name}" for sub in ("new", "cur") for file in (path / sub).iterdir())
-
-
-def raises(code: str) -> pytest.RaisesExc[MailboxError]:
-    return pytest.RaisesExc(MailboxError, check=lambda error: error.code == code)
 
 
 # -- folders ----------------------------------------------------------------------------

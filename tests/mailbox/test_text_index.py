@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from mailstack.disk import lock
 from mailstack.mailbox import indexing, text_index
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.mime import lines, searchable
@@ -20,6 +21,7 @@ from mailstack.mime.searchable import TextPart, fold
 from mailstack.model.mailbox import MailboxError, Needle, NewMessage
 from tests.kit import corpus
 from tests.kit.clock import Clock
+from tests.kit.mailboxes import build_index
 from tests.kit.process import eventually
 from tests.mailbox.conftest import ALICE
 from tests.mime.test_searchable import MIXED, message
@@ -70,7 +72,7 @@ both = pytest.mark.parametrize("fresh", [1, 1_000], indirect=True)
 def test_every_charset_is_found(account: Account, fresh: int, text: str, charset: str, needle: str) -> None:
     held = [add(account, message(text, charset, encoding))[0] for encoding in ("base64", "quoted-printable")]
     add(account, plain("something else"))
-    account.build_index()
+    build_index(account)
     assert find(account, needle) == (held, [])
     assert find(account, needle, "body") == (held, [])
     assert find(account, needle, "subject") == (held, [])
@@ -81,7 +83,7 @@ def test_every_charset_is_found(account: Account, fresh: int, text: str, charset
 @both
 def test_every_part_is_told_from_the_others(account: Account, fresh: int) -> None:
     (uid,) = add(account, MIXED)
-    account.build_index()
+    build_index(account)
     for part, needle in (
         ("from", "josé"), ("to", "c@c.example"), ("bcc", "é"), ("body", "résumé.pdf"), ("header", "to: b@b"),
         ("text", "first part"), ("text", "jose@"),
@@ -94,18 +96,18 @@ def test_every_part_is_told_from_the_others(account: Account, fresh: int) -> Non
 def test_what_is_not_indexed_is_unsure(account: Account) -> None:
     first = add(account, plain("one needle"))
     assert find(account, "needle") == ([], first)
-    account.build_index()
+    build_index(account)
     second = add(account, plain("another needle"))
     assert find(account, "needle") == (first, second)
     assert find(account, "") == (first, second)
-    account.build_index()
+    build_index(account)
     assert find(account, "needle") == (first + second, [])
 
 
 @both
 def test_what_is_gone_is_forgotten(account: Account, store: MailStore, fresh: int) -> None:
     uids = add(account, plain("secret needle"), plain("other needle"))
-    account.build_index()
+    build_index(account)
     inbox = account.status("INBOX").id
     account.expunge(inbox, uids[:1])
     assert find(account, "needle") == (uids[1:], [])
@@ -119,7 +121,7 @@ def test_what_is_gone_is_forgotten(account: Account, store: MailStore, fresh: in
 
 def test_copies_and_moves_need_no_second_look(account: Account) -> None:
     uids = add(account, plain("needle"), plain("nothing"))
-    account.build_index()
+    build_index(account)
     inbox = account.status("INBOX").id
     copied = account.copy(inbox, uids, "Archive")
     moved = account.move(inbox, uids[:1], "Sent")
@@ -131,7 +133,7 @@ def test_copies_and_moves_need_no_second_look(account: Account) -> None:
 def test_a_long_text_is_unsure_where_it_was_not_looked_at(account: Account) -> None:
     body = "early " + "x " * (text_index.MAX_CHARACTERS // 2) + " late"
     (uid,) = add(account, b"Subject: long\r\n\r\n" + body.encode())
-    account.build_index()
+    build_index(account)
     assert find(account, "early") == ([uid], [])
     assert find(account, "late") == ([], [uid])
     assert find(account, "late", "header") == find(account, "late", "subject") == ([], [])
@@ -147,11 +149,11 @@ def test_an_unreadable_message_is_unsure_until_another_process_looks(
     file.symlink_to("/nowhere")
     with pytest.raises(MailboxError):
         account.open(account.status("INBOX").id, uid).close()
-    account.build_index()
+    build_index(account)
     file.unlink()
     file.write_bytes(data)
     account.core.index_swept = False
-    account.build_index()
+    build_index(account)
     found, unsure = find(account, "needle")
     assert len(found) == 1
     assert unsure == []
@@ -160,52 +162,52 @@ def test_an_unreadable_message_is_unsure_until_another_process_looks(
 
 def test_an_index_that_is_deleted_or_damaged_is_made_again(account: Account) -> None:
     uids = add(account, plain("needle"))
-    account.build_index()
+    build_index(account)
     path = account.core.index.path
     path.unlink()
     assert find(account, "needle") == ([], uids)
-    account.build_index()
+    build_index(account)
     assert find(account, "needle") == (uids, [])
     account.core.close()
     path.write_bytes(b"not a database" * 1_000)
     assert find(account, "needle") == ([], uids)
-    account.build_index()
+    build_index(account)
     assert find(account, "needle") == (uids, [])
     with path.open("r+b") as file:
         file.seek(4_096)
         file.write(os.urandom(60_000))
     account.core.close()
     find(account, "needle")
-    account.build_index()
+    build_index(account)
     assert find(account, "needle") == (uids, [])
 
 
 def test_an_index_of_another_account_is_not_believed(account: Account, store: MailStore) -> None:
     add(account, plain("needle"))
-    account.build_index()
+    build_index(account)
     shutil.copy(account.core.index.path, account.core.home / "copy.db")
     (account.core.home / "account.db").unlink()
     account.core.close()
     account.core.cache.remove()
     assert find(account, "needle")[0] == []
-    account.build_index()
+    build_index(account)
     assert len(find(account, "needle")[0]) == 1
 
 
 def test_rows_that_are_missing_are_noticed_by_the_next_process(account: Account) -> None:
     uids = add(account, plain("needle one"), plain("needle two"))
-    account.build_index()
+    build_index(account)
     inbox = account.status("INBOX").id
     account.core.index.forget(account.core.db.epoch, [(inbox << 32) + uids[0]])
     assert find(account, "needle") == (uids[1:], uids[:1])
     account.core.index_swept = False
-    account.build_index()
+    build_index(account)
     assert find(account, "needle") == (uids, [])
 
 
 def test_one_process_indexes_at_a_time(account: Account) -> None:
     add(account, plain("needle"))
-    with indexing._alone(account.core) as alone:
+    with lock.alone(account.core.home / "indexing", "testing") as alone:
         assert alone
         assert not indexing.build(account.core)
     assert find(account, "needle")[0] == []
@@ -245,7 +247,7 @@ def large(
     store = MailStore(tmp_path_factory.mktemp("mail"), now=time.time, random_bytes=os.urandom)
     account = store.account(ALICE)
     uids = add(account, *messages)
-    account.build_index()
+    build_index(account)
     yield account, {uid: searchable.read(data) for uid, data in zip(uids, messages, strict=True)}
     store.close()
 
@@ -277,6 +279,6 @@ def test_a_large_attachment_does_not_make_a_message_unsure(account: Account) -> 
         + b"\r\n--b\r\n\r\nlast words\r\n--b--\r\n"
     )
     (uid,) = add(account, data)
-    account.build_index()
+    build_index(account)
     assert find(account, "needle") == find(account, "last words") == ([uid], [])
     assert find(account, "nowhere") == ([], [])

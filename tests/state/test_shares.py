@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from mailstack.model.errors import TemporaryFailure
-from mailstack.state import senders
+from mailstack.state import statedb
 from mailstack.state.shares import Shares
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    senders.migrate(tmp_path / "state.db")
+    statedb.migrate(tmp_path / "state.db")
     return tmp_path / "state.db"
 
 

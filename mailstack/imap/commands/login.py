@@ -12,6 +12,7 @@ from mailstack.imap.errors import HangUp, No
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Login, LoginRefused, Steps, ask
 from mailstack.model.secret import Proof
+from mailstack.sasl.exchange import text_of
 
 if TYPE_CHECKING:
     from mailstack.imap.session import Session
@@ -24,7 +25,7 @@ def login(session: Session, cursor: Cursor) -> Steps[Ok]:
     password = cursor.astring()
     cursor.end()
     check_privacy(session)
-    return (yield from log_in(session, _text(name), _text(password), "LOGIN"))
+    return (yield from log_in(session, text_of(name), text_of(password), "LOGIN"))
 
 
 def check_privacy(session: Session) -> None:
@@ -43,10 +44,3 @@ def log_in(session: Session, name: str, password: str | Proof, mechanism: str) -
         raise No(answer.text, code=answer.code)
     session.logged_in(answer)
     return Ok("Logged in", session.capability_code())
-
-
-def _text(octets: bytes) -> str:
-    try:
-        return octets.decode("utf-8")
-    except UnicodeDecodeError:
-        return octets.decode("latin-1")

@@ -127,20 +127,10 @@ def change(
     view = session.selected
     if not places:
         return Changed()
-    uids = [view.uids[at] for at in places]
 
     def work(store: AccountStore) -> Changed:
-        done = store.change_flags(
-            view.folder_id,
-            uids,
-            operation,
-            flags=flags.flags,
-            keywords=flags.keywords,
-            unchanged_since=unchanged_since,
-        )
-        _take_in(view, done)
-        out = _compared(view, done, operation, flags)
-        if done.refused_uids and unchanged_since and operation != "=":
+        out = _attempt(view, store, places, operation, flags, unchanged_since)
+        if out.refused and unchanged_since and operation != "=":
             _again(view, store, out, operation, flags, unchanged_since)
         return out
 
@@ -150,6 +140,26 @@ def change(
     if done.places:
         yield from session.changed(view.name)
     return done
+
+
+def _attempt(
+    view: View,
+    store: AccountStore,
+    places: list[int],
+    operation: FlagOperation,
+    flags: FlagList,
+    unchanged_since: int | None,
+) -> Changed:
+    done = store.change_flags(
+        view.folder_id,
+        [view.uids[at] for at in places],
+        operation,
+        flags=flags.flags,
+        keywords=flags.keywords,
+        unchanged_since=unchanged_since,
+    )
+    _take_in(view, done)
+    return _compared(view, done, operation, flags)
 
 
 def _again(
@@ -169,17 +179,8 @@ def _again(
     ]
     if not same:
         return
-    uids = [view.uids[at] for at in same]
-    done = store.change_flags(
-        view.folder_id,
-        uids,
-        operation,
-        flags=flags.flags,
-        keywords=flags.keywords,
-        unchanged_since=max(rows[uid].modseq for uid in uids),
-    )
-    _take_in(view, done)
-    more = _compared(view, done, operation, flags)
+    since = max(rows[view.uids[at]].modseq for at in same)
+    more = _attempt(view, store, same, operation, flags, since)
     out.places = sorted(out.places + more.places)
     out.surprising = sorted(out.surprising + more.surprising)
     out.new_keywords |= more.new_keywords

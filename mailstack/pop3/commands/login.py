@@ -11,6 +11,7 @@ from mailstack.model.asking import Login, LoginRefused, Steps, ask, slow
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.secret import Proof
 from mailstack.pop3.errors import Bad, HangUp, Refused
+from mailstack.sasl.exchange import text_of
 
 if TYPE_CHECKING:
     from mailstack.pop3.session import Session
@@ -23,7 +24,7 @@ def user(session: Session, argument: bytes) -> str:
     check_privacy(session)
     if not argument:
         raise Refused("USER wants a name")
-    session.user = _text(argument)
+    session.user = text_of(argument)
     return "Send your password"
 
 
@@ -33,7 +34,7 @@ def password(session: Session, argument: bytes) -> Steps[str]:
     if session.user is None:
         raise Bad("USER comes first")
     name, session.user = session.user, None
-    return (yield from log_in(session, name, _text(argument), "USER"))
+    return (yield from log_in(session, name, text_of(argument), "USER"))
 
 
 def check_privacy(session: Session) -> None:
@@ -66,10 +67,3 @@ def _open(session: Session) -> Steps[None]:
     if session.options.one_list:
         names += [account.filters.promotions_folder, account.filters.social_folder]
     session.opened((yield from slow(lambda store: store.maildrop(names))))
-
-
-def _text(octets: bytes) -> str:
-    try:
-        return octets.decode("utf-8")
-    except UnicodeDecodeError:
-        return octets.decode("latin-1")

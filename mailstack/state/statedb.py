@@ -1,0 +1,62 @@
+"""`state.db`: its schema, and what every table in it does.
+
+Imports: disk.  Blocking.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+from mailstack.disk import migrations
+from mailstack.disk.sqlite import open_database
+
+SCHEMA: tuple[str, ...] = (
+    """
+    CREATE TABLE srs_sender (
+        key TEXT PRIMARY KEY,
+        sender TEXT NOT NULL,
+        seen_at REAL NOT NULL
+    ) WITHOUT ROWID;
+    """,
+    """
+    CREATE TABLE share (
+        person TEXT NOT NULL,
+        owner TEXT NOT NULL,
+        PRIMARY KEY (person, owner)
+    ) WITHOUT ROWID;
+    """,
+)
+
+
+def migrate(path: Path) -> bool:
+    """Creates or upgrades `state.db`."""
+    connection = open_database(path)
+    try:
+        return migrations.migrate(connection, SCHEMA)
+    finally:
+        connection.close()
+
+
+class StateTable:
+    """A table; thread-safe; opened at first use, because few processes ever look into it."""
+
+    def __init__(self, path: Path) -> None:
+        """`path`: state.db, already migrated."""
+        self._path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = open_database(self._path)
+            migrations.check(self._connection, SCHEMA)
+        return self._connection
+
+    def close(self) -> None:
+        """Releases the database."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
