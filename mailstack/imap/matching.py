@@ -41,7 +41,7 @@ from mailstack.imap.search_keys import (
 )
 from mailstack.imap.sections import Source
 from mailstack.imap.view import View
-from mailstack.mime import searchable
+from mailstack.mime import heads, searchable
 from mailstack.mime.encoding import decode_words
 from mailstack.mime.header import Headers
 from mailstack.mime.searchable import SearchText, fold
@@ -66,11 +66,16 @@ TextKey: TypeAlias = InHeader | InBody
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the text index says of every position: fits for certain, must be looked into, for what."""
+    """What the text index says of every position: fits for certain, must be looked into, for what.
+
+    Attributes:
+        word: the needle, if it is one word of ASCII; else b"".
+    """
 
     sure: bytes
     unsure: bytes
     needle: str
+    word: bytes
 
 
 class Matcher:
@@ -107,6 +112,11 @@ class Matcher:
         #: The rows must know their threads.
         self.needs_threads = any(at.which == "thread" for at in self._ids)
         self._header_only = not any(isinstance(at, InBody) for at in criteria)
+        #: What is looked into is the header fields that are kept ready-made.
+        self.reads_kept = all(
+            isinstance(at, InHeader) and at.field.encode() in heads.KEPT for at in self._texts
+        )
+        self._kept: dict[int, bytes] = {}
         self._known: dict[Key, _Known] = {}
         wanted = {at.name for at in criteria if isinstance(at, HasKeyword)}
         self._keywords = _having(view, wanted) if wanted else {}
@@ -154,7 +164,8 @@ class Matcher:
         self._known[key] = _Known(
             bytes(map(found.__contains__, uids)),
             bytes(map(unsure.__contains__, uids)) if unsure else b"",
-            fold(key.text),
+            wanted := fold(key.text),
+            wanted.encode() if wanted.isascii() and " " not in wanted else b"",
         )
         self.dear |= unsure
 
@@ -172,10 +183,14 @@ class Matcher:
             if self.needs_fields and store is not None:
                 uids = [self._view.uids[at] for at in places]
                 self._fields = store.fields(self._view.folder_id, uids)
+            if self.reads_kept and self.dear and store is not None:
+                unsure = [uid for at in places if (uid := self._view.uids[at]) in self.dear]
+                self._kept = store.headers(self._view.folder_id, unsure)
             return list(self._fitting(self._key, places))
         finally:
             self._messages.clear()
             self._fields = {}
+            self._kept = {}
 
     def _fitting(self, key: Key, places: Sequence[int]) -> Sequence[int]:
         view = self._view
@@ -236,13 +251,13 @@ class Matcher:
 
     def _holding(self, key: TextKey, places: Sequence[int]) -> list[int]:
         known = self._known[key]
-        sure, unsure, needle = known.sure, known.unsure, known.needle
+        sure, unsure = known.sure, known.unsure
         if not unsure:
             return [at for at in places if sure[at]]
         return [
             at
             for at in places
-            if sure[at] or (unsure[at] and (message := self._message(at)) and message.holds(key, needle))
+            if sure[at] or (unsure[at] and (message := self._message(at)) and message.holds(key, known))
         ]
 
     def _fitting_group(self, group: Group, places: Sequence[int]) -> Sequence[int]:
@@ -273,9 +288,14 @@ class Matcher:
     def _message(self, at: int) -> _Message | None:
         if at not in self._messages:
             assert self._store is not None
+            uid = self._view.uids[at]
+            block = self._kept.get(uid)
+            if block is not None:
+                self._messages[at] = _Message(block, len(block), header_only=True)
+                return self._messages[at]
             try:
-                opened = self._store.open(self._view.folder_id, self._view.uids[at])
-                self._messages[at] = _Message(opened, header_only=self._header_only)
+                opened = self._store.open(self._view.folder_id, uid)
+                self._messages[at] = _read_message(opened, header_only=self._header_only)
             except MailboxError:
                 self._messages[at] = None
         return self._messages[at]
@@ -335,23 +355,40 @@ def needle(key: TextKey) -> Needle:
     return Needle("header", fold(key.text) if key.text else fold(key.field + ":"))
 
 
+class _Anything:
+    """Holds every word."""
+
+    def __contains__(self, word: bytes) -> bool:
+        return True
+
+
+_ANYTHING = _Anything()
+
+
 class _Message:
     """One message's texts, each made when first asked for."""
 
-    def __init__(self, file: MessageFile, *, header_only: bool) -> None:
-        try:
-            source = Source(file, header_only=header_only)
-            self._head_end = source.head_end
-            self._header_only = header_only or source.size > MAX_MESSAGE_OCTETS
-            self._data = source.read(0, self._head_end if self._header_only else source.size)
-        finally:
-            file.close()
+    def __init__(self, data: bytes, head_end: int, *, header_only: bool) -> None:
+        """The octets of a message, or with `header_only` of its header."""
+        self._data = data
+        self._head_end = head_end
+        self._header_only = header_only
 
-    def holds(self, key: TextKey, needle: str) -> bool:
-        """The criterion fits; `needle` is its text, folded."""
+    def holds(self, key: TextKey, known: _Known) -> bool:
+        """The criterion fits."""
         if isinstance(key, InBody):
-            return self._text.holds("text" if key.with_header else "body", needle)
-        return any(needle in fold(decode_words(value)) for value in self._headers.all(key.field))
+            return self._text.holds("text" if key.with_header else "body", known.needle)
+        if known.word not in self._plain_head:
+            return False
+        return any(known.needle in fold(decode_words(value)) for value in self._headers.all(key.field))
+
+    @cached_property
+    def _plain_head(self) -> bytes | _Anything:
+        # Where nothing is encoded, decoding joins no octets and makes none.
+        head = self._data[: self._head_end]
+        if not head.isascii() or b"=?" in head:
+            return _ANYTHING
+        return head.lower()
 
     @cached_property
     def _headers(self) -> Headers:
@@ -362,3 +399,14 @@ class _Message:
         if self._header_only:
             return searchable.header_text(self._data)
         return searchable.read(self._data)
+
+
+def _read_message(file: MessageFile, *, header_only: bool) -> _Message:
+    try:
+        source = Source(file, header_only=header_only)
+        head_end = source.head_end
+        header_only = header_only or source.size > MAX_MESSAGE_OCTETS
+        data = source.read(0, head_end if header_only else source.size)
+        return _Message(data, head_end, header_only=header_only)
+    finally:
+        file.close()

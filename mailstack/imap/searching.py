@@ -26,6 +26,8 @@ T = TypeVar("T")
 #: Messages, and octets of messages, opened in one visit to the store.
 _OPENED = 64
 _OCTETS = 4_194_304
+#: Messages of which the kept header fields are looked through in one visit.
+_KEPT = 512
 #: Messages whose fields or rows are asked for in one visit.
 ROWS = 2_000
 #: Needles looked up in one visit.
@@ -202,9 +204,15 @@ def _pieces(matcher: Matcher, view: View, places: Sequence[int]) -> Iterator[lis
     most = max(256, _SLICE // max(matcher.count, 1))
     if matcher.needs_fields:
         most = min(most, ROWS)
-    if not matcher.dear:
-        yield from batches(places, most)
+    if matcher.dear and matcher.reads_kept:
+        most = min(most, _KEPT)
+    elif matcher.dear:
+        yield from _few_opened(matcher, view, places, most)
         return
+    yield from batches(places, most)
+
+
+def _few_opened(matcher: Matcher, view: View, places: Sequence[int], most: int) -> Iterator[list[int]]:
     piece: list[int] = []
     opened = octets = 0
     for at in places:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 
 import pytest
 
@@ -10,7 +11,9 @@ from mailstack.imap.matching import Matcher, needle
 from mailstack.imap.parser import Cursor
 from mailstack.imap.search_keys import parse_search
 from mailstack.imap.view import View
-from mailstack.model.mailbox import Flags
+from mailstack.mime import heads
+from mailstack.mime.header import Headers
+from mailstack.model.mailbox import Flags, Needle, TextHits
 from tests.kit.memory_mailbox import MemoryMailbox
 
 DAY = 86_400
@@ -161,3 +164,55 @@ def test_what_must_be_opened_is_known(store: MemoryMailbox) -> None:
     assert matcher_of(store, b"SEEN BODY x")[0].dear == {3}
     assert matcher_of(store, b"HEADER subject x")[0].dear == {3}
     assert matcher_of(store, b'HEADER date ""')[0].dear == {1, 3}
+
+
+_VALUES = (
+    b"Lunch", b" two  words ", b"fol\r\n ded", b"tab\tbed", b"car\rriage", b"nu\0l", b"\x1b$B%F\x1b(B",
+    b"=?utf-8?q?gr=C3=BC=C3=9Fe?=", b"=?us-ascii?q?lu?= =?us-ascii?q?nch?=", "grüße".encode(),
+    b"gr\xfc\xdfe", b"",
+)  # fmt: skip
+_WANTED = (
+    "lunch",
+    "LUN",
+    "two words",
+    "words",
+    "ded",
+    "fol ded",
+    "folded",
+    "car",
+    "carriage",
+    "l",
+    "grüße",
+    "$b",
+    "bed",
+)
+
+
+class _Asked(MemoryMailbox):
+    """The index cannot speak for any message."""
+
+    def __init__(self, *, kept: bool) -> None:
+        super().__init__()
+        self._is_kept = kept
+        for number, value in enumerate(_VALUES):
+            name = (b"Subject", b"suBJect ", b"X-Other")[number % 3]
+            self.add("INBOX", b"From: a@b\r\n%b:%b\r\nX-Other: lunch\r\n\r\nlunch\r\n" % (name, value))
+
+    def find_text(self, folder_id: int, needles: Sequence[Needle]) -> list[TextHits]:
+        everything = frozenset(row.uid for row in self.rows(folder_id))
+        return [TextHits(frozenset(), everything) for _ in needles]
+
+    def headers(self, folder_id: int, uids: Sequence[int]) -> dict[int, bytes]:
+        wanted = {uid: self.open(folder_id, uid).read() for uid in uids} if self._is_kept else {}
+        self.opened.clear()
+        return {uid: heads.select(Headers.parse(data), heads.KEPT) for uid, data in wanted.items()}
+
+
+def test_kept_header_fields_tell_what_the_messages_themselves_would() -> None:
+    kept, opened = _Asked(kept=True), _Asked(kept=False)
+    for text in _WANTED:
+        for key in ("SUBJECT", "FROM", "HEADER subject", "HEADER x-other", "NOT SUBJECT", "TEXT"):
+            criterion = f'{key} "{text}"'
+            kept.opened.clear()
+            assert found(kept, criterion) == found(opened, criterion), criterion
+            assert bool(kept.opened) == (key in ("HEADER x-other", "TEXT")), criterion
