@@ -4,8 +4,8 @@ Columns instead of objects: dates and sizes come from the view, texts are kept o
 however many messages share them.  Long lists are sorted in runs that are merged then,
 because one long sort would keep the event loop's thread waiting.
 
-Texts are compared as `mime.searchable.fold` makes them equal, by code point, which is
-the order of their UTF-8 octets (RFC 5051).
+Texts are compared as `mime.searchable.fold` makes them equal, in capitals, by code point,
+which is the order of their UTF-8 octets (RFC 5051).
 
 Standards: RFC 5256 sections 2.2 and 3 (SORT), RFC 5957 (DISPLAYFROM, DISPLAYTO).
 Imports: mime, model, view.  No I/O.
@@ -111,7 +111,8 @@ class Sorter:
     def _fold(self, text: str) -> str:
         folded = self._folded.get(text)
         if folded is None:
-            folded = fold(text)
+            # As capitals, "[" and "_" come behind the letters.
+            folded = fold(text).upper()
             self._folded[text] = folded = self._same.setdefault(folded, folded)
         return folded
 

@@ -17,7 +17,7 @@ from mailstack.mime.searchable import fold
 from mailstack.model.mailbox import Flags, MessageFields, MessageRow
 
 EMPTY = MessageFields(0, 0, "", "", "", "", "", "", "", (), "", False)
-WORDS = st.sampled_from(["", "a", "A", "b", "Ä", "ä", "ae", "ß", "SS", "z", "日本"])
+WORDS = st.sampled_from(["", "a", "A", "b", "Ä", "ä", "ae", "ß", "SS", "z", "_", "[x]", "日本"])
 FIELDS = st.builds(
     replace,
     st.just(EMPTY),
@@ -64,7 +64,7 @@ def value(key: bytes, message: tuple[MessageFields, int, int]) -> int | bytes:
         b"DISPLAYFROM": "from_display",
         b"DISPLAYTO": "to_display",
     }[key]
-    return fold(getattr(fields, name)).encode()
+    return fold(getattr(fields, name)).upper().encode()
 
 
 def comes_before(
@@ -98,6 +98,14 @@ def fast_order(
         places = range(begin, min(begin + slice_of, len(messages)))
         sorter.learn(places, {10 * (at + 1): fields[10 * (at + 1)] for at in places})
     return sorter.order()
+
+
+def test_signs_between_capitals_and_small_letters_come_behind_all_letters() -> None:
+    # RFC 5051: what is compared are capitals
+    subjects = ["a", "C", "b", "_", "[xyz]", "", "ä"]
+    messages = [(replace(EMPTY, base_subject=subject), 0, 0) for subject in subjects]
+    order = fast_order(messages, [Criterion(b"SUBJECT", False)])
+    assert [subjects[at] for at in order] == ["", "a", "ä", "b", "C", "[xyz]", "_"]
 
 
 @given(MESSAGES, CRITERIA)
