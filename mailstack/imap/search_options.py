@@ -25,7 +25,7 @@ class Partial:
     """A window on the results.
 
     Attributes:
-        text: as the client wrote it.
+        text: as it is told, the end nearer to where counting begins first.
         first, last: counted from 1, `first` not above `last`.
         from_end: 1 is the last result.
     """
@@ -122,7 +122,9 @@ def parse_partial(cursor: Cursor) -> Partial:
     if last > MAX_NUMBER:
         cursor.fail("a range of results")
     cursor.at = found.end()
-    return Partial(found[0], first, last, from_end=bool(found[1]))
+    # RFC 5267 section 5: 500:400 is the same as 400:500.
+    text = b"%b%d:%b%d" % (found[1], first, found[1], last)
+    return Partial(text, first, last, from_end=bool(found[1]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,9 @@ def test_other_lists_are_refused(text: bytes) -> None:
 def test_a_window_is_cut_from_the_results(text: bytes, window: list[int]) -> None:
     # RFC 9394 section 3.1
     partial = options(b"PARTIAL " + text).partial
-    assert partial is not None and partial.text == text
+    assert partial is not None
+    low, high = sorted(text.split(b":"), key=lambda end: abs(int(end)))
+    assert partial.text == low + b":" + high
     assert list(partial.of([10, 20, 30, 40, 50])) == window
     assert list(partial.of([])) == []
 
