@@ -54,11 +54,13 @@ class Notes(msgspec.Struct):
 
     Attributes:
         clock: how much time has passed.
+        id: tells this clock from those of other machines.
         after: the address the next run begins behind; "" for the first.
         removed: when an account was first seen to be removed, by id and date of removal.
     """
 
     clock: Steady = msgspec.field(default_factory=Steady)
+    id: str = ""
     after: str = ""
     removed: dict[str, float] = {}
 
@@ -91,6 +93,7 @@ class Upkeep:
             if not is_alone:
                 return
             notes = _load(self._notes_path)
+            notes.id = notes.id or self._context.random_bytes(8).hex()
             notes.clock.look(self._clocks(self._context.now()))
             self._save(notes)
             self._accounts(notes)
@@ -105,7 +108,7 @@ class Upkeep:
             if self._context.stop.is_set() or time.monotonic() > until:
                 return
             try:
-                self._account(account, notes.clock)
+                self._account(account, notes)
             except (TemporaryFailure, MailboxError) as error:
                 if isinstance(error, TemporaryFailure) and error.fatal:
                     raise
@@ -115,7 +118,8 @@ class Upkeep:
         if len(rest) <= MOST_ACCOUNTS:
             notes.after = ""
 
-    def _account(self, account: Account, clock: Steady) -> None:
+    def _account(self, account: Account, notes: Notes) -> None:
+        clock = notes.clock
         if not self._store.exists(account.address):
             return
         store, options = self._store.of(account), self._context.config.mailbox
@@ -129,7 +133,8 @@ class Upkeep:
                 self._publish(account, name)
         store.full_for_s()
         home = account_home(self._context.paths.mail, account.address)
-        for day in aside.purge(home, keep_days=options.expunged_keep_days, elapsed_s=clock.elapsed_s):
+        keep_days = options.expunged_keep_days
+        for day in aside.purge(home, keep_days=keep_days, elapsed_s=clock.elapsed_s, clock=notes.id):
             _log.info("%s: what was expunged on %s is gone for good", account.address, day)
         store.core.worker.flush(store.core)
         store.core.close()

@@ -232,16 +232,23 @@ def days(home: Path) -> list[Path]:
 
 
 class Ages(msgspec.Struct):
-    """By day: the directory's time (ns) when it was last seen to change, and when that was."""
+    """What was seen of the days.
+
+    Attributes:
+        days: the directory's time (ns) when it was last seen to change, and when that was.
+        clock: by which clock; a mailbox may have come from another machine.
+    """
 
     days: dict[str, tuple[int, float]] = {}
+    clock: str = ""
 
 
-def purge(home: Path, *, keep_days: int, elapsed_s: float) -> list[str]:
+def purge(home: Path, *, keep_days: int, elapsed_s: float, clock: str = "") -> list[str]:
     """Removes the days whose time is over; gives their names.
 
     Args:
         elapsed_s: seconds of a clock that only time pushes on.
+        clock: names that clock.
 
     Raises:
         TemporaryFailure: disk in trouble.
@@ -249,7 +256,7 @@ def purge(home: Path, *, keep_days: int, elapsed_s: float) -> list[str]:
     gone: list[str] = []
     with durable.guarded(f"removing expunged messages of {maildir.address_of(home)}"):
         _sweep(home)
-        known = _read_ages(home)
+        known = _read_ages(home, clock)
         fresh: dict[str, tuple[int, float]] = {}
         for day in days(home):
             changed_ns = os.stat(day).st_mtime_ns
@@ -261,15 +268,16 @@ def purge(home: Path, *, keep_days: int, elapsed_s: float) -> list[str]:
             else:
                 fresh[day.name] = seen
         if fresh != known:
-            durable.replace_text(home / PLACE / _SEEN, msgspec.json.encode(Ages(fresh)).decode())
+            durable.replace_text(home / PLACE / _SEEN, msgspec.json.encode(Ages(fresh, clock)).decode())
     return gone
 
 
-def _read_ages(home: Path) -> dict[str, tuple[int, float]]:
+def _read_ages(home: Path, clock: str) -> dict[str, tuple[int, float]]:
     try:
-        return msgspec.json.decode((home / PLACE / _SEEN).read_bytes(), type=Ages).days
+        ages = msgspec.json.decode((home / PLACE / _SEEN).read_bytes(), type=Ages)
     except (OSError, msgspec.MsgspecError):
         return {}
+    return ages.days if ages.clock == clock else {}
 
 
 def _remove(day: Path, changed_ns: int) -> bool:

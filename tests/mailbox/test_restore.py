@@ -319,3 +319,14 @@ def test_long_base_names_fit(account: Account, store: MailStore) -> None:
     assert bring(store) == ["restored"]
     assert subjects(store, account) == ["long"]
     shutil.rmtree(account.core.home / aside.PLACE)
+
+
+def test_a_mailbox_from_another_machine_is_not_purged_by_that_machines_clock(
+    store: MailStore, account: Account, home: Path
+) -> None:
+    account.expunge(account.status("INBOX").id, add(account, "one"))
+    store.flush()
+    assert aside.purge(home, keep_days=14, elapsed_s=0, clock="here") == []
+    assert aside.purge(home, keep_days=14, elapsed_s=900 * DAY_S, clock="there") == []
+    assert aside.purge(home, keep_days=14, elapsed_s=913 * DAY_S, clock="there") == []
+    assert aside.purge(home, keep_days=14, elapsed_s=914 * DAY_S, clock="there") == ["2026-01-01"]
