@@ -1,6 +1,6 @@
 """What the SMTP front end asks: who is it, is this recipient ours, take this message.
 
-Implements `net.smtp_server.Acceptor` for one worker process.  Everything that blocks
+Implements `net.acceptor.Acceptor` for one worker process.  Everything that blocks
 (hashing, fsync, SQLite writes) runs in pools of threads; directory reads are a few
 microseconds and run on the loop.
 """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from mailstack.mime import generate
 from mailstack.mime.date import format_header
-from mailstack.model.mailbox import QuotaState
+from mailstack.model.quota import QuotaState
 from mailstack.net.bus import Bus
 
 _UNITS = ("bytes", "KB", "MB", "GB", "TB")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from mailstack.cli.context import Context
     from mailstack.mailbox.store import MailStore
     from mailstack.model.address import Address
-    from mailstack.model.mailbox import QuotaState
+    from mailstack.model.quota import QuotaState
 
 
 def number(limit: int | None) -> int | None:
@@ -41,7 +41,7 @@ def of(context: Context, account: Account) -> dict[str, object]:
     """The lines of `user show`; a mailbox that was never opened is not made for it."""
     from mailstack.mailbox.expiry import rules_of
     from mailstack.mailbox.quota import limits_of
-    from mailstack.model.mailbox import QuotaState
+    from mailstack.model.quota import QuotaState
 
     options = context.config.mailbox
     limits = limits_of(account, options)

@@ -23,7 +23,8 @@ from mailstack.mailbox.files import Written
 from mailstack.mailbox.storing import MID_FOLDER, exists, insert, unlink
 from mailstack.mime.links import Links
 from mailstack.model.errors import TemporaryFailure
-from mailstack.model.mailbox import Appended, Limits, MailboxError, NewMessage
+from mailstack.model.mailbox import Appended, MailboxError, NewMessage
+from mailstack.model.quota import Limits
 
 
 class Replaced(NamedTuple):

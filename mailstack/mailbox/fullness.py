@@ -19,7 +19,7 @@ import msgspec
 
 from mailstack.mailbox import quota
 from mailstack.model.errors import TemporaryFailure
-from mailstack.model.mailbox import Limits, QuotaState
+from mailstack.model.quota import Limits, QuotaState
 
 if TYPE_CHECKING:
     from mailstack.mailbox.core import Core

@@ -11,7 +11,8 @@ from typing import Protocol
 
 from mailstack.mailbox import fullness, quota, storing
 from mailstack.mailbox.core import Core
-from mailstack.model.mailbox import Limits, NewMessage, QuotaState
+from mailstack.model.mailbox import NewMessage
+from mailstack.model.quota import Limits, QuotaState
 
 
 class Notices(Protocol):

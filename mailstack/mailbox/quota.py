@@ -19,7 +19,8 @@ from collections.abc import Sequence
 
 from mailstack.mailbox.options import MailboxOptions
 from mailstack.model.directory import NO_LIMIT, Account
-from mailstack.model.mailbox import Limits, MailboxError, QuotaState
+from mailstack.model.mailbox import MailboxError
+from mailstack.model.quota import Limits, QuotaState
 
 #: Special uses of the folders counted on their own, in the order in which they are emptied.
 ASIDE = ("\\Junk", "\\Trash")

@@ -27,9 +27,9 @@ from mailstack.model.mailbox import (
     FolderStatus,
     MailboxError,
     NewMessage,
-    QuotaState,
 )
 from mailstack.model.maildrop import Maildrop
+from mailstack.model.quota import QuotaState
 from mailstack.model.sharing import ANYONE, Annotated, Place, split_shared
 
 #: With all of these nothing is lost when messages are copied as they are.

@@ -55,7 +55,6 @@ from mailstack.model.mailbox import (
     Flags,
     FolderEntry,
     FolderStatus,
-    Limits,
     MailboxError,
     MessageColumns,
     MessageFields,
@@ -63,10 +62,10 @@ from mailstack.model.mailbox import (
     MessageTexts,
     Needle,
     NewMessage,
-    QuotaState,
     TextHits,
 )
 from mailstack.model.maildrop import Maildrop
+from mailstack.model.quota import Limits, QuotaState
 
 
 class MailStore:

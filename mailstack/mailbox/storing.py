@@ -17,7 +17,7 @@ import errno
 import itertools
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -42,7 +42,8 @@ from mailstack.mailbox.files import Written
 from mailstack.mailbox.scan import INSERT
 from mailstack.mime import links
 from mailstack.model.errors import TemporaryFailure
-from mailstack.model.mailbox import Copied, Delivery, Limits, MailboxError, NewMessage
+from mailstack.model.mailbox import Copied, Delivery, MailboxError, NewMessage
+from mailstack.model.quota import Limits
 
 _ATTEMPTS = 5
 _TMP_NUMBERS = itertools.count(1)
@@ -344,6 +345,19 @@ def copy(
         fullness.watch(core, connection, limits)
         return Copied(into.uid_validity, taken, tuple(row[1] for row in rows))
 
+    with core.disk("copying messages"):
+        copied = _all_or_none(core, work, placed, move=move)
+        fault_point("mailbox.row")
+    if move and copied.source_uids:
+        core.worker.doomed(core)
+    return copied
+
+
+def _all_or_none(
+    core: Core, work: Callable[[sqlite3.Connection], Copied], placed: list[str], *, move: bool
+) -> Copied:
+    """Runs it in a transaction; `placed`: the files it has made, which go when it fails."""
+
     def attempt(connection: sqlite3.Connection) -> Copied:
         # Running out of reserved numbers ends an attempt too: its files must go.
         try:
@@ -353,20 +367,15 @@ def copy(
                 unlink(placed.pop())
             raise
 
-    with core.disk("copying messages"):
-        try:
-            copied = core.db.change("copying messages", attempt, durable_commit=True)
-        except BaseException as error:
-            # Whose COMMIT failed on a broken disk may find it done after a crash: the originals
-            # are gone then.
-            if not (move and isinstance(error, TemporaryFailure) and error.fatal):
-                for path in placed:
-                    unlink(path)
-            raise
-        fault_point("mailbox.row")
-    if move and copied.source_uids:
-        core.worker.doomed(core)
-    return copied
+    try:
+        return core.db.change("copying messages", attempt, durable_commit=True)
+    except BaseException as error:
+        # Whose COMMIT failed on a broken disk may find it done after a crash: the originals
+        # are gone then.
+        if not (move and isinstance(error, TemporaryFailure) and error.fatal):
+            for path in placed:
+                unlink(path)
+        raise
 
 
 _COPIED = "uid, base, sub, letters, flags, keywords, size, disk_size, internal_at, mid, thread, open_end"

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeAlias, TypeVar, cast
+from typing import Generic, Literal, Protocol, TypeAlias, TypeVar, cast
 
 from mailstack.model.directory import Account
 from mailstack.model.mailbox import AccountStore
@@ -117,6 +117,30 @@ class Announce(Request[None]):
     """This folder has changed: wake the other sessions of the account."""
 
     folder: str
+
+
+class Conversation(Protocol):
+    """A pure session, as its shell sees it."""
+
+    def start(self) -> Request[object] | None:
+        """Greets and asks the first question; None: over."""
+        ...
+
+    def send(self, answer: object, /) -> Request[object] | None:
+        """Answers the last question; gives the next, or None: send the output and close."""
+        ...
+
+    def throw(self, error: BaseException, /) -> Request[object] | None:
+        """The last question ended in this error; as `send`."""
+        ...
+
+    def close(self) -> None:
+        """The connection is gone: let go of everything."""
+        ...
+
+    def take_output(self) -> bytes:
+        """Octets for the client."""
+        ...
 
 
 def quick(work: Callable[[AccountStore], T]) -> Steps[T]:

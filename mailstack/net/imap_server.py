@@ -28,13 +28,13 @@ from mailstack.imap.requests import (
 )
 from mailstack.imap.response import status_line
 from mailstack.imap.session import Session
-from mailstack.model.asking import HangUp
+from mailstack.model.asking import Conversation, HangUp
 from mailstack.net.deflate import Deflate
 from mailstack.net.imap_hub import ImapHub
 from mailstack.net.imap_watch import Watched
 from mailstack.net.listener import Peer
 from mailstack.net.session_hub import account_key
-from mailstack.net.session_server import Conversation, SessionConnection
+from mailstack.net.session_server import SessionConnection
 
 _log = logging.getLogger(__name__)
 

@@ -21,10 +21,11 @@ import math
 import ssl
 import time
 from collections.abc import Callable
-from typing import Any, Protocol, TypeGuard, TypeVar, cast
+from typing import Any, TypeGuard, TypeVar, cast
 
 from mailstack.model.asking import (
     Announce,
+    Conversation,
     Flush,
     HangUp,
     Login,
@@ -66,30 +67,6 @@ _log = logging.getLogger(__name__)
 
 class Gone(Exception):
     """The client is no longer there."""
-
-
-class Conversation(Protocol):
-    """A pure session, as its shell sees it."""
-
-    def start(self) -> Request[object] | None:
-        """Greets and asks the first question; None: over."""
-        ...
-
-    def send(self, answer: object, /) -> Request[object] | None:
-        """Answers the last question; gives the next, or None: send the output and close."""
-        ...
-
-    def throw(self, error: BaseException, /) -> Request[object] | None:
-        """The last question ended in this error; as `send`."""
-        ...
-
-    def close(self) -> None:
-        """The connection is gone: let go of everything."""
-        ...
-
-    def take_output(self) -> bytes:
-        """Octets for the client."""
-        ...
 
 
 class SessionConnection(asyncio.BufferedProtocol):
@@ -197,7 +174,7 @@ class SessionConnection(asyncio.BufferedProtocol):
         self._at_end = True
         self._wake("input")
         # What was sent before is still answered; TLS has no half-closed connections.
-        return not self._is_encrypted
+        return self._transport is not None and not self._is_encrypted
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = self._at_end = True

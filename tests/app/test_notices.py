@@ -6,7 +6,7 @@ import email
 import email.policy
 
 from mailstack.app.notices import quota_warning, size
-from mailstack.model.mailbox import QuotaState
+from mailstack.model.quota import QuotaState
 
 
 def test_a_warning_says_plainly_what_is_used_and_what_to_do() -> None:

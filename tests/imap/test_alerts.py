@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailstack.model.mailbox import QuotaState
+from mailstack.model.quota import QuotaState
 from tests.kit.bare_session import BareSession
 from tests.kit.memory_mailbox import MemoryMailbox
 

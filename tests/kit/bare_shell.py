@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from mailstack.model.asking import Read, Request
+from mailstack.model.asking import Conversation, Read, Request
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import MailboxError
-from mailstack.net.session_server import Conversation
 
 UNIX_TIME = 1_767_225_600.0  # 1 January 2026
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 from mailstack.mailbox import maildir
-from mailstack.mime import heads, lines, preview, recode, searchable, structure
+from mailstack.mime import heads, preview, searchable, structure
 from mailstack.mime.header import Headers
 from mailstack.mime.summary import summarise
 from mailstack.model.mailbox import (
@@ -20,7 +20,6 @@ from mailstack.model.mailbox import (
     Appended,
     Copied,
     Delivery,
-    FilePiece,
     FlagChange,
     FlagOperation,
     Flags,
@@ -29,61 +28,18 @@ from mailstack.model.mailbox import (
     MailboxError,
     MessageColumns,
     MessageFields,
-    MessagePiece,
     MessageRow,
     MessageTexts,
     Needle,
     NewMessage,
-    Piece,
-    QuotaState,
     TextHits,
 )
 from mailstack.model.maildrop import ID_OCTETS, Maildrop
+from mailstack.model.quota import QuotaState
 from mailstack.model.ranges import ranges
 from mailstack.model.roles import ROLES, role_of_name
 from tests.kit.memory_details import MemoryDetails
-
-
-@dataclass
-class _Message:
-    row: MessageRow
-    data: bytes
-    base_name: str = ""
-    told: bool = False
-
-
-@dataclass
-class _Folder:
-    id: int
-    name: str
-    uid_validity: int
-    special_use: str = ""
-    uid_next: int = 1
-    modseq: int = 1
-    messages: dict[int, _Message] = field(default_factory=dict)
-    log: list[tuple[int, int]] = field(default_factory=list)
-    #: What was expunged up to this MODSEQ is forgotten.
-    floor: int = 0
-
-    def bump(self) -> int:
-        self.modseq += 1
-        return self.modseq
-
-
-class _File:
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-        self.closed = False
-
-    @property
-    def size_octets(self) -> int:
-        return len(self._data)
-
-    def read(self, offset: int = 0, count: int | None = None) -> bytes:
-        return self._data[offset:] if count is None else self._data[offset : offset + count]
-
-    def close(self) -> None:
-        self.closed = True
+from tests.kit.memory_folder import File, Folder, Message, octets
 
 
 class MemoryMailbox(MemoryDetails):
@@ -96,10 +52,10 @@ class MemoryMailbox(MemoryDetails):
         self._quota = quota
         self._next_id = 1
         self._validity = 1000
-        self._folders: dict[str, _Folder] = {}
+        self._folders: dict[str, Folder] = {}
         self._subscribed: set[str] = set()
         self._lock = threading.RLock()
-        self.opened: list[_File] = []
+        self.opened: list[File] = []
         self.fetched: dict[tuple[int, int], int] = {}
         self.truncate: dict[int, int] = {}
         for name, use in DEFAULT_FOLDERS:
@@ -122,12 +78,12 @@ class MemoryMailbox(MemoryDetails):
             for name in sorted(names | parents)
         ]
 
-    def _named(self, name: str, code: str = "NONEXISTENT") -> _Folder:
+    def _named(self, name: str, code: str = "NONEXISTENT") -> Folder:
         if name not in self._folders:
             raise MailboxError(code, "There is no such mailbox")
         return self._folders[name]
 
-    def _by_id(self, folder_id: int) -> _Folder:
+    def _by_id(self, folder_id: int) -> Folder:
         for folder in self._folders.values():
             if folder.id == folder_id:
                 return folder
@@ -157,7 +113,7 @@ class MemoryMailbox(MemoryDetails):
         name = maildir.check_name(name)
         special_use = self._role_for(name, special_use)
         self._validity += 1
-        self._folders[name] = _Folder(self._next_id, name, self._validity, special_use)
+        self._folders[name] = Folder(self._next_id, name, self._validity, special_use)
         self._next_id += 1
         self.inherit(name)
         return self.status(name)
@@ -173,7 +129,7 @@ class MemoryMailbox(MemoryDetails):
             before.special_use = ""
         return role
 
-    def _with_role(self, role: str) -> _Folder | None:
+    def _with_role(self, role: str) -> Folder | None:
         return next((folder for folder in self._folders.values() if folder.special_use == role), None)
 
     def delete(self, name: str) -> None:
@@ -299,11 +255,11 @@ class MemoryMailbox(MemoryDetails):
             for n in needles
         ]
 
-    def open(self, folder_id: int, uid: int) -> _File:
+    def open(self, folder_id: int, uid: int) -> File:
         message = self._by_id(folder_id).messages.get(uid)
         if message is None:
             raise MailboxError("EXPUNGEISSUED", "The message is gone")
-        file = _File(message.data[: self.truncate.get(uid)])
+        file = File(message.data[: self.truncate.get(uid)])
         self.opened.append(file)
         return file
 
@@ -379,7 +335,7 @@ class MemoryMailbox(MemoryDetails):
 
     def append(self, name: str, messages: Sequence[NewMessage]) -> Appended:
         folder = self._named(name, "TRYCREATE")
-        datas = [_octets(m) for m in messages]
+        datas = [octets(m) for m in messages]
         self._check_quota(sum(map(len, datas)))
         uids = [
             self._add(folder, data, m.flags, m.keywords, m.internal_at)
@@ -402,7 +358,7 @@ class MemoryMailbox(MemoryDetails):
 
     def _add(
         self,
-        folder: _Folder,
+        folder: Folder,
         data: bytes,
         flags: Flags = Flags.NONE,
         keywords: tuple[str, ...] = (),
@@ -417,7 +373,7 @@ class MemoryMailbox(MemoryDetails):
                 uid, flags, keywords, folder.bump(), len(data),
                 now if internal_at is None else internal_at, now, f"E{folder.id}-{uid}",
             )  # fmt: skip
-            folder.messages[uid] = _Message(row, data, base_name)
+            folder.messages[uid] = Message(row, data, base_name)
             return uid
 
     def deliver(
@@ -503,28 +459,3 @@ class MemoryMailbox(MemoryDetails):
     def data(self, name: str, uid: int) -> bytes:
         """A stored message."""
         return self._named(name).messages[uid].data
-
-
-def _octets(message: NewMessage) -> bytes:
-    if message.data is not None:
-        data = message.data
-    elif message.path:
-        data = Path(message.path).read_bytes()
-    else:
-        data = b"".join(_piece(piece) for piece in message.pieces)
-    if message.binary:
-        try:
-            data = b"".join(recode.without_binary(data))
-        except recode.NotText:
-            raise MailboxError("UNKNOWN-CTE", "The message holds NUL outside its parts") from None
-    return lines.normalise(data)
-
-
-def _piece(piece: Piece) -> bytes:
-    match piece:
-        case bytes():
-            return piece
-        case FilePiece(path):
-            return Path(path).read_bytes()
-        case MessagePiece(file, start, count):
-            return file.read(start, count)

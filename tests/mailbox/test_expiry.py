@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mailstack.mailbox.expiry import Gone, Rule, expire, trim
 from mailstack.mailbox.store import Account, MailStore
-from mailstack.model.mailbox import Limits, NewMessage
+from mailstack.model.mailbox import NewMessage
+from mailstack.model.quota import Limits
 from tests.kit.clock import Clock
 from tests.kit.mailboxes import uids
 from tests.mailbox.conftest import ALICE

@@ -18,7 +18,8 @@ from mailstack.mailbox.store import Account, MailStore
 from mailstack.model import directory
 from mailstack.model.address import Address
 from mailstack.model.errors import TemporaryFailure
-from mailstack.model.mailbox import Limits, MailboxError, NewMessage, QuotaState
+from mailstack.model.mailbox import MailboxError, NewMessage
+from mailstack.model.quota import Limits, QuotaState
 from tests.kit.clock import START, Clock
 from tests.mailbox.conftest import ALICE
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from mailstack.mailbox.options import MailboxOptions
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.model.address import Address
-from mailstack.model.mailbox import Limits, NewMessage
+from mailstack.model.mailbox import NewMessage
+from mailstack.model.quota import Limits
 from tests.kit.clock import Clock
 from tests.kit.mailboxes import raises
 

@@ -8,7 +8,8 @@ from mailstack.mailbox.sharing import Mailboxes
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.model.address import Address
 from mailstack.model.errors import TemporaryFailure
-from mailstack.model.mailbox import AccountStore, Flags, Limits, MailboxError, NewMessage
+from mailstack.model.mailbox import AccountStore, Flags, MailboxError, NewMessage
+from mailstack.model.quota import Limits
 from tests.kit.street import ALICE, BOB, CAROL, Street
 
 FULL = "lrswipkxtea"

@@ -14,14 +14,8 @@ from mailstack.mailbox.store import Account, MailStore
 from mailstack.mime import lines
 from mailstack.model.address import Address
 from mailstack.model.errors import ConfigError, TemporaryFailure
-from mailstack.model.mailbox import (
-    DEFAULT_FOLDERS,
-    AccountStore,
-    Flags,
-    Limits,
-    NewMessage,
-    QuotaState,
-)
+from mailstack.model.mailbox import DEFAULT_FOLDERS, AccountStore, Flags, NewMessage
+from mailstack.model.quota import Limits, QuotaState
 from tests.kit import corpus
 from tests.kit.clock import START, Clock
 from tests.kit.mailboxes import files, raises

@@ -15,7 +15,8 @@ import pytest
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.model.address import Address
 from mailstack.model.errors import TemporaryFailure
-from mailstack.model.mailbox import Flags, Limits, MailboxError, NewMessage
+from mailstack.model.mailbox import Flags, MailboxError, NewMessage
+from mailstack.model.quota import Limits
 from tests.kit.clock import Clock
 
 MESSAGE = b"Subject: hello\r\nX: y\r\n\r\nHello there.\r\n"

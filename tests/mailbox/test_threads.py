@@ -129,7 +129,7 @@ def test_a_replace_that_cannot_be_done_changes_nothing(account: Account) -> None
 
 
 def test_replacing_needs_no_room_for_what_goes(tmp_path: Path, account: Account) -> None:
-    from mailstack.model.mailbox import Limits
+    from mailstack.model.quota import Limits
 
     message = mail("a@x")
     assert message.data is not None

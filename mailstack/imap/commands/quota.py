@@ -16,7 +16,8 @@ from mailstack.imap.errors import No
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, slow
 from mailstack.imap.response import astring
-from mailstack.model.mailbox import AccountStore, MailboxError, QuotaState
+from mailstack.model.mailbox import AccountStore, MailboxError
+from mailstack.model.quota import QuotaState
 
 if TYPE_CHECKING:
     from mailstack.imap.session import Session

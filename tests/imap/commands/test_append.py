@@ -17,7 +17,8 @@ from mailstack.imap.options import ImapOptions
 from mailstack.imap.upload import MEMORY_OCTETS
 from mailstack.mailbox import MailStore
 from mailstack.mailbox.store import Account
-from mailstack.model.mailbox import Limits, NewMessage
+from mailstack.model.mailbox import NewMessage
+from mailstack.model.quota import Limits
 from tests.kit.bare_session import ACCOUNT, BareSession, message
 
 LARGE = b"Subject: large\r\n\r\n" + b"0123456789abcdef" * 4 * (MEMORY_OCTETS // 32) + b"\r\n"

@@ -1,0 +1,44 @@
+"""What the SMTP server asks of whoever decides about mail."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from mailstack.model.address import Address
+from mailstack.model.directory import Account
+from mailstack.model.envelope import Body, Client, Envelope
+from mailstack.model.reply import Reply
+from mailstack.model.secret import Proof
+
+
+class Acceptor(Protocol):
+    """Decides who may send what to whom, and takes messages."""
+
+    async def authenticate(self, client: Client, login: str, password: str | Proof) -> Account | Reply:
+        """The account, or 535 (the same for an unknown user and a wrong password), or 454."""
+        ...
+
+    async def check_recipient(
+        self, client: Client, account: Account | None, sender: Address | None, recipient: Address
+    ) -> Reply:
+        """250, or why not: 5.1.1 for an unknown user."""
+        ...
+
+    def check_sender(self, account: Account, sender: Address | None) -> Reply | None:
+        """None when the account may use this envelope sender."""
+        ...
+
+    async def accept(self, envelope: Envelope, body: Body, account: Account | None) -> Reply:
+        """Takes the message: 250 when it is durable for everybody.  Never raises.
+
+        A body in a file is removed when this returns: copy, link or rename it.
+        """
+        ...
+
+    def now(self) -> float:
+        """Unix seconds."""
+        ...
+
+    def new_id(self) -> str:
+        """A fresh accept id."""
+        ...
