@@ -28,6 +28,7 @@ from mailstack.disk import durable, migrations
 from mailstack.disk.sqlite import BUSY_TIMEOUT_S, failure, open_database, transaction
 from mailstack.mailbox.maildir import address_of, is_directory
 from mailstack.mailbox.presence import Presence, is_replaced
+from mailstack.mailbox.reading import Reading
 from mailstack.mailbox.schema import ACCOUNT_STEPS
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import MailboxError
@@ -104,8 +105,7 @@ class AccountDatabase:
         self._full = True
         self.epoch = ""
 
-    @contextlib.contextmanager
-    def read(self, doing: str = "reading the mailbox") -> Iterator[sqlite3.Connection]:
+    def read(self, doing: str = "reading the mailbox") -> Reading:
         """A connection for reading, for this thread alone.
 
         A process that only delivers never needs the second connection: until somebody
@@ -114,29 +114,24 @@ class AccountDatabase:
         Raises:
             TemporaryFailure: the database cannot be read.
         """
+        return Reading(self._lock_for_reading, self._reraise, doing)
+
+    def _lock_for_reading(self) -> tuple[sqlite3.Connection, threading.RLock]:
+        """A connection, and what its user must release; raises as `read`."""
         if time.monotonic() > self._checked + _CHECK_S:
             self._check_inode()
-        with contextlib.ExitStack() as held:
-            connection = self._idle_writer(held)
-            while connection is None:
+        if self._reader is None and self._writer is not None and self.lock.acquire(blocking=False):
+            writer = self._writer
+            if writer is not None and not writer.in_transaction:
+                return writer, self.lock
+            self.lock.release()
+        while True:
+            if self._reader is None:
                 self._open_reader()
-                self._read_lock.acquire()
-                connection = self._reader
-                if connection is None:
-                    self._read_lock.release()  # another thread closed it in between
-                else:
-                    held.callback(self._read_lock.release)
-            try:
-                yield connection
-            except sqlite3.Error as error:
-                self._reraise(error, doing)
-
-    def _idle_writer(self, held: contextlib.ExitStack) -> sqlite3.Connection | None:
-        if self._reader is not None or self._writer is None or not self.lock.acquire(blocking=False):
-            return None
-        held.callback(self.lock.release)
-        writer = self._writer
-        return None if writer is None or writer.in_transaction else writer
+            self._read_lock.acquire()
+            if self._reader is not None:
+                return self._reader, self._read_lock
+            self._read_lock.release()  # another thread closed it in between
 
     @contextlib.contextmanager
     def write(self, doing: str, *, durable_commit: bool) -> Iterator[sqlite3.Connection]:
