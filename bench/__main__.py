@@ -19,6 +19,9 @@ RUNS: dict[str, tuple[str, ...]] = {
     "smtp-4k": ("smtp_load", "--messages", "3000", "--size", "4096"),
     "smtp-50k": ("smtp_load", "--messages", "1000", "--size", "51200"),
     "imap": ("imap_fetch",),
+    "imap-login": ("imap_login",),
+    "imap-idle": ("imap_idle", "--clients", "1000"),
+    "imap-lag": ("imap_lag",),
     "imap-search": ("imap_search",),
     "pop3": ("pop3_fetch",),
 }
