@@ -13,7 +13,7 @@ from mailstack.cli.context import Context, fail, group, show, talk
 from mailstack.cli.directory_access import account, check_receives, password_from_stdin, reader, writer
 from mailstack.directory import credentials, names
 from mailstack.directory.reader import Directory
-from mailstack.model.directory import Account
+from mailstack.model.directory import NO_LIMIT, Account
 
 app = group("Addresses that log in or receive.")
 
@@ -204,7 +204,7 @@ def set_user(
             directory.accounts.grant(address, sender)
         for sender in revoke or []:
             directory.accounts.revoke(address, sender)
-    show(_row(changed))
+    show(_row(changed) | _own_settings(changed))
     if kind == "catchall":
         talk(_CATCH_ALL_WARNING)
 
@@ -329,6 +329,19 @@ def _row(found: Account) -> dict[str, object]:
         "name": found.name,
         "quota_octets": usage.number(found.quota_octets),
         "enabled": found.enabled,
+    }
+
+
+def _own_settings(found: Account) -> dict[str, object]:
+    """What is not left to the default: whoever set it sees it; None: no limit, or never."""
+    known: dict[str, int | None] = {
+        "quota_messages": found.quota_messages,
+        "spam_days": found.spam_days,
+        "trash_days": found.trash_days,
+        "pop3_delete_after_days": found.pop3_delete_after_days,
+    }
+    return {
+        name: None if value in (0, NO_LIMIT) else value for name, value in known.items() if value is not None
     }
 
 

@@ -195,7 +195,7 @@ def quota_octets(text: str) -> int | None:
     """Octets of "500M", "10G", "1T", "2000000"; NO_LIMIT for "none", None for "default".
 
     Raises:
-        PermanentFailure: not a size.
+        PermanentFailure: not a size, or 0.
     """
     if (word := text.strip().lower()) in _LIMIT_WORDS:
         return _LIMIT_WORDS[word]
@@ -207,21 +207,28 @@ def quota_octets(text: str) -> int | None:
     octets = int(digits) * factor
     if octets >= 1 << 60:
         raise PermanentFailure(f"{text!r} is more than any disk holds; write 'none' for no quota")
-    return octets
+    return _above_zero(octets)
 
 
 def quota_messages(text: str) -> int | None:
     """A number of messages; NO_LIMIT for "none", None for "default".
 
     Raises:
-        PermanentFailure: not a number.
+        PermanentFailure: not a number, or 0.
     """
     if (word := text.strip().lower()) in _LIMIT_WORDS:
         return _LIMIT_WORDS[word]
     plain = text.strip()
     if not (plain.isascii() and plain.isdigit()) or len(plain) > 12:
         raise PermanentFailure(f"{text!r} is not a number of messages; write it like 50000, none or default")
-    return int(plain)
+    return _above_zero(int(plain))
+
+
+def _above_zero(limit: int) -> int:
+    # In the configuration 0 is no limit; here it would be a mailbox that takes nothing.
+    if limit == 0:
+        raise PermanentFailure("0 would refuse all mail; write 'none' for no limit")
+    return limit
 
 
 def expiry_days(text: str) -> int | None:

@@ -41,7 +41,8 @@ def test_limits_are_set_and_shown_with_what_is_used(instance: Instance) -> None:
     with mailbox(instance) as account:
         account.append("INBOX", [NewMessage(OCTETS)] * 2)
     options = ("--quota", "10K", "--quota-messages", "8", "--spam-days", "never", "--trash-days", "14")
-    assert instance.cli("user", "set", ALICE, *options).code == 0
+    said = instance.cli("user", "set", ALICE, *options, "--json").json
+    assert (said["quota_messages"], said["spam_days"], said["trash_days"]) == (8, None, 14)
     shown = instance.cli("user", "show", ALICE, "--json").json
     assert (shown["quota_octets"], shown["quota_messages"]) == (10_240, 8)
     assert (shown["spam_days"], shown["trash_days"]) == (None, 14)
@@ -58,7 +59,14 @@ def test_limits_are_set_and_shown_with_what_is_used(instance: Instance) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "text"), [("--quota-messages", "many"), ("--spam-days", "0"), ("--trash-days", "soon")]
+    ("option", "text"),
+    [
+        ("--quota", "0"),
+        ("--quota-messages", "many"),
+        ("--quota-messages", "0"),
+        ("--spam-days", "0"),
+        ("--trash-days", "soon"),
+    ],
 )
 def test_words_that_are_no_limit_are_refused(instance: Instance, option: str, text: str) -> None:
     assert instance.cli("user", "set", ALICE, option, text).code == 65
