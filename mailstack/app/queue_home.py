@@ -103,7 +103,7 @@ class Home:
             return Deferred(Reply(451, error.status, error.why))
         except PermanentFailure as error:
             return Failed(Reply(552, error.status, error.why))
-        self._tell(entry, str(account.address), copies)
+        self._tell(entry, account.address, copies)
         return Delivered(", ".join(copy.mailbox for copy in copies), "stored")
 
     def _account(self, address: str) -> Account | None:
@@ -113,13 +113,13 @@ class Home:
             return None
         return found if isinstance(found, Account) else None
 
-    def _tell(self, entry: Entry, address: str, copies: list[local.Copy]) -> None:
+    def _tell(self, entry: Entry, address: Address, copies: list[local.Copy]) -> None:
         for copy in copies:
-            self.bus.publish("imap", {"event": "mailbox", "account": address, "folder": copy.mailbox})
+            self.bus.publish("imap", {"event": "mailbox", "account": address.key, "folder": copy.mailbox})
             self.maillog.filed(
                 entry.facts.queue_id,
-                to=address,
-                original=address,
+                to=str(address),
+                original=str(address),
                 mailbox=copy.mailbox,
                 uid=copy.uid,
                 klass="",
