@@ -175,26 +175,11 @@ def select(
     if b"RECURSIVEMATCH" in wanted.chosen:
         yield from _recursive(entries, tests, matches)
         return
-    if not tests:
-        yield from map(Listed, _all(entries, matches))
-        return
+    # A name that is only subscribed to is nothing LIST shows by itself; a missing parent is.
+    tests = tests or [lambda entry: entry.exists or entry.has_children]
     for entry in entries:
         if all(test(entry) for test in tests) and matches(entry.name):
             yield Listed(entry)
-
-
-def _all(entries: Sequence[FolderEntry], matches: Callable[[str], bool]) -> list[FolderEntry]:
-    """The folders, and the missing parents of those that are not told of by themselves.
-
-    Source: RFC 9051 section 6.3.9.6 and example 10 of section 6.3.9.8.
-    """
-    fitting = [matches(entry.name) for entry in entries]
-    found = [entry for entry, fits in zip(entries, fitting, strict=True) if fits]
-    if all(entry.exists for entry in found):
-        return found
-    hidden = [entry for entry, fits in zip(entries, fitting, strict=True) if entry.exists and not fits]
-    above = {parent for entry in hidden for parent in parents(entry.name)}
-    return [entry for entry in found if entry.exists or entry.name in above]
 
 
 def _recursive(
