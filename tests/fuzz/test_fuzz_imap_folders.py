@@ -36,12 +36,6 @@ METADATA_WORDS = [
 ]  # fmt: skip
 
 
-def memory(key: str) -> MemoryMailbox:
-    store = MemoryMailbox()
-    store.owner = key
-    return store
-
-
 def octets(words: list[bytes]) -> st.SearchStrategy[bytes]:
     return st.lists(st.sampled_from(words) | st.binary(max_size=4), max_size=14).map(b"".join)
 
@@ -115,7 +109,7 @@ def test_any_rights_are_rights_or_bad(text: str, before: str) -> None:
 @FUZZ
 @given(st.binary(max_size=40), st.binary(max_size=10))
 def test_any_identifier_is_answered(identifier: bytes, rights: bytes) -> None:
-    session = BareSession(furnished(memory, shared=False)).log_in()
+    session = BareSession(furnished(MemoryMailbox.of, shared=False)).log_in()
     for command in (
         b"SETACL INBOX {%d+}\r\n%b {%d+}\r\n%b" % (len(identifier), identifier, len(rights), rights),
         b"LISTRIGHTS INBOX {%d+}\r\n%b" % (len(identifier), identifier),
@@ -145,7 +139,7 @@ def test_any_name_is_ones_own_or_somebody_elses(name: str) -> None:
     st.lists(st.sampled_from(["INBOX", "Work", "x", "..", "", "cur", "%", "\0"]), max_size=4).map("/".join)
 )
 def test_nothing_that_is_not_shared_can_be_told_from_nothing(inner: str) -> None:
-    alice = Street({ALICE: memory(ALICE), BOB: memory(BOB)}).of(ALICE)
+    alice = Street({ALICE: MemoryMailbox.of(ALICE), BOB: MemoryMailbox.of(BOB)}).of(ALICE)
     name = shared_name(BOB, inner)
     for call in (alice.status, alice.access, alice.annotations, alice.delete, alice.locate):
         with pytest.raises(MailboxError) as refused:

@@ -13,28 +13,9 @@ from mailstack.imap.binary import Body, Decoding, measure
 from mailstack.imap.fetch_items import parse_items
 from mailstack.imap.sections import WHOLE_OCTETS, Source, find
 from mailstack.model.mailbox import MailboxError
+from tests.kit.memory_folder import File
 
 PLAIN = random.Random(3516).randbytes(700_000)
-
-
-class File:
-    """A message that counts what is read of it."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.octets_read = 0
-
-    @property
-    def size_octets(self) -> int:
-        return len(self.data)
-
-    def read(self, offset: int = 0, count: int | None = None) -> bytes:
-        found = self.data[offset:] if count is None else self.data[offset : offset + count]
-        self.octets_read += len(found)
-        return found
-
-    def close(self) -> None:
-        pass
 
 
 def message(plain: bytes = PLAIN, encoding: bytes = b"base64") -> bytes:

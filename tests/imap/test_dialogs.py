@@ -22,12 +22,7 @@ DIALOGS = sorted((Path(__file__).parents[1] / "dialogs" / "imap").glob("*.dialog
 
 @pytest.mark.parametrize("path", DIALOGS, ids=lambda path: path.stem)
 def test_the_bare_session_follows_the_dialog(path: Path) -> None:
-    def make(key: str) -> MemoryMailbox:
-        store = MemoryMailbox()
-        store.owner = key
-        return store
-
-    peer = BareSession(furnished(make, shared=path.stem.startswith("shared")))
+    peer = BareSession(furnished(MemoryMailbox.of, shared=path.stem.startswith("shared")))
     dialog.play(dialog.read(path), peer, name=path.name)
 
 
@@ -36,14 +31,5 @@ async def test_the_server_follows_the_dialog_over_tls(path: Path, tmp_path: Path
     mail = MailStore(tmp_path / "mail", now=time.time, random_bytes=os.urandom)
     mine = furnished(lambda key: mail.account(Address.parse(key)), shared=path.stem.startswith("shared"))
     async with running(tmp_path, store=mine) as service:
-        port, context = service.tls_port, service.client_context
-
-        def run() -> None:
-            peer = dialog.SocketPeer("127.0.0.1", port, context=context)
-            try:
-                dialog.play(dialog.read(path), peer, name=path.name)
-            finally:
-                peer.close()
-
-        await asyncio.to_thread(run)
+        await asyncio.to_thread(dialog.play_over_tcp, path, service.tls_port, service.client_context)
     mail.close()

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import random
 import re
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,19 +11,7 @@ import pytest
 from mailstack.mailbox import MailStore
 from mailstack.model.mailbox import AccountStore, NewMessage
 from tests.kit import corpus, imap_value
-from tests.kit.bare_session import ACCOUNT, BareSession, message
-
-
-@pytest.fixture
-def mail(tmp_path: Path) -> Iterator[MailStore]:
-    store = MailStore(tmp_path / "mail", now=time.time, random_bytes=os.urandom)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def account(mail: MailStore) -> AccountStore:
-    return mail.account(ACCOUNT.address)
+from tests.kit.bare_session import BareSession, message
 
 
 def files(mail: MailStore) -> list[Path]:

@@ -6,6 +6,7 @@ import pytest
 
 from mailstack.imap.fetch_items import parse_items
 from mailstack.imap.sections import WHOLE_OCTETS, Source, Span, find, is_header
+from tests.kit.memory_folder import File
 
 MESSAGE = (
     b"From: a@b.test\r\n"
@@ -37,26 +38,6 @@ MESSAGE = (
     b"--x--\r\n"
     b"epilogue\r\n"
 )
-
-
-class File:
-    """A message that counts what is read of it."""
-
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-        self.octets_read = 0
-
-    @property
-    def size_octets(self) -> int:
-        return len(self.data)
-
-    def read(self, offset: int = 0, count: int | None = None) -> bytes:
-        found = self.data[offset:] if count is None else self.data[offset : offset + count]
-        self.octets_read += len(found)
-        return found
-
-    def close(self) -> None:
-        pass
 
 
 def section(text: bytes, data: bytes = MESSAGE) -> bytes | Span | None:

@@ -7,15 +7,13 @@ import pytest
 from mailstack.imap.options import ImapOptions
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import Flags
-from tests.kit.bare_session import BareSession, message, messages
+from tests.kit.bare_session import BareSession, fill, message
 from tests.kit.memory_mailbox import MemoryMailbox
 
 
 @pytest.fixture
 def store() -> MemoryMailbox:
-    made = MemoryMailbox()
-    messages("one", "two", "three")(made)
-    return made
+    return fill(MemoryMailbox(), "one", "two", "three")
 
 
 def test_literal_minus_before_login_and_plus_after_it_never_both() -> None:

@@ -9,14 +9,8 @@ from tests.kit.street import ALICE, BOB, Street
 INBOX = f'"Shared/{BOB}/INBOX"'.encode()
 
 
-def memory(key: str) -> MemoryMailbox:
-    store = MemoryMailbox()
-    store.owner = key
-    return store
-
-
 def opened(rights: str) -> tuple[Street, BareSession]:
-    street = Street({key: memory(key) for key in (ALICE, BOB)})
+    street = Street({key: MemoryMailbox.of(key) for key in (ALICE, BOB)})
     bob = street.accounts[BOB]
     assert isinstance(bob, MemoryMailbox)
     bob.add("INBOX", b"Subject: one\r\n\r\nx\r\n")

@@ -6,15 +6,13 @@ import pytest
 
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import Flags
-from tests.kit.bare_session import BareSession, message, messages
+from tests.kit.bare_session import BareSession, fill, message
 from tests.kit.memory_mailbox import MemoryMailbox
 
 
 @pytest.fixture
 def store() -> MemoryMailbox:
-    made = MemoryMailbox()
-    messages("one", "two", "three", "four")(made)
-    return made
+    return fill(MemoryMailbox(), "one", "two", "three", "four")
 
 
 def inbox(store: MemoryMailbox) -> int:
@@ -132,7 +130,7 @@ def test_a_keyword_too_many_takes_the_star_away() -> None:
             raise MailboxError("LIMIT", "a folder may know 100 keywords")
 
     store = Full()
-    messages("one")(store)
+    fill(store, "one")
     out = opened(store).command(b"STORE 1 +FLAGS (more)")
     assert (
         b"[PERMANENTFLAGS (\\Seen \\Answered \\Flagged \\Deleted \\Draft)]" in out and b"t NO [LIMIT] " in out

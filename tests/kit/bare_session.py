@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from mailstack.imap.options import ImapOptions
@@ -191,14 +190,11 @@ class BareSession(BareShell):
         return spool
 
 
-def messages(*bodies: str) -> Callable[[MemoryMailbox], None]:
+def fill(store: MemoryMailbox, *bodies: str) -> MemoryMailbox:
     """Puts small messages into INBOX."""
-
-    def fill(store: MemoryMailbox) -> None:
-        for number, body in enumerate(bodies, 1):
-            store.add("INBOX", message(subject=f"number {number}", body=body))
-
-    return fill
+    for number, body in enumerate(bodies, 1):
+        store.add("INBOX", message(subject=f"number {number}", body=body))
+    return store
 
 
 def message(*, subject: str = "hello", sender: str = "bob@example.net", body: str = "text") -> bytes:

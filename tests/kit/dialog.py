@@ -151,3 +151,16 @@ class SocketPeer:
     def close(self) -> None:
         """Hangs up."""
         self._sock.close()
+
+
+def play_over_tcp(path: Path, port: int, context: ssl.SSLContext | None) -> None:
+    """Plays a file with a server on the loopback address; blocking.
+
+    Args:
+        context: for TLS from the first octet; None: without.
+    """
+    peer = SocketPeer("127.0.0.1", port, context=context)
+    try:
+        play(read(path), peer, name=path.name)
+    finally:
+        peer.close()

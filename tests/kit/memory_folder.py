@@ -41,18 +41,21 @@ class Folder:
 
 
 class File:
-    """An open message."""
+    """An open message; counts what is read of it."""
 
     def __init__(self, data: bytes) -> None:
-        self._data = data
         self.closed = False
+        self.octets_read = 0
+        self._data = data
 
     @property
     def size_octets(self) -> int:
         return len(self._data)
 
     def read(self, offset: int = 0, count: int | None = None) -> bytes:
-        return self._data[offset:] if count is None else self._data[offset : offset + count]
+        found = self._data[offset:] if count is None else self._data[offset : offset + count]
+        self.octets_read += len(found)
+        return found
 
     def close(self) -> None:
         self.closed = True

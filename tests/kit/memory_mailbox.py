@@ -62,6 +62,13 @@ class MemoryMailbox(MemoryDetails):
             self.create(name, special_use=use)
             self._subscribed.add(name)
 
+    @classmethod
+    def of(cls, owner: str) -> MemoryMailbox:
+        """Somebody's, by their address key."""
+        made = cls()
+        made.owner = owner
+        return made
+
     # -- folders ----------------------------------------------------------------------
 
     def folders(self) -> list[FolderEntry]:

@@ -10,6 +10,7 @@ from mailstack.model.address import Address
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import AccountStore, Flags, MailboxError, NewMessage
 from mailstack.model.quota import Limits
+from tests.kit.mailboxes import raises
 from tests.kit.street import ALICE, BOB, CAROL, Street
 
 FULL = "lrswipkxtea"
@@ -28,10 +29,6 @@ def bob(street: Street) -> Mailboxes:
 @pytest.fixture
 def alice(street: Street) -> Mailboxes:
     return street.of(ALICE)
-
-
-def raises(code: str) -> pytest.RaisesExc[MailboxError]:
-    return pytest.RaisesExc(MailboxError, check=lambda error: error.code == code)
 
 
 def add(account: AccountStore, folder: str, *subjects: str, flags: Flags = Flags.NONE) -> tuple[int, ...]:

@@ -18,13 +18,10 @@ from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import Flags, MailboxError, NewMessage
 from mailstack.model.quota import Limits
 from tests.kit.clock import Clock
+from tests.kit.mailboxes import files, uids
 
 MESSAGE = b"Subject: hello\r\nX: y\r\n\r\nHello there.\r\n"
 ALICE = Address.parse("alice@example.test")
-
-
-def files(path: Path) -> list[str]:
-    return sorted(f"{sub}/{file.name}" for sub in ("new", "cur") for file in (path / sub).iterdir())
 
 
 def body(account: Account, folder: str, uid: int) -> bytes:
@@ -33,10 +30,6 @@ def body(account: Account, folder: str, uid: int) -> bytes:
         return opened.read()
     finally:
         opened.close()
-
-
-def uids(account: Account, folder: str = "INBOX") -> list[int]:
-    return [row.uid for row in account.rows(account.status(folder).id)]
 
 
 def test_a_delivered_message_is_stored_with_its_prefix_and_without_the_cuts(

@@ -15,17 +15,10 @@ from tests.kit.smtp_talk import client_context
 DIALOGS = sorted((Path(__file__).parent.parent / "dialogs" / "smtp").glob("*.dialog"))
 
 
-def play(path: Path, port: int, *, tls: bool) -> None:
-    peer = dialog.SocketPeer("127.0.0.1", port, context=client_context() if tls else None)
-    try:
-        dialog.play(dialog.read(path), peer, name=path.name)
-    finally:
-        peer.close()
-
-
 @pytest.mark.parametrize("path", DIALOGS, ids=lambda path: path.stem)
 @on_uvloop
 async def test_the_server_speaks_the_dialog(tmp_path: Path, path: Path) -> None:
     listener = path.stem.partition("-")[0]
     async with running(tmp_path, listener) as server:
-        await asyncio.to_thread(play, path, server.port, tls=listener == "submissions")
+        context = client_context() if listener == "submissions" else None
+        await asyncio.to_thread(dialog.play_over_tcp, path, server.port, context)

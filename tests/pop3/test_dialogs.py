@@ -41,13 +41,5 @@ async def test_the_server_follows_the_dialog_over_tls(path: Path, tmp_path: Path
     for data in MAIL:
         account.append("INBOX", [NewMessage(data)])
     async with running(tmp_path, store=account) as service:
-
-        def run() -> None:
-            peer = dialog.SocketPeer("127.0.0.1", service.tls_port, context=service.client_context)
-            try:
-                dialog.play(dialog.read(path), peer, name=path.name)
-            finally:
-                peer.close()
-
-        await asyncio.to_thread(run)
+        await asyncio.to_thread(dialog.play_over_tcp, path, service.tls_port, service.client_context)
     mail.close()

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import base64
-import os
 import random
 import re
-import time
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,21 +16,9 @@ from mailstack.mailbox import MailStore
 from mailstack.mailbox.store import Account
 from mailstack.model.mailbox import NewMessage
 from mailstack.model.quota import Limits
-from tests.kit.bare_session import ACCOUNT, BareSession, message
+from tests.kit.bare_session import BareSession, message
 
 LARGE = b"Subject: large\r\n\r\n" + b"0123456789abcdef" * 4 * (MEMORY_OCTETS // 32) + b"\r\n"
-
-
-@pytest.fixture
-def mail(tmp_path: Path) -> Iterator[MailStore]:
-    store = MailStore(tmp_path / "mail", now=time.time, random_bytes=os.urandom)
-    yield store
-    store.close()
-
-
-@pytest.fixture
-def account(mail: MailStore) -> Account:
-    return mail.account(ACCOUNT.address)
 
 
 @pytest.fixture

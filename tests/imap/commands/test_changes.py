@@ -5,15 +5,13 @@ from __future__ import annotations
 import pytest
 
 from mailstack.model.mailbox import Flags
-from tests.kit.bare_session import BareSession, messages
+from tests.kit.bare_session import BareSession, fill
 from tests.kit.memory_mailbox import MemoryMailbox
 
 
 @pytest.fixture
 def store() -> MemoryMailbox:
-    made = MemoryMailbox()
-    messages("one", "two", "three", "four")(made)
-    return made
+    return fill(MemoryMailbox(), "one", "two", "three", "four")
 
 
 @pytest.mark.parametrize(
@@ -110,7 +108,7 @@ def test_copy_into_the_selected_folder_shows_at_once(store: MemoryMailbox) -> No
 def test_a_full_mailbox_takes_no_copy() -> None:
     # I8
     store = MemoryMailbox(quota=200)
-    messages("one")(store)
+    fill(store, "one")
     session = BareSession(store).select()
     assert b"t NO [OVERQUOTA]" in session.command(b"COPY 1 Archive")
     assert b"t OK" in session.command(b"MOVE 1 Archive")

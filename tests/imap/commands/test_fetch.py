@@ -8,15 +8,13 @@ import pytest
 
 from mailstack.imap.sections import WHOLE_OCTETS
 from mailstack.model.mailbox import Flags
-from tests.kit.bare_session import BareSession, message, messages
+from tests.kit.bare_session import BareSession, fill, message
 from tests.kit.memory_mailbox import MemoryMailbox
 
 
 @pytest.fixture
 def store() -> MemoryMailbox:
-    made = MemoryMailbox()
-    messages("one", "two", "three")(made)
-    return made
+    return fill(MemoryMailbox(), "one", "two", "three")
 
 
 def test_reading_marks_as_read_and_says_so_in_the_same_line(store: MemoryMailbox) -> None:

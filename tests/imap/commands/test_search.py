@@ -12,15 +12,14 @@ import pytest
 from mailstack.imap.options import ImapOptions
 from mailstack.model.mailbox import MessageFile, Needle, TextHits
 from mailstack.net.imap_server import ImapConnection
-from tests.kit.bare_session import PASSWORD, USER, BareSession, messages
+from tests.kit.bare_session import PASSWORD, USER, BareSession, fill
 from tests.kit.imap_service import running
 from tests.kit.memory_mailbox import MemoryMailbox
 
 
 @pytest.fixture
 def store() -> MemoryMailbox:
-    made = MemoryMailbox()
-    messages("one", "two", "three")(made)
+    made = fill(MemoryMailbox(), "one", "two", "three")
     made.lose("INBOX", 1)
     return made
 
