@@ -146,13 +146,25 @@ def _prepare(folder: Path, users: Mapping[str, str], extra: str) -> Peer:
     return peer
 
 
+def _logs_in(peer: Peer) -> bool:
+    """True when the whole of it works: its login processes answer before passwords are looked up."""
+    name, _, rest = (peer.folder / "users").read_text().partition(":")
+    password = rest.removeprefix("{PLAIN}").partition(":")[0]
+    with socket.create_connection(("127.0.0.1", peer.port), 5) as probe:
+        probe.sendall(f'a LOGIN "{name}" "{password}"\r\n'.encode())
+        said = b""
+        while b"\na " not in said and (data := probe.recv(4096)):
+            said += data
+    return b"\na OK" in said
+
+
 def _wait(process: subprocess.Popen[bytes], peer: Peer) -> None:
     until = time.monotonic() + START_S
     while time.monotonic() < until:
         if process.poll() is not None:
             break
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", peer.port), 5) as probe:
-            if probe.recv(4) == b"* OK":
+        with contextlib.suppress(OSError):
+            if _logs_in(peer):
                 return
         time.sleep(0.05)
     said = (peer.folder / "stderr").read_text() + (

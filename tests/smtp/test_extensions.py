@@ -12,7 +12,9 @@ def test_only_facts_are_announced() -> None:
         b"250-LIMITS RCPTMAX=100\r\n250 HELP\r\n"
     )
     everything = ehlo(
-        Offer("mx.test", 1000, 10, messages=5, starttls=True, auth=True, smtputf8=True, dsn=True)
+        Offer(
+            "mx.test", 1000, 10, messages=5, starttls=True, auth=("PLAIN", "LOGIN"), smtputf8=True, dsn=True
+        )
     ).to_bytes()
     for line in (
         b"250-SMTPUTF8\r\n",
