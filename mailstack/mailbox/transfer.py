@@ -2,6 +2,8 @@
 
 All or none: the copies are one APPEND.  When the originals cannot be removed after a MOVE,
 the copies are taken back; if that fails too, a message is there twice, never not at all.
+An original that somebody else removed meanwhile was theirs to expunge or to move: of two
+MOVEs of one message, one has it.
 
 Standards: RFC 4314 section 4 (flags by rights), RFC 6851 (MOVE).
 """
@@ -85,19 +87,26 @@ def send(source: Source, uids: Sequence[int], target: Target, *, move: bool) -> 
         for row in rows
     ]
     done = target.store.append(target.name, stripped(new, target.rights))
-    taken = tuple(row.uid for row in rows)
-    if move:
-        _remove(source, taken, lambda: target.store.expunge(target_status.id, done.uids))
-    return Copied(done.uid_validity, taken, done.uids)
+    copied = Copied(done.uid_validity, tuple(row.uid for row in rows), done.uids)
+    if not move:
+        return copied
+    return _remove(source, copied, lambda uids: target.store.expunge(target_status.id, uids))
 
 
-def _remove(source: Source, uids: Sequence[int], undo: Callable[[], object]) -> None:
+def _remove(source: Source, copied: Copied, undo: Callable[[Sequence[int]], object]) -> Copied:
+    """Removes the originals; gives those this MOVE had, with their copies."""
     try:
-        source.store.expunge(source.folder_id, uids)
+        removed = set(source.store.expunge(source.folder_id, copied.source_uids))
     except (MailboxError, TemporaryFailure):
         with contextlib.suppress(MailboxError, TemporaryFailure):
-            undo()
+            undo(copied.target_uids)
         raise
+    pairs = list(zip(copied.source_uids, copied.target_uids, strict=True))
+    if too_many := [copy for original, copy in pairs if original not in removed]:
+        with contextlib.suppress(MailboxError, TemporaryFailure):
+            undo(too_many)
+    own = [pair for pair in pairs if pair[0] in removed]
+    return Copied(copied.uid_validity, tuple(pair[0] for pair in own), tuple(pair[1] for pair in own))
 
 
 class _Later:

@@ -8,7 +8,7 @@ from mailstack.mailbox.sharing import Mailboxes
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.model.address import Address
 from mailstack.model.errors import TemporaryFailure
-from mailstack.model.mailbox import AccountStore, Flags, MailboxError, NewMessage
+from mailstack.model.mailbox import AccountStore, Appended, Flags, MailboxError, NewMessage
 from mailstack.model.quota import Limits
 from tests.kit.mailboxes import raises
 from tests.kit.street import ALICE, BOB, CAROL, Street
@@ -356,6 +356,28 @@ def test_a_move_that_cannot_remove_the_originals_takes_the_copies_back(
     with pytest.raises(TemporaryFailure):
         alice.move(alice.status("INBOX").id, [1], name)
     assert (alice.status("INBOX").messages, bob.status("Archive").messages) == (1, 0)
+
+
+def test_of_two_moves_of_one_message_one_has_it(
+    bob: Mailboxes, alice: Mailboxes, street: Street, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(alice, "INBOX", "one", "two", "three")
+    name = share(bob, "Archive", ALICE, FULL)
+    inbox, archive = alice.status("INBOX").id, bob.status("Archive").id
+    other = street.of(ALICE)
+    append = street.accounts[BOB].append
+
+    def faster(folder: str, messages: list[NewMessage]) -> Appended:
+        monkeypatch.undo()
+        done = append(folder, messages)  # copied, and the originals are still there
+        assert other.move(inbox, [2], name).source_uids == (2,)
+        return done
+
+    monkeypatch.setattr(street.accounts[BOB], "append", faster)
+    done = alice.move(inbox, [1, 2, 3], name)
+    assert (done.source_uids, done.target_uids) == ((1, 3), (1, 3))
+    assert [row.uid for row in bob.rows(archive)] == [1, 3, 4]
+    assert alice.status("INBOX").messages == 0
 
 
 def test_a_replaced_message_may_go_to_another_account(bob: Mailboxes, alice: Mailboxes) -> None:
