@@ -16,6 +16,7 @@ import socket
 import ssl
 import statistics
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 _GROWN = 300
@@ -136,11 +137,13 @@ def measure(
         begin = time.perf_counter()
         octets[name] = len(client.command(command))
         times.append(time.perf_counter() - begin)
-    return {
-        "first_s": round(times[0], 4),
-        "best_s": round(min(times), 4),
-        "median_s": round(statistics.median(times), 4),
-    }
+    return {f"{name}_s": taken for name, taken in figures(times).items()}
+
+
+def figures(times: Sequence[float]) -> dict[str, float]:
+    """The first, best and median of some times in seconds."""
+    found = {"first": times[0], "best": min(times), "median": statistics.median(times)}
+    return {name: round(taken, 4) for name, taken in found.items()}
 
 
 def settle(client: Client) -> float:
@@ -157,10 +160,10 @@ def settle(client: Client) -> float:
     return round(first, 4)
 
 
-def main() -> None:
-    """Makes the messages, measures, prints."""
+def server_parser(description: str) -> argparse.ArgumentParser:
+    """Takes which server, and who logs in."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--demo", default="", help="folder of a running demo: host, port, user from there")
@@ -169,17 +172,27 @@ def main() -> None:
     parser.add_argument("--ca-file", default="", help="trust this; without it nothing is checked")
     parser.add_argument("--user", default="")
     parser.add_argument("--password", default="")
+    return parser
+
+
+def use_demo(options: argparse.Namespace) -> None:
+    """Fills in what the demo says, when one is named."""
+    if options.demo:
+        told = json.loads((Path(options.demo) / "demo.json").read_text())
+        options.host, options.port = told["host"], told["ports"]["imaps"]
+        options.user, options.password = sorted(told["users"].items())[0]
+
+
+def main() -> None:
+    """Makes the messages, measures, prints."""
+    parser = server_parser(__doc__ or "")
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--mailbox", default="Bench")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--depth", type=int, default=100, help="APPENDs in flight")
     parser.add_argument("--keep", action="store_true", help="use the messages that are there")
     options = parser.parse_args()
-    if options.demo:
-        told = json.loads((Path(options.demo) / "demo.json").read_text())
-        options.host, options.port = told["host"], told["ports"]["imaps"]
-        options.user, options.password = sorted(told["users"].items())[0]
-
+    use_demo(options)
     mailbox = options.mailbox.encode()
     client = Client(options)
     result: dict[str, object] = {"count": options.count}

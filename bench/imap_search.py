@@ -16,9 +16,8 @@ import random
 import statistics
 import threading
 import time
-from pathlib import Path
 
-from bench.imap_fetch import Client
+from bench.imap_fetch import Client, figures, server_parser, use_demo
 
 COMMANDS = {
     "search_text_rare": b"SEARCH TEXT margonel",
@@ -112,11 +111,7 @@ def measure(client: Client, command: bytes, repeat: int) -> dict[str, float] | s
         except SystemExit as refused:
             return str(refused)
         times.append(time.perf_counter() - begin)
-    return {
-        "first_s": round(times[0], 4),
-        "best_s": round(min(times), 4),
-        "median_s": round(statistics.median(times), 4),
-    }
+    return {f"{name}_s": taken for name, taken in figures(times).items()}
 
 
 def run(options: argparse.Namespace, count: int) -> dict[str, object]:
@@ -137,26 +132,14 @@ def run(options: argparse.Namespace, count: int) -> dict[str, object]:
 
 def main() -> None:
     """Measures every size, prints."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--demo", default="", help="folder of a running demo: host, port, user from there")
-    parser.add_argument("--port", type=int, default=993)
-    parser.add_argument("--security", choices=["tls", "starttls", "none"], default="tls")
-    parser.add_argument("--ca-file", default="", help="trust this; without it nothing is checked")
-    parser.add_argument("--user", default="")
-    parser.add_argument("--password", default="")
+    parser = server_parser(__doc__ or "")
     parser.add_argument("--count", type=int, nargs="+", default=[1_000, 10_000])
     parser.add_argument("--mailbox", default="BenchSearch")
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--settle", type=float, default=20.0, help="wait so long until an index is built, s")
     parser.add_argument("--keep", action="store_true", help="use the messages that are there")
     options = parser.parse_args()
-    if options.demo:
-        told = json.loads((Path(options.demo) / "demo.json").read_text())
-        options.host, options.port = told["host"], told["ports"]["imaps"]
-        options.user, options.password = sorted(told["users"].items())[0]
+    use_demo(options)
     print(json.dumps({"runs": [run(options, count) for count in options.count]}, indent=2))
 
 

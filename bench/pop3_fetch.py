@@ -12,7 +12,6 @@ import argparse
 import json
 import poplib
 import ssl
-import statistics
 import time
 from pathlib import Path
 
@@ -104,12 +103,7 @@ def main() -> None:
     runs = [look(options) for _ in range(options.repeat)]
     result: dict[str, object] = {"count": options.count}
     for name in runs[0]:
-        times = [run[name] for run in runs]
-        result[f"{name}_s"] = {
-            "first": round(times[0], 4),
-            "best": round(min(times), 4),
-            "median": round(statistics.median(times), 4),
-        }
+        result[f"{name}_s"] = imap_fetch.figures([run[name] for run in runs])
     result["retr_per_s"] = round(fetch(options, pipelined=False), 1)
     result["retr_pipelined_per_s"] = round(fetch(options, pipelined=True), 1)
     print(json.dumps(result, indent=2))

@@ -12,7 +12,7 @@ import pytest
 from aioimaplib import aioimaplib
 
 from tests.kit import debian
-from tests.kit.demo import Demo
+from tests.kit.demo import PASSWORD, Demo
 from tests.kit.smtp_wire import Wire
 
 BOB = "bob@example.test"
@@ -22,18 +22,6 @@ LETTER = b"From: a@outside.test\r\nTo: bob@example.test\r\nSubject: %s\r\n\r\nHe
 def deliver(demo: Demo, subject: str, to: str = BOB) -> None:
     with Wire(demo.host, demo.port("mx")).start() as wire:
         assert wire.mail("a@outside.test", [to], LETTER % subject.encode()).startswith("250")
-
-
-@pytest.fixture
-def account(demo: Demo, request: pytest.FixtureRequest) -> str:
-    """A fresh account, so that tests do not see each other's mail."""
-    name = "u" + format(abs(hash(request.node.name)), "x")[:10]
-    address = f"{name}@example.test"
-    demo.cli("user", "add", address, "--password", "pass word $1 long")
-    return address
-
-
-PASSWORD = "pass word $1 long"
 
 
 @pytest.mark.debian

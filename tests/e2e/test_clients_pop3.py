@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.kit import debian
-from tests.kit.demo import Demo
+from tests.kit.demo import PASSWORD, Demo, new_account
 from tests.kit.process import eventually
 
-PASSWORD = "pass word $1 long"
 #: One begins with dots, one has bare line feeds and no end, as other programs leave them.
 LETTERS = {
     "one": b"From: a@outside.test\r\nSubject: one\r\n\r\n.\r\n..two dots\r\nend\r\n",
@@ -26,9 +25,7 @@ LETTERS = {
 @pytest.fixture
 def account(demo: Demo, request: pytest.FixtureRequest) -> str:
     """A fresh account with three messages."""
-    name = "p" + format(abs(hash(request.node.name)), "x")[:10]
-    address = f"{name}@example.test"
-    demo.cli("user", "add", address, "--password", PASSWORD)
+    address = new_account(demo, request)
     left(demo, address)  # makes the Maildir
     for number, (subject, letter) in enumerate(LETTERS.items()):
         drop(demo, address, f"179000000{number}.{subject}", letter)

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_clients_imap import PASSWORD, deliver
-from tests.e2e.test_clients_imap import account as account
+from tests.e2e.test_clients_imap import deliver
 from tests.kit import debian
-from tests.kit.demo import Demo
+from tests.kit.demo import PASSWORD, Demo
 
 
 def _environ(folder: Path) -> dict[str, str]:

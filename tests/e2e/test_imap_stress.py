@@ -16,10 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.demo import Demo, running_demo
+from tests.kit.demo import PASSWORD, Demo, running_demo
 from tests.kit.imap_mirror import Mirror, Wrong
 
-PASSWORD = "pass word $1 long"
 _LITERAL = re.compile(rb"\{(\d+)\}\r\n\Z")
 _FLAGS = (b"\\Seen", b"\\Deleted", b"\\Flagged", b"\\Answered", b"\\Draft", b"$Junk", b"Work")
 

@@ -27,6 +27,8 @@ from tests.kit.ports import free_base
 
 OFFSETS = (25, 26, 110, 143, 465, 587, 993, 995)
 START_S = 30.0
+#: Of accounts that tests make.
+PASSWORD = "pass word $1 long"
 
 
 @dataclass
@@ -188,6 +190,13 @@ def running_demo(
 
 def _tail(file: Path) -> str:
     return "\n".join(file.read_text(errors="replace").split("\n")[-40:]) if file.exists() else ""
+
+
+def new_account(demo: Demo, request: pytest.FixtureRequest) -> str:
+    """A fresh account, so that tests do not see each other's mail; its password is PASSWORD."""
+    address = f"u{format(abs(hash(request.node.nodeid)), 'x')[:10]}@{demo.domain}"
+    demo.cli("user", "add", address, "--password", PASSWORD)
+    return address
 
 
 @pytest.fixture(scope="session")

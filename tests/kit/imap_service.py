@@ -7,7 +7,6 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from mailstack.imap.options import ImapOptions
@@ -17,36 +16,33 @@ from mailstack.model.envelope import Client
 from mailstack.model.mailbox import AccountStore
 from mailstack.net.imap_hub import ImapHub, ImapServices
 from mailstack.net.imap_server import ImapConnection
-from mailstack.net.listener import Listener, Peer, Watcher
+from mailstack.net.listener import Listener, Peer
 from tests.kit import certificates
 from tests.kit.bare_session import ACCOUNT, PASSWORD, USER
 from tests.kit.memory_mailbox import MemoryMailbox
+from tests.kit.session_service import SessionService
 
 
-class ImapService:
+class ImapService(SessionService):
     """A running server.
 
     Attributes:
         port, tls_port: with STARTTLS; with TLS from the first octet.
-        crashes: exceptions that left a session: mistakes of ours.
         fatal: what was reported as fatal.
     """
 
     def __init__(self, folder: Path, options: ImapOptions, store: AccountStore | None) -> None:
+        super().__init__()
         self.store: AccountStore = store if store is not None else MemoryMailbox()
         self.options = options
-        self.crashes: list[BaseException] = []
         self.fatal: list[str] = []
-        self.published: list[tuple[str, str]] = []
         self.delay_s = 0.0
-        self.stamp = "one"
         self.spool = folder / "spool"
         self.spool.mkdir(exist_ok=True)
         certificate, key = certificates.write(folder)
         self.ca_file = certificate
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate, key)
-        self.threads = ThreadPoolExecutor(4)
         self.hub = ImapHub(
             ImapServices(
                 host="mail.example.test",
@@ -60,18 +56,17 @@ class ImapService:
                 options=options,
             )
         )
-        self._listeners = [self._listener("imap"), self._listener("imaps")]
-        self.port, self.tls_port = (sock.getsockname()[1] for _, sock in self._listeners)
+        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+        self.port, self.tls_port = (sock.getsockname()[1] for sock in sockets)
+        self._listeners = [self._listener("imap", sockets[0]), self._listener("imaps", sockets[1])]
 
-    def _listener(self, name: str) -> tuple[Listener, socket.socket]:
-        sock = socket.create_server(("127.0.0.1", 0))
-
+    def _listener(self, name: str, sock: socket.socket) -> Listener:
         def connect(peer: Peer) -> ImapConnection:
             start_tls = (lambda ip: self.context) if name == "imap" else None
             return ImapConnection(self.hub, peer, start_tls=start_tls)
 
         implicit = (lambda ip: self.context) if name == "imaps" else None
-        return Listener(sock, connect, name=name, tls=implicit, watcher=_Watcher(self)), sock
+        return Listener(sock, connect, name=name, tls=implicit, watcher=self)
 
     async def _authenticate(
         self, client: Client, login: str, password: str, mechanism: str
@@ -82,35 +77,10 @@ class ImapService:
             return ACCOUNT
         return LoginRefused("AUTHENTICATIONFAILED", "Wrong user name or password")
 
-    def start(self) -> None:
-        """Accepts from now on."""
-        self.hub.start()
-        for listener, _ in self._listeners:
-            listener.start()
-
-    async def stop(self) -> None:
-        """Ends everything."""
-        for listener, _ in self._listeners:
-            listener.stop()
-        self.hub.end_all("The server is shutting down")
-        await asyncio.gather(*(listener.finish(2) for listener, _ in self._listeners))
-        await self.hub.stop()
-        for listener, _ in self._listeners:
-            listener.close()
-        self.threads.shutdown()
-
     @property
     def client_context(self) -> ssl.SSLContext:
         """Trusts this server."""
         return ssl.create_default_context(cafile=self.ca_file)
-
-
-class _Watcher(Watcher):
-    def __init__(self, service: ImapService) -> None:
-        self._service = service
-
-    def crashed(self, peer: Peer, error: BaseException) -> None:
-        self._service.crashes.append(error)
 
 
 @contextlib.asynccontextmanager

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +13,7 @@ from mailstack.model.asking import LoginRefused
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Client
 from mailstack.model.mailbox import AccountStore
-from mailstack.net.listener import Listener, Peer, Watcher
+from mailstack.net.listener import Listener
 from mailstack.net.login_slots import LoginSlots
 from mailstack.net.pop3_server import Pop3Connection, Pop3Hub
 from mailstack.net.session_hub import SessionServices
@@ -24,33 +22,30 @@ from tests.kit import certificates
 from tests.kit.bare_session import ACCOUNT, PASSWORD, USER
 from tests.kit.imap_service import RawClient
 from tests.kit.memory_mailbox import MemoryMailbox
+from tests.kit.session_service import SessionService
 
 
-class Pop3Service(Watcher):
+class Pop3Service(SessionService):
     """A running server.
 
     Attributes:
         port, tls_port: with STLS; with TLS from the first octet.
-        crashes: exceptions that left a session: mistakes of ours.
     """
 
     def __init__(self, folder: Path, options: Pop3Options, store: AccountStore | None) -> None:
+        super().__init__()
         self.store: AccountStore = store if store is not None else MemoryMailbox()
         self.account = ACCOUNT
-        self.crashes: list[BaseException] = []
-        self.published: list[tuple[str, str]] = []
-        self.stamp = "one"
         certificate, key = certificates.write(folder)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(certificate, key)
         self.client_context = ssl.create_default_context(cafile=certificate)
-        self._threads = ThreadPoolExecutor(4)
         self._slots = LoginSlots(folder / "pop3-logins", options.max_per_account)
         services = SessionServices(
             host="mail.example.test",
             authenticate=self._authenticate,
             open_store=lambda account: self.store,
-            executor=self._threads,
+            executor=self.threads,
             publish=lambda account, name: self.published.append((account, name)),
             stamp=lambda account: self.stamp,
         )
@@ -73,25 +68,9 @@ class Pop3Service(Watcher):
             return self.account
         return LoginRefused("AUTHENTICATIONFAILED", "Wrong user name or password")
 
-    def crashed(self, peer: Peer, error: BaseException) -> None:
-        self.crashes.append(error)
-
-    def start(self) -> None:
-        """Accepts from now on."""
-        self.hub.start()
-        for listener in self._listeners:
-            listener.start()
-
     async def stop(self) -> None:
         """Ends everything."""
-        for listener in self._listeners:
-            listener.stop()
-        self.hub.end_all("The server is shutting down")
-        await asyncio.gather(*(listener.finish(2) for listener in self._listeners))
-        await self.hub.stop()
-        for listener in self._listeners:
-            listener.close()
-        self._threads.shutdown()
+        await super().stop()
         self._slots.close()
 
     async def connect(self, *, tls: bool = True) -> RawClient:

@@ -1,0 +1,50 @@
+"""What the servers of IMAP and POP3 in this process have in common, for tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from mailstack.net.listener import Listener, Peer, Watcher
+from mailstack.net.session_hub import SessionHub
+
+
+class SessionService(Watcher):
+    """A server on loopback ports.
+
+    Attributes:
+        crashes: exceptions that left a session: mistakes of ours.
+        published: account and folder of what was announced.
+        stamp: what the directory says an account is like now.
+    """
+
+    hub: SessionHub[Any]
+    _listeners: Sequence[Listener]
+
+    def __init__(self) -> None:
+        self.crashes: list[BaseException] = []
+        self.published: list[tuple[str, str]] = []
+        self.stamp = "one"
+        self.threads = ThreadPoolExecutor(4)
+
+    def crashed(self, peer: Peer, error: BaseException) -> None:
+        self.crashes.append(error)
+
+    def start(self) -> None:
+        """Accepts from now on."""
+        self.hub.start()
+        for listener in self._listeners:
+            listener.start()
+
+    async def stop(self) -> None:
+        """Ends everything."""
+        for listener in self._listeners:
+            listener.stop()
+        self.hub.end_all("The server is shutting down")
+        await asyncio.gather(*(listener.finish(2) for listener in self._listeners))
+        await self.hub.stop()
+        for listener in self._listeners:
+            listener.close()
+        self.threads.shutdown()
