@@ -72,7 +72,7 @@ def after_login(append_octets: int) -> FrameLimits:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Command:
     """A whole command.  `wire`: without the final CRLF and without message bodies."""
 

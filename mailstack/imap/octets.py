@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _MESSAGES = 64
 _OCTETS = 1_048_576
 _Large = (Span, Decoding)
+#: What most clients ask for, one message after the other.
+_WHOLE = (Section(b"BODY[]"),)
 
 
 class Loaded:
@@ -119,6 +121,9 @@ def _load_one(view: View, store: AccountStore, at: int, sections: tuple[Section,
             # Somebody changed the file: RFC822.SIZE and the texts are those of another message.
             store.refresh(view.folder_id)
             loaded.trouble = "UNAVAILABLE"
+            return loaded
+        if sections == _WHOLE and file.size_octets <= WHOLE_OCTETS:
+            loaded.values = [file.read()]
             return loaded
         header_only = all(is_header(section) for section in sections)
         parts = _parts(view, store, uid, file.size_octets, sections)

@@ -41,6 +41,7 @@ MAX_TEXT = 400
 VANISHED_PAIRS = 400
 
 
+@lru_cache(maxsize=512)
 def plain(text: str) -> bytes:
     """Words for people in a response line: printable ASCII, one line, bounded."""
     return _TEXT.sub("?", text)[:MAX_TEXT].encode("ascii")

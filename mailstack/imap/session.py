@@ -302,6 +302,8 @@ class Session(SteppedSession):
     def _next_frame(self) -> Steps[Command | Refused]:
         while True:
             match self.framer.next():
+                case (Command() | Refused()) as frame:
+                    return frame
                 case None:
                     if self.notify is not None and not self.framer.held and not self.framer.in_command:
                         yield from between_commands(self)
@@ -314,8 +316,6 @@ class Session(SteppedSession):
                         self.write(b"+ OK\r\n")
                 case BodyData(data):
                     yield from self._take_body(data)
-                case (Command() | Refused()) as frame:
-                    return frame
 
     def _take_body(self, data: bytes) -> Steps[None]:
         upload = self.uploads[-1]
@@ -324,6 +324,8 @@ class Session(SteppedSession):
             yield from upload.spill()
 
     def _forget_uploads(self) -> Steps[None]:
+        if not self.uploads:
+            return
         spools = tuple(upload.spool for upload in self.uploads if upload.spool is not None)
         self.uploads = []
         if spools:
