@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from mailstack.mailbox import fullness
@@ -337,11 +337,29 @@ def changed_rows(core: Core, connection: sqlite3.Connection, folder_id: int, mod
     )
 
 
-def expunge(core: Core, folder_id: int, uids: Sequence[int]) -> list[int]:
-    """Removes messages; gives the UIDs that were there.  Their files go in the background."""
+def expunge(core: Core, folder_id: int, uids: Sequence[int], *, only_marked: bool = False) -> list[int]:
+    """Removes messages; gives the UIDs that were there.  Their files go in the background.
+
+    Args:
+        only_marked: those of them that have \\Deleted now.
+    """
+
+    def choose(connection: sqlite3.Connection) -> Sequence[int]:
+        if not only_marked:
+            return uids
+        return [uid for uid, flags in select(connection, folder_id, uids, "uid, flags") if flags & 8]
+
+    return expunge_chosen(core, folder_id, choose)
+
+
+def expunge_chosen(
+    core: Core, folder_id: int, choose: Callable[[sqlite3.Connection], Sequence[int]]
+) -> list[int]:
+    """Removes what `choose` gives within the transaction, when nobody else can change it; as expunge."""
 
     def work(connection: sqlite3.Connection) -> list[int]:
         core.get(connection, folder_id)
+        uids = choose(connection)
         return remove(connection, folder_id, uids, keep=core.options.expunged_keep_days > 0)
 
     try:

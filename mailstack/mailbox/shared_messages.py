@@ -128,10 +128,10 @@ class SharedMessages:
         store, number = self._at(folder_id)
         return uid in store.details(number, [uid])
 
-    def expunge(self, folder_id: int, uids: Sequence[int]) -> list[int]:
+    def expunge(self, folder_id: int, uids: Sequence[int], *, only_marked: bool = False) -> list[int]:
         """Removes messages, with the right "e"."""
         store, number = self._at(folder_id, "e")
-        return store.expunge(number, uids)
+        return store.expunge(number, uids, only_marked=only_marked)
 
     def change_flags(
         self,

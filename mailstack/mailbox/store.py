@@ -406,9 +406,9 @@ class Account(Details):
             self.core, folder_id, uids, operation, flags, keywords, unchanged_since=unchanged_since
         )
 
-    def expunge(self, folder_id: int, uids: Sequence[int]) -> list[int]:
-        """Removes these messages whatever their flags; gives the UIDs removed."""
-        return messages.expunge(self.core, folder_id, uids)
+    def expunge(self, folder_id: int, uids: Sequence[int], *, only_marked: bool = False) -> list[int]:
+        """Removes these messages, or those of them marked \\Deleted; gives the UIDs removed."""
+        return messages.expunge(self.core, folder_id, uids, only_marked=only_marked)
 
     def copy(self, folder_id: int, uids: Sequence[int], target: str) -> Copied:
         """All or nothing; TRYCREATE, OVERQUOTA."""

@@ -419,8 +419,8 @@ class AccountStore(FolderDetails, Protocol):
         """
         ...
 
-    def expunge(self, folder_id: int, uids: Sequence[int]) -> list[int]:
-        """Removes these messages whatever their flags; gives the UIDs removed."""
+    def expunge(self, folder_id: int, uids: Sequence[int], *, only_marked: bool = False) -> list[int]:
+        """Removes these messages, or those of them marked \\Deleted; gives the UIDs removed."""
         ...
 
     def copy(self, folder_id: int, uids: Sequence[int], target: str) -> Copied:

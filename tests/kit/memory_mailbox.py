@@ -307,10 +307,12 @@ class MemoryMailbox(MemoryDetails):
                     changed.append(message.row)
         return FlagChange(changed, refused)
 
-    def expunge(self, folder_id: int, uids: Sequence[int]) -> list[int]:
+    def expunge(self, folder_id: int, uids: Sequence[int], *, only_marked: bool = False) -> list[int]:
         with self._lock:
             folder = self._by_id(folder_id)
             gone = [uid for uid in uids if uid in folder.messages]
+            if only_marked:
+                gone = [uid for uid in gone if folder.messages[uid].row.flags & Flags.DELETED]
             if gone:
                 modseq = folder.bump()
                 for uid in gone:

@@ -150,3 +150,12 @@ def test_what_is_new_is_found_without_reading_the_folder(account: Account, inbox
         assert [row.uid for row in account.rows(inbox, since_modseq=since)] == [504]
         connection.set_progress_handler(None, 0)
     assert 0 < steps < 250
+
+
+def test_what_is_marked_is_asked_when_it_goes(account: Account) -> None:
+    add = [NewMessage(b"Subject: x\r\n\r\n", flags=flags) for flags in (Flags.DELETED, Flags.SEEN, Flags(9))]
+    account.append("INBOX", add)
+    inbox = account.status("INBOX").id
+    assert account.expunge(inbox, [2, 3, 4], only_marked=True) == [3]
+    assert account.expunge(inbox, [2], only_marked=True) == []
+    assert [row.uid for row in account.rows(inbox)] == [1, 2]

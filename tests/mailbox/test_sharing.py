@@ -201,6 +201,7 @@ def test_expunge_wants_e_and_move_wants_t_too(bob: Mailboxes, alice: Mailboxes) 
     share(bob, "INBOX", ALICE, "lre")
     with raises("NOPERM"):
         alice.move(folder, uids, "INBOX")
+    assert alice.expunge(folder, uids[:1], only_marked=True) == []
     assert alice.expunge(folder, uids[:1]) == [uids[0]]
 
 

@@ -97,10 +97,10 @@ class Broken(MemoryMailbox):
             raise self._error
         return super().maildrop(names)
 
-    def expunge(self, folder_id: int, uids: Sequence[int]) -> list[int]:
+    def expunge(self, folder_id: int, uids: Sequence[int], *, only_marked: bool = False) -> list[int]:
         if self._where == "expunge":
             raise self._error
-        return super().expunge(folder_id, uids)
+        return super().expunge(folder_id, uids, only_marked=only_marked)
 
 
 FULL = TemporaryFailure("/secret/path: no space", status="3.1")

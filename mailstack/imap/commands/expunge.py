@@ -53,11 +53,9 @@ def _remove(session: Session, wanted: MessageSet | None) -> Steps[None]:
 def remove(store: AccountStore, view: View, uids: Sequence[int]) -> list[int]:
     """Expunges those of these messages that are still marked; gives the UIDs removed.
 
-    With NOTIFY a session need not know what others have unmarked.
+    With NOTIFY a session need not know what others have unmarked, and they may do so at this moment.
     """
-    changed = store.rows(view.folder_id, since_modseq=view.modseq)
-    unmarked = {row.uid for row in changed if Flags.DELETED not in row.flags}
-    return store.expunge(view.folder_id, [uid for uid in uids if uid not in unmarked])
+    return store.expunge(view.folder_id, uids, only_marked=True)
 
 
 def check_writable(view: View) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from mailstack.model.mailbox import Flags
@@ -150,5 +152,23 @@ def test_a_message_others_undeleted_stays_whatever_this_client_is_told(
     session = BareSession(store).select()
     assert b"t OK" in session.command(b"NOTIFY " + notify)
     store.change_flags(folder, [2], "-", flags=Flags.DELETED)
+    assert b"t OK" in session.command(command)
+    assert [row.uid for row in store.rows(folder)] == [2, 3, 4]
+
+
+@pytest.mark.parametrize("command", [b"EXPUNGE", b"UID EXPUNGE 1:*", b"CLOSE"])
+def test_a_message_undeleted_at_the_last_moment_stays(
+    store: MemoryMailbox, command: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = store.status("INBOX").id
+    session = BareSession(store).select()
+    session.command(b"STORE 1,2 +FLAGS.SILENT (\\Deleted)")
+    expunge = store.expunge
+
+    def later(*args: Any, **options: Any) -> list[int]:
+        store.change_flags(folder, [2], "-", flags=Flags.DELETED)
+        return expunge(*args, **options)
+
+    monkeypatch.setattr(store, "expunge", later)
     assert b"t OK" in session.command(command)
     assert [row.uid for row in store.rows(folder)] == [2, 3, 4]
