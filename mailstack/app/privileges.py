@@ -7,6 +7,7 @@ import logging
 import os
 import pwd
 import resource
+import sys
 from pathlib import Path
 
 from mailstack.model.errors import ConfigError
@@ -55,7 +56,8 @@ def drop(state_dir: Path) -> None:
     """Run by root, becomes the owner of the state directory, for good.
 
     Raises:
-        ConfigError: the directory is missing, or belongs to root itself.
+        ConfigError: the directory is missing, or belongs to root itself, or the new user may
+            not read this Python.
     """
     if os.geteuid() != 0:
         return
@@ -78,3 +80,16 @@ def drop(state_dir: Path) -> None:
         os.setgroups([owner.st_gid])
     os.setresgid(owner.st_gid, owner.st_gid, owner.st_gid)
     os.setresuid(owner.st_uid, owner.st_uid, owner.st_uid)
+    if why := why_no_python():
+        raise ConfigError("python", why)
+
+
+def why_no_python() -> str:
+    """For who is not root any more, why nothing more can be imported or started; "" when it can."""
+    for path, wanted in ((sys.executable, os.X_OK), (os.__file__, os.R_OK)):
+        if not os.access(path, wanted):
+            return (
+                f"user number {os.getuid()} may not use {path}; install mailstack, and the Python it was"
+                " made with, where everybody may read, not below /root or /home"
+            )
+    return ""

@@ -35,6 +35,8 @@ class Options:
 
     json: bool = False
     config: Path | None = None
+    #: Why whatever is not imported yet cannot be: root became somebody who may not read it.
+    python_lost: str = ""
 
 
 #: Set once by `main` from the command line.
@@ -101,6 +103,8 @@ def drop_root(folder: Path) -> None:
         return
     import pwd
 
+    from mailstack.app import privileges
+
     try:
         entry = pwd.getpwuid(owner.st_uid)
         os.initgroups(entry.pw_name, entry.pw_gid)
@@ -108,6 +112,7 @@ def drop_root(folder: Path) -> None:
         os.setgroups([owner.st_gid])
     os.setgid(owner.st_gid)
     os.setuid(owner.st_uid)
+    options.python_lost = privileges.why_no_python()
 
 
 def fail(code: int, text: str) -> NoReturn:

@@ -164,6 +164,10 @@ def _call(name: str, words: list[str]) -> int:
         return _complain(error.why, os.EX_TEMPFAIL)
     except BrokenPipeError:
         raise
+    except (ImportError, LookupError):
+        if not context.options.python_lost:
+            raise
+        return _complain(context.options.python_lost, os.EX_CONFIG)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{error.strerror or error}", os.EX_UNAVAILABLE)
