@@ -160,3 +160,16 @@ async def test_unauthenticate_ends_compression(tmp_path: Path) -> None:
         assert (await client.command(b"UNAUTHENTICATE"))[-1].startswith(b"t OK")
         assert (await client.raw.command(f'LOGIN "{USER}" "{PASSWORD}"'.encode()))[-1].startswith(b"t OK")
         await client.raw.close()
+
+
+@both_loops
+async def test_what_is_compressed_may_come_in_single_octets(tmp_path: Path) -> None:
+    async with running(tmp_path) as service:
+        client = await PackedClient.connect(service, tls=False)
+        for number in range(3):
+            packed = client._pack.compress(b"t NOOP\r\n") + client._pack.flush(zlib.Z_SYNC_FLUSH)
+            for at in range(len(packed)):
+                await client.raw.send(packed[at : at + 1])
+                await asyncio.sleep(0.001)  # most of them are read alone
+            assert await client.line() == b"t OK NOOP completed", number
+        await client.raw.close()

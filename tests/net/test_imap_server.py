@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import socket
@@ -341,6 +342,32 @@ async def test_a_client_that_stops_reading_is_waited_for_and_then_cut_off(tmp_pa
         most = 0
         for _ in range(100):
             await asyncio.sleep(0.02)
+            for connection in service.hub.connections:
+                transport = connection._transport  # type: ignore[attr-defined]
+                most = max(most, transport.get_write_buffer_size())
+            if not service.hub.connections and most:
+                break
+        assert 0 < most <= 1_048_576
+        assert not service.hub.connections
+        sock.close()
+
+
+@both_loops
+async def test_a_client_that_asks_again_and_again_and_reads_nothing_is_cut_off(tmp_path: Path) -> None:
+    # I11: each command is served where its octets arrive, as long as the answers leave.
+    store = MemoryMailbox()
+    store.append("INBOX", [NewMessage(message(body="y" * 60_000))])
+    options = ImapOptions(allow_plaintext_loopback=True, stalled_time_s=0.5)
+    async with running(tmp_path, store=store, options=options) as service:
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        sock.connect(("127.0.0.1", service.port))
+        sock.sendall(LOGIN + b"b SELECT INBOX\r\n")
+        most = 0
+        for _ in range(2_000):
+            await asyncio.sleep(0.002)
+            with contextlib.suppress(OSError):
+                sock.send(b"c FETCH 1 BODY.PEEK[]\r\n", socket.MSG_DONTWAIT)
             for connection in service.hub.connections:
                 transport = connection._transport  # type: ignore[attr-defined]
                 most = max(most, transport.get_write_buffer_size())
