@@ -8,13 +8,16 @@ Source: product, section 7: Spam after 30 days, Trash when wanted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
-from mailstack.mailbox import quota, roles
+from mailstack.mailbox import messages, quota, roles
 from mailstack.mailbox.options import MailboxOptions
 from mailstack.mailbox.store import Account
 from mailstack.model.directory import Account as DirectoryAccount
+from mailstack.model.quota import Limits
 
 #: Messages that go in one transaction.
 BATCH = 500
@@ -63,12 +66,10 @@ def expire(account: Account, rules: Sequence[Rule], *, now: float, most: int) ->
         if rule.days <= 0:
             continue
         before = now - rule.days * _DAY_S
-        for folder_id, name, since in _folders(account, rule.special_use):
-            count = 0
-            if since >= before:
-                continue  # what has been in the folder for long was not spam or trash
-            while count < most and (uids := _old(account, folder_id, before, now, most - count)):
-                count += len(account.expunge(folder_id, uids))
+        for folder_id, name in _folders(account, rule.special_use):
+            # What has been in a folder for long was not spam or trash before it became that.
+            role = _Role(folder_id, rule.special_use, before)
+            count = _remove(account, role, partial(_old, folder_id, before, now), most)
             if count:
                 gone.append(Gone(name, count, "age"))
             most -= count
@@ -82,61 +83,88 @@ def trim(account: Account, *, now: float, most: int) -> list[Gone]:
     """
     gone = []
     for special_use in quota.ASIDE:
-        for folder_id, name, since in _folders(account, special_use):
-            count = 0
-            if since >= now - _GRACE_S:
-                continue
-            while count < most and (uids := _above(account, folder_id, most - count)):
-                count += len(account.expunge(folder_id, uids))
+        for folder_id, name in _folders(account, special_use):
+            role = _Role(folder_id, special_use, now - _GRACE_S)
+            count = _remove(account, role, partial(_above, account.limits, folder_id), most)
             if count:
                 gone.append(Gone(name, count, "room"))
             most -= count
     return gone
 
 
-def _folders(account: Account, special_use: str) -> list[tuple[int, str, int]]:
-    """Id, name and since when it is used so; 0: from the first."""
+def _folders(account: Account, special_use: str) -> list[tuple[int, str]]:
     with account.core.db.read() as connection:
-        found = connection.execute(
+        return connection.execute(
             "SELECT id, name FROM folders WHERE special_use = ? AND messages > 0", (special_use,)
         ).fetchall()
-        return [(folder_id, name, roles.since(connection, folder_id)) for folder_id, name in found]
 
 
-def _old(account: Account, folder_id: int, before: float, now: float, most: int) -> list[int]:
+class _Role(NamedTuple):
+    """What a folder must have been since before some time (Unix seconds)."""
+
+    folder_id: int
+    special_use: str
+    before: float
+
+    def is_held(self, connection: sqlite3.Connection) -> bool:
+        found = connection.execute(
+            "SELECT special_use FROM folders WHERE id = ?", (self.folder_id,)
+        ).fetchone()
+        return found == (self.special_use,) and roles.since(connection, self.folder_id) < self.before
+
+
+def _remove(
+    account: Account, role: _Role, find: Callable[[sqlite3.Connection, int], list[int]], most: int
+) -> int:
+    """Removes what is found, batch by batch; gives how many.
+
+    What is read may be otherwise a moment later: each transaction looks again.
+    """
+
+    def choose(connection: sqlite3.Connection, number: int) -> list[int]:
+        return find(connection, number) if role.is_held(connection) else []
+
+    count = 0
+    while count < most:
+        batch = partial(choose, number=min(most - count, BATCH))
+        with account.core.db.read() as connection:
+            if not batch(connection):
+                break
+        count += len(messages.expunge_chosen(account.core, role.folder_id, batch))
+    return count
+
+
+def _old(folder_id: int, before: float, now: float, connection: sqlite3.Connection, number: int) -> list[int]:
     """Messages saved before some time, but none that came behind one saved after it.
 
     Such a one was saved while the clock was wrong.
     """
-    with account.core.db.read() as connection:
-        (young,) = connection.execute(
-            "SELECT coalesce(min(uid), ?) FROM messages WHERE folder = ? AND saved_at BETWEEN ? AND ?",
-            (_NO_UID, folder_id, int(before), int(now)),
-        ).fetchone()
-        found = connection.execute(
-            "SELECT uid FROM messages WHERE folder = ? AND saved_at < ? AND uid < ? LIMIT ?",
-            (folder_id, int(before), young, min(most, BATCH)),
-        )
-        return [uid for (uid,) in found]
+    (young,) = connection.execute(
+        "SELECT coalesce(min(uid), ?) FROM messages WHERE folder = ? AND saved_at BETWEEN ? AND ?",
+        (_NO_UID, folder_id, int(before), int(now)),
+    ).fetchone()
+    found = connection.execute(
+        "SELECT uid FROM messages WHERE folder = ? AND saved_at < ? AND uid < ? LIMIT ?",
+        (folder_id, int(before), young, number),
+    )
+    return [uid for (uid,) in found]
 
 
-def _above(account: Account, folder_id: int, most: int) -> list[int]:
+def _above(limits: Limits, folder_id: int, connection: sqlite3.Connection, number: int) -> list[int]:
     """The oldest messages of a folder that must go, some of them at least."""
-    limits = account.limits
     if limits == quota.UNLIMITED:
         return []
-    with account.core.db.read() as connection:
-        octets, messages = quota.used(connection, aside=True)
-        found = connection.execute(
-            "SELECT uid, size FROM messages WHERE folder = ? ORDER BY saved_at, uid LIMIT ?",
-            (folder_id, min(most, BATCH)),
-        ).fetchall()
+    octets, number_left = quota.used(connection, aside=True)
+    found = connection.execute(
+        "SELECT uid, size FROM messages WHERE folder = ? ORDER BY saved_at, uid LIMIT ?",
+        (folder_id, number),
+    )
     uids = []
     for uid, size in found:
         if (limits.octets is None or octets <= limits.octets) and (
-            limits.messages is None or messages <= limits.messages
+            limits.messages is None or number_left <= limits.messages
         ):
             break
         uids.append(uid)
-        octets, messages = octets - size, messages - 1
+        octets, number_left = octets - size, number_left - 1
     return uids

@@ -16,6 +16,7 @@ import re
 import sqlite3
 from array import array
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 from mailstack.mailbox import maildir, messages, scan
 from mailstack.mailbox.core import Core
@@ -165,12 +166,18 @@ def expire_fetched(core: Core, before: int) -> list[str]:
 
 
 def _expunge(core: Core, folder_id: int, uids: Sequence[int]) -> str:
-    """Removes messages in steps; gives the folder's name when it lost something."""
+    """Removes messages that are still not flagged, in steps; gives the folder's name when it lost some."""
     gone = 0
     try:
         for begin in range(0, len(uids), BATCH):
-            gone += len(messages.expunge(core, folder_id, uids[begin : begin + BATCH]))
+            choose = partial(_unflagged, folder_id=folder_id, uids=uids[begin : begin + BATCH])
+            gone += len(messages.expunge_chosen(core, folder_id, choose))
         with core.db.read() as connection:
             return core.get(connection, folder_id).name if gone else ""
     except MailboxError:
         return ""  # the folder was deleted
+
+
+def _unflagged(connection: sqlite3.Connection, folder_id: int, uids: Sequence[int]) -> list[int]:
+    found = messages.select(connection, folder_id, uids, "uid, flags")
+    return [uid for uid, flags in found if not flags & 4]

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
+
+import pytest
+
 from mailstack.mailbox.expiry import Gone, Rule, expire, trim
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.model.mailbox import NewMessage
@@ -102,3 +107,30 @@ def test_what_came_while_the_clock_was_wrong_goes_with_what_came_before_it(
     assert expire(account, [SPAM], now=clock(), most=1_000) == []
     clock.advance(2 * DAY_S)
     assert expire(account, [SPAM], now=clock(), most=1_000) == [Gone("Spam", 4, "age")]
+
+
+def at_the_last_moment(account: Account, patch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Does something when what shall go was read, and is not yet removed."""
+    change = account.core.db.change
+
+    def later(doing: str, work: Callable[[sqlite3.Connection], object], *, durable_commit: bool) -> object:
+        patch.undo()
+        act()
+        return change(doing, work, durable_commit=durable_commit)
+
+    patch.setattr(account.core.db, "change", later)
+
+
+def test_mail_of_a_folder_that_is_spam_no_longer_stays(
+    store: MailStore, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = store.account(ALICE, Limits(messages=1))
+    add(store.account(ALICE), "Spam", 3)
+    clock.advance(40 * DAY_S)
+    at_the_last_moment(account, monkeypatch, lambda: account.annotate("Spam", {"/private/specialuse": None}))
+    assert expire(account, [SPAM], now=clock(), most=100) == []
+    account.annotate("Spam", {"/private/specialuse": b"\\Junk"})
+    clock.advance(40 * DAY_S)
+    at_the_last_moment(account, monkeypatch, lambda: account.annotate("Spam", {"/private/specialuse": None}))
+    assert trim(account, now=clock(), most=100) == []
+    assert uids(account, "Spam") == [1, 2, 3]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -188,4 +189,24 @@ def test_what_was_fetched_while_the_clock_was_wrong_does_not_go_at_once(tmp_path
     assert account.expire_fetched(int(clock.time) - 100) == []
     assert account.expire_fetched(int(clock.time)) == ["INBOX"]
     assert account.rows(inbox) == []
+    store.close()
+
+
+def test_what_is_flagged_at_the_last_moment_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    store = a_store(tmp_path, clock)
+    account = store.account(ALICE)
+    uids = put(account, "INBOX", "a", "b")
+    inbox = account.status("INBOX").id
+    account.note_fetched(inbox, uids)
+    change = account.core.db.change
+
+    def later(*args: Any, **options: Any) -> object:
+        monkeypatch.undo()
+        account.change_flags(inbox, uids[:1], "+", flags=Flags.FLAGGED)
+        return change(*args, **options)
+
+    monkeypatch.setattr(account.core.db, "change", later)
+    assert account.expire_fetched(int(clock.time) + 1) == ["INBOX"]
+    assert [row.uid for row in account.rows(inbox)] == uids[:1]
     store.close()
