@@ -84,7 +84,7 @@ def rebuild(address: str) -> None:
         usage.tell_all(context, store, mailbox)
     if rebuilt.set_aside:
         talk(f"the old database is kept as {rebuilt.set_aside}")
-    show(rebuilt, f"{mailbox}: {rebuilt.messages} messages in {rebuilt.folders} folders")
+    show(rebuilt, f"{mailbox}: {usage.messages(rebuilt.messages)} in {rebuilt.folders} folders")
 
 
 @app.command()
@@ -116,6 +116,7 @@ def restore(
         start = parse_time(since, time.time()) if since else 0.0
     except ValueError:
         fail(os.EX_USAGE, f"{since!r} is no time; write it like 2h, 3d, 2026-11-22 or 2026-11-22T13:00")
+    folder = _folder_name(folder) if folder else ""
     wanted = kept.Wanted(folder, start, frozenset(message_id or ()))
     with usage.store(Context.load()) as store:
         found = kept.find(store, mailbox, wanted)
@@ -131,6 +132,16 @@ def restore(
         made = sorted(usage.folders(store, mailbox) - before)
     usage.tell(Context.load(), mailbox, {each.folder for each in done} | set(made))
     _show_restored(done, made)
+
+
+def _folder_name(text: str) -> str:
+    from mailstack.mailbox import maildir
+    from mailstack.model.mailbox import MailboxError
+
+    try:
+        return maildir.check_name(text)
+    except MailboxError as error:
+        fail(os.EX_DATAERR, f"{text}: {error.text}")
 
 
 def _show_kept(found: Sequence[Kept], gone: Sequence[str]) -> None:
@@ -161,13 +172,13 @@ def _show_restored(done: Sequence[Restored], folders: Sequence[str]) -> None:
         outcome: sum(each.outcome == outcome for each in done)
         for outcome in ("restored", "there", "unreadable")
     }
-    lines = [f"{counts['restored']} messages restored"]
+    lines = [f"{usage.messages(counts['restored'])} restored"]
     if folders:
         lines.append(f"deleted folders made again: {', '.join(folders)}")
     if counts["there"]:
-        lines.append(f"{counts['there']} messages left alone: the mailbox still has them")
+        lines.append(f"{usage.messages(counts['there'])} left alone: still in the mailbox")
     if counts["unreadable"]:
-        lines.append(f"{counts['unreadable']} messages cannot be read")
+        lines.append(f"{usage.messages(counts['unreadable'])} cannot be read")
     show({**counts, "folders": folders, "messages": done}, "\n".join(lines))
     if counts["unreadable"]:
         raise typer.Exit(os.EX_DATAERR)

@@ -33,7 +33,7 @@ def merge(
             done = merge_folders(store.account(mailbox), source, target)
         except MailboxError as error:
             fail(os.EX_DATAERR, error.text)
-    lines = [f"{done.messages} messages moved from {source} to {target}"]
+    lines = [f"{usage.messages(done.messages)} moved from {source} to {target}"]
     lines += [f"moved as it is: {name}" for name in done.folders]
     if done.special_use:
         lines.append(f"{target} is {done.special_use} now")

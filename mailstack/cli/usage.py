@@ -88,6 +88,11 @@ def tell(context: Context, mailbox: Address, folders: Iterable[str]) -> None:
         bus.close()
 
 
+def messages(count: int) -> str:
+    """Such as "1 message"."""
+    return f"{count} message{'s' * (count != 1)}"
+
+
 def line(state: QuotaState) -> str:
     """Such as "1.2 GB of 10.0 GB and 4711 messages are used (12 %)"."""
     from mailstack.app.notices import size

@@ -99,7 +99,7 @@ def test_messages_are_listed_and_restored(instance: Instance) -> None:
         nothing = instance.cli("mailbox", "restore", ALICE, *options, "--json").json
         assert (nothing["restored"], nothing["folders"]) == (0, [])
     done = instance.cli("mailbox", "restore", ALICE, "--since", "1h")
-    assert (done.code, done.out) == (0, "1 messages restored\ndeleted folders made again: a\n")
+    assert (done.code, done.out) == (0, "1 message restored\ndeleted folders made again: a\n")
     with mailbox(instance) as account:
         [message] = account.rows(account.status("INBOX").id)
         assert (message.flags, message.keywords) == (Flags.SEEN, ("$Work",))
@@ -114,7 +114,7 @@ def test_a_folder_that_is_there_again_is_not_said_to_be_made(instance: Instance)
         account.append("a", [NewMessage(OCTETS)])
         account.expunge(account.status("a").id, [1])
         account.delete("a")
-    for said in ("1 messages restored\ndeleted folders made again: a\n", "0 messages restored\n"):
+    for said in ("1 message restored\ndeleted folders made again: a\n", "0 messages restored\n"):
         assert instance.cli("mailbox", "restore", ALICE).out == said
 
 
@@ -123,7 +123,9 @@ def test_a_folder_that_never_was_is_said(instance: Instance) -> None:
         pass
     done = instance.cli("mailbox", "restore", ALICE, "--folder", "Sned")
     assert (done.code, "there is no folder Sned" in done.err) == (os.EX_DATAERR, True)
-    assert instance.cli("mailbox", "restore", ALICE, "--folder", "Sent").code == 0
+    for there in ("Sent", "inbox"):
+        assert instance.cli("mailbox", "restore", ALICE, "--folder", there).code == 0
+    assert instance.cli("mailbox", "restore", ALICE, "--folder", "a//b").code == os.EX_DATAERR
 
 
 @pytest.mark.parametrize("command", [("rebuild",), ("verify", "--repair")])
