@@ -18,9 +18,9 @@ from typing import NamedTuple
 from mailstack.disk.fault import fault_point
 from mailstack.mailbox import files, folders, fullness, maildir, messages, quota, threads
 from mailstack.mailbox.account import take_uids
-from mailstack.mailbox.core import Core
+from mailstack.mailbox.core import Core, new_mid
 from mailstack.mailbox.files import Written
-from mailstack.mailbox.storing import MID_FOLDER, exists, insert, unlink
+from mailstack.mailbox.storing import exists, insert, unlink
 from mailstack.mime.links import Links
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import Appended, MailboxError, NewMessage
@@ -62,7 +62,7 @@ def append(
         core.worker.doomed(core)
     for uid, each in zip(appended.uids, job.written, strict=True):
         if each.data is not None:
-            core.worker.texts(core, folder_id * MID_FOLDER + uid, each.data)
+            core.worker.texts(core, new_mid(folder_id, uid), each.data)
     return appended
 
 
@@ -119,7 +119,7 @@ class _Job:
             letters = maildir.letters_of(maildir.bits_of(flags, joined))
             base = os.path.basename(each.path)
             self._place(each.path, f"{folder.path}/{maildir.file_name(base, 1, letters)}")
-            mid = folder.id * MID_FOLDER + uid
+            mid = new_mid(folder.id, uid)
             rows.append(
                 (folder.id, uid, base, 1, letters, flags, joined, modseq, each.size, None,
                  self._date(message), self._now, mid, 0, threads.join(connection, found, mid))

@@ -11,11 +11,10 @@ from typing import Any
 
 from mailstack.disk import durable
 from mailstack.mailbox import aside, maildir
-from mailstack.mailbox.core import Core
+from mailstack.mailbox.core import Core, first_place
 
 #: Files handled while the account's lock is held.
 BATCH = 200
-_MID_FOLDER = 4_294_967_296
 
 
 def follow_names(core: Core) -> bool:
@@ -156,9 +155,7 @@ def forget(core: Core, mids: Sequence[int]) -> None:
 def is_used(connection: sqlite3.Connection, mid: int) -> bool:
     """True while some folder has the message, or a copy of it."""
     return (
-        connection.execute(
-            "SELECT 1 FROM messages WHERE folder = ? AND uid = ?", (mid // _MID_FOLDER, mid % _MID_FOLDER)
-        ).fetchone()
+        connection.execute("SELECT 1 FROM messages WHERE folder = ? AND uid = ?", first_place(mid)).fetchone()
         is not None
         or connection.execute(
             "SELECT 1 FROM messages WHERE mid = ? AND mid <> folder * 4294967296 + uid", (mid,)

@@ -25,6 +25,19 @@ if TYPE_CHECKING:
     from mailstack.mailbox.worker import Worker
 
 
+_MID_FOLDER = 4_294_967_296
+
+
+def new_mid(folder_id: int, uid: int) -> int:
+    """The number of a message for ever, and of all its copies: where it was first."""
+    return folder_id * _MID_FOLDER + uid
+
+
+def first_place(mid: int) -> tuple[int, int]:
+    """The folder's id and the UID a message had first."""
+    return divmod(mid, _MID_FOLDER)
+
+
 class FolderRow(NamedTuple):
     """The columns of a folder that most work needs; `path` is its directory on disk."""
 

@@ -25,7 +25,7 @@ from mailstack.disk import durable
 from mailstack.mailbox import aside, files, folders, maildir, messages
 from mailstack.mailbox.account import take_uids
 from mailstack.mailbox.aside import FolderRecord, Record
-from mailstack.mailbox.core import Core, FolderRow
+from mailstack.mailbox.core import Core, FolderRow, first_place, new_mid
 from mailstack.mailbox.scan import INSERT, is_message_name
 from mailstack.mailbox.store import MailStore
 from mailstack.mime.encoding import decode_words
@@ -37,7 +37,6 @@ from mailstack.model.mailbox import MailboxError
 BATCH = 200
 _HEADER_OCTETS = 64 * 1024
 _HEX = re.compile(r"[0-9a-f]{1,15}\Z")
-_MID_FOLDER = 4_294_967_296
 
 
 @dataclass(frozen=True, slots=True)
@@ -378,7 +377,7 @@ class _Placing:
                 "SELECT 1 FROM messages WHERE folder = ? AND uid = ? UNION ALL"
                 " SELECT 1 FROM messages WHERE mid = ? AND mid <> folder * 4294967296 + uid"
             )
-            values: tuple[int | str, ...] = (mid // _MID_FOLDER, mid % _MID_FOLDER, mid)
+            values: tuple[int | str, ...] = (*first_place(mid), mid)
             if self._connection.execute(query, values).fetchone():
                 return True
         query, values = "SELECT 1 FROM messages WHERE base = ?", (record.base,)
@@ -395,7 +394,7 @@ class _Placing:
             INSERT,
             (
                 self._folder.id, uid, base, 1, letters, flags, joined, modseq, found.size, found.disk_size,
-                internal_at, int(core.now()), self._folder.id * _MID_FOLDER + uid, 0, None,
+                internal_at, int(core.now()), new_mid(self._folder.id, uid), 0, None,
             ),
         )  # fmt: skip
         messages.count(

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from mailstack.mailbox import background, files, folders, maildir, messages
 from mailstack.mailbox.account import take_modseq, take_uids
-from mailstack.mailbox.core import Core, FolderRow, directory_times
+from mailstack.mailbox.core import Core, FolderRow, directory_times, new_mid
 from mailstack.mailbox.files import Examined
 from mailstack.model.mailbox import MailboxError
 
@@ -309,7 +309,7 @@ def _add(
             INSERT,
             (
                 folder.id, number, base, file.sub, file.letters, flags, " ".join(words), modseq, found.size,
-                found.disk_size, internal_at, saved_at, folder.id * 4_294_967_296 + number,
+                found.disk_size, internal_at, saved_at, new_mid(folder.id, number),
                 0, None,
             ),
         )  # fmt: skip

@@ -37,7 +37,7 @@ from mailstack.mailbox import (
     threads,
 )
 from mailstack.mailbox.account import take_uids
-from mailstack.mailbox.core import Core, FolderRow
+from mailstack.mailbox.core import Core, FolderRow, new_mid
 from mailstack.mailbox.files import Written
 from mailstack.mailbox.scan import INSERT
 from mailstack.mime import links
@@ -48,7 +48,6 @@ from mailstack.model.quota import Limits
 _ATTEMPTS = 5
 _TMP_NUMBERS = itertools.count(1)
 _COPY_OCTETS = 256 * 1024
-MID_FOLDER = 4_294_967_296
 
 
 def deliver(
@@ -140,7 +139,7 @@ class _Delivery:
             raise
         fault_point("mailbox.row")
         if data is not None:
-            core.worker.texts(core, folder.id * MID_FOLDER + uid, data)
+            core.worker.texts(core, new_mid(folder.id, uid), data)
         return Delivery(folder.name, uid, self._base)
 
     def _commit(
@@ -256,7 +255,7 @@ class _Delivery:
         if taken is None:
             take_uids(connection, folder_id, 1)  # raises: says why
         uid, modseq = taken[0] - 1, taken[1]
-        mid = folder_id * MID_FOLDER + uid
+        mid = new_mid(folder_id, uid)
         thread = None if found is None else threads.join(connection, found, mid)
         values = (
             folder_id, uid, self._base, self._sub, self._letters, flags, " ".join(words), modseq, size, None,

@@ -18,13 +18,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from mailstack.mailbox import messages
-from mailstack.mailbox.core import Core
+from mailstack.mailbox.core import Core, first_place
 from mailstack.mailbox.files import Written
 from mailstack.mime import links
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import MailboxError, MessageFile, MessageRow
 
-_MID_FOLDER = 4_294_967_296
 #: Headers read before their threads are written.
 _BATCH = 500
 
@@ -119,7 +118,7 @@ def _set(connection: sqlite3.Connection, folder_id: int, uid: int, found: links.
     # RFC 8474 section 5.2: all copies of a message are in one thread.
     connection.execute(
         "UPDATE messages SET thread = ? WHERE thread IS NULL AND folder = ? AND uid = ?",
-        (thread, mid // _MID_FOLDER, mid % _MID_FOLDER),
+        (thread, *first_place(mid)),
     )
     connection.execute(
         "UPDATE messages SET thread = ? WHERE thread IS NULL"
