@@ -142,13 +142,14 @@ def rebuild(store: MailStore, address: Address) -> Rebuilt:
         core.seen.clear()
         core.seen_folders = 0
     with core.db.read() as connection:
-        ids = [folder_id for (folder_id,) in connection.execute("SELECT id FROM folders")]
-    for folder_id in ids:
+        found = connection.execute("SELECT id, dir FROM folders").fetchall()
+    for folder_id, directory in found:
         scan.refresh(core, folder_id, force=True)
+        salvage.doom(core, folder_id, directory, old)
     with core.db.write("rebuilding", durable_commit=True) as connection:
         salvage.apply(core, connection, old)
         (count,) = connection.execute("SELECT coalesce(sum(messages), 0) FROM folders").fetchone()
-    return Rebuilt(core.address, len(ids), count, aside, _kept(old))
+    return Rebuilt(core.address, len(found), count, aside, _kept(old))
 
 
 def _mend(core: Core, problems: list[str]) -> str:

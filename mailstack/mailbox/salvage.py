@@ -2,8 +2,9 @@
 
 Files say which messages and folders there are and which flags they have.  What files do
 not say is taken from the old database as far as it can be read: subscriptions, special
-use, rights, annotations, and the keywords and dates of messages.  Everything is checked
-before it is used, because a damaged page may say anything.
+use, rights, annotations, the keywords and dates of messages, and which files only wait
+to be removed.  Everything is checked before it is used, because a damaged page may say
+anything.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class Old:
     Attributes:
         special_uses, ids: by directory of a folder.
         marks: by directory and base name: keywords, internal date, save date.
+        doomed: by directory, then base name: keywords and internal date of messages that
+            were expunged or moved away and whose files may still be there.
         is_whole: everything could be read.
     """
 
@@ -42,6 +45,7 @@ class Old:
     metadata: list[tuple[str, str, bytes]] = field(default_factory=list)
     rights: list[tuple[str, str, str]] = field(default_factory=list)
     marks: dict[tuple[str, str], tuple[str, int, int]] = field(default_factory=dict)
+    doomed: dict[str, dict[str, tuple[str, int]]] = field(default_factory=dict)
     memory: str = ""
     is_whole: bool = True
 
@@ -136,6 +140,7 @@ def _read(connection: sqlite3.Connection, old: Old) -> None:
     for (value,) in _rows(connection, old, f"SELECT value FROM meta WHERE key = '{fullness.KEY}'"):  # noqa: S608
         old.memory = str(value)
     _read_marks(connection, old)
+    _read_doomed(connection, old)
 
 
 def _read_marks(connection: sqlite3.Connection, old: Old) -> None:
@@ -157,11 +162,52 @@ def _read_marks(connection: sqlite3.Connection, old: Old) -> None:
             return
 
 
+def _read_doomed(connection: sqlite3.Connection, old: Old) -> None:
+    query = "SELECT folder, base, keywords, internal_at FROM doomed"
+    for folder, base, keywords, internal_at in _rows(connection, old, query):
+        if (
+            folder in old.ids
+            and isinstance(base, str)
+            and isinstance(keywords, str)
+            and isinstance(internal_at, int)
+            and abs(internal_at) < _MAX_STAMP
+            and (old.ids[folder], base) not in old.marks
+        ):
+            words = " ".join(messages.usable_keywords(keywords.split()))
+            old.doomed.setdefault(old.ids[folder], {})[base] = (words, internal_at)
+
+
 def _rows(connection: sqlite3.Connection, old: Old, query: str) -> Iterator[tuple[Any, ...]]:
     try:
         yield from connection.execute(query)
     except (sqlite3.DatabaseError, UnicodeDecodeError):
         old.is_whole = False
+
+
+def doom(core: Core, folder_id: int, directory: str, old: Old) -> None:
+    """Expunges again what was expunged or moved away, and whose file was still found.
+
+    The files are set aside whatever was to be done with them: a damaged page may have lied.
+
+    Raises:
+        TemporaryFailure: disk or database in trouble.
+    """
+
+    def work(connection: sqlite3.Connection) -> list[int]:
+        uids: list[int] = []
+        for base, marks in old.doomed[directory].items():
+            found = connection.execute(
+                "UPDATE messages SET keywords = ?, internal_at = ? WHERE folder = ? AND base = ?"
+                " RETURNING uid",
+                (*marks, folder_id, base),
+            )
+            uids += [uid for (uid,) in found.fetchall()]
+        return messages.remove(connection, folder_id, sorted(uids), keep=True)
+
+    if directory in old.doomed:
+        with contextlib.suppress(messages.Unchanged):
+            core.db.change("rebuilding", work, durable_commit=True)
+            core.worker.doomed(core)
 
 
 def apply(core: Core, connection: sqlite3.Connection, old: Old) -> None:

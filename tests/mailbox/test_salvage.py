@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from mailstack.mailbox import recover
+from mailstack.mailbox import recover, restore
 from mailstack.mailbox.presence import Presence
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.model.mailbox import Flags, NewMessage
@@ -77,6 +77,42 @@ def test_a_rebuild_keeps_what_can_be_read(
     assert facts(account) == before
     assert account.status("INBOX").uid_validity > validity
     assert {row.saved_at for row in account.rows(account.status("INBOX").id)} == {int(START)}
+
+
+def test_what_was_expunged_or_moved_does_not_come_back(
+    store: MailStore, account: Account, root: Path, clock: Clock
+) -> None:
+    fill(account, store)
+    inbox = account.status("INBOX").id
+    account.core.worker.doomed = lambda core: None  # type: ignore[method-assign,assignment]
+    account.expunge(inbox, [1, 2])
+    account.move(inbox, [3, 4], "Archive")
+    before = facts(account)
+    del account.core.worker.doomed
+    recover.rebuild(store, ALICE)
+    assert facts(account) == before
+    assert (account.status("INBOX").messages, account.status("Archive").messages) == (16, 2)
+    kept = restore.find(store, ALICE, restore.Wanted())
+    assert len(kept) == 4  # also what was moved: the old index may have lied
+    restored = restore.restore(store, ALICE, [each for each in kept if restore.head(each).subject == "n0"])
+    assert [each.outcome for each in restored] == ["restored"]
+    [row] = [row for row in account.rows(account.status("INBOX").id) if row.internal_at == 1_000]
+    assert (row.keywords, row.flags) == (("$Work",), Flags.SEEN | Flags.FLAGGED)
+
+
+def test_a_file_that_has_a_row_is_not_removed_whatever_else_is_said_of_it(
+    store: MailStore, account: Account
+) -> None:
+    fill(account, store)
+    with account.core.db.write("lying", durable_commit=True) as connection:
+        connection.execute(
+            "INSERT INTO doomed (folder, base, sub, letters, keep, mid)"
+            " SELECT folder, base, sub, letters, 0, mid FROM messages"
+        )
+    recover.rebuild(store, ALICE)
+    store.flush()
+    assert (account.status("INBOX").messages, account.status("a/é.b").messages) == (20, 1)
+    assert restore.find(store, ALICE, restore.Wanted()) == []
 
 
 def broken_page(home: Path, table: str, offset: int) -> None:
