@@ -17,7 +17,7 @@ import statistics
 import threading
 import time
 
-from bench.imap_fetch import Client, figures, server_parser, use_demo
+from bench.imap_fetch import Client, figures, make_again, server_parser, use_demo
 
 COMMANDS = {
     "search_text_rare": b"SEARCH TEXT margonel",
@@ -92,12 +92,7 @@ class Neighbour(threading.Thread):
 
 def fill(client: Client, mailbox: bytes, count: int) -> None:
     """Makes the folder with its messages again."""
-    for command in (b'DELETE "%b"', b'CREATE "%b"'):
-        try:
-            client.command(command % mailbox)
-        except SystemExit:
-            if command.startswith(b"CREATE"):
-                raise
+    make_again(client, mailbox)
     client.append_all(mailbox, [make_message(number) for number in range(count)], depth=100)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 
 import msgspec
 import pytest
@@ -20,23 +19,10 @@ ALICE = "alice@example.test"
 
 
 @pytest.fixture
-def scram(instance: Instance) -> Instance:
-    """An instance where SCRAM is on."""
+def instance(instance: Instance) -> Instance:
+    """One where SCRAM is on."""
     instance.file.write_text(instance.file.read_text() + "\nscram = true\nscram_iterations = 4096\n")
     return instance
-
-
-@pytest.fixture
-def writer(scram: Instance) -> Iterator[DirectoryWriter]:
-    with scram.writer() as found:
-        yield found
-
-
-@pytest.fixture
-def reader(scram: Instance) -> Iterator[Directory]:
-    found = scram.reader()
-    yield found
-    found.close()
 
 
 def prove(reader: Directory, login: str, password: str) -> Proof:
@@ -87,8 +73,8 @@ def test_a_proof_is_of_one_account_and_of_one_that_may_log_in(
     assert reader.authenticate(ALICE, Proof()) is None
 
 
-def test_a_stranger_gets_a_salt_that_stays(reader: Directory, scram: Instance) -> None:
-    other = scram.reader()
+def test_a_stranger_gets_a_salt_that_stays(reader: Directory, instance: Instance) -> None:
+    other = instance.reader()
     first, second = reader.verifier("nobody@example.test"), other.verifier("Nobody@EXAMPLE.test")
     other.close()
     assert first == second and not first.keys and first.why == ""
@@ -122,10 +108,10 @@ def test_a_password_set_while_it_was_off_fails_and_the_log_says_why(
     assert not reader.verifier(ALICE).keys
 
 
-def test_an_import_keeps_verifiers(scram: Instance, reader: Directory) -> None:
-    file = scram.folder / "users.csv"
+def test_an_import_keeps_verifiers(instance: Instance, reader: Directory) -> None:
+    file = instance.folder / "users.csv"
     file.write_text(f"address,password\n{ALICE},plain pass word 9\n")
-    assert scram.cli("user", "import", str(file)).code == 0
+    assert instance.cli("user", "import", str(file)).code == 0
     assert reader.authenticate(ALICE, prove(reader, ALICE, "plain pass word 9")) is not None
 
 

@@ -89,12 +89,8 @@ async def running(
 ) -> AsyncIterator[ImapService]:
     """Starts one; at the end no session may have broken."""
     service = ImapService(folder, options or ImapOptions(allow_plaintext_loopback=True), store)
-    service.start()
-    try:
+    async with service.running():
         yield service
-    finally:
-        await service.stop()
-    assert not service.crashes, service.crashes
 
 
 class RawClient:

@@ -108,9 +108,5 @@ async def running(
 ) -> AsyncIterator[Pop3Service]:
     """Starts one; at the end no session may have broken."""
     service = Pop3Service(folder, options or Pop3Options(allow_plaintext_loopback=True), store)
-    service.start()
-    try:
+    async with service.running():
         yield service
-    finally:
-        await service.stop()
-    assert not service.crashes, service.crashes

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -31,6 +32,16 @@ class SessionService(Watcher):
 
     def crashed(self, peer: Peer, error: BaseException) -> None:
         self.crashes.append(error)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Serves; at the end no session may have broken."""
+        self.start()
+        try:
+            yield
+        finally:
+            await self.stop()
+        assert not self.crashes, self.crashes
 
     def start(self) -> None:
         """Accepts from now on."""

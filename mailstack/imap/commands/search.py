@@ -20,6 +20,7 @@ from mailstack.imap.requests import Steps
 from mailstack.imap.search_keys import ChangedSince, Key, leaves, parse_charset, parse_search
 from mailstack.imap.search_options import ALL, PLAIN, Found, Options, extended_line, parse_options, plain_line
 from mailstack.imap.searching import Deadline, apart, find
+from mailstack.imap.sorting import Criterion
 from mailstack.imap.telling import enable_condstore
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import MailboxError
@@ -49,11 +50,7 @@ def _search(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
     except (No, MailboxError, TemporaryFailure):
         forget_saved(session, options)
         raise
-    found = outcome(session, key, places, uid=uid)
-    yield from answer(session, b"SEARCH", found, options, uid=uid)
-    save(session, options, places)
-    if options.has(b"UPDATE"):
-        contexts.keep(session, key, places, uid=uid)
+    yield from conclude(session, b"SEARCH", key, places, options, uid=uid)
     return Ok("Search completed")
 
 
@@ -71,6 +68,42 @@ def read_charset(session: Session, cursor: Cursor) -> str:
     known = parse_charset(cursor.astring())
     cursor.space()
     return known
+
+
+def read_program(cursor: Cursor) -> Key:
+    """The charset, which must be there, and the criteria of SORT and THREAD, to the end.
+
+    Raises:
+        No: BADCHARSET.
+    """
+    charset = parse_charset(cursor.astring())
+    cursor.space()
+    key = parse_search(cursor, charset)
+    cursor.end()
+    return key
+
+
+def conclude(
+    session: Session,
+    word: bytes,
+    key: Key,
+    places: Sequence[int],
+    options: Options,
+    *,
+    uid: bool,
+    criteria: tuple[Criterion, ...] = (),
+) -> Steps[None]:
+    """Tells the results, and keeps them as RETURN asks.
+
+    Args:
+        word: how the plain answer begins.
+        criteria: what they are sorted by.
+    """
+    found = outcome(session, key, places, uid=uid)
+    yield from answer(session, word, found, options, uid=uid)
+    save(session, options, places)
+    if options.has(b"UPDATE"):
+        contexts.keep(session, key, places, uid=uid, criteria=criteria)
 
 
 def outcome(session: Session, key: Key, places: Sequence[int], *, uid: bool) -> Found:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from mailstack.imap import contexts
 from mailstack.imap.commands.entry import Ok
-from mailstack.imap.commands.search import answer, forget_saved, outcome, save
+from mailstack.imap.commands.search import conclude, forget_saved, read_program
 from mailstack.imap.errors import No
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps
-from mailstack.imap.search_keys import parse_charset, parse_search
 from mailstack.imap.search_options import PLAIN, parse_options
 from mailstack.imap.searching import Deadline, find, sorted_places
 from mailstack.imap.sorting import parse_criteria
@@ -41,19 +40,12 @@ def _sort(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
     criteria = parse_criteria(cursor)
     cursor.space()
     try:
-        charset = parse_charset(cursor.astring())
-        cursor.space()
-        key = parse_search(cursor, charset)
-        cursor.end()
+        key = read_program(cursor)
         deadline = Deadline(session)
         found = yield from find(session, key, deadline)
         places = yield from sorted_places(session.selected, found, criteria, deadline)
     except (No, MailboxError, TemporaryFailure):
         forget_saved(session, options)
         raise
-    result = outcome(session, key, places, uid=uid)
-    yield from answer(session, b"SORT", result, options, uid=uid)
-    save(session, options, places)
-    if options.has(b"UPDATE"):
-        contexts.keep(session, key, places, uid=uid, criteria=criteria)
+    yield from conclude(session, b"SORT", key, places, options, uid=uid, criteria=criteria)
     return Ok("Sort completed")

@@ -9,11 +9,10 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from mailstack.imap.commands.entry import Ok
-from mailstack.imap.commands.search import outcome
+from mailstack.imap.commands.search import outcome, read_program
 from mailstack.imap.errors import Bad
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps
-from mailstack.imap.search_keys import parse_charset, parse_search
 from mailstack.imap.search_options import Found
 from mailstack.imap.searching import Deadline, at_store, find, load_fields
 from mailstack.imap.threads import OrderedSubject, References, write
@@ -40,10 +39,7 @@ def _thread(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
     if algorithm is None:
         raise Bad("There is no such threading algorithm")
     cursor.space()
-    charset = parse_charset(cursor.astring())
-    cursor.space()
-    key = parse_search(cursor, charset)
-    cursor.end()
+    key = read_program(cursor)
     deadline = Deadline(session)
     places = yield from find(session, key, deadline)
     view = session.selected
