@@ -154,7 +154,7 @@ def _read_marks(connection: sqlite3.Connection, old: Old) -> None:
                 folder in old.ids
                 and isinstance(base, str)
                 and isinstance(keywords, str)
-                and all(isinstance(date, int) and 0 <= date < _MAX_STAMP for date in dates)
+                and all(isinstance(date, int) and abs(date) < _MAX_STAMP for date in dates)
             ):
                 words = " ".join(messages.usable_keywords(keywords.split()))
                 old.marks[old.ids[folder], base] = (words, dates[0], dates[1])

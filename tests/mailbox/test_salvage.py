@@ -115,6 +115,13 @@ def test_a_file_that_has_a_row_is_not_removed_whatever_else_is_said_of_it(
     assert restore.find(store, ALICE, restore.Wanted()) == []
 
 
+def test_a_message_from_before_1970_keeps_its_keywords(store: MailStore, account: Account) -> None:
+    account.append("INBOX", [NewMessage(message(1), keywords=("$Work",), internal_at=-86_400)])
+    recover.rebuild(store, ALICE)
+    [row] = account.rows(account.status("INBOX").id)
+    assert (row.keywords, row.internal_at) == (("$Work",), -86_400)
+
+
 def broken_page(home: Path, table: str, offset: int) -> None:
     connection = sqlite3.connect(home / "account.db")
     (page,) = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)).fetchone()

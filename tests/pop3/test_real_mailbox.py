@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mailstack.mailbox import MailStore
+from mailstack.mailbox.recover import rebuild
 from mailstack.mailbox.store import Account
 from mailstack.model.maildrop import Maildrop
 from tests.kit.bare_pop3 import BarePop3
@@ -133,6 +134,23 @@ def test_a_kill_in_quit_leaves_each_message_deleted_or_not(tmp_path: Path) -> No
     assert len(list((account.core.maildir / "cur").iterdir())) == len(after)
     for at in range(0, len(drop), 97):
         account.open(drop.folders[0], drop.uids[at]).close()
+    store.close()
+
+
+def test_quit_says_that_nothing_was_removed_after_a_rebuild(tmp_path: Path) -> None:
+    # RFC 1939 section 6
+    store = open_store(tmp_path)
+    account = store.account(ACCOUNT.address)
+    fill(account, {"one": b"Subject: 1\r\n\r\n", "two": b"Subject: 2\r\n\r\n"})
+    session = BarePop3(account).log_in()
+    session.ask(b"DELE 1")
+    rebuild(store, ACCOUNT.address)
+    assert session.ask(b"QUIT") == b"-ERR [SYS/TEMP] Some deleted messages were not removed\r\n"
+    assert account.status("INBOX").messages == 2
+    session = BarePop3(account).log_in()
+    session.ask(b"DELE 1")
+    assert session.ask(b"QUIT") == b"+OK Goodbye\r\n"
+    assert account.status("INBOX").messages == 1
     store.close()
 
 
