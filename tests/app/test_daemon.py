@@ -19,7 +19,7 @@ from mailstack.net.systemd import parse_state
 from mailstack.state.maillog import MailLog
 from tests.kit.clock import Clock
 from tests.kit.ports import free_port
-from tests.kit.process import Process, alive, descendants, eventually, python, started
+from tests.kit.process import Process, alive, descendants, eventually, open_python, python, started
 
 CONFIG = """
 [server]
@@ -273,7 +273,8 @@ def test_root_becomes_the_owner_of_the_state(toy: Toy, tmp_path: Path) -> None:
         if folder.stat().st_uid == 0 and str(folder) not in ("/", "/tmp"):
             folder.chmod(0o711)
     os.chmod(tmp_path / "notify", 0o777)
-    with started(toy.command(), environ={**toy.environ, "MAILSTACK_ALLOW_ROOT": ""}) as process:
+    command, environ = open_python("-m", "tests.kit.toy_daemon", toy.file, "smtp")
+    with started(command, environ={**toy.environ, **environ, "MAILSTACK_ALLOW_ROOT": ""}) as process:
         toy.hear("READY")
         assert toy.ask("uid") == "65534"
         assert (toy.state / "run" / "smtp.lock").stat().st_uid == 65534

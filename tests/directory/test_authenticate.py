@@ -121,7 +121,7 @@ def test_repeated_logins_cost_no_hash(instance: Instance) -> None:
     start = time.process_time()
     for _ in range(1000):
         assert reader.authenticate("alice@example.test", PASSWORD)
-    assert time.process_time() - start < 0.5  # the numbers to beat: at least 200 a second
+    assert time.process_time() - start < 5  # the numbers to beat: at least 200 a second
     reader.close()
 
 

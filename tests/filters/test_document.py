@@ -60,7 +60,7 @@ def test_monstrous_html_takes_little_time(source: str) -> None:
     # M13
     began = time.process_time()
     doc = html(source)
-    assert time.process_time() - began < 1.5
+    assert time.process_time() - began < 5
     assert len(doc.urls) <= document.MAX_URLS
 
 

@@ -387,7 +387,7 @@ def test_hostile_messages_get_a_verdict_in_time(message: bytes) -> None:
     began = time.process_time()
     answer = run(message, sender="")
     assert answer.verdict.unfiltered == ""
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 5
 
 
 def test_answers_survive_the_wire() -> None:

@@ -108,7 +108,7 @@ def test_matching_is_linear() -> None:
         for pattern in patterns:
             for name in names:
                 pattern.matches(name)
-    assert time.perf_counter() - begin < 2
+    assert time.perf_counter() - begin < 5
 
 
 def test_a_pattern_has_a_length_and_bad_utf7_matches_nothing() -> None:

@@ -137,6 +137,7 @@ def _prepare(folder: Path, users: Mapping[str, str], extra: str) -> Peer:
         home.mkdir(parents=True, exist_ok=True)
         lines.append(f"{address}:{{PLAIN}}{password}:{user.pw_uid}:{user.pw_gid}::{home}::\n")
     (folder / "users").write_text("".join(lines))
+    (folder / "users").chmod(0o644)  # whatever the umask is
     certificates.write(folder)
     peer = Peer(folder, free_port(), free_port(), 0)
     (folder / "dovecot.conf").write_text(

@@ -8,12 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import psutil
+import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 WAIT_S = 20.0
@@ -116,6 +118,27 @@ def started(arguments: Sequence[str | Path], **options: object) -> Iterator[Proc
 def python(*arguments: str | Path) -> list[str | Path]:
     """A command line for this Python; warnings off, as a user's would be."""
     return [sys.executable, *arguments]
+
+
+def open_python(*arguments: str | Path) -> tuple[list[str | Path], dict[str, str]]:
+    """A command line, and variables for it, of a Python that a user who is not root may read too.
+
+    A Python below /root is closed to everybody else: the system's own of the same version stands
+    in for it, with the same packages.  Skips the test when there is none.
+    """
+    site = sysconfig.get_path("purelib")
+    if _open_to_all(Path(os.__file__).resolve()) and _open_to_all(Path(sys.executable).resolve()):
+        return python(*arguments), {}
+    other = Path(f"/usr/bin/python3.{sys.version_info[1]}")
+    if not other.exists() or not _open_to_all(Path(site)) or not _open_to_all(ROOT):
+        pytest.skip(f"nobody but root may read {os.__file__} or {ROOT}, and no system Python stands in")
+    return [other, *arguments], {"PYTHONPATH": f"{ROOT}:{site}"}
+
+
+def _open_to_all(path: Path) -> bool:
+    return all(step.stat().st_mode & 0o001 or step == path for step in (path, *path.parents)) and bool(
+        path.stat().st_mode & 0o004
+    )
 
 
 def mailstack(*arguments: str | Path) -> list[str | Path]:

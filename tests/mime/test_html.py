@@ -66,4 +66,4 @@ def test_hostile_html_takes_linear_time(piece: str) -> None:
     started = time.process_time()
     to_text(piece * 100_000)
     to_text(piece * 100_000 + ">")
-    assert time.process_time() - started < 3
+    assert time.process_time() - started < 5

@@ -80,7 +80,7 @@ def test_hostile_text_takes_linear_time(piece: str) -> None:
     started = time.process_time()
     of(piece * 100_000, "html")
     of(piece * 100_000)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 5
 
 
 def test_every_message_of_the_corpus_has_a_preview() -> None:

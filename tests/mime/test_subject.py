@@ -48,4 +48,4 @@ def test_hostile_subjects_take_linear_time(piece: str) -> None:
     started = time.process_time()
     for tail in ("", "x", "]" * 1_000):
         base_subject(piece * 100_000 + tail)
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < 5

@@ -92,7 +92,7 @@ def test_without_captures_nothing_is_cut() -> None:
 def test_hostile_patterns_take_bounded_time(pattern: str, value: str) -> None:
     began = time.process_time()
     assert match(pattern, value) is None
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 5
 
 
 PATTERN = st.text(alphabet="ab*?\\é", max_size=12)

@@ -145,7 +145,7 @@ def test_records_are_bounded() -> None:
     assert check("v=spf1 " + "ip4:198.51.100.1 " * 30_000 + "-all") == "permerror"
     assert check(["junk"] * 1000 + ["v=spf1 ip4:192.0.2.7 -all"]) == "pass"
     assert check(["v=spf1 -all"] * 1000) == "permerror"
-    assert time.process_time() - began < 2
+    assert time.process_time() - began < 5
 
 
 def test_no_explanation_is_ever_fetched() -> None:

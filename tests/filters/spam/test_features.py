@@ -61,7 +61,7 @@ def test_monstrous_text_takes_little_time(body: bytes) -> None:
     # M15
     began = time.process_time()
     of(b"Subject: " + b"a b " * 2000 + b"\r\n\r\n" + body)
-    assert time.process_time() - began < 1
+    assert time.process_time() - began < 5
 
 
 @pytest.mark.parametrize(
