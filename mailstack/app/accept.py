@@ -33,6 +33,7 @@ from mailstack.net.filter_client import FilterClient
 from mailstack.net.resolver import Resolver
 from mailstack.routing.expand import Expansion
 from mailstack.routing.route import Expand, Facts, Local, Refuse, Remote, route
+from mailstack.smtp.command import Mail
 from mailstack.smtp.policy import sender as sender_policy
 from mailstack.state.senders import LongSenders
 
@@ -125,10 +126,18 @@ class AcceptService:
         """For SCRAM; see Directory.verifier."""
         return self._directory.verifier(login)
 
-    def check_sender(self, account: Account, sender: Address | None) -> Reply | None:
+    async def connected(self, client: Client) -> Reply | None:
+        """Nobody is refused before the greeting."""
+        return None
+
+    async def check_sender(self, client: Client, account: Account | None, mail: Mail) -> Reply | None:
         """The envelope sender must belong to the login; None when it does."""
+        if account is None:
+            return None
         return sender_policy.check_envelope(
-            account, sender, may_send_as=lambda address: self._directory.may_send_as(account, address)
+            account,
+            mail.reverse_path,
+            may_send_as=lambda address: self._directory.may_send_as(account, address),
         )
 
     async def check_recipient(

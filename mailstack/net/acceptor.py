@@ -9,10 +9,15 @@ from mailstack.model.directory import Account
 from mailstack.model.envelope import Body, Client, Envelope
 from mailstack.model.reply import Reply
 from mailstack.model.secret import Proof
+from mailstack.smtp.command import Mail
 
 
 class Acceptor(Protocol):
     """Decides who may send what to whom, and takes messages."""
+
+    async def connected(self, client: Client) -> Reply | None:
+        """None when the client may speak; else a 4xx or 5xx instead of the greeting.  Quick."""
+        ...
 
     async def authenticate(self, client: Client, login: str, password: str | Proof) -> Account | Reply:
         """The account, or 535 (the same for an unknown user and a wrong password), or 454."""
@@ -24,8 +29,8 @@ class Acceptor(Protocol):
         """250, or why not: 5.1.1 for an unknown user."""
         ...
 
-    def check_sender(self, account: Account, sender: Address | None) -> Reply | None:
-        """None when the account may use this envelope sender."""
+    async def check_sender(self, client: Client, account: Account | None, mail: Mail) -> Reply | None:
+        """None when this mail may begin: the account may use the envelope sender, nothing is used up."""
         ...
 
     async def accept(self, envelope: Envelope, body: Body, account: Account | None) -> Reply:

@@ -186,7 +186,7 @@ class SmtpConnection(SmtpWire):
             elif type(event) is AskRecipient:
                 say = session.recipient_answered(await check_recipient(session.client, *event))
             elif type(event) is AskSender:
-                say = self._sender(event)
+                say = await self._sender(event)
             else:
                 say = await self._find_out(event)
                 if say is None:
@@ -199,7 +199,11 @@ class SmtpConnection(SmtpWire):
             await self._linger(may_be_sending=say.reply not in _QUIET)
 
     async def _greet(self) -> Say | None:
-        """Says 220, unless the client spoke first (S35)."""
+        """Says 220, unless the client spoke first (S35) or is not wanted."""
+        refusal = await self._server.shared.acceptor.connected(self._session.client)
+        if refusal is not None:
+            said = Say(refusal, close=True, refusal=Refusal("connect", "client"))
+            return await self._say(said)
         if self._options.greeting_wait_s:
             await self._input(self.loop.time() + self._options.greeting_wait_s)
         if self._is_early():
@@ -306,12 +310,12 @@ class SmtpConnection(SmtpWire):
             case AskSender() | AskRecipient() | Say():
                 raise AssertionError("answered in the command loop")
 
-    def _sender(self, event: AskSender) -> Say:
+    async def _sender(self, event: AskSender) -> Say:
         shared = self._server.shared
         self._session.is_stressed = shared.is_stressed()
         reply = None if shared.has_room() else replies.NO_SPACE
-        if reply is None and event.account is not None:
-            reply = shared.acceptor.check_sender(event.account, event.sender)
+        if reply is None:
+            reply = await shared.acceptor.check_sender(self._session.client, event.account, event.mail)
         return self._session.sender_answered(reply)
 
     async def _login(self, event: AskLogin) -> Say:

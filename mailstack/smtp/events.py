@@ -12,8 +12,9 @@ from mailstack.model.directory import Account
 from mailstack.model.reply import Reply
 from mailstack.sasl.exchange import Credentials
 from mailstack.smtp import replies
+from mailstack.smtp.command import Mail
 
-At: TypeAlias = Literal["helo", "auth", "mail", "rcpt", "data", "end", "command"]
+At: TypeAlias = Literal["connect", "helo", "auth", "mail", "rcpt", "data", "end", "command"]
 
 
 class Refusal(NamedTuple):
@@ -44,10 +45,10 @@ class Say(NamedTuple):
 
 
 class AskSender(NamedTuple):
-    """May this sender be used?  `account`: who logged in; None on MX."""
+    """May this sender be used?  `account`: who logged in; None on MX.  `mail`: all of MAIL."""
 
     account: Account | None
-    sender: Address | None
+    mail: Mail
 
 
 class AskRecipient(NamedTuple):

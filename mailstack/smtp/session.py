@@ -311,7 +311,7 @@ class Session:
             reply = Reply(552, "3.4", f"The message is larger than {most} octets")
             return self._error(reply, "mail", "size")
         self._asked_mail = mail
-        return AskSender(self.account, mail.reverse_path)
+        return AskSender(self.account, mail)
 
     def _has_enough_messages(self) -> bool:
         if self._is_submission:

@@ -113,7 +113,7 @@ class BareSmtp:
             case Say():
                 self._say(event)
             case AskSender():
-                refusal = acceptor.check_sender(event.account, event.sender) if event.account else None
+                refusal = at_once(acceptor.check_sender(session.client, event.account, event.mail))
                 self._say(session.sender_answered(refusal))
             case AskRecipient():
                 asked = acceptor.check_recipient(session.client, event.account, event.sender, event.recipient)

@@ -19,6 +19,7 @@ from mailstack.net.listener import Admission, ConnectionCaps, Listener, Watcher
 from mailstack.net.smtp_server import Shared, SmtpServer
 from mailstack.net.tls import TlsContexts
 from mailstack.net.tls_options import TlsOptions
+from mailstack.smtp.command import Mail
 from mailstack.smtp.options import SmtpOptions
 from mailstack.smtp.policy import sender as sender_policy
 from mailstack.state.maillog import MailLog
@@ -39,10 +40,15 @@ class FakeAcceptor:
     taken: list[tuple[Envelope, bytes, Body]] = field(default_factory=list)
     logins: list[tuple[str, str | Proof]] = field(default_factory=list)
     reply: Reply | None = None
+    #: Refused before the greeting, by address.
+    unwanted: dict[str, Reply] = field(default_factory=dict)
     #: Set to make `accept` wait for it.
     gate: asyncio.Event | None = None
     started: int = 0
     number: int = 0
+
+    async def connected(self, client: Client) -> Reply | None:
+        return self.unwanted.get(client.ip)
 
     async def authenticate(self, client: Client, login: str, password: str | Proof) -> Account | Reply:
         self.logins.append((login, password))
@@ -60,8 +66,10 @@ class FakeAcceptor:
             return Reply(250, "1.5", "ok")
         return Reply(550, "1.1", f"{recipient} is not known here")
 
-    def check_sender(self, account: Account, sender: Address | None) -> Reply | None:
-        own = account.address.key
+    async def check_sender(self, client: Client, account: Account | None, mail: Mail) -> Reply | None:
+        if account is None:
+            return None
+        own, sender = account.address.key, mail.reverse_path
         return sender_policy.check_envelope(account, sender, may_send_as=lambda address: address.key == own)
 
     async def accept(self, envelope: Envelope, body: Body, account: Account | None) -> Reply:

@@ -64,6 +64,16 @@ async def test_a_mail_goes_its_way(tmp_path: Path) -> None:
 
 
 @both_loops
+async def test_who_is_not_wanted_is_told_instead_of_greeted(tmp_path: Path) -> None:
+    async with running(tmp_path) as server:
+        server.acceptor.unwanted["127.0.0.1"] = Reply(421, "7.0", "Not from there")
+        async with await Talk.open(server.port) as talk:
+            assert await talk.reply() == "421 4.7.0 Not from there"
+            assert await talk.rest() == ""
+        assert "check=client" in server.lines[-1]
+
+
+@both_loops
 async def test_pipelined_mails_are_answered_in_order_in_few_writes(tmp_path: Path) -> None:
     async with running(tmp_path) as server, await Talk.hello(server.port) as talk:
         for n in range(3):
