@@ -20,7 +20,7 @@ import msgspec
 
 from mailstack.disk import durable
 from mailstack.disk.lock import alone
-from mailstack.mailbox import aside, homes
+from mailstack.mailbox import aside, homes, ready
 from mailstack.mailbox.expiry import Gone, expire, rules_of, trim
 from mailstack.mailbox.maildir import account_home
 from mailstack.model.directory import Account
@@ -137,6 +137,7 @@ class Upkeep:
         for day in aside.purge(home, keep_days=keep_days, elapsed_s=clock.elapsed_s, clock=notes.id):
             _log.info("%s: what was expunged on %s is gone for good", account.address, day)
         store.core.worker.flush(store.core)
+        ready.sweep(store.core)
         store.core.close()
 
     def _tell(self, account: Account, gone: Gone) -> None:

@@ -61,6 +61,20 @@ def headers(core: Core, folder_id: int, uids: Sequence[int]) -> dict[int, bytes]
     return {uid: block for uid, block in out.items() if block is not None}
 
 
+def sweep(core: Core) -> int:
+    """Forgets texts of messages that are gone, and says of how many.
+
+    A message that goes while its texts are made leaves them behind; nothing reads them.
+    """
+    epoch = core.db.epoch
+    kept = core.cache.mids(epoch)
+    with core.db.read() as connection:
+        used = {mid for (mid,) in connection.execute("SELECT mid FROM messages")}
+    orphans = [mid for mid in set(kept) if mid not in used]
+    core.cache.forget(epoch, orphans)
+    return len(orphans)
+
+
 def _mids(core: Core, folder_id: int, uids: Sequence[int]) -> dict[int, int]:
     with core.db.read() as connection:
         return dict(messages.select(connection, folder_id, uids, "uid, mid"))

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from mailstack.disk import durable, migrations
 from mailstack.disk.sqlite import BUSY_TIMEOUT_S, open_database
-from mailstack.mailbox import account, folders, homes, maildir, messages, salvage, scan
+from mailstack.mailbox import account, folders, homes, maildir, messages, ready, salvage, scan
 from mailstack.mailbox.core import Core, FolderRow
 from mailstack.mailbox.options import MailboxOptions
 from mailstack.mailbox.store import MailStore
@@ -399,13 +399,8 @@ class _Check:
                 self.note(f"{path.name} is damaged; it is only thrown away", repaired=self._repair)
                 if self._repair:
                     remove()
-        with core.db.read() as connection:
-            used = {mid for (mid,) in connection.execute("SELECT mid FROM messages")}
-        orphans = [mid for mid in core.cache.mids(core.db.epoch) if mid not in used]
-        if orphans:
-            self.note(f"the cache has texts of {len(orphans)} messages that are gone", repaired=self._repair)
-            if self._repair:
-                core.cache.forget(core.db.epoch, orphans)
+        if self._repair:
+            ready.sweep(core)
 
 
 def _is_sound(path: Path) -> bool:
