@@ -17,6 +17,7 @@ from mailstack.cli.context import CommandFailed
 from mailstack.cli.main import GROUPS, take_options
 from mailstack.model.errors import ConfigError, PermanentFailure, TemporaryFailure
 from tests.kit.instance import Instance, command, new_instance
+from tests.kit.process import open_python
 
 ROOT = Path(__file__).parents[2]
 
@@ -220,6 +221,11 @@ def test_root_becomes_the_owner_of_the_state_directory() -> None:
         state = instance.config.paths.state
         for path in (state, *state.rglob("*")):
             shutil.chown(path, nobody.pw_uid, nobody.pw_gid)
-        done = process("user", "add", "alice@example.test", "--config", str(instance.file))
+        line, environ = open_python(
+            "-m", "mailstack", "user", "add", "alice@example.test", "--config", instance.file
+        )
+        done = subprocess.run(
+            line, capture_output=True, text=True, cwd=ROOT, timeout=60, env={**os.environ, **environ}
+        )
         assert done.returncode == 0, done.stderr
         assert {path.stat().st_uid for path in (state, *state.rglob("*"))} == {nobody.pw_uid}
