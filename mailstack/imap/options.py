@@ -26,9 +26,9 @@ class ImapOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     max_per_account_and_address: int = 60
     #: Connections of one account.
     max_per_account: int = 200
-    #: Connections in all that have not logged in.
+    #: Connections in all that have not logged in, per worker process.
     max_before_login: int = 200
-    #: Connections in all; 0 takes none.
+    #: Connections in all, per worker process; 0 takes none.
     max_connections: int = 5_000
     #: Time from the greeting to the login.
     login_time_s: float = 60.0
