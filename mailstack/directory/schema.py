@@ -188,6 +188,19 @@ SCHEMA: tuple[str, ...] = (
     """
     ALTER TABLE account ADD COLUMN pop3_days INTEGER CHECK (pop3_days >= 1);
     """,
+    """
+    CREATE TABLE device_network (
+        network TEXT PRIMARY KEY,
+        account_id INTEGER NOT NULL REFERENCES account (id),
+        created_at REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX device_network_account ON device_network (account_id);
+    CREATE TABLE device_recipient (
+        account_id INTEGER NOT NULL REFERENCES account (id),
+        domain TEXT NOT NULL,
+        PRIMARY KEY (account_id, domain)
+    ) WITHOUT ROWID;
+    """,
 )
 
 
