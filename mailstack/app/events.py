@@ -43,7 +43,7 @@ def refused(services: Services, mail: Mail, reply: Reply, check: str, why: str =
         envelope.accept_id,
         peer=envelope.client.ip,
         at="end",
-        check=check,
+        check=reply.check or check,
         code=reply.code,
         status=f"{reply.code // 100}.{reply.status}",
         why=why or reply.text,

@@ -5,7 +5,7 @@ Standards: RFC 5321 section 4.2, RFC 2034, RFC 3463.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 #: RFC 5321 section 4.5.3.1.5: a reply line is at most 512 octets with code and CRLF.
 MAX_TEXT_OCTETS = 480
@@ -20,11 +20,13 @@ class Reply:
         status: enhanced status without its class digit, such as "1.7"; "" for the
             greeting, EHLO and 3xx, which carry none.
         text: for people; lines split by "\\n"; nothing about our insides.
+        check: the log's word for the rule that refuses (state/explanations.py); never sent.
     """
 
     code: int
     status: str
     text: str
+    check: str = field(default="", compare=False)
 
     def __str__(self) -> str:
         return " / ".join(self._lines())

@@ -283,12 +283,12 @@ class SmtpConnection(SmtpWire):
         return say
 
     def _log_refusal(self, reply: Reply, refusal: Refusal) -> None:
-        client = self._session.client
+        client, check = self._session.client, reply.check or refusal.check
         self._server.shared.maillog.refused(
             "",
             peer=client.ip,
             at=refusal.at,
-            check=refusal.check,
+            check=check,
             code=reply.code,
             status=f"{reply.code // 100}.{reply.status}",
             why=reply.text,
@@ -466,7 +466,7 @@ class SmtpConnection(SmtpWire):
             accept_id,
             peer=self._session.client.ip,
             at="end",
-            check="message",
+            check=reply.check or "message",
             code=reply.code,
             status=f"{reply.code // 100}.{reply.status}",
             why=reply.text,

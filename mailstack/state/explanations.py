@@ -1,0 +1,334 @@
+"""What each refusal's `check` word means: the rule, where to change it, what to do.
+
+`mailstack log explain` prints it below the event.  A word is given where the refusal is
+made: `Reply(550, "1.1", text, "unknown_user")`, or `Refusal(at, word)` for the session.
+tests/state/test_explanations.py finds every word in the code and fails for one that has
+no entry here, and for a key that the configuration does not have.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """One rule.
+
+    Attributes:
+        rule: what is not taken, and why there is such a rule.
+        keys: configuration keys that change it, such as "smtp.hops"; () when nothing does.
+        advice: what the operator, or whoever sent it, can do.
+    """
+
+    rule: str
+    keys: tuple[str, ...]
+    advice: str
+
+
+_PROTOCOL: Final = "The client's software is wrong; there is nothing to change here."
+_LATER: Final = "Nothing: a mail server tries again by itself."
+
+EXPLANATIONS: Final[Mapping[str, Explanation]] = {
+    # -- the connection -----------------------------------------------------------------
+    "connections": Explanation(
+        "One client or network may hold so many connections, and make so many new ones a minute.",
+        (
+            "smtp.mx_sessions",
+            "smtp.mx_sessions_per_ip",
+            "smtp.mx_sessions_per_network",
+            "smtp.mx_sessions_per_wide_network",
+            "smtp.mx_connections_per_minute",
+            "smtp.submission_sessions",
+            "smtp.submission_sessions_per_ip",
+        ),
+        "Nothing for a mail server, which tries again; raise the key for a busy office or relay.",
+    ),
+    "client": Explanation(
+        "This client is not wanted at the moment and is told so instead of the greeting.",
+        (),
+        "See the text of the reply.",
+    ),
+    "account_connections": Explanation(
+        "One account may hold so many connections at a time.",
+        ("smtp.submission_sessions_per_account",),
+        "End programs that keep connections open; raise the key when many devices share one login.",
+    ),
+    "early_talker": Explanation(
+        "A client waits for the answer to the greeting, EHLO, DATA, STARTTLS ... before it goes on"
+        " (RFC 2920 section 3.1); octets that come too early are software that does not listen,"
+        " or somebody who puts commands into another's encrypted session.",
+        ("smtp.greeting_wait_s",),
+        _PROTOCOL,
+    ),
+    "tls_on_plain_port": Explanation(
+        "TLS from the first octet was spoken on a port that begins in clear text.",
+        ("listen.submissions",),
+        "In the program choose STARTTLS for this port, or TLS/SSL and port 465.",
+    ),
+    "not_smtp": Explanation(
+        "The client speaks another protocol, such as HTTP.",
+        (),
+        "Usually a scanner; if it is a program of yours, its port is wrong.",
+    ),
+    "timeout": Explanation(
+        "A client that says nothing is not waited for without end.",
+        ("smtp.command_wait_s", "smtp.login_wait_s", "smtp.stress_wait_s"),
+        "Nothing, unless it is a slow program of yours: then raise the key.",
+    ),
+    "output_timeout": Explanation(
+        "The client does not read our replies.",
+        ("smtp.output_wait_s",),
+        _PROTOCOL,
+    ),
+    "session": Explanation(
+        "One session may last so long; then the client connects again.",
+        ("smtp.mx_session_s", "smtp.submission_session_s"),
+        _LATER,
+    ),
+    "messages": Explanation(
+        "One session may bring so many messages, one when the server is short of room (stress).",
+        ("smtp.mx_messages_per_session", "smtp.stress_percent", "smtp.stress_lag_s"),
+        _LATER,
+    ),
+    "too_many_errors": Explanation(
+        "A session that only makes errors, noise or guesses is ended.",
+        (
+            "smtp.errors",
+            "smtp.errors_before_recipient",
+            "smtp.junk_commands",
+            "smtp.unknown_recipients",
+        ),
+        "Look at the refusals before it in the log.",
+    ),
+    # -- commands -----------------------------------------------------------------------
+    "syntax": Explanation(
+        "The command does not follow the grammar of RFC 5321 section 4.1.",
+        (),
+        _PROTOCOL,
+    ),
+    "unknown": Explanation("There is no such command.", (), _PROTOCOL),
+    "order": Explanation(
+        "The command has its place (RFC 5321 section 4.1.4) and came elsewhere.",
+        (),
+        _PROTOCOL,
+    ),
+    "too_long": Explanation(
+        "A command line may be so long; what follows a longer one cannot be told from commands.",
+        ("smtp.command_octets", "smtp.auth_octets"),
+        _PROTOCOL,
+    ),
+    "tls_first": Explanation(
+        "On port 587 nothing but STARTTLS is done in clear text (RFC 3207 section 4).",
+        (),
+        "Turn STARTTLS on in the mail program.",
+    ),
+    # -- login --------------------------------------------------------------------------
+    "not_offered": Explanation(
+        "Nobody logs in on port 25.",
+        ("listen.submission", "listen.submissions"),
+        "Set the program to port 465 (TLS) or 587 (STARTTLS).",
+    ),
+    "mechanism": Explanation(
+        "A login mechanism that is not offered.",
+        (),
+        "Choose 'normal password' (PLAIN or LOGIN) in the mail program.",
+    ),
+    "temporary": Explanation(
+        "The login could not be checked at that moment; it does not count as failed.",
+        (),
+        "The daemon's log says why. The client may simply try again.",
+    ),
+    "login_first": Explanation(
+        "On ports 465 and 587 only those who log in send mail.",
+        (),
+        "Turn 'authentication required' on for outgoing mail in the program.",
+    ),
+    # -- sender and recipients ------------------------------------------------------------
+    "size": Explanation(
+        "The size announced in MAIL is above what this sender may send.",
+        ("smtp.message_octets", "smtp.free_message_octets"),
+        "Send a link instead of the file, or raise the key.",
+    ),
+    "sender": Explanation(
+        "The envelope sender must belong to the login: its own address, an alias of it, or an"
+        " address that was granted to it.",
+        (),
+        "Choose an allowed sender in the program; 'mailstack user show LOGIN' lists them.",
+    ),
+    "no_space": Explanation(
+        "The disk of the mail store is kept from filling up.",
+        ("smtp.free_octets", "smtp.free_percent", "smtp.free_inodes"),
+        "Make room on the disk; mail servers try again by themselves.",
+    ),
+    "too_many": Explanation(
+        "A message may have so many recipients. From outside the rest comes in another message;"
+        " of an account nothing goes out, so that it is not sent to half of them.",
+        (
+            "smtp.mx_recipients",
+            "smtp.normal_recipients",
+            "smtp.free_recipients",
+            "smtp.device_recipients",
+        ),
+        "Use a mailing list, or several messages.",
+    ),
+    "unknown_user": Explanation(
+        "There is no such address here.",
+        (),
+        "If it should exist: 'mailstack user add', 'mailstack alias add', or a catch-all of the domain.",
+    ),
+    "recipient": Explanation(
+        "The recipient does not take this message.",
+        (),
+        "See the text of the reply.",
+    ),
+    "no_domain": Explanation("A recipient has a domain; only postmaster may stand alone.", (), _PROTOCOL),
+    "literal": Explanation(
+        "Mail to an IP address in brackets is not sent out.",
+        (),
+        "Write the recipient with its domain name.",
+    ),
+    "relay": Explanation(
+        "Without a login, mail is taken for our own domains only.",
+        (),
+        "Programs of yours log in on port 465 or 587; a domain of yours: 'mailstack domain add'.",
+    ),
+    "srs_token": Explanation(
+        "A bounce came to a rewritten (SRS) sender that is forged or too old.",
+        ("srs.valid_days",),
+        "Nothing; it was no answer to mail that left here lately.",
+    ),
+    "srs_sender": Explanation(
+        "A rewritten (SRS) sender takes bounces only, else it would be an open relay.",
+        (),
+        "Nothing.",
+    ),
+    "gone": Explanation("The address was deleted.", (), "Add it again if it should exist."),
+    "suspended": Explanation("The account is disabled.", (), "'mailstack user set ADDRESS --enable'."),
+    "noreply": Explanation(
+        "An account of the kind noreply only sends.",
+        (),
+        "Write to another address; or change the account's kind.",
+    ),
+    "device": Explanation(
+        "A device (printer, scanner) only sends.", (), "Write to another address; or change the kind."
+    ),
+    "expired": Explanation(
+        "The alias had an end date, which is past.", (), "Add it again: 'mailstack alias add'."
+    ),
+    "posters": Explanation(
+        "Only some may write to this alias or group; whoever claims one of our addresses logs in.",
+        (),
+        "'mailstack alias list' tells who may.",
+    ),
+    "no_postmaster": Explanation(
+        "postmaster@ and abuse@ of this domain go nowhere.",
+        ("server.postmaster",),
+        "Set the key, or add the addresses: RFC 5321 section 4.5.1 asks for them.",
+    ),
+    "nowhere": Explanation(
+        "None of the addresses behind the alias or group can be reached.",
+        ("routing.max_depth", "routing.max_members", "routing.max_expansion"),
+        "'mailstack alias list' shows its targets.",
+    ),
+    "mailbox_full": Explanation(
+        "The mailbox is at its quota; first 'later', for good after some days.",
+        ("mailbox.quota_octets", "mailbox.quota_messages", "mailbox.full_tempfail_days"),
+        "Delete mail, or give the account more room: 'mailstack user set ADDRESS --quota'.",
+    ),
+    "directory": Explanation(
+        "Addresses could not be looked up at that moment.",
+        (),
+        "The daemon's log says why; mail servers try again.",
+    ),
+    # -- the message ----------------------------------------------------------------------
+    "too_slow": Explanation(
+        "The message came too slowly, or not at all.",
+        ("smtp.data_wait_s", "smtp.submission_data_wait_s", "smtp.data_octets_per_s"),
+        _LATER,
+    ),
+    "late": Explanation(
+        "Our answer took longer than a client waits; what became of the message is in the log.",
+        ("smtp.answer_wait_s", "filter.budget_s"),
+        "Look why delivery is slow (disk, filter).",
+    ),
+    "message": Explanation(
+        "The message itself breaks a rule of the transport.",
+        ("smtp.message_octets", "smtp.line_octets", "smtp.hops", "smtp.header_octets"),
+        "See the text of the reply.",
+    ),
+    "smuggling": Explanation(
+        "Between the lines stands what other servers could take for the end of the message: a dot"
+        " alone between line ends that are not CRLF. A second, forged message could hide there.",
+        (),
+        "The sender's server is broken or hostile; nothing to change here.",
+    ),
+    "message_size": Explanation(
+        "The message is larger than this sender may send.",
+        ("smtp.message_octets", "smtp.free_message_octets"),
+        "Send a link instead of the file, or raise the key.",
+    ),
+    "line_length": Explanation(
+        "A line of the message is longer than can be carried on (RFC 5321 section 4.5.3.1.6: 998).",
+        ("smtp.line_octets",),
+        _PROTOCOL,
+    ),
+    "loop": Explanation(
+        "The message has been through too many servers, or here before: it goes round in a circle.",
+        ("smtp.hops",),
+        "Find the two addresses that forward to each other.",
+    ),
+    "header": Explanation(
+        "The header is larger than any real one, or has too many fields.",
+        ("smtp.header_octets", "smtp.field_octets", "smtp.header_fields"),
+        _PROTOCOL,
+    ),
+    "two_authors": Explanation(
+        "Two From fields: readers and filters would each believe another one (RFC 5322 section 3.6).",
+        (),
+        _PROTOCOL,
+    ),
+    "submission": Explanation(
+        "A message from a login says who it is from, and that must be the login's.",
+        (),
+        "See the text of the reply; 'mailstack user show LOGIN' lists the allowed addresses.",
+    ),
+    "from": Explanation(
+        "Every author a reader could see (From, Sender, Resent-From, Resent-Sender) must belong to"
+        " the login, so that nobody here writes in another's name.",
+        (),
+        "Choose an allowed sender in the program; 'mailstack user show LOGIN' lists them.",
+    ),
+    "policy": Explanation(
+        "The filter refuses the message; its 'filtered' line above gives the reasons.",
+        ("filter.spam_score", "filter.dmarc_on_reject"),
+        "For mail that was wanted: 'mailstack list allow', for its recipient.",
+    ),
+    "unfiltered": Explanation(
+        "The filter could not look at the message, and the configuration wants it to.",
+        ("filter.on_unfiltered", "filter.budget_s"),
+        "The log of filterd says why; mail servers try again.",
+    ),
+    "rejected": Explanation(
+        "A rule (Sieve) of the recipient refuses the message.",
+        (),
+        "Ask the recipient.",
+    ),
+    "forward_spam": Explanation(
+        "An alias that leads outside does not send on what looks like spam.",
+        ("filter.spam_score",),
+        "Give the alias a mailbox of its own, where such mail is filed as spam.",
+    ),
+    "queue_full": Explanation(
+        "The queue is full and holds many messages of this account.",
+        ("queue.max_messages", "queue.max_messages_per_account"),
+        "'mailstack queue list' shows what waits and why.",
+    ),
+    "local_error": Explanation(
+        "The message could not be stored; nothing of it is kept, and it comes again.",
+        (),
+        "The line's text and the daemon's log say why (disk, database).",
+    ),
+}
