@@ -27,6 +27,30 @@ SCHEMA: tuple[str, ...] = (
         PRIMARY KEY (person, owner)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE guessing (
+        client TEXT PRIMARY KEY,
+        since REAL NOT NULL,
+        unknown INTEGER NOT NULL,
+        good INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE trap_hit (
+        network TEXT NOT NULL,
+        at REAL NOT NULL,
+        trap TEXT NOT NULL,
+        PRIMARY KEY (network, at, trap)
+    ) WITHOUT ROWID;
+    CREATE TABLE wanted (
+        name TEXT PRIMARY KEY,
+        at REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE greylist (
+        triplet BLOB PRIMARY KEY,
+        first_at REAL NOT NULL,
+        seen_at REAL NOT NULL,
+        passed INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+    """,
 )
 
 
