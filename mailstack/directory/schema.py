@@ -201,6 +201,20 @@ SCHEMA: tuple[str, ...] = (
         PRIMARY KEY (account_id, domain)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE sending_rule (
+        account_id INTEGER PRIMARY KEY REFERENCES account (id),
+        is_list INTEGER NOT NULL DEFAULT 0,
+        recipients INTEGER CHECK (recipients >= 1),
+        message_octets INTEGER CHECK (message_octets >= 1),
+        messages_per_hour INTEGER CHECK (messages_per_hour >= 0),
+        messages_per_day INTEGER CHECK (messages_per_day >= 0),
+        recipients_per_hour INTEGER CHECK (recipients_per_hour >= 0),
+        recipients_per_day INTEGER CHECK (recipients_per_day >= 0),
+        new_recipients_per_hour INTEGER CHECK (new_recipients_per_hour >= 0),
+        new_recipients_per_day INTEGER CHECK (new_recipients_per_day >= 0)
+    );
+    """,
 )
 
 

@@ -51,6 +51,32 @@ SCHEMA: tuple[str, ...] = (
         passed INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE sent (
+        account_id INTEGER NOT NULL,
+        minute INTEGER NOT NULL,
+        messages INTEGER NOT NULL,
+        recipients INTEGER NOT NULL,
+        new_recipients INTEGER NOT NULL,
+        PRIMARY KEY (account_id, minute)
+    ) WITHOUT ROWID;
+    CREATE TABLE correspondent (
+        account_id INTEGER NOT NULL,
+        address TEXT NOT NULL,
+        first_at REAL NOT NULL,
+        last_at REAL NOT NULL,
+        PRIMARY KEY (account_id, address)
+    ) WITHOUT ROWID;
+    CREATE INDEX correspondent_last ON correspondent (last_at);
+    CREATE TABLE sending_notice (
+        account_id INTEGER NOT NULL,
+        about TEXT NOT NULL,
+        told_at REAL NOT NULL,
+        PRIMARY KEY (account_id, about)
+    ) WITHOUT ROWID;
+    CREATE TABLE sending_start (at REAL NOT NULL);
+    INSERT INTO sending_start (at) VALUES (CAST(strftime('%s', 'now') AS REAL));
+    """,
 )
 
 
