@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from mailstack.model.address import Address
@@ -37,6 +38,13 @@ class Acceptor(Protocol):
         """Takes the message: 250 when it is durable for everybody.  Never raises.
 
         A body in a file is removed when this returns: copy, link or rename it.
+        """
+        ...
+
+    async def accept_each(self, envelope: Envelope, body: Body) -> Sequence[Reply]:
+        """The same for LMTP: a reply for each of `envelope.recipients`, in their order.
+
+        250 when the message is durable for that recipient; nothing is promised for the others.
         """
         ...
 

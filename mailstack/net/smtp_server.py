@@ -50,6 +50,7 @@ from mailstack.smtp.events import (
     Refusal,
     Say,
 )
+from mailstack.smtp.lmtp import LmtpSession
 from mailstack.smtp.options import SmtpOptions, cap
 from mailstack.smtp.session import Session
 from mailstack.smtp.setting import Setting
@@ -91,14 +92,15 @@ class Shared:
 
 
 class SmtpServer:
-    """One kind of port: "mx", "submission" or "submissions"; makes its connections and ends them."""
+    """One kind of port, by its name in `[listen]`; makes its connections and ends them."""
 
     def __init__(self, name: str, shared: Shared) -> None:
         self.name = name
         self.shared = shared
         self.options = shared.options
-        self.is_submission = name != "mx"
-        can_tls = shared.tls is not None and shared.tls.is_available and name != "submissions"
+        self.is_submission = name.startswith("submission")
+        self.session_type: type[Session] = LmtpSession if name == "lmtp" else Session
+        can_tls = shared.tls is not None and shared.tls.is_available and not name.startswith("submissions")
         self.setting = Setting(
             shared.hostname, shared.options, starttls=can_tls, is_submission=self.is_submission
         )
@@ -160,7 +162,7 @@ class SmtpConnection(SmtpWire):
     async def _handle_client(self) -> None:
         peer, server = self._peer, self._server
         client = Client(peer.ip, peer.port, "", True, describe(self._wire), "", server.name)
-        session = self._session = Session(server.setting, client, offer=self._offer)
+        session = self._session = server.session_type(server.setting, client, offer=self._offer)
         check_recipient = server.shared.acceptor.check_recipient
         say = await self._greet()
         deadline, in_a_row = NEVER, 0
@@ -191,7 +193,7 @@ class SmtpConnection(SmtpWire):
                 say = await self._find_out(event)
                 if say is None:
                     continue
-            if say.is_last or say.delay_s or say.refusal is not None or say.close:
+            if say.is_last or say.delay_s or say.refusal is not None or say.close or say.before:
                 say = await self._say(say)
             else:
                 self._write(say.reply)
@@ -277,6 +279,8 @@ class SmtpConnection(SmtpWire):
             await asyncio.sleep(say.delay_s)
         if say.refusal is not None:
             self._log_refusal(say.reply, say.refusal)
+        for reply in say.before:
+            self._write(reply)
         self._write(say.reply)
         if say.then is not None:
             self._write(say.then)
@@ -416,17 +420,19 @@ class SmtpConnection(SmtpWire):
             if isinstance(judged, Reply):
                 self._log_end(judged, accept_id)
                 return self._session.message_ended(judged)
-            return self._session.message_ended(await self._accept(accept_id, judged))
+            return await self._accept(accept_id, judged)
         finally:
             message.remove()
 
-    async def _accept(self, accept_id: str, body: Body) -> Reply:
-        acceptor = self._server.shared.acceptor
-        envelope = self._session.envelope(accept_id, acceptor.now())
+    async def _accept(self, accept_id: str, body: Body) -> Say:
+        acceptor, session = self._server.shared.acceptor, self._session
+        envelope = session.envelope(accept_id, acceptor.now())
         self._arm(self.loop.time() + self._options.answer_wait_s)
         self._is_accepting = True
         try:
-            return await acceptor.accept(envelope, body, self._session.account)
+            if isinstance(session, LmtpSession):
+                return session.each_ended(await acceptor.accept_each(envelope, body))
+            return session.message_ended(await acceptor.accept(envelope, body, session.account))
         finally:
             self._is_accepting = False
             self._deadline = NEVER

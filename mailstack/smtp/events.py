@@ -34,6 +34,7 @@ class Say(NamedTuple):
         is_last: nothing may have come behind the command.
         refusal: for the log; None when there is nothing to tell.
         then: a second reply behind it, before hanging up.
+        before: replies that stand before it: LMTP answers each recipient.
     """
 
     reply: Reply
@@ -42,6 +43,7 @@ class Say(NamedTuple):
     is_last: bool = False
     refusal: Refusal | None = None
     then: Reply | None = None
+    before: tuple[Reply, ...] = ()
 
 
 class AskSender(NamedTuple):

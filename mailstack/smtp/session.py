@@ -18,9 +18,9 @@ Imports: model, sasl.  No I/O.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Client, Envelope, Recipient
@@ -73,7 +73,10 @@ class Session:
         account: who logged in; None before.
         is_stressed: set by the shell when the server is short of room.
         has_good_command: something that belongs to SMTP was said.
+        handlers: what each command does; LMTP knows others.
     """
+
+    handlers: ClassVar[Mapping[str, _Handler]] = {}
 
     def __init__(
         self, setting: Setting, client: Client, *, offer: Callable[[], sasl.Offer] = lambda: sasl.PASSWORDS
@@ -120,7 +123,7 @@ class Session:
             if not self.has_good_command and strangers.is_foreign(line):
                 return self._foreign()
             return self._error(error.reply, "command", "syntax")
-        handler = _HANDLERS.get(said.verb)
+        handler = self.handlers.get(said.verb)
         if handler is None:
             if strangers.is_foreign(line) or (
                 not self.has_good_command and not said.verb.isalnum() and said.verb
@@ -473,7 +476,7 @@ def _sentence(text: str) -> str:
 
 _Handler: TypeAlias = Callable[[Session, bytes], Event]
 
-_HANDLERS: Final[dict[str, _Handler]] = {
+Session.handlers = {
     "EHLO": Session._ehlo,
     "HELO": Session._helo,
     "MAIL": Session._mail,
