@@ -215,6 +215,20 @@ SCHEMA: tuple[str, ...] = (
         new_recipients_per_day INTEGER CHECK (new_recipients_per_day >= 0)
     );
     """,
+    """
+    ALTER TABLE account ADD COLUMN login_revision INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE account ADD COLUMN app_passwords_only INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE app_password ADD COLUMN scram_stored_key BLOB;
+    ALTER TABLE app_password ADD COLUMN scram_server_key BLOB;
+    ALTER TABLE app_password DROP COLUMN last_used_at;
+    ALTER TABLE app_password DROP COLUMN last_used_from;
+    CREATE UNIQUE INDEX app_password_name ON app_password (account_id, name) WHERE revoked_at IS NULL;
+    CREATE TABLE scram_salt (
+        account_id INTEGER PRIMARY KEY REFERENCES account (id),
+        salt BLOB NOT NULL,
+        iterations INTEGER NOT NULL
+    );
+    """,
 )
 
 

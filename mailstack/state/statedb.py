@@ -77,6 +77,38 @@ SCHEMA: tuple[str, ...] = (
     CREATE TABLE sending_start (at REAL NOT NULL);
     INSERT INTO sending_start (at) VALUES (CAST(strftime('%s', 'now') AS REAL));
     """,
+    """
+    CREATE TABLE login_failure (
+        network TEXT NOT NULL,
+        login TEXT NOT NULL,
+        mark BLOB NOT NULL,
+        at REAL NOT NULL,
+        PRIMARY KEY (network, login, mark)
+    ) WITHOUT ROWID;
+    CREATE INDEX login_failure_login ON login_failure (login, at);
+    CREATE INDEX login_failure_at ON login_failure (at);
+    CREATE TABLE login_network (
+        network TEXT NOT NULL,
+        account_id INTEGER NOT NULL,
+        at REAL NOT NULL,
+        PRIMARY KEY (network, account_id)
+    ) WITHOUT ROWID;
+    CREATE INDEX login_network_at ON login_network (at);
+    CREATE TABLE ban (
+        network TEXT PRIMARY KEY,
+        since REAL NOT NULL,
+        until REAL NOT NULL,
+        step INTEGER NOT NULL,
+        why TEXT NOT NULL,
+        operator INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+    CREATE TABLE app_password_use (
+        id INTEGER PRIMARY KEY,
+        at REAL NOT NULL,
+        network TEXT NOT NULL,
+        protocol TEXT NOT NULL
+    );
+    """,
 )
 
 
