@@ -149,7 +149,7 @@ class AcceptService:
             found = route(recipient, self._directory, facts)
             match found:
                 case Refuse():
-                    return found.reply
+                    return replace(found.reply, check=found.check)
                 case Local():
                     return await self._check_quota(found.account) or _recipient_ok(recipient)
                 case Remote():
@@ -158,7 +158,8 @@ class AcceptService:
                     return self._check_alias(recipient, facts)
         except TemporaryFailure as error:
             _log.error("recipient check: %s", error.why)
-            return Reply(451, error.status, "Addresses cannot be checked at the moment; try again later")
+            text = "Addresses cannot be checked at the moment; try again later"
+            return Reply(451, error.status, text, "directory")
 
     def _check_alias(self, recipient: Address, facts: Facts) -> Reply:
         """Refuses an alias or group none of whose targets can be reached; never names them."""
@@ -166,7 +167,7 @@ class AcceptService:
         plan = expansion.add([Recipient(recipient, 1)])
         if plan.reached:
             return _recipient_ok(recipient)
-        return Reply(550, "1.1", f"{recipient} leads to nobody any more")
+        return Reply(550, "1.1", f"{recipient} leads to nobody any more", "nowhere")
 
     async def accept(self, envelope: Envelope, body: Body, account: Account | None) -> Reply:
         """The whole end of DATA: never raises; the reply says what became of it."""
@@ -233,8 +234,10 @@ class AcceptService:
             return None
         days = self._config.mailbox.full_tempfail_days
         if full_for_s < days * 86_400:
-            return Reply(452, "2.2", f"The mailbox of {account.address} is full; try again later")
-        return Reply(550, "2.2", f"The mailbox of {account.address} has been full for {days} days")
+            text = f"The mailbox of {account.address} is full; try again later"
+            return Reply(452, "2.2", text, "mailbox_full")
+        text = f"The mailbox of {account.address} has been full for {days} days"
+        return Reply(550, "2.2", text, "mailbox_full")
 
     async def _facts(self, account: Account | None, sender: Address | None) -> Facts:
         facts = Facts(

@@ -151,7 +151,7 @@ class Transaction:
         """What the filter says no to as a whole."""
         verdict = self._mail.answer.verdict
         if verdict.unfiltered and self._s.config.filter.on_unfiltered == "tempfail":
-            return Reply(451, "3.2", "The message cannot be checked now; try again later")
+            return Reply(451, "3.2", "The message cannot be checked now; try again later", "unfiltered")
         if self._mail.account is not None or verdict.action not in ("reject", "tempfail"):
             return None
         if all(r.address.local.lower() == "postmaster" for r in self._mail.envelope.recipients):

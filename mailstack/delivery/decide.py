@@ -163,7 +163,12 @@ class _Decider:
                 continue
             text = " ".join(said.text.split()) or "The recipient does not want this message"
             found.append(
-                Rejection(target.recipient, Reply(550, "7.1", text[:400]), target, self.of[account_id])
+                Rejection(
+                    target.recipient,
+                    Reply(550, "7.1", text[:400], "rejected"),
+                    target,
+                    self.of[account_id],
+                )
             )
         return found
 
@@ -185,9 +190,8 @@ class _Decider:
                     leaving.setdefault(remote.address.key, remote)
             elif remote.kind == "forward" and self.verdict.action in _NOT_SENT_ON and not self.is_login:
                 # An alias without a mailbox: it refuses in the session.
-                reply = Reply(
-                    550, "7.1", f"{remote.recipient.address} does not forward this: it looks like spam"
-                )
+                text = f"{remote.recipient.address} does not forward this: it looks like spam"
+                reply = Reply(550, "7.1", text, "forward_spam")
                 refused.append(Rejection(remote.recipient, reply))
             else:
                 leaving.setdefault(remote.address.key, remote)

@@ -165,7 +165,8 @@ class Incoming:
 
 
 def _not_now(error: TemporaryFailure) -> Reply:
-    return Reply(452, error.status, "The message cannot be stored at the moment, try again later")
+    text = "The message cannot be stored at the moment, try again later"
+    return Reply(452, error.status, text, "local_error")
 
 
 def sweep(folder: Path, *, now: float) -> int:

@@ -145,7 +145,8 @@ class Expansion:
             return
         self._followed.add((step.address.key, step.via))
         if len(self._seen) > self._options.max_expansion or step.depth > self._options.max_depth:
-            self._refuse(step, Reply(550, "4.6", f"{step.recipient.address} expands to too many addresses"))
+            text = f"{step.recipient.address} expands to too many addresses"
+            self._refuse(step, Reply(550, "4.6", text, "expansion"))
             return
         facts = self._facts
         if step.depth > 0:
@@ -169,8 +170,8 @@ class Expansion:
                 reply = found.reply
                 if step.depth > 0:
                     # Whom an alias hides is nobody's business outside.
-                    reply = Reply(reply.code, reply.status, f"{step.recipient.address} cannot be delivered")
-                self._refuse(step, reply)
+                    reply = replace(reply, text=f"{step.recipient.address} cannot be delivered")
+                self._refuse(step, replace(reply, check=found.check))
             case _:
                 assert_never(found)
 
@@ -197,7 +198,7 @@ class Expansion:
 
     def _expand(self, step: _Step, found: Expand) -> None:
         if len(found.alias.targets) > self._options.max_members:
-            self._refuse(step, Reply(550, "4.6", f"{step.original} has too many members"))
+            self._refuse(step, Reply(550, "4.6", f"{step.original} has too many members", "expansion"))
             return
         self._targets(step, found.alias.targets, found.alias.address, step.via)
 
@@ -206,9 +207,8 @@ class Expansion:
             try:
                 address = Address.parse(text)
             except AddressError as error:
-                self._refuse(
-                    step, Reply(550, "1.3", f"{owner} points at an address that is not valid: {error}")
-                )
+                text = f"{owner} points at an address that is not valid: {error}"
+                self._refuse(step, Reply(550, "1.3", text, "bad_target"))
                 continue
             self._todo.append(_Step(step.recipient, address, step.original, step.depth + 1, owner, via))
 

@@ -36,6 +36,7 @@ SMUGGLING: Final = Reply(
     550,
     "6.11",
     "The message holds a lone dot between bare CR or LF line ends; it could be read as two messages",
+    "smuggling",
 )
 
 
@@ -134,9 +135,10 @@ class DotReader:
         if self._is_suspect:
             return SMUGGLING
         if self.size_octets > self._max_octets:
-            return Reply(552, "3.4", f"The message is larger than {self._max_octets} octets")
+            return Reply(552, "3.4", f"The message is larger than {self._max_octets} octets", "message_size")
         if self._is_too_long:
-            return Reply(554, "6.0", f"The message has a line longer than {self._max_line} octets")
+            text = f"The message has a line longer than {self._max_line} octets"
+            return Reply(554, "6.0", text, "line_length")
         return None
 
     # -- where it ends ------------------------------------------------------------

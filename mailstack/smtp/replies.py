@@ -66,7 +66,7 @@ LINE_CLOSING: Final = Reply(421, "5.2", "The line is too long, closing the conne
 SESSION_OVER: Final = Reply(421, "7.0", "The session lasts too long, connect again")
 ENOUGH_MESSAGES: Final = Reply(421, "7.0", "Enough messages in one session, connect again")
 OUR_FAULT: Final = Reply(421, "3.0", "Something broke here, try again later")
-NO_SPACE: Final = Reply(452, "3.1", "There is no space for mail at the moment, try again later")
+NO_SPACE: Final = Reply(452, "3.1", "There is no space for mail at the moment, try again later", "no_space")
 
 
 @lru_cache(maxsize=16)

@@ -233,6 +233,16 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         ("routing.max_depth", "routing.max_members", "routing.max_expansion"),
         "'mailstack alias list' shows its targets.",
     ),
+    "expansion": Explanation(
+        "An alias or group leads to too many addresses, or through too many aliases.",
+        ("routing.max_members", "routing.max_depth", "routing.max_expansion"),
+        "Use a mailing list for many members; 'mailstack alias list' shows the targets.",
+    ),
+    "bad_target": Explanation(
+        "An alias or redirection points at something that is no address.",
+        (),
+        "'mailstack alias list' and 'mailstack forward show' show the targets.",
+    ),
     "mailbox_full": Explanation(
         "The mailbox is at its quota; first 'later', for good after some days.",
         ("mailbox.quota_octets", "mailbox.quota_messages", "mailbox.full_tempfail_days"),

@@ -46,11 +46,13 @@ def check(head: bytes, options: SmtpOptions, *, one_from: bool) -> Reply | None:
     lower = b"\r\n" + block.lower()
     # Counting a fixed word is much cheaper than a pattern; the pattern decides near a limit.
     if lower.count(b"\r\nreceived") > options.hops and _count(lower, b"received") > options.hops:
-        return Reply(554, "4.6", f"Too many hops: more than {options.hops} Received fields, this is a loop")
+        text = f"Too many hops: more than {options.hops} Received fields, this is a loop"
+        return Reply(554, "4.6", text, "loop")
     if len(block) > options.header_octets:
-        return Reply(552, "3.4", f"The header is larger than {options.header_octets} octets")
+        return Reply(552, "3.4", f"The header is larger than {options.header_octets} octets", "header")
     if one_from and lower.count(b"\r\nfrom") > 1 and _count(lower, b"from") > 1:
-        return Reply(550, "7.1", "The message has more than one From field (RFC 5322 section 3.6)")
+        text = "The message has more than one From field (RFC 5322 section 3.6)"
+        return Reply(550, "7.1", text, "two_authors")
     return _check_fields(lower, options)
 
 
@@ -63,8 +65,8 @@ def _check_fields(lower: bytes, options: SmtpOptions) -> Reply | None:
         return None
     starts = [match.start() for match in _FIELD_START.finditer(lower)]
     if len(starts) - 1 > options.header_fields:
-        return Reply(552, "3.4", f"The header has more than {options.header_fields} fields")
+        return Reply(552, "3.4", f"The header has more than {options.header_fields} fields", "header")
     longest = max((end - start for start, end in pairwise(starts)), default=0)
     if longest > options.field_octets:
-        return Reply(552, "3.4", f"A header field is larger than {options.field_octets} octets")
+        return Reply(552, "3.4", f"A header field is larger than {options.field_octets} octets", "header")
     return None

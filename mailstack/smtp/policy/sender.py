@@ -8,6 +8,7 @@ nothing.  A refusal names the login, the refused address and one that is allowed
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from mailstack.mime.addresses import Unparsable, parse, strict_addresses
@@ -30,7 +31,7 @@ def check_envelope(account: Account, sender: Address | None, *, may_send_as: May
     """
     if sender is None or account.kind == "device" or may_send_as(sender):
         return None
-    return _mismatch(account, str(sender), "as the envelope sender")
+    return replace(_mismatch(account, str(sender), "as the envelope sender"), check="sender")
 
 
 def check_from(
@@ -90,4 +91,4 @@ def _mismatch(account: Account, refused: str, where: str) -> Reply:
 
 
 def _refuse(text: str) -> Reply:
-    return Reply(550, "7.1", text)
+    return Reply(550, "7.1", text, "from")
