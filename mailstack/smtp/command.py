@@ -76,6 +76,7 @@ class Mail(NamedTuple):
     smtputf8: bool = False
     ret: str = ""
     envid: str = ""
+    requiretls: bool = False
 
 
 class Rcpt(NamedTuple):

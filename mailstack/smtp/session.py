@@ -19,17 +19,16 @@ Imports: model, sasl.  No I/O.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar, Final, TypeAlias
 
 from mailstack.model.directory import Account
-from mailstack.model.envelope import Client, Envelope, Recipient
-from mailstack.model.errors import PeerError, TemporaryFailure
+from mailstack.model.envelope import Client, Envelope
+from mailstack.model.errors import PeerError
 from mailstack.model.reply import Reply
 from mailstack.sasl import exchange as sasl
-from mailstack.smtp import command, replies, strangers
+from mailstack.smtp import command, login, replies, strangers
 from mailstack.smtp.events import (
-    AskLogin,
     AskRecipient,
     AskSender,
     At,
@@ -40,25 +39,18 @@ from mailstack.smtp.events import (
     Say,
 )
 from mailstack.smtp.extensions import Offer, ehlo
+from mailstack.smtp.login import Login
 from mailstack.smtp.options import cap
 from mailstack.smtp.policy import limits
 from mailstack.smtp.policy.errors import NONE, Counters, Penalty
 from mailstack.smtp.setting import Setting
+from mailstack.smtp.transaction import Transaction
 
 #: RFC 5321 section 4.5.3.1.2.
 MAX_HELO: Final = 255
-_AUTH_WORD: Final = b"AUTH "
 
 _RCPT_OK: Final = Say(replies.RECIPIENT_OK)
 _MAIL_OK: Final = Say(replies.SENDER_OK)
-
-
-@dataclass(slots=True)
-class _Transaction:
-    mail: command.Mail
-    recipients: dict[str, Recipient]
-    is_over_limit: bool = False
-    was_refused: bool = False
 
 
 class Session:
@@ -87,11 +79,10 @@ class Session:
         self._is_submission = setting.is_submission
         self._dialect = setting.dialect
         self._counters = Counters(setting.options)
-        self._transaction: _Transaction | None = None
+        self._transaction: Transaction | None = None
         self._asked_mail: command.Mail | None = None
         self._asked_rcpt: command.Rcpt | None = None
-        self._exchange: sasl.Exchange | None = None
-        self._failed_logins = 0
+        self._login = Login()
         self._messages = 0
         self._has_hello = False
         self.client = client
@@ -105,16 +96,15 @@ class Session:
 
     def line_limit(self, held: bytes | bytearray) -> int:
         """How long the line that begins with `held` may be, in octets without its end."""
-        if self._exchange is not None or held[:5].upper() == _AUTH_WORD:
-            return self._options.auth_octets
-        return self._options.command_octets
+        options = self._options
+        return options.auth_octets if self._login.owns(held) else options.command_octets
 
     # -- lines ---------------------------------------------------------------------
 
     def receive(self, line: bytes) -> Event:
         """Takes a line, without its CRLF."""
-        if self._exchange is not None:
-            return self._respond(line)
+        if self._login.is_open:
+            return self._log_in(self._login.respond(line))
         try:
             said = command.parse(line)
         except PeerError as error:
@@ -141,7 +131,7 @@ class Session:
 
     def line_too_long(self, held: bytes | bytearray) -> Say:
         """The line that begins with `held` passed its limit: the rest can no longer be trusted (T6)."""
-        is_auth = self._exchange is not None or held[:5].upper() == _AUTH_WORD
+        is_auth = self._login.owns(held)
         return Say(
             replies.AUTH_TOO_LONG if is_auth else replies.LINE_TOO_LONG,
             close=True,
@@ -156,7 +146,7 @@ class Session:
 
     def is_foreign(self, held: bytes | bytearray) -> bool:
         """True when the first octets of a connection are TLS or SSL on a clear-text port."""
-        if self.has_good_command or self._exchange is not None:
+        if self.has_good_command or self._login.is_open:
             return False
         return strangers.speaks_tls(held)
 
@@ -258,30 +248,10 @@ class Session:
             return self._error(replies.LOGGED_IN_ALREADY, "auth", "order")
         if self._transaction is not None:
             return self._error(replies.IN_TRANSACTION, "auth", "order")
-        name, _, initial = argument.partition(b" ")
-        if not name:
-            return self._error(replies.ARGUMENT_MISSING, "auth", "syntax")
-        found = sasl.start(name.decode("ascii"), self._logins())
-        if found is None:
-            return self._error(replies.UNKNOWN_MECHANISM, "auth", "mechanism")
-        self._exchange = found
-        return self._respond(initial.strip() or None)
+        return self._log_in(self._login.begin(argument, self._logins()))
 
-    def _respond(self, line: bytes | None) -> Event:
-        exchange = self._exchange
-        assert exchange is not None
-        try:
-            step = exchange.respond(line)
-        except sasl.SaslError as error:
-            self._exchange = None
-            return self._error(Reply(501, "5.2", _sentence(error.why)), "auth", "syntax")
-        except TemporaryFailure:
-            self._exchange = None
-            return self._error(replies.NO_LOGINS_NOW, "auth", "temporary")
-        if isinstance(step, sasl.Challenge):
-            return Say(Reply(334, "", step.line.decode("ascii")))
-        self._exchange = None
-        return AskLogin(exchange.mechanism, step)
+    def _log_in(self, step: login.Step) -> Event:
+        return self._error(step.reply, "auth", step.check) if isinstance(step, login.Refused) else step
 
     def login_answered(self, answer: Account | Reply, *, delay_s: float = 0.0) -> Say:
         """What became of the credentials; a refusal counts when it is 5xx."""
@@ -291,9 +261,9 @@ class Session:
             return Say(replies.LOGGED_IN)
         if answer.is_temporary:
             return Say(answer, refusal=Refusal("auth", "temporary"))
-        self._failed_logins += 1
+        self._login.failures += 1
         most = cap(self._options.login_failures)
-        if most is not None and self._failed_logins >= most:
+        if most is not None and self._login.failures >= most:
             return Say(answer, delay_s=delay_s, close=True, then=replies.TOO_MANY_LOGINS)
         return Say(answer, delay_s=delay_s)
 
@@ -332,7 +302,7 @@ class Session:
         if account is not None and account.kind == "device" and mail.reverse_path is not None:
             # A device sends as itself, whatever it was set up with.
             mail = mail._replace(reverse_path=account.address)
-        self._transaction = _Transaction(mail, {})
+        self._transaction = Transaction(mail)
         return _MAIL_OK
 
     def _rcpt(self, argument: bytes) -> Event:
@@ -358,9 +328,7 @@ class Session:
         assert rcpt is not None
         assert transaction is not None
         if reply.is_ok:
-            number = len(transaction.recipients) + 1
-            recipient = Recipient(rcpt.address, number, rcpt.notify, rcpt.orcpt)
-            transaction.recipients[rcpt.address.key] = recipient
+            transaction.add(rcpt)
             self._counters.good_recipient()
             return Say(reply)
         transaction.was_refused = True
@@ -392,20 +360,8 @@ class Session:
         Args:
             now: Unix seconds.
         """
-        transaction = self._transaction
-        assert transaction is not None
-        mail = transaction.mail
-        return Envelope(
-            accept_id=accept_id,
-            client=self.client,
-            reverse_path=mail.reverse_path,
-            recipients=tuple(transaction.recipients.values()),
-            received_at=now,
-            body=mail.body,
-            smtputf8=mail.smtputf8,
-            ret=mail.ret,
-            envid=mail.envid,
-        )
+        assert self._transaction is not None
+        return self._transaction.envelope(accept_id, self.client, now)
 
     def message_ended(self, reply: Reply) -> Say:
         """The message was read to its end and `reply` is the answer to it."""
@@ -468,10 +424,6 @@ class Session:
         if penalty.goodbye is None:
             return Say(reply, delay_s=penalty.delay_s, is_last=is_last, refusal=refusal)
         return Say(reply, delay_s=penalty.delay_s, close=True, refusal=refusal, then=penalty.goodbye)
-
-
-def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 _Handler: TypeAlias = Callable[[Session, bytes], Event]
