@@ -11,28 +11,24 @@ import asyncio
 import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from mailstack.app.mail import Services
 from mailstack.app.notices import QuotaNotices
+from mailstack.app.recipients import Recipients
 from mailstack.app.transaction import Transaction
-from mailstack.app.whereabouts import postmaster
 from mailstack.delivery.queue import Queue
 from mailstack.directory import Directory
 from mailstack.mailbox import MailStore
-from mailstack.mailbox.quota import UNLIMITED
 from mailstack.model.address import Address
 from mailstack.model.directory import Account
-from mailstack.model.envelope import Body, Client, Envelope, Recipient
+from mailstack.model.envelope import Body, Client, Envelope
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
 from mailstack.model.secret import Proof, Verifier
 from mailstack.net.filter_client import FilterClient
 from mailstack.net.resolver import Resolver
-from mailstack.routing.expand import Expansion
-from mailstack.routing.route import Expand, Facts, Local, Refuse, Remote, route
 from mailstack.smtp.command import Mail
 from mailstack.smtp.policy import sender as sender_policy
 from mailstack.state.senders import LongSenders
@@ -44,8 +40,6 @@ if TYPE_CHECKING:
 DISK_THREADS = 16
 #: Hashes beyond this many waiting are answered "try again" (limits, section 7).
 MAX_WAITING_LOGINS = 64
-#: How long an answer "its MX points here" is believed, in seconds.
-MX_HERE_S = 300.0
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 _log = logging.getLogger(__name__)
@@ -74,7 +68,6 @@ class AcceptService:
         self._waiting_logins = 0
         self._directory = Directory(paths, options=config.auth)
         self._resolver = Resolver(config.dns)
-        self._mx_here: dict[str, tuple[float, bool]] = {}
         self._services = Services(
             config=config,
             directory=self._directory,
@@ -95,6 +88,7 @@ class AcceptService:
             new_id=self.new_id,
             fatal=context.fatal,
         )
+        self._recipients = Recipients(self._services, self._resolver, now=context.now)
 
     def now(self) -> float:
         """Unix seconds."""
@@ -144,35 +138,12 @@ class AcceptService:
         self, client: Client, account: Account | None, sender: Address | None, recipient: Address
     ) -> Reply:
         """Routes one recipient: 250 or why not."""
-        try:
-            facts = await self._facts(account, sender)
-            found = route(recipient, self._directory, facts)
-            match found:
-                case Refuse():
-                    return replace(found.reply, check=found.check)
-                case Local():
-                    return await self._check_quota(found.account) or _recipient_ok(recipient)
-                case Remote():
-                    return _recipient_ok(recipient)
-                case Expand():
-                    return self._check_alias(recipient, facts)
-        except TemporaryFailure as error:
-            _log.error("recipient check: %s", error.why)
-            text = "Addresses cannot be checked at the moment; try again later"
-            return Reply(451, error.status, text, "directory")
-
-    def _check_alias(self, recipient: Address, facts: Facts) -> Reply:
-        """Refuses an alias or group none of whose targets can be reached; never names them."""
-        expansion = Expansion(self._directory, facts, self._config.routing)
-        plan = expansion.add([Recipient(recipient, 1)])
-        if plan.reached:
-            return _recipient_ok(recipient)
-        return Reply(550, "1.1", f"{recipient} leads to nobody any more", "nowhere")
+        return await self._recipients.check(client, account, sender, recipient)
 
     async def accept(self, envelope: Envelope, body: Body, account: Account | None) -> Reply:
         """The whole end of DATA: never raises; the reply says what became of it."""
         try:
-            facts = await self._facts(account, envelope.reverse_path)
+            facts = await self._recipients.facts(account, envelope.reverse_path)
             return await Transaction(self._services, envelope, body, account=account, facts=facts).run()
         except TemporaryFailure as error:
             if error.fatal:
@@ -224,52 +195,6 @@ class AcceptService:
             to=",".join(str(r.address) for r in envelope.recipients[:5]),
         )
         return reply
-
-    async def _check_quota(self, account: Account) -> Reply | None:
-        store = self._services.store.of(account)
-        if store.limits == UNLIMITED:
-            return None
-        full_for_s = await asyncio.get_running_loop().run_in_executor(self._disk, store.full_for_s)
-        if full_for_s is None:
-            return None
-        days = self._config.mailbox.full_tempfail_days
-        if full_for_s < days * 86_400:
-            text = f"The mailbox of {account.address} is full; try again later"
-            return Reply(452, "2.2", text, "mailbox_full")
-        text = f"The mailbox of {account.address} has been full for {days} days"
-        return Reply(550, "2.2", text, "mailbox_full")
-
-    async def _facts(self, account: Account | None, sender: Address | None) -> Facts:
-        facts = Facts(
-            sender=sender,
-            now=self.now(),
-            login=account,
-            postmaster=postmaster(self._config, self._directory),
-            srs_secrets=self._directory.srs_secrets(),
-            srs_valid_days=self._config.srs.valid_days,
-            long_sender=self._services.long_senders.find,
-        )
-        following = [domain.name for domain in self._directory.domains() if domain.inbound == "follow-mx"]
-        if not following:
-            return facts
-        return replace(facts, mx_here={name: await self._is_mx_here(name) for name in following})
-
-    async def _is_mx_here(self, domain: str) -> bool:
-        """True when the domain's MX names this host; without an answer what was true last, else True."""
-        known = self._mx_here.get(domain)
-        if known is not None and known[0] > self.now():
-            return known[1]
-        answer = await self._resolver.lookup(domain, "MX")
-        if answer.status == "temperror":
-            return known[1] if known is not None else True
-        hosts = {str(record[1]) for record in answer.records if isinstance(record, tuple)}
-        here = self._config.hostname in hosts
-        self._mx_here[domain] = (self.now() + MX_HERE_S, here)
-        return here
-
-
-def _recipient_ok(recipient: Address) -> Reply:
-    return Reply(250, "1.5", f"{recipient} ok")
 
 
 def build(context: Context) -> AcceptService:
