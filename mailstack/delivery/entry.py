@@ -31,6 +31,7 @@ class QueueRecipient:
         kind: "local": for a mailbox here, carried out by the local deliverer.
         owner: the local address whose log shows what becomes of it; "" for the message's.
         detail: opaque; what the local deliverer needs to do again what it could not do.
+        original: the address the sender wrote to, which reports name; "": `address`.
     """
 
     address: str
@@ -39,6 +40,7 @@ class QueueRecipient:
     kind: RecipientKind = "remote"
     owner: str = ""
     detail: str = ""
+    original: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,9 @@ class QueueMessage:
         path_octets: how many of the file's octets, from its start, are the message; None: all.
         prefix: octets put before `data` or the file's octets (header lines).
         smtputf8: it was received, or made, with SMTPUTF8.
-        body: "7BIT" or "8BITMIME" as declared.
+        body: "7BIT", "8BITMIME" or "BINARYMIME" as declared.
         ret, envid: RFC 3461, decoded.
+        requiretls: it may travel over verified TLS only (RFC 8689).
         owner: the local address that sent, forwarded or answered it; its log shows it.
         is_sender_verified: False when nobody knows that `sender` sent it (no login, neither
             SPF nor aligned DKIM passed): no report goes to that sender, `owner` keeps the mail.
@@ -74,6 +77,7 @@ class QueueMessage:
     body: str = "7BIT"
     ret: str = ""
     envid: str = ""
+    requiretls: bool = False
     owner: str = ""
     is_sender_verified: bool = True
 
@@ -85,7 +89,8 @@ class Facts:
     Attributes:
         queue_id: also the name of its file.
         size_octets, sha256: of the message, without the file's trailer.
-        has_8bit, has_8bit_header: octets above 127 anywhere, in the header.
+        has_8bit, has_8bit_header: octets above 127 anywhere, in the header; of what came with
+            SMTPUTF8 also in the header of a part.
         created_at: Unix seconds.
     """
 
@@ -104,6 +109,7 @@ class Facts:
     size_octets: int
     sha256: str
     created_at: float
+    requiretls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +126,7 @@ class EntryRecipient:
         waited_s: how long it has waited so far, as far as the clock can be trusted.
         is_last: no attempt follows this one.
         delay_told: the sender knows already that it is late.
+        original: the address the sender wrote to; "": `address`.
     """
 
     row: int
@@ -136,6 +143,7 @@ class EntryRecipient:
     waited_s: float
     is_last: bool
     delay_told: bool
+    original: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +162,7 @@ class Result:
         host: who said so, `name[ip]`; "" when nobody was asked.
         needs_relayed_report: the sender asked for a report of success and the next host
             does not send such reports (RFC 3461 section 5.2.2).
+        is_final: the host answers for the mailbox itself (LMTP): it is delivered, not relayed.
         tls: version and cipher; "" in clear.
     """
 
@@ -161,4 +170,5 @@ class Result:
     outcome: Outcome
     host: str = ""
     needs_relayed_report: bool = False
+    is_final: bool = False
     tls: str = ""

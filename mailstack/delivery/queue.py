@@ -261,6 +261,7 @@ class Queue:
             waited_s=waited_s,
             is_last=schedule.is_over(waited_s, facts.kind, self.options),
             delay_told=bool(row.delay_told),
+            original=row.original,
         )
 
     def _chance(self) -> float:

@@ -21,7 +21,7 @@ MAX_REPLY_CHARACTERS = 1_000
 
 FACT_COLUMNS = (
     "id, accept_id, kind, sender, owner, is_sender_verified, smtputf8, body, has_8bit, has_8bit_header,"
-    " ret, envid, size_octets, sha256, created_at"
+    " ret, envid, size_octets, sha256, created_at, requiretls"
 )
 
 
@@ -46,6 +46,7 @@ class WaitingRow(NamedTuple):
     waited_s: float
     last_at: float
     delay_told: int
+    original: str
 
 
 WAITING_COLUMNS = ", ".join(WaitingRow._fields)
@@ -64,6 +65,7 @@ class LateRow(NamedTuple):
     code: int
     status: str
     reply: str
+    original: str
 
 
 LATE_COLUMNS = ", ".join(LateRow._fields)
@@ -86,7 +88,7 @@ def insert_all(connection: sqlite3.Connection, stored: Sequence[Envelope]) -> No
 def insert(connection: sqlite3.Connection, envelope: Envelope) -> None:
     """Makes the rows of a message from its file's trailer."""
     connection.execute(
-        f"INSERT INTO message ({FACT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+        f"INSERT INTO message ({FACT_COLUMNS}) VALUES ({', '.join('?' * 16)})",  # noqa: S608
         (
             envelope.queue_id,
             envelope.accept_id,
@@ -103,11 +105,12 @@ def insert(connection: sqlite3.Connection, envelope: Envelope) -> None:
             envelope.size_octets,
             envelope.sha256,
             envelope.created_at,
+            envelope.requiretls,
         ),
     )
     connection.executemany(
-        "INSERT INTO recipient (message, position, address, kind, owner, notify, orcpt, detail, destination,"
-        " next_at, last_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO recipient (message, position, address, kind, owner, notify, orcpt, detail, original,"
+        " destination, next_at, last_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [_recipient_row(envelope, n, recipient) for n, recipient in enumerate(envelope.recipients, 1)],
     )
 
@@ -122,6 +125,7 @@ def _recipient_row(envelope: Envelope, position: int, recipient: StoredRecipient
         " ".join(recipient.notify),
         recipient.orcpt,
         recipient.detail,
+        recipient.original,
         LOCAL if recipient.kind == "local" else destination_of(recipient.address),
         envelope.created_at,
         envelope.created_at,
@@ -154,6 +158,7 @@ def facts(row: Sequence[object]) -> Facts:
         size_octets=int(str(row[12])),
         sha256=str(row[13]),
         created_at=float(str(row[14])),
+        requiretls=bool(row[15]),
     )
 
 

@@ -83,6 +83,10 @@ SCHEMA: tuple[str, ...] = (
         at REAL NOT NULL
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE message ADD COLUMN requiretls INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE recipient ADD COLUMN original TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 

@@ -15,6 +15,7 @@ import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Protocol
 
@@ -23,6 +24,8 @@ import msgspec
 from mailstack.delivery.entry import Kind, QueueMessage, QueueRecipient, RecipientKind
 from mailstack.disk.durable import GroupSync, guarded, make_folder, write_synced
 from mailstack.disk.fault import fault_point
+from mailstack.mime.header import Octets
+from mailstack.mime.scanner import scan
 from mailstack.model.errors import TemporaryFailure
 
 BLOCK_OCTETS = 262_144
@@ -72,6 +75,7 @@ class StoredRecipient(msgspec.Struct, frozen=True):
     kind: RecipientKind = "remote"
     owner: str = ""
     detail: str = ""
+    original: str = ""
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -93,6 +97,7 @@ class Envelope(msgspec.Struct, frozen=True):
     size_octets: int
     sha256: str
     recipients: tuple[StoredRecipient, ...]
+    requiretls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,14 +275,25 @@ class _Writing:
             smtputf8=message.smtputf8,
             body=message.body,
             has_8bit=self._has_8bit,
-            has_8bit_header=self._header_8bit,
+            has_8bit_header=self._header_8bit or self._has_8bit_part(),
             ret=message.ret,
             envid=message.envid,
             created_at=self._created_at,
             size_octets=self._size,
             sha256=self._hash.hexdigest(),
             recipients=tuple(_stored(recipient) for recipient in message.recipients),
+            requiretls=message.requiretls,
         )
+
+    def _has_8bit_part(self) -> bool:
+        """True for UTF-8 in the header of a part, of a message that came with SMTPUTF8."""
+        message = self._message
+        if not message.smtputf8 or not self._has_8bit:
+            return False
+        if message.data is not None:
+            return has_8bit_part(message.data)
+        with open(message.path, "rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as octets:
+            return has_8bit_part(octets)
 
 
 def _stored(recipient: QueueRecipient) -> StoredRecipient:
@@ -288,7 +304,19 @@ def _stored(recipient: QueueRecipient) -> StoredRecipient:
         recipient.kind,
         recipient.owner,
         recipient.detail,
+        recipient.original,
     )
+
+
+def has_8bit_part(octets: Octets) -> bool:
+    """True when the header of a part below the first holds octets above 127 (RFC 6532)."""
+    work = list(scan(octets).children)
+    while work:
+        part = work.pop()
+        if not octets[part.start : part.header_end].isascii():
+            return True
+        work.extend(part.children)
+    return False
 
 
 def trailer(envelope: Envelope) -> bytes:
