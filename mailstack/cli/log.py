@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime
+import ipaddress
 import os
 import re
 import time
+from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import typer
@@ -14,6 +16,7 @@ from mailstack.cli.context import Context, cell, fail, group, show, talk
 from mailstack.cli.directory_access import reader as directory_reader
 from mailstack.model.address import Address, AddressError
 from mailstack.model.directory import Alias
+from mailstack.state.explanations import EXPLANATIONS
 from mailstack.state.maillog import Event, MailLogReader, Value
 
 app = group("What happened to a message or an address: 20 days back.")
@@ -88,10 +91,11 @@ def _plain(event: Event) -> dict[str, object]:
 
 
 def _print(events: list[Event]) -> None:
-    show(
-        [_plain(event) for event in events],
-        "\n".join(f"{_stamp(event.at)}  {event.id:<16}  {words(event)}" for event in events),
-    )
+    show([_plain(event) for event in events], "\n".join(_line(event) for event in events))
+
+
+def _line(event: Event) -> str:
+    return f"{_stamp(event.at)}  {event.id:<16}  {words(event)}"
 
 
 def _reader() -> MailLogReader:
@@ -142,16 +146,75 @@ def _alias_of(address: Address) -> str:
 
 @app.command()
 def explain(
-    message: Annotated[str, typer.Argument(metavar="ID", help="accept id, queue id or Message-ID")],
+    message: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="accept id, queue id or Message-ID; or a client's IP address, or a sender or"
+            " recipient: its last refusals",
+        ),
+    ],
 ) -> None:
-    """Tells the whole way of one message."""
+    """Tells the whole way of one message; of a refusal also the rule and where to change it."""
     reader = _reader()
     try:
-        events = reader.explain(message)
-        if not events and "@" in message and not message.startswith("<"):
-            events = reader.explain(f"<{message}>")
+        events = _found(reader, message)
     finally:
         reader.close()
     if not events:
         fail(os.EX_DATAERR, f"{message}: nothing in the log; it keeps 20 days")
-    _print(events)
+    settings = _settings() if any(event.fields.get("check") for event in events) else {}
+    show(
+        [_plain(event) | _explained(event, settings) for event in events],
+        "\n".join("\n".join([_line(event), *_reasons(event, settings)]) for event in events),
+    )
+
+
+def _found(reader: MailLogReader, name: str) -> list[Event]:
+    events = reader.explain(name)
+    if not events and "@" in name and not name.startswith("<"):
+        events = reader.explain(f"<{name}>")
+    return events or reader.refusals(_canonical(name))
+
+
+def _canonical(name: str) -> str:
+    """An IP address as the log writes it; anything else as it is."""
+    try:
+        return str(ipaddress.ip_address(name.strip("[]")))
+    except ValueError:
+        return name
+
+
+def _settings() -> Mapping[str, object]:
+    from mailstack.app.config import settings
+
+    return dict(settings(Context.load().config))
+
+
+def _explained(event: Event, settings: Mapping[str, object]) -> dict[str, object]:
+    """What `words` leaves out, for programs: the rule of a refusal, its keys, what to do."""
+    found = EXPLANATIONS.get(str(event.fields.get("check", "")))
+    if found is None:
+        return {}
+    keys = {key: settings.get(key) for key in found.keys}
+    return {"explanation": {"rule": found.rule, "configuration": keys, "advice": found.advice}}
+
+
+def _reasons(event: Event, settings: Mapping[str, object]) -> Iterator[str]:
+    """The same for people, one line each: facts, rule, configuration, what to do."""
+    found = EXPLANATIONS.get(str(event.fields.get("check", "")))
+    if found is None:
+        return
+    from mailstack.app.document import toml_value
+
+    facts = [f"{key} {cell(value)}" for key, value in event.fields.items() if value and key in _FACTS]
+    if facts:
+        yield f"    facts          {', '.join(facts)}"
+    yield f"    rule           {found.rule}"
+    for key in found.keys:
+        yield f"    configuration  {key} = {toml_value(settings.get(key, ''))}"
+    yield f"    what to do     {found.advice}"
+
+
+#: Of a refusal, what its sentence does not say.
+_FACTS = ("login", "sender", "to", "tls", "listener")

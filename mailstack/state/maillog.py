@@ -130,10 +130,17 @@ class MailLog:
         *,
         sent_by: Iterable[str] = (),
         received_by: Iterable[str] = (),
+        refused_to: Iterable[str] = (),
         message_id: str = "",
         **fields: Value,
     ) -> None:
-        """One event.  `sent_by`/`received_by`: local addresses whose log shows it."""
+        """One event.
+
+        Args:
+            sent_by: local addresses whose log shows it as sent.
+            received_by: the same, as received.
+            refused_to: whom `log explain` finds a refusal by: client, sender, recipients.
+        """
         at = self._now()
         text = line(name, id_, fields)
         if self._stamped:
@@ -146,8 +153,11 @@ class MailLog:
             self.dropped += 1
         if self._path is None:
             return
-        owners = [(a.lower(), "sent") for a in sent_by if a] + [
-            (a.lower(), "received") for a in received_by if a
+        owners = [
+            (name.lower(), direction)
+            for names, direction in ((sent_by, "sent"), (received_by, "received"), (refused_to, "refused"))
+            for name in names
+            if name
         ]
         self._queue.put((Event(at, self._daemon, name, id_, fields), message_id, owners))
         if self._thread is None:
@@ -208,12 +218,18 @@ class MailLog:
         login: str = "",
         received_by: Iterable[str] = (),
     ) -> None:
-        """We said 4xx or 5xx.  `at`: connect, helo, auth, mail, rcpt, data, end."""
+        """We said 4xx or 5xx.
+
+        Args:
+            at: connect, helo, auth, mail, rcpt, data, end, command.
+            check: the word `state/explanations.py` explains.
+        """
         self.write(
             "refused",
             id_,
             sent_by=[login],
             received_by=received_by,
+            refused_to=[peer, sender, *to.split(",")],
             peer=peer,
             at=at,
             check=check,
@@ -430,6 +446,15 @@ class MailLogReader:
             " ON e.number = o.number WHERE o.address = ? AND (? = '' OR o.direction = ?)"
             " AND e.at >= ? AND e.at <= ? ORDER BY e.number DESC LIMIT ?",
             (address.lower(), direction, direction, since, until, limit),
+        ).fetchall()
+        return [_event(row) for row in reversed(rows)]
+
+    def refusals(self, name: str, *, limit: int = 20) -> list[Event]:
+        """The last refusals of a client (IP address), sender or recipient, oldest first."""
+        rows = self._connection.execute(
+            "SELECT e.at, e.daemon, e.name, e.id, e.fields FROM owner o JOIN event e ON e.number = o.number"
+            " WHERE o.address = ? AND o.direction = 'refused' ORDER BY o.number DESC LIMIT ?",
+            (name.lower(), limit),
         ).fetchall()
         return [_event(row) for row in reversed(rows)]
 

@@ -80,6 +80,43 @@ def test_explain_takes_any_id(instance: Instance, key: str) -> None:
     ]
 
 
+@pytest.fixture
+def refusals(instance: Instance) -> Instance:
+    log = MailLog(instance.config.paths.maillog_db, daemon="smtp", now=time.time, stream=io.StringIO())
+    log.refused(
+        "R1",
+        peer="2001:db8::7",
+        at="end",
+        check="loop",
+        code=554,
+        status="5.4.6",
+        why="Too many hops: more than 50 Received fields, this is a loop",
+        sender="x@far.test",
+        to="Nobody@example.test",
+    )
+    log.refused("", peer="192.0.2.9", at="command", check="order", code=503, status="5.5.1", why="Say EHLO")
+    log.close()
+    return instance
+
+
+@pytest.mark.parametrize("name", ["R1", "2001:db8::7", "[2001:0DB8::7]", "x@far.test", "nobody@example.test"])
+def test_a_refusal_is_explained_by_its_facts_rule_and_key(refusals: Instance, name: str) -> None:
+    told = refusals.cli("log", "explain", name).out
+    assert "refused with 554 5.4.6 at end (loop), client 2001:db8::7: Too many hops" in told
+    assert "facts          sender x@far.test, to Nobody@example.test" in told
+    assert "rule           The message has been through too many servers" in told
+    assert "configuration  smtp.hops = 50\n" in told
+    assert "what to do     Find the two addresses" in told
+    (event,) = refusals.cli("--json", "log", "explain", name).json
+    assert event["explanation"]["configuration"] == {"smtp.hops": 50}
+
+
+def test_a_refusal_that_nothing_changes_says_so_without_keys(refusals: Instance) -> None:
+    told = refusals.cli("log", "explain", "192.0.2.9").out
+    assert "configuration" not in told
+    assert "what to do     The client's software is wrong; there is nothing to change here." in told
+
+
 def test_explain_follows_into_the_queue(instance: Instance) -> None:
     assert [e["event"] for e in instance.cli("--json", "log", "explain", "A2").json] == ["accepted", "queued"]
 
