@@ -10,10 +10,12 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
+from mailstack.app.each import EachTransaction
 from mailstack.app.mail import Services
 from mailstack.app.notices import QuotaNotices
 from mailstack.app.recipients import Recipients
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
 DISK_THREADS = 16
 #: Hashes beyond this many waiting are answered "try again" (limits, section 7).
 MAX_WAITING_LOGINS = 64
+
+T = TypeVar("T")
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuv"
 _log = logging.getLogger(__name__)
@@ -142,9 +146,27 @@ class AcceptService:
 
     async def accept(self, envelope: Envelope, body: Body, account: Account | None) -> Reply:
         """The whole end of DATA: never raises; the reply says what became of it."""
-        try:
+
+        async def work() -> Reply:
             facts = await self._recipients.facts(account, envelope.reverse_path)
             return await Transaction(self._services, envelope, body, account=account, facts=facts).run()
+
+        return await self._guarded(envelope, work())
+
+    async def accept_each(self, envelope: Envelope, body: Body) -> Sequence[Reply]:
+        """The same by LMTP, with a reply for each recipient."""
+
+        async def work() -> Sequence[Reply]:
+            facts = await self._recipients.facts(None, envelope.reverse_path)
+            return await EachTransaction(self._services, envelope, body, facts=facts).run_each()
+
+        said = await self._guarded(envelope, work())
+        return [said] * len(envelope.recipients) if isinstance(said, Reply) else said
+
+    async def _guarded(self, envelope: Envelope, work: Coroutine[None, None, T]) -> T | Reply:
+        """What the work gives; 4xx when it fails, which promises nothing."""
+        try:
+            return await work
         except TemporaryFailure as error:
             if error.fatal:
                 self._context.fatal(error.why)

@@ -131,7 +131,7 @@ class Transaction:
         return await self._s.filter.ask(
             FilterRequest(
                 accept_id=envelope.accept_id,
-                ip=client.ip,
+                ip="" if client.listener == "lmtp" else client.ip,
                 helo=client.helo,
                 sender=envelope.sender,
                 recipients=recipients,

@@ -73,6 +73,11 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         (),
         "Usually a scanner; if it is a program of yours, its port is wrong.",
     ),
+    "not_lmtp": Explanation(
+        "An SMTP client came to an LMTP port; LMTP begins with LHLO.",
+        (),
+        "Tell that mail server to deliver by LMTP (Postfix: lmtp:inet:host:port), or to port 25.",
+    ),
     "timeout": Explanation(
         "A client that says nothing is not waited for without end.",
         ("smtp.command_wait_s", "smtp.login_wait_s", "smtp.stress_wait_s"),

@@ -10,6 +10,7 @@ from mailstack.model.reply import Reply
 from mailstack.sasl import exchange
 from mailstack.smtp.data import DotReader
 from mailstack.smtp.events import AskLogin, AskRecipient, AskSender, BeginData, BeginTls, Event, Say
+from mailstack.smtp.lmtp import LmtpSession
 from mailstack.smtp.options import SmtpOptions
 from mailstack.smtp.policy import headers
 from mailstack.smtp.session import Session
@@ -50,10 +51,11 @@ class BareSmtp:
             "mx.example.test",
             self.options,
             starttls=starttls and name != "submissions",
-            is_submission=name != "mx",
+            is_submission=name.startswith("submission"),
         )
         client = Client("192.0.2.7", 4711, tls=secure, listener=name)
-        self.session = Session(setting, client, offer=lambda: offer)
+        kind = LmtpSession if name == "lmtp" else Session
+        self.session = kind(setting, client, offer=lambda: offer)
         self.says: list[Say] = []
         self._one_from = name == "mx"
         self._input = b""
@@ -148,9 +150,11 @@ class BareSmtp:
         refusal = reader.fault() or headers.check(message, self.options, one_from=self._one_from)
         if refusal is None:
             envelope = self.session.envelope(self.acceptor.new_id(), self.acceptor.now())
-            refusal = at_once(
-                self.acceptor.accept(envelope, Body(message, "", len(message)), self.session.account)
-            )
+            body = Body(message, "", len(message))
+            if isinstance(self.session, LmtpSession):
+                self._say(self.session.each_ended(at_once(self.acceptor.accept_each(envelope, body))))
+                return True
+            refusal = at_once(self.acceptor.accept(envelope, body, self.session.account))
         self._say(self.session.message_ended(refusal))
         return True
 
@@ -158,6 +162,8 @@ class BareSmtp:
         if say.is_last and self._input:
             say = self.session.spoke_early()
         self.says.append(say)
+        for reply in say.before:
+            self._reply(reply)
         self._reply(say.reply)
         if say.then is not None:
             self._reply(say.then)

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import io
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,6 +29,10 @@ from tests.kit.accounts import ALICE, CAROL, PRINTER
 PASSWORDS = {"alice@example.test": ("a$1 geheim", ALICE), "carol@example.test": ("carol-pw", CAROL)}
 PASSWORDS["printer@example.test"] = ("printer-pw", PRINTER)
 LOCAL = "example.test"
+LMTP_REPLIES = {
+    "anyfull@example.test": Reply(452, "2.2", "The mailbox is full"),
+    "anyno@example.test": Reply(550, "7.1", "Not wanted"),
+}
 WRONG = Reply(535, "7.8", "User name or password is wrong")
 
 
@@ -40,6 +44,8 @@ class FakeAcceptor:
     taken: list[tuple[Envelope, bytes, Body]] = field(default_factory=list)
     logins: list[tuple[str, str | Proof]] = field(default_factory=list)
     reply: Reply | None = None
+    #: What LMTP recipients get instead.
+    replies: dict[str, Reply] = field(default_factory=lambda: dict(LMTP_REPLIES))
     #: Refused before the greeting, by address.
     unwanted: dict[str, Reply] = field(default_factory=dict)
     #: Set to make `accept` wait for it.
@@ -79,6 +85,10 @@ class FakeAcceptor:
             await self.gate.wait()
         self.taken.append((envelope, data, body))
         return self.reply or Reply(250, "0.0", f"Ok id={envelope.accept_id}")
+
+    async def accept_each(self, envelope: Envelope, body: Body) -> Sequence[Reply]:
+        reply = await self.accept(envelope, body, None)
+        return [self.replies.get(str(r.address), reply) for r in envelope.recipients]
 
     def now(self) -> float:
         return 1_763_776_800.0

@@ -1,0 +1,174 @@
+"""One message by LMTP: a reply of its own for each recipient.
+
+Differs from app/transaction.py where it speaks of one reply for all:
+
+- Who refuses says so; no report is sent and nobody keeps a copy instead.
+- Who cannot be stored for the moment is told so and retried by the client, not by us;
+  unless the same recipient (a group) has been stored or queued in part.
+- Content is never refused: the client is a mail server or list manager that would have to
+  bounce it to a forged sender.  It is filed as spam instead.
+- Its address says nothing about who sent the message, so SPF is not asked about it.
+
+Promises P1 to P3 hold for each recipient that is answered with 250.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from mailstack.app.mail import Services
+from mailstack.app.transaction import Transaction
+from mailstack.delivery.decide import Decision, Rejection, Store, decide
+from mailstack.model.envelope import Body, Envelope, Recipient
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.reply import Reply
+from mailstack.routing.expand import Expansion, LocalTarget, Plan
+from mailstack.routing.route import Facts
+
+
+class EachTransaction(Transaction):
+    """Carries one message to its end, recipient by recipient."""
+
+    def __init__(self, services: Services, envelope: Envelope, body: Body, *, facts: Facts) -> None:
+        """`facts`: what routing needs."""
+        super().__init__(services, envelope, body, account=None, facts=facts)
+        self._services = services
+        self._facts = facts
+        self._recipients = envelope.recipients
+        self._said: dict[int, Reply] = {}
+
+    async def run_each(self) -> Sequence[Reply]:
+        """A reply for each recipient, in the envelope's order.
+
+        Raises:
+            TemporaryFailure: nothing is promised to anybody.
+        """
+        refusal = await self._prepare()
+        if refusal is not None:
+            self._refuse(refusal, "submission")
+            return [refusal] * len(self._recipients)
+        await self._resolve()
+        refusal = self._content_refusal()
+        if refusal is not None:
+            self._refuse(refusal, "policy")
+            return [refusal] * len(self._recipients)
+        mail = self._mail
+        decision = self._refusals(decide(mail.plan, mail.answer.verdict, mail.verdicts, is_login=False))
+        ok = Reply(250, "0.0", f"Ok id={mail.envelope.accept_id}")
+        if len(self._said) < len(self._recipients):
+            self._still_wanted()
+            ok = await self._carry(await self._settle(decision))
+        return [self._said.get(recipient.number, ok) for recipient in self._recipients]
+
+    def _content_refusal(self) -> Reply | None:
+        return super()._content_refusal() if self._mail.answer.verdict.unfiltered else None
+
+    # -- who refuses ---------------------------------------------------------------------
+
+    def _refusals(self, decision: Decision) -> Decision:
+        """Notes the recipients that take nothing; gives what is left to do."""
+        taking = {target.account.id for target in self._takers(decision)}
+        leaving = {remote.address.key for remote in decision.forwards}
+        refusing = {r.target.account.id: r for r in decision.rejections if r.target is not None}
+        of_alias = {r.recipient.number: r.reply for r in decision.rejections if r.target is None}
+        of_alias |= {r.number: reply for r, reply in self._mail.plan.refused if r.number not in of_alias}
+        told: set[int] = set()
+        kept: set[int] = set()
+        for recipient in self._recipients:
+            plan = self._plan_of(recipient)
+            ids = {target.account.id for target in plan.locals}
+            takes = bool(ids & taking) or any(r.address.key in leaving for r in plan.remotes)
+            (kept if takes else told).update(ids & refusing.keys())
+            if not takes:
+                answers = [refusing[i].reply for i in ids if i in refusing]
+                answers.append(of_alias.get(recipient.number) or _nobody(recipient))
+                self._tell(recipient, answers[0], "recipient")
+        left = [r for i, r in refusing.items() if i in kept or i not in told]
+        return replace(decision, rejections=tuple(left))
+
+    def _takers(self, decision: Decision) -> list[LocalTarget]:
+        """Accounts with which the message ends well: a copy, a rule's discard, a forward of theirs."""
+        via = {remote.via for remote in decision.forwards}
+        return [
+            *(store.target for store in decision.stores),
+            *decision.discards,
+            *(target for target in self._mail.plan.locals if target.account.id in via),
+        ]
+
+    def _plan_of(self, recipient: Recipient) -> Plan:
+        """Where this recipient alone leads."""
+        return Expansion(self._services.directory, self._facts, self._services.config.routing).add(
+            [recipient]
+        )
+
+    def _unreachable(self) -> list[Rejection]:
+        return []  # they have been told
+
+    def _tell(self, recipient: Recipient, reply: Reply, check: str, why: str = "") -> None:
+        self._said[recipient.number] = reply
+        envelope = self._mail.envelope
+        self._services.maillog.refused(
+            envelope.accept_id,
+            peer=envelope.client.ip,
+            at="end",
+            check=reply.check or check,
+            code=reply.code,
+            status=f"{reply.code // 100}.{reply.status}",
+            why=why or reply.text,
+            sender=envelope.sender,
+            to=str(recipient.address),
+            received_by=[str(recipient.address)],
+        )
+
+    def _still_wanted(self) -> None:
+        """Whoever has been told no is not in the log's line about who got the message."""
+        left = tuple(r for r in self._recipients if r.number not in self._said)
+        self._mail.envelope = replace(self._mail.envelope, recipients=left)
+
+    # -- who cannot be stored now ----------------------------------------------------------
+
+    async def _store_all(self, stores: Sequence[Store]) -> None:
+        await super()._store_all(stores)
+        mail = self._mail
+        if not mail.later:
+            return
+        failed = {store.target.account.id: error for store, error in mail.later}
+        done = {store.target.account.id for store, _ in mail.stored}
+        leaving = {recipient.address.lower() for entry in mail.entries for recipient in entry.recipients}
+        retried: set[int] = set()
+        for recipient in mail.envelope.recipients:
+            plan = self._plan_of(recipient)
+            ids = {target.account.id for target in plan.locals}
+            has_part = bool(ids & done) or any(str(r.address).lower() in leaving for r in plan.remotes)
+            if has_part:
+                retried |= ids & failed.keys()
+            elif ids & failed.keys():
+                error = failed[min(ids & failed.keys())]
+                self._tell(recipient, _not_now(recipient, error), "local_error", error.why)
+        mail.later = [(store, error) for store, error in mail.later if store.target.account.id in retried]
+        self._still_wanted()
+        if not mail.envelope.recipients and not mail.entries:
+            raise _NobodyLeft
+
+    async def _carry(self, decision: Decision) -> Reply:
+        try:
+            return await super()._carry(decision)
+        except _NobodyLeft:
+            return Reply(451, "3.0", "The message cannot be taken at the moment; try again later")
+
+
+class _NobodyLeft(Exception):
+    """Everybody has been told to try again; there is no event of acceptance."""
+
+
+def _nobody(recipient: Recipient) -> Reply:
+    return Reply(550, "1.1", f"{recipient.address} leads to nobody any more", "nowhere")
+
+
+def _not_now(recipient: Recipient, error: TemporaryFailure) -> Reply:
+    if error.status == "2.2":
+        return Reply(452, "2.2", f"The mailbox of {recipient.address} is full; try again later")
+    if error.status == "3.1":
+        return Reply(452, "3.1", "There is no space for the message; try again later")
+    return Reply(451, error.status, f"{recipient.address} cannot be delivered to at the moment")
