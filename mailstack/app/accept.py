@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from mailstack.app.each import EachTransaction
+from mailstack.app.gate import Gate, login_refused
 from mailstack.app.mail import Services
 from mailstack.app.notices import QuotaNotices
 from mailstack.app.recipients import Recipients
@@ -28,9 +27,10 @@ from mailstack.model.directory import Account
 from mailstack.model.envelope import Body, Client, Envelope
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
-from mailstack.model.secret import Proof, Verifier
+from mailstack.model.secret import Verifier
 from mailstack.net.filter_client import FilterClient
 from mailstack.net.resolver import Resolver
+from mailstack.sasl.exchange import Credentials
 from mailstack.smtp.command import Mail
 from mailstack.smtp.policy import sender as sender_policy
 from mailstack.state.senders import LongSenders
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
 #: Deliveries that may wait for the disk at the same time in one worker.
 DISK_THREADS = 16
-#: Hashes beyond this many waiting are answered "try again" (limits, section 7).
-MAX_WAITING_LOGINS = 64
 
 T = TypeVar("T")
 
@@ -68,9 +66,8 @@ class AcceptService:
         self._context = context
         self._config = config
         self._disk = ThreadPoolExecutor(DISK_THREADS, "disk")
-        self._hashing = ThreadPoolExecutor(os.cpu_count() or 1, "login")
-        self._waiting_logins = 0
         self._directory = Directory(paths, options=config.auth)
+        self._gate = Gate(context, self._directory)
         self._resolver = Resolver(config.dns)
         self._services = Services(
             config=config,
@@ -102,23 +99,12 @@ class AcceptService:
         """A fresh accept id."""
         return make_id(self._context.now(), self._context.random_bytes(5))
 
-    async def authenticate(self, client: Client, login: str, password: str | Proof) -> Account | Reply:
+    async def authenticate(self, client: Client, given: Credentials, mechanism: str) -> Account | Reply:
         """Checks a login; the same words and time for unknown users and wrong passwords."""
-        if self._waiting_logins >= MAX_WAITING_LOGINS:
-            return Reply(454, "7.0", "Too many logins at the moment; try again in a minute")
-        self._waiting_logins += 1
-        try:
-            account = await asyncio.get_running_loop().run_in_executor(
-                self._hashing, partial(self._directory.authenticate, login, password, protocol="smtp")
-            )
-        except TemporaryFailure as error:
-            _log.error("login: %s", error.why)
-            return Reply(454, "7.0", "Logins cannot be checked at the moment; try again later")
-        finally:
-            self._waiting_logins -= 1
-        if account is None:
-            return Reply(535, "7.8", "User name or password is wrong (the user name is the full address)")
-        return account
+        found = await self._gate.authenticate(
+            "smtp", client, given.login, given.password, mechanism, acting_for=given.acting_for
+        )
+        return found if isinstance(found, Account) else login_refused(found)
 
     def verifier(self, login: str) -> Verifier:
         """For SCRAM; see Directory.verifier."""
@@ -180,7 +166,7 @@ class AcceptService:
     async def close(self) -> None:
         """Ends the pools; what is being delivered is finished first."""
         await asyncio.to_thread(self._disk.shutdown)
-        await asyncio.to_thread(self._hashing.shutdown)
+        self._gate.close()
         await self._services.filter.close()
         await self._resolver.close()
         self._services.store.close()

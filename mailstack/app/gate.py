@@ -1,4 +1,4 @@
-"""The gate of the imap daemon: passwords, what guessing costs, the mail log.
+"""The gate of all daemons: passwords, what guessing costs, the mail log.
 
 Passwords are checked in threads of their own, as many as there are cores, so that a
 burst of logins costs bounded memory and never the loop (limits, section 7).  One gate
@@ -19,12 +19,19 @@ from mailstack.model.asking import LoginRefused
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Client
 from mailstack.model.errors import TemporaryFailure
+from mailstack.model.reply import Reply
 from mailstack.model.secret import Proof
 from mailstack.sasl.delays import FailureDelays
 
 #: Logins that may wait for a hash; more are told to try later.
 MAX_WAITING = 64
-_KINDS = ("mailbox", "catchall", "noreply")
+#: What SMTP says for the codes of RFC 5530.
+_SMTP = {
+    "AUTHENTICATIONFAILED": Reply(
+        535, "7.8", "User name or password is wrong (the user name is the full address)", "login"
+    ),
+    "UNAVAILABLE": Reply(454, "7.0", "Logins cannot be checked now; try again later", "temporary"),
+}
 
 _log = logging.getLogger(__name__)
 
@@ -44,12 +51,20 @@ class Gate:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def authenticate(
-        self, protocol: str, client: Client, login: str, password: str | Proof, mechanism: str
+        self,
+        protocol: str,
+        client: Client,
+        login: str,
+        password: str | Proof,
+        mechanism: str,
+        *,
+        acting_for: str = "",
     ) -> Account | LoginRefused:
         """The account; or why not, after the wait the failure earned.
 
         Args:
-            protocol: "imap" or "pop3", for the directory and the mail log.
+            protocol: "smtp", "imap" or "pop3", for the directory and the mail log.
+            acting_for: another user; refused (A5) as if the password were wrong.
         """
         if self._waiting >= MAX_WAITING:
             return LoginRefused("UNAVAILABLE", "Too many logins at once; try again later")
@@ -63,7 +78,7 @@ class Gate:
             return LoginRefused("UNAVAILABLE", "Logins cannot be checked now; try again later")
         finally:
             self._waiting -= 1
-        if found is None or found.kind not in _KINDS:
+        if found is None or acting_for:
             return await self._refuse(protocol, client, login, password, mechanism)
         self._delays.succeeded(login, client.ip)
         self._log(protocol, client, str(found.address), mechanism, ok=True)
@@ -86,3 +101,8 @@ class Gate:
         self._context.maillog.login(
             protocol=protocol, peer=client.ip, account=account, ok=ok, mechanism=mechanism, why=why
         )
+
+
+def login_refused(refused: LoginRefused) -> Reply:
+    """The same in the words of SMTP."""
+    return _SMTP.get(refused.code, _SMTP["UNAVAILABLE"])

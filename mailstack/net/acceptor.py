@@ -9,7 +9,7 @@ from mailstack.model.address import Address
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Body, Client, Envelope
 from mailstack.model.reply import Reply
-from mailstack.model.secret import Proof
+from mailstack.sasl.exchange import Credentials
 from mailstack.smtp.command import Mail
 
 
@@ -20,8 +20,12 @@ class Acceptor(Protocol):
         """None when the client may speak; else a 4xx or 5xx instead of the greeting.  Quick."""
         ...
 
-    async def authenticate(self, client: Client, login: str, password: str | Proof) -> Account | Reply:
-        """The account, or 535 (the same for an unknown user and a wrong password), or 454."""
+    async def authenticate(self, client: Client, given: Credentials, mechanism: str) -> Account | Reply:
+        """The account, or why not, after the wait a failure earns; writes the log.
+
+        535: the same for an unknown user and a wrong password; 454: it cannot be checked
+        now; 421: nobody may log in from there for a while, the connection ends.
+        """
         ...
 
     async def check_recipient(

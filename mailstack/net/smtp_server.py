@@ -30,14 +30,13 @@ from typing import Final
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Body, Client
 from mailstack.model.reply import Reply
-from mailstack.model.secret import Proof, Verifier
+from mailstack.model.secret import Verifier
 from mailstack.net.acceptor import Acceptor
 from mailstack.net.listener import Peer
 from mailstack.net.login_offer import make_offer
 from mailstack.net.smtp_body import Incoming, SpoolFile
 from mailstack.net.smtp_wire import NEVER, SmtpWire
 from mailstack.net.tls import Kind, TlsContexts, TlsFailed, describe, start_tls
-from mailstack.sasl.delays import FailureDelays
 from mailstack.sasl.exchange import Offer
 from mailstack.smtp import replies
 from mailstack.smtp.events import (
@@ -83,12 +82,10 @@ class Shared:
     is_stressed: Callable[[], bool] = lambda: False
     verifier: Callable[[str], Verifier] | None = None
     spool_folder: str = field(init=False)
-    delays: FailureDelays = field(init=False)
     sessions: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.spool_folder = str(self.spool)
-        self.delays = FailureDelays(self.options.login_delays_s)
 
 
 class SmtpServer:
@@ -323,31 +320,14 @@ class SmtpConnection(SmtpWire):
         return self._session.sender_answered(reply)
 
     async def _login(self, event: AskLogin) -> Say:
-        shared, session, given = self._server.shared, self._session, event.credentials
+        session = self._session
         self._flush()
-        answer: Account | Reply = await shared.acceptor.authenticate(
-            session.client, given.login, given.password
-        )
-        if isinstance(answer, Account) and given.acting_for:
-            answer = replies.NOT_YOURS  # A5; the password was checked first, so that nothing is told
-        ip, delay_s = session.client.ip, 0.0
-        is_ok = isinstance(answer, Account)
-        shared.maillog.login(
-            protocol="smtp",
-            peer=ip,
-            account=str(answer.address) if isinstance(answer, Account) else given.login,
-            ok=is_ok,
-            mechanism=event.mechanism,
-            why="" if isinstance(answer, Account) else _why(given.password) or answer.text,
+        answer = await self._server.shared.acceptor.authenticate(
+            session.client, event.credentials, event.mechanism
         )
         if isinstance(answer, Account):
-            shared.delays.succeeded(given.login, ip)
             answer = self._remember_account(answer)
-        elif not answer.is_temporary:
-            delay_s = shared.delays.failed(
-                given.login, ip, password=given.password, now=shared.acceptor.now()
-            )
-        return session.login_answered(answer, delay_s=delay_s)
+        return session.login_answered(answer)
 
     def _offer(self) -> Offer:
         return make_offer(self._server.shared.verifier, self._wire)
@@ -356,7 +336,8 @@ class SmtpConnection(SmtpWire):
         sessions = self._server.shared.sessions
         most = cap(self._options.submission_sessions_per_account)
         if most is not None and sessions.get(account.id, 0) >= most:
-            return Reply(454, "7.0", f"{account.address} has {most} connections open; close one first")
+            text = f"{account.address} has {most} connections open; close one first"
+            return Reply(454, "7.0", text, "account_connections")
         sessions[account.id] = sessions.get(account.id, 0) + 1
         self._account_id = account.id
         return account
@@ -481,7 +462,3 @@ class SmtpConnection(SmtpWire):
             to=",".join(str(recipient.address) for recipient in envelope.recipients[:5]),
             received_by=[str(recipient.address) for recipient in envelope.recipients],
         )
-
-
-def _why(password: str | Proof) -> str:
-    return password.why if isinstance(password, Proof) else ""

@@ -146,6 +146,12 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         (),
         "The daemon's log says why. The client may simply try again.",
     ),
+    "login": Explanation(
+        "User name and password do not belong together, or this login may not be used here; the client"
+        " is told the same in every case, so that nobody finds out which addresses exist.",
+        ("smtp.login_delays_s", "smtp.login_failures"),
+        "The login_failed line of the log says why: 'mailstack log show ADDRESS'.",
+    ),
     "login_first": Explanation(
         "On ports 465 and 587 only those who log in send mail.",
         (),

@@ -122,7 +122,7 @@ class BareSmtp:
                 self._say(session.recipient_answered(at_once(asked)))
             case AskLogin():
                 given = event.credentials
-                answer = at_once(acceptor.authenticate(session.client, given.login, given.password))
+                answer = at_once(acceptor.authenticate(session.client, given, event.mechanism))
                 self._say(session.login_answered(answer))
             case BeginTls():
                 if self._input:

@@ -19,6 +19,7 @@ from mailstack.net.listener import Admission, ConnectionCaps, Listener, Watcher
 from mailstack.net.smtp_server import Shared, SmtpServer
 from mailstack.net.tls import TlsContexts
 from mailstack.net.tls_options import TlsOptions
+from mailstack.sasl.exchange import Credentials
 from mailstack.smtp.command import Mail
 from mailstack.smtp.options import SmtpOptions
 from mailstack.smtp.policy import sender as sender_policy
@@ -43,6 +44,8 @@ class FakeAcceptor:
     known: set[str] = field(default_factory=lambda: {"alice", "bob", "carol", "printer"})
     taken: list[tuple[Envelope, bytes, Body]] = field(default_factory=list)
     logins: list[tuple[str, str | Proof]] = field(default_factory=list)
+    #: Logins that end the connection.
+    banned: set[str] = field(default_factory=set)
     reply: Reply | None = None
     #: What LMTP recipients get instead.
     replies: dict[str, Reply] = field(default_factory=lambda: dict(LMTP_REPLIES))
@@ -56,10 +59,12 @@ class FakeAcceptor:
     async def connected(self, client: Client) -> Reply | None:
         return self.unwanted.get(client.ip)
 
-    async def authenticate(self, client: Client, login: str, password: str | Proof) -> Account | Reply:
-        self.logins.append((login, password))
-        right, account = PASSWORDS.get(login.lower(), ("", ALICE))
-        return account if right and right == password else WRONG
+    async def authenticate(self, client: Client, given: Credentials, mechanism: str) -> Account | Reply:
+        self.logins.append((given.login, given.password))
+        if given.login in self.banned:
+            return Reply(421, "7.0", "Nobody logs in from there")
+        right, account = PASSWORDS.get(given.login.lower(), ("", ALICE))
+        return account if right and right == given.password and not given.acting_for else WRONG
 
     async def check_recipient(
         self, client: Client, account: Account | None, sender: Address | None, recipient: Address
