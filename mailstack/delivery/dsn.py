@@ -21,6 +21,7 @@ from mailstack.mime import generate
 from mailstack.mime.date import format_header
 from mailstack.mime.encoding import decode_words
 from mailstack.mime.header import Headers, find_end
+from mailstack.model import unitext
 from mailstack.model.reply import Reply
 
 Action = Literal["failed", "delayed", "relayed", "delivered"]
@@ -356,9 +357,7 @@ def typed_address(address: str) -> str:
     """`rfc822; a@b`, or the 7-bit form of RFC 6533 section 3 for other letters."""
     if address.isascii():
         return f"rfc822; {address}"
-    return "utf-8; " + "".join(
-        c if "!" <= c <= "~" and c not in "\\+=" else f"\\x{{{ord(c):X}}}" for c in address
-    )
+    return f"utf-8; {unitext.encode(address)}"
 
 
 def _ascii(text: str) -> str:

@@ -6,8 +6,9 @@ handshake and streams the body; everything that depends on what the server said 
     while (event := session.next_event()) is not None: ...   Ready StartTls SendBody Done Broken
     write(session.data_to_send())
 
-Standards: RFC 5321 sections 3 and 4, RFC 2920 (PIPELINING), RFC 1870 (SIZE), RFC 6152
-(8BITMIME), RFC 3461 (DSN), RFC 6531 (SMTPUTF8), RFC 3207 (STARTTLS), RFC 4954 (AUTH).
+Standards: RFC 5321 sections 3 and 4, RFC 2033 (LMTP), RFC 2920 (PIPELINING), RFC 1870 (SIZE),
+RFC 6152 (8BITMIME), RFC 3030 (BDAT), RFC 3461 (DSN), RFC 6531 (SMTPUTF8), RFC 3207 (STARTTLS),
+RFC 8689 (REQUIRETLS), RFC 4954 (AUTH).
 Imports: model, mime.  No I/O.
 """
 
@@ -24,6 +25,7 @@ from mailstack.smtp.client_events import (
     Broken,
     Done,
     Event,
+    Protocol,
     Ready,
     SendBody,
     Stage,
@@ -54,12 +56,20 @@ class ClientSession:
     Attributes:
         extensions: what the server announced last: keyword in upper case -> parameters.
         is_tls: after `tls_done`.
+        is_verified: the server's certificate is that of the host we meant.
+        protocol: which of the two is spoken.
         closed: no event follows; the shell closes the connection.
         is_ready: a transaction may be sent.
     """
 
     def __init__(
-        self, *, helo: str, tls: TlsMode = "opportunistic", login: str = "", password: str = ""
+        self,
+        *,
+        helo: str,
+        tls: TlsMode = "opportunistic",
+        login: str = "",
+        password: str = "",
+        protocol: Protocol = "smtp",
     ) -> None:
         """Waits for the greeting.
 
@@ -69,6 +79,8 @@ class ClientSession:
         """
         self.extensions: dict[str, str] = {}
         self.is_tls = False
+        self.is_verified = False
+        self.protocol = protocol
         self.closed = False
         self.is_ready = False
         self._helo = helo
@@ -120,9 +132,10 @@ class ClientSession:
             return "body"
         return self._expected[0].wait if self._expected else "none"
 
-    def tls_done(self) -> None:
+    def tls_done(self, *, is_verified: bool = False) -> None:
         """The handshake succeeded: whatever was said before is forgotten (RFC 3207 section 4.2)."""
         self.is_tls = True
+        self.is_verified = is_verified
         self.extensions = {}
         self._say_ehlo()
 
@@ -134,11 +147,10 @@ class ClientSession:
         self._sending.start()
 
     def body_done(self) -> None:
-        """The final dot has left."""
+        """The final dot, or the last octet of a chunk, has left."""
         assert self._sending is not None
         self._is_sending_body = False
-        self._sending.sent_body = True
-        self.expect("end", self._sending.ended, wait="end")
+        self._sending.body_left()
         self._read()
 
     def quit(self) -> None:
@@ -228,11 +240,11 @@ class ClientSession:
         self._say_ehlo()
 
     def _say_ehlo(self) -> None:
-        self.say(f"EHLO {self._helo}")
+        self.say(f"{'LHLO' if self.protocol == 'lmtp' else 'EHLO'} {self._helo}")
         self.expect("ehlo", self._ehlo_answered)
 
     def _ehlo_answered(self, reply: Reply) -> None:
-        if reply.code >= 500:
+        if reply.code >= 500 and self.protocol == "smtp":
             # RFC 5321 section 3.2: a server without extensions is still a server.
             self.say(f"HELO {self._helo}")
             self.expect("ehlo", self._helo_answered)
@@ -300,15 +312,22 @@ class ClientSession:
 
     # -- a transaction's end --------------------------------------------------------------
 
-    def begin_body(self) -> None:
-        """354 came and somebody is there to receive."""
+    def begin_body(self, *, is_raw: bool = False) -> None:
+        """The server waits for the message and somebody is there to receive."""
         self._is_sending_body = True
-        self._events.append(SendBody())
+        self._events.append(SendBody(is_raw))
+
+    def give_up(self, reply: Reply) -> None:
+        """The server does what it must not; the connection ends."""
+        self._break(reply)
 
     def end_transaction(self, answers: tuple[Answer, ...], *, needs_reset: bool = False) -> None:
         """All answers are in."""
         self._sending = None
-        self._events.append(Done(answers, relays_reports="DSN" in self.extensions))
+        is_final = self.protocol == "lmtp"
+        self._events.append(
+            Done(answers, relays_reports="DSN" in self.extensions and not is_final, is_final=is_final)
+        )
         if needs_reset:
             self.say("RSET")
             self.expect("mail", self._was_reset)

@@ -12,6 +12,8 @@ from mailstack.model.reply import Reply
 
 #: "none": never; "opportunistic": when offered; "require": or not at all.
 TlsMode = Literal["none", "opportunistic", "require"]
+#: LMTP: one answer per recipient after the message (RFC 2033).
+Protocol = Literal["smtp", "lmtp"]
 Stage = Literal["greeting", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "end", "check"]
 #: Which of the shell's time limits holds now (RFC 5321 section 4.5.3.2).
 Wait = Literal["command", "data", "body", "end", "quit", "none"]
@@ -36,6 +38,9 @@ class Transaction:
         has_8bit: octets above 127 anywhere.
         needs_utf8: its header holds UTF-8 and came with SMTPUTF8.
         send_8bit: send 8-bit octets although the server does not announce 8BITMIME.
+        is_binary: declared BINARYMIME: its octets leave as they are, by BDAT, or not at all.
+        requiretls: verified TLS only, to servers that promise the same (RFC 8689); with the
+            null sender only where it can be had.
     """
 
     sender: str
@@ -46,6 +51,8 @@ class Transaction:
     ret: str = ""
     envid: str = ""
     send_8bit: bool = False
+    is_binary: bool = False
+    requiretls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +84,13 @@ class StartTls:
 
 @dataclass(frozen=True, slots=True)
 class SendBody:
-    """The shell writes the message through `client_transaction.stuffed`, then calls `body_done`."""
+    """The shell writes the message through `client_transaction.stuffed`, then calls `body_done`.
+
+    Attributes:
+        is_raw: its octets as they are, exactly as many as were stated (RFC 3030).
+    """
+
+    is_raw: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +99,12 @@ class Done:
 
     Attributes:
         relays_reports: the server takes over the duty to report success (RFC 3461).
+        is_final: the server answered for the mailboxes themselves (LMTP).
     """
 
     answers: tuple[Answer, ...]
     relays_reports: bool = False
+    is_final: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,18 @@
-"""One message over one connection: MAIL to the answer after the final dot.
+"""One message over one connection: MAIL to the answer, or answers, after the message.
 
-Standards: RFC 5321 sections 3.3, 4.1.1 and 4.5.2, RFC 2920, RFC 1870, RFC 6152, RFC 3461,
-RFC 6531.
+Standards: RFC 5321 sections 3.3, 4.1.1 and 4.5.2, RFC 2033, RFC 2920, RFC 1870, RFC 6152,
+RFC 3030, RFC 3461, RFC 6531, RFC 6533, RFC 8689.
 Imports: model, mime.  No I/O.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from mailstack.mime.lines import normalise_chunks
+from mailstack.model import unitext
 from mailstack.model.address import Address, AddressError
 from mailstack.model.reply import Reply
 from mailstack.smtp.client_events import Answer, Done, OutgoingRecipient, Stage, Transaction
@@ -32,6 +33,7 @@ class Sending:
         self._answers: list[Answer | None] = [None] * len(transaction.recipients)
         self._asked: list[int] = []
         self._is_open = False
+        self._ending: list[int] = []
         self.sent_body = False
 
     def start(self) -> None:
@@ -48,10 +50,11 @@ class Sending:
             return
         self._session.say(self._mail_line())
         self._session.expect("mail", self._mail_answered)
-        if "PIPELINING" in self._session.extensions:
+        if self._is_pipelining:
             for number in self._asked:
                 self._say_rcpt(number)
-            self._say_data()
+            if not self._t.is_binary:
+                self._say_data()
 
     # RFC 1870 section 6.1, RFC 6152 section 3, RFC 6531 section 3.2: what the server cannot take
     # must not be sent to it.
@@ -62,10 +65,24 @@ class Sending:
         limit = extensions.get("SIZE", "")
         if _NUMBER.match(limit) and 0 < int(limit) < t.size_octets:
             return Reply(552, "3.4", f"The server takes {int(limit)} octets, the message has {t.size_octets}")
-        if "SMTPUTF8" not in extensions and (t.needs_utf8 or not t.sender.isascii()):
-            return Reply(550, "6.7", "The server does not take mail with internationalized addresses")
-        if t.has_8bit and not t.send_8bit and "8BITMIME" not in extensions:
+        return self._check_octets() or self._check_tls()
+
+    def _check_octets(self) -> Reply | None:
+        extensions, t = self._session.extensions, self._t
+        if "SMTPUTF8" not in extensions and not t.sender.isascii():
+            return Reply(550, "6.7", "The server does not take mail from internationalized addresses")
+        if "SMTPUTF8" not in extensions and t.needs_utf8:
+            return Reply(554, "6.9", "The server does not take mail with an internationalized header")
+        if t.is_binary and not {"BINARYMIME", "CHUNKING"} <= extensions.keys():
+            return Reply(554, "6.3", "The server does not take binary mail, and it must not be changed")
+        if t.has_8bit and not t.is_binary and not t.send_8bit and "8BITMIME" not in extensions:
             return Reply(554, "6.3", "The server does not take 8-bit mail, and it must not be changed")
+        return None
+
+    def _check_tls(self) -> Reply | None:
+        # RFC 8689 section 5: a report is not lost for want of it.
+        if self._t.requiretls and self._t.sender and "REQUIRETLS" not in self._session.extensions:
+            return Reply(550, "7.30", "The server does not promise to pass the message on over TLS only")
         return None
 
     def _check_recipient(self, recipient: OutgoingRecipient) -> Reply | None:
@@ -80,11 +97,15 @@ class Sending:
         words = [f"MAIL FROM:<{t.sender}>"]
         if "SIZE" in extensions:
             words.append(f"SIZE={t.size_octets}")
-        if t.has_8bit and "8BITMIME" in extensions:
+        if t.is_binary:
+            words.append("BODY=BINARYMIME")
+        elif t.has_8bit and "8BITMIME" in extensions:
             words.append("BODY=8BITMIME")
         addresses = (t.sender, *(t.recipients[n].address for n in self._asked))
         if "SMTPUTF8" in extensions and (t.needs_utf8 or not all(a.isascii() for a in addresses)):
             words.append("SMTPUTF8")
+        if t.requiretls and "REQUIRETLS" in extensions and self._session.is_verified:
+            words.append("REQUIRETLS")
         if "DSN" in extensions:
             words += [f"RET={t.ret}"] if t.ret else []
             words += [f"ENVID={xtext(t.envid)}"] if t.envid else []
@@ -95,10 +116,19 @@ class Sending:
         words = [f"RCPT TO:<{recipient.address}>"]
         if "DSN" in self._session.extensions:
             words += [f"NOTIFY={','.join(sorted(recipient.notify))}"] if recipient.notify else []
-            kind, semicolon, address = recipient.orcpt.partition(";")
-            words += [f"ORCPT={xtext(kind)};{xtext(address.strip())}"] if semicolon else []
+            words += self._orcpt(recipient.orcpt)
         self._session.say(" ".join(words))
         self._session.expect("rcpt", lambda reply: self._rcpt_answered(number, reply))
+
+    def _orcpt(self, orcpt: str) -> list[str]:
+        kind, semicolon, address = orcpt.partition(";")
+        if not semicolon:
+            return []
+        if kind.lower() != "utf-8":
+            return [f"ORCPT={xtext(kind)};{xtext(address.strip())}"]
+        # RFC 6533 section 3: what is no ASCII is escaped where SMTPUTF8 is not spoken.
+        is_utf8, plain = "SMTPUTF8" in self._session.extensions, unitext.decode(address.strip())
+        return [f"ORCPT={xtext(kind)};{unitext.encode(plain, keep_utf8=is_utf8)}"]
 
     def _say_data(self) -> None:
         self._session.say("DATA")
@@ -121,21 +151,36 @@ class Sending:
     def _rcpt_answered(self, number: int, reply: Reply) -> None:
         if self._answers[number] is None and reply.code not in (250, 251, 252):
             self._answers[number] = Answer(unless_ok(reply), "rcpt")
-        if self._is_pipelining:
-            return
         following = self._asked.index(number) + 1
         if following < len(self._asked):
-            self._say_rcpt(self._asked[following])
-        elif any(self._answers[n] is None for n in self._asked):
-            self._say_data()
-        else:
+            if not self._is_pipelining:
+                self._say_rcpt(self._asked[following])
+        elif self._t.is_binary or not self._is_pipelining:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Every RCPT is answered, and DATA was not said yet."""
+        if not self._is_anybody_there:
             self._end()
+        elif self._t.is_binary:
+            # RFC 3030 section 2: no answer comes before the chunk.
+            self._session.say(f"BDAT {self._t.size_octets} LAST")
+            self._session.begin_body(is_raw=True)
+        else:
+            self._say_data()
+
+    @property
+    def _is_anybody_there(self) -> bool:
+        return any(self._answers[n] is None for n in self._asked)
 
     def _data_answered(self, reply: Reply) -> None:
-        is_anybody_there = any(self._answers[n] is None for n in self._asked)
         if reply.code == 354:
-            if is_anybody_there:
+            if self._is_anybody_there:
                 self._session.begin_body()
+                return
+            if self._session.protocol == "lmtp":
+                # RFC 2033 section 4.2: no answer would ever come.
+                self._session.give_up(Reply(451, "5.0", "The server wants a message for nobody"))
                 return
             # RFC 2920 section 3.1: it goes ahead although nobody is there; an empty message ends it.
             self._session.say(".")
@@ -143,6 +188,27 @@ class Sending:
             return
         self._answer_rest(unless_ok(reply), "data")
         self._end()
+
+    def body_left(self) -> None:
+        """All of the message is on its way."""
+        self.sent_body = True
+        if self._session.protocol == "smtp":
+            self._session.expect("end", self.ended, wait="end")
+            return
+        # RFC 2033 section 4.2: one answer for each RCPT that was accepted, in their order.
+        self._ending = [n for n in self._asked if self._answers[n] is None]
+        for number in self._ending:
+            self._session.expect("end", self._ender(number), wait="end")
+
+    def _ender(self, number: int) -> Callable[[Reply], None]:
+        def take(reply: Reply) -> None:
+            self._is_open = False
+            accepted = 200 <= reply.code < 300
+            self._answers[number] = Answer(reply if accepted else unless_ok(reply), "end")
+            if number == self._ending[-1]:
+                self._end()
+
+        return take
 
     def ended(self, reply: Reply) -> None:
         """The answer to the final dot."""

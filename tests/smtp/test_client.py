@@ -472,12 +472,18 @@ def test_utf8_is_asked_for_only_where_it_is_needed() -> None:
 
 
 @pytest.mark.parametrize(
-    "transaction", [to("b@y.org", needs_utf8=True), to("b@y.org", sender="ä@x.org"), to("ü@y.org")]
+    ("transaction", "status"),
+    [
+        (to("b@y.org", needs_utf8=True), "6.9"),
+        (to("b@y.org", sender="ä@x.org"), "6.7"),
+        (to("ü@y.org"), "6.7"),
+    ],
 )
-def test_utf8_that_is_not_taken_fails_with_its_status(transaction: Transaction) -> None:
+def test_utf8_that_is_not_taken_fails_with_its_status(transaction: Transaction, status: str) -> None:
+    # RFC 6531 section 3.5
     dialog = Dialog().ready(PLAIN)
     assert dialog.send(transaction) == []
-    assert replies(dialog.events())[0].status == "6.7"
+    assert replies(dialog.events())[0].status == status
 
 
 def test_a_recipient_that_cannot_be_sent_does_not_stop_the_others() -> None:
@@ -529,6 +535,145 @@ def test_wishes_for_reports_are_kept_where_they_are_not() -> None:
     (done,) = dialog.hear("250 ok")
     assert isinstance(done, Done)
     assert not done.relays_reports
+
+
+@pytest.mark.parametrize(
+    ("ehlo", "said"),
+    [
+        (EHLO, "ORCPT=utf-8;\u00fc\\x{2B}x@y.org"),
+        ("250-mx.test\r\n250-PIPELINING\r\n250 DSN", "ORCPT=utf-8;\\x{FC}\\x{2B}x@y.org"),
+    ],
+    ids=["smtputf8", "without"],
+)
+@pytest.mark.parametrize("kept", ["utf-8;\u00fc+x@y.org", "utf-8;\\x{FC}\\x{2B}x@y.org"])
+def test_an_original_recipient_in_utf8_is_escaped_where_it_must_be(kept: str, ehlo: str, said: str) -> None:
+    # RFC 6533 section 3
+    recipient = OutgoingRecipient("b@y.org", orcpt=kept)
+    assert (
+        Dialog().ready(ehlo).send(Transaction("a@x.org", (recipient,), 10))[1] == f"RCPT TO:<b@y.org> {said}"
+    )
+
+
+# -- BDAT
+
+CHUNKING = f"{EHLO.replace('250 SMTPUTF8', '250-SMTPUTF8')}\r\n250-CHUNKING\r\n250 BINARYMIME"
+
+
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_a_binary_message_leaves_as_one_chunk(pipelining: bool) -> None:
+    # RFC 3030 section 2
+    dialog = Dialog().ready(CHUNKING if pipelining else CHUNKING.replace("250-PIPELINING\r\n", ""))
+    said = dialog.send(to("b@y.org", "c@y.org", is_binary=True, has_8bit=True))
+    for line in ("250 ok", "250 ok", "550 5.1.1 no"):
+        assert not any(isinstance(event, SendBody) for event in dialog.events())
+        dialog.session.receive(line.encode() + b"\r\n")
+        said += dialog.said()
+    assert said == [
+        "MAIL FROM:<a@x.org> SIZE=100 BODY=BINARYMIME",
+        "RCPT TO:<b@y.org>",
+        "RCPT TO:<c@y.org>",
+        "BDAT 100 LAST",
+    ]
+    assert dialog.events() == [SendBody(is_raw=True)]
+    dialog.session.body_done()
+    assert [r.code for r in replies(dialog.hear("250 ok"))] == [250, 550]
+    assert dialog.session.is_ready
+
+
+def test_a_chunk_for_nobody_is_not_sent() -> None:
+    dialog = Dialog().ready(CHUNKING)
+    dialog.send(to("b@y.org", is_binary=True))
+    assert [r.code for r in replies(dialog.hear("250 ok", "550 no"))] == [550]
+    assert dialog.said() == ["RSET"]
+
+
+@pytest.mark.parametrize(
+    "ehlo", [EHLO, CHUNKING.replace("CHUNKING", "X"), CHUNKING.replace("BINARYMIME", "X")]
+)
+def test_binary_mail_is_not_sent_to_whoever_cannot_take_it(ehlo: str) -> None:
+    dialog = Dialog().ready(ehlo)
+    assert dialog.send(to("b@y.org", is_binary=True)) == []
+    assert str(replies(dialog.events())[0]).startswith("554 5.6.3 ")
+
+
+# -- REQUIRETLS
+
+SECURED = f"{PLAIN.replace(' ', '-', 1)}\r\n250 REQUIRETLS"
+
+
+def secured(ehlo: str = SECURED, *, is_verified: bool = True) -> Dialog:
+    dialog = Dialog()
+    assert dialog.hear("220 x", "250-mx.test\r\n250 STARTTLS", "220 go") == [StartTls()]
+    dialog.session.tls_done(is_verified=is_verified)
+    assert dialog.hear(ehlo) == [Ready()]
+    dialog.said()
+    return dialog
+
+
+def test_a_message_for_tls_only_says_so_to_the_next_server() -> None:
+    # RFC 8689 section 4.2.1
+    assert secured().send(to("b@y.org", requiretls=True)) == ["MAIL FROM:<a@x.org> REQUIRETLS"]
+
+
+def test_a_message_for_tls_only_is_not_sent_to_a_server_that_does_not_promise_it() -> None:
+    dialog = secured(PLAIN)
+    assert dialog.send(to("b@y.org", requiretls=True)) == []
+    assert str(replies(dialog.events())[0]).startswith("550 5.7.30 ")
+
+
+def test_a_report_about_it_is_not_lost_for_that() -> None:
+    # RFC 8689 section 5
+    assert secured(PLAIN).send(to("b@y.org", sender="", requiretls=True)) == ["MAIL FROM:<>"]
+    assert secured().send(to("b@y.org", sender="", requiretls=True)) == ["MAIL FROM:<> REQUIRETLS"]
+    unverified = secured(is_verified=False)
+    assert unverified.send(to("b@y.org", sender="", requiretls=True)) == ["MAIL FROM:<>"]
+
+
+# -- LMTP
+
+
+def lmtp(ehlo: str = EHLO) -> Dialog:
+    dialog = Dialog(protocol="lmtp")
+    assert dialog.hear("220 lists.test LMTP") == []
+    assert dialog.said() == ["LHLO us.test"]
+    assert dialog.hear(ehlo) == [Ready()]
+    return dialog
+
+
+def test_lmtp_answers_for_each_recipient_by_itself() -> None:
+    # RFC 2033 section 4.2
+    dialog = lmtp()
+    dialog.send(to("b@y.org", "no@y.org", "c@y.org"))
+    assert dialog.hear("250 ok", "250 ok", "550 5.1.1 no", "250 ok", "354 go") == [SendBody()]
+    dialog.session.body_done()
+    assert dialog.hear("250 2.1.5 b has it") == []
+    (done,) = dialog.hear("452 4.2.2 c is full")
+    assert isinstance(done, Done)
+    assert [(a.reply.code, a.stage) for a in done.answers] == [(250, "end"), (550, "rcpt"), (452, "end")]
+    assert done.is_final
+    assert not done.relays_reports
+    assert dialog.session.is_ready
+
+
+def test_lmtp_that_stops_answering_leaves_the_others_in_doubt() -> None:
+    dialog = lmtp()
+    dialog.send(to("b@y.org", "c@y.org"))
+    dialog.hear("250 ok", "250 ok", "250 ok", "354 go")
+    dialog.session.body_done()
+    dialog.hear("250 ok")
+    dialog.session.receive(b"")
+    (done,) = [event for event in dialog.events() if isinstance(event, Done)]
+    assert [(a.reply.code, a.is_possible_duplicate) for a in done.answers] == [(250, False), (451, True)]
+
+
+def test_lmtp_has_no_helo_and_no_message_for_nobody() -> None:
+    dialog = Dialog(protocol="lmtp")
+    dialog.hear("220 x")
+    assert broken(dialog.hear("500 what")).reply.code == 500
+    other = lmtp()
+    other.send(to("b@y.org"))
+    assert [r.code for r in replies(other.hear("250 ok", "550 no", "354 go"))] == [550]
+    assert other.session.closed
 
 
 # -- chunking
