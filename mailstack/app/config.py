@@ -31,10 +31,13 @@ from mailstack.imap.options import ImapOptions
 from mailstack.mailbox.options import MailboxOptions
 from mailstack.model.errors import ConfigError
 from mailstack.net.dns_options import DnsOptions
+from mailstack.net.proxy_options import ProxyOptions
 from mailstack.net.tls_options import TlsOptions
 from mailstack.pop3.options import Pop3Options
 from mailstack.routing.options import RoutingOptions
+from mailstack.smtp.lmtp_options import LmtpOptions
 from mailstack.smtp.options import SmtpOptions
+from mailstack.smtp.sending_options import SendingOptions
 from mailstack.srs.options import SrsOptions
 
 DEFAULT_FILE = Path("/etc/mailstack/mailstack.toml")
@@ -54,6 +57,9 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     server: ServerOptions = ServerOptions()
     listen: ListenOptions = ListenOptions()
     smtp: SmtpOptions = SmtpOptions()
+    sending: SendingOptions = SendingOptions()
+    lmtp: LmtpOptions = LmtpOptions()
+    proxy: ProxyOptions = ProxyOptions()
     imap: ImapOptions = ImapOptions()
     pop3: Pop3Options = Pop3Options()
     mailbox: MailboxOptions = MailboxOptions()

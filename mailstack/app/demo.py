@@ -71,6 +71,12 @@ NO_LIMITS: dict[str, dict[str, object]] = {
         "stress_percent": "off",
         "stress_lag_s": 3600,
     },
+    "sending": {
+        f"{plan}_{what}_per_{window}": "off"
+        for plan in ("normal", "free", "device", "list")
+        for what in ("messages", "recipients", "new_recipients")
+        for window in ("hour", "day")
+    },
     "imap": {
         "max_per_account_and_address": 100_000,
         "max_per_account": 100_000,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mailstack.cli import usage
+from mailstack.cli import usage, user_sending
 from mailstack.cli.context import Context, fail, group, show, talk
 from mailstack.cli.directory_access import account, check_receives, password_from_stdin, reader, writer
 from mailstack.directory import credentials, names
@@ -16,6 +16,7 @@ from mailstack.directory.reader import Directory
 from mailstack.model.directory import NO_LIMIT, Account
 
 app = group("Addresses that log in or receive.")
+user_sending.register(app)
 
 Kind = Literal["mailbox", "device", "noreply", "catchall", "spamtrap"]
 Plan = Literal["normal", "free"]
@@ -354,6 +355,7 @@ def _details(directory: Directory, found: Account) -> dict[str, object]:
         "has_password": directory.credential(found.id) is not None,
         "other_names": directory.addresses_of(found.id)[1:],
         "may_send_as": sorted(directory.identities(found.id)),
+        "posts_for_lists": found.sending.is_list,
         "forward": None if forward is None else {"targets": forward.targets, "keep": forward.keep},
         "pop3_delete_after_days": found.pop3_delete_after_days,
         "filters": found.filters,

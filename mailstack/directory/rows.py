@@ -8,15 +8,18 @@ from collections.abc import Iterator
 from mailstack.directory.values import RemovedAccount
 from mailstack.model.address import Address
 from mailstack.model.directory import Account, Alias, Domain, FilterSettings, Gone, Redirection
+from mailstack.model.sending import PLAN_RULES, SendingRules
 
 _ACCOUNT = """
     SELECT a.id, a.local, d.name, a.kind, a.plan, a.name, a.quota_octets, a.quota_messages,
-        a.spam_days, a.trash_days, a.enabled, a.created_at,
+        a.spam_days, a.trash_days, a.enabled, a.created_at, a.app_passwords_only, a.login_revision,
         f.spam, f.ads, f.spam_folder, f.promotions_folder, f.social_folder, r.keep,
-        a.pop3_days
+        a.pop3_days, s.is_list, s.recipients, s.message_octets, s.messages_per_hour, s.messages_per_day,
+        s.recipients_per_hour, s.recipients_per_day, s.new_recipients_per_hour, s.new_recipients_per_day
     FROM account a JOIN domain d ON d.id = a.domain_id
     LEFT JOIN filter_settings f ON f.account_id = a.id
     LEFT JOIN redirection r ON r.account_id = a.id
+    LEFT JOIN sending_rule s ON s.account_id = a.id
     WHERE a.removed_at IS NULL"""
 _ACCOUNT_BY_ID = _ACCOUNT + " AND a.id = ?"
 _ACCOUNT_CATCH_ALL = _ACCOUNT + " AND a.kind = 'catchall' AND d.name = ? AND d.removed_at IS NULL"
@@ -118,8 +121,8 @@ def _domain(row: tuple[str, ...]) -> Domain:
 
 def _account(cursor: sqlite3.Cursor, row: tuple[object, ...]) -> Account:
     id_, local, domain_name, kind, plan, name, *rest = row
-    octets, messages, spam_days, trash_days, enabled, created_at, *rest = rest
-    spam, ads, spam_folder, promotions, social, keep, pop3_days = rest
+    octets, messages, spam_days, trash_days, enabled, created_at, app_only, revision, *rest = rest
+    spam, ads, spam_folder, promotions, social, keep, pop3_days, *sending = rest
     filters = FilterSettings()
     if spam is not None:
         filters = FilterSettings(bool(spam), bool(ads), str(spam_folder), str(promotions), str(social))
@@ -144,6 +147,9 @@ def _account(cursor: sqlite3.Cursor, row: tuple[object, ...]) -> Account:
         redirection=redirection,
         created_at=float(created_at),  # type: ignore[arg-type]
         pop3_delete_after_days=pop3_days,  # type: ignore[arg-type]
+        app_passwords_only=bool(app_only),
+        login_revision=revision,  # type: ignore[arg-type]
+        sending=PLAN_RULES if sending[0] is None else SendingRules(bool(sending[0]), *sending[1:]),  # type: ignore[arg-type]
     )
 
 

@@ -19,6 +19,7 @@ from mailstack.directory.domains import Domains
 from mailstack.directory.options import AuthOptions
 from mailstack.directory.schema import SCHEMA
 from mailstack.directory.scripts import Scripts
+from mailstack.directory.sending import Sending
 from mailstack.directory.session import Session
 from mailstack.directory.settings import Settings
 from mailstack.directory.values import DirectoryPaths, locate
@@ -34,7 +35,7 @@ class DirectoryWriter:
     """Changes the directory.  For one thread at a time.
 
     Attributes:
-        domains, accounts, aliases, settings, scripts: the changes, by what they change.
+        domains, accounts, aliases, settings, scripts, sending: the changes, by what they change.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class DirectoryWriter:
         self.aliases = Aliases(self._session)
         self.settings = Settings(self._session)
         self.scripts = Scripts(self._session)
+        self.sending = Sending(self._session)
 
     def __enter__(self) -> DirectoryWriter:
         return self

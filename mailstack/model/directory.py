@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from mailstack.model.address import Address
+from mailstack.model.sending import PLAN_RULES, SendingRules
 
 Inbound = Literal["local", "remote", "follow-mx"]
 Kind = Literal["mailbox", "device", "noreply", "catchall", "spamtrap"]
@@ -62,6 +63,9 @@ class Account:
         enabled: False while suspended.
         created_at: Unix seconds; 0 when not known.
         pop3_delete_after_days: what POP3 fetched so long ago is deleted; None: never.
+        app_passwords_only: the password of the address itself does not log in.
+        login_revision: another number once open sessions have to end.
+        sending: how much it may send, where that differs from its plan.
     """
 
     id: int
@@ -78,6 +82,9 @@ class Account:
     redirection: Redirection | None = None
     created_at: float = 0.0
     pop3_delete_after_days: int | None = None
+    app_passwords_only: bool = False
+    login_revision: int = 0
+    sending: SendingRules = PLAN_RULES
 
 
 @dataclass(frozen=True, slots=True)

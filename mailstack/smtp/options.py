@@ -88,8 +88,14 @@ class SmtpOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     normal_recipients: int = 100
     #: Recipients per message of a free account.
     free_recipients: int = 10
+    #: Recipients per message of an account that posts for mailing lists.
+    list_recipients: int = 500
     #: Recipients per message of a device (printer, scanner).
     device_recipients: int = 10
+    #: Show the address of a client that logged in, in our Received field.
+    submission_shows_client: bool = False
+    #: Re-encode 8-bit and long lines of mail from 465 and 587, so that its signature lasts.
+    submission_seven_bit: bool = True
     #: Errors after which each reply is delayed.
     errors_before_delay: int = 5
     #: Seconds of that delay.
@@ -108,10 +114,16 @@ class SmtpOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     login_delays_s: tuple[float, ...] = (0, 0, 0, 2, 4, 8, 15)
     #: Received fields a message may have; more is a loop.
     hops: int = 50
-    #: Offer SMTPUTF8 (RFC 6531).
-    smtputf8: bool = False
-    #: Offer DSN (RFC 3461).
-    dsn: bool = False
+    #: Offer CHUNKING (RFC 3030): messages by BDAT.
+    chunking: bool = True
+    #: Offer BINARYMIME (RFC 3030): messages with binary parts; only with chunking.
+    binarymime: bool = True
+    #: Offer SMTPUTF8 (RFC 6531): addresses and header fields in any script.
+    smtputf8: bool = True
+    #: Offer DSN (RFC 3461): a sender says which reports it wants.
+    dsn: bool = True
+    #: Offer REQUIRETLS (RFC 8689) under TLS: such mail never leaves in clear.
+    requiretls: bool = True
     #: Free octets the mail disk must keep, whatever the message limit says.
     free_octets: int = 500_000_000
     #: Free space the mail disk must keep, in hundredths.

@@ -169,6 +169,68 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         (),
         "Choose an allowed sender in the program; 'mailstack user show LOGIN' lists them.",
     ),
+    "messages_per_hour": Explanation(
+        "An account sends so many messages in an hour.",
+        (
+            "sending.normal_messages_per_hour",
+            "sending.free_messages_per_hour",
+            "sending.device_messages_per_hour",
+            "sending.list_messages_per_hour",
+        ),
+        "Wait as the reply says, or 'mailstack user limits ADDRESS --messages-per-hour N'.",
+    ),
+    "messages_per_day": Explanation(
+        "An account sends so many messages in 24 hours.",
+        (
+            "sending.normal_messages_per_day",
+            "sending.free_messages_per_day",
+            "sending.device_messages_per_day",
+            "sending.list_messages_per_day",
+        ),
+        "Wait as the reply says, or 'mailstack user limits ADDRESS --messages-per-day N'.",
+    ),
+    "recipients_per_hour": Explanation(
+        "An account sends to so many recipients in all in an hour.",
+        (
+            "sending.normal_recipients_per_hour",
+            "sending.free_recipients_per_hour",
+            "sending.device_recipients_per_hour",
+            "sending.list_recipients_per_hour",
+        ),
+        "Wait as the reply says, or 'mailstack user limits ADDRESS --recipients-per-hour N'.",
+    ),
+    "recipients_per_day": Explanation(
+        "An account sends to so many recipients in all in 24 hours.",
+        (
+            "sending.normal_recipients_per_day",
+            "sending.free_recipients_per_day",
+            "sending.device_recipients_per_day",
+            "sending.list_recipients_per_day",
+        ),
+        "Wait as the reply says, or 'mailstack user limits ADDRESS --recipients-per-day N'.",
+    ),
+    "new_recipients_per_hour": Explanation(
+        "An account writes to so many people for the first time in an hour: a stolen login does.",
+        (
+            "sending.normal_new_recipients_per_hour",
+            "sending.free_new_recipients_per_hour",
+            "sending.device_new_recipients_per_hour",
+            "sending.list_new_recipients_per_hour",
+            "sending.new_recipients_after_days",
+        ),
+        "Wait as the reply says, or 'mailstack user limits ADDRESS --new-recipients-per-hour N'.",
+    ),
+    "new_recipients_per_day": Explanation(
+        "An account writes to so many people for the first time in 24 hours: a stolen login does.",
+        (
+            "sending.normal_new_recipients_per_day",
+            "sending.free_new_recipients_per_day",
+            "sending.device_new_recipients_per_day",
+            "sending.list_new_recipients_per_day",
+            "sending.new_recipients_after_days",
+        ),
+        "Wait as the reply says, or 'mailstack user limits ADDRESS --new-recipients-per-day N'.",
+    ),
     "no_space": Explanation(
         "The disk of the mail store is kept from filling up.",
         ("smtp.free_octets", "smtp.free_percent", "smtp.free_inodes"),

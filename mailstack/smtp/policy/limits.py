@@ -15,16 +15,24 @@ def recipients(account: Account | None, options: SmtpOptions) -> int:
     """Recipients one message may have.  `account`: who logged in; None on MX."""
     if account is None:
         return options.mx_recipients
+    own = account.sending.recipients
+    if own is not None:
+        return own
+    if account.sending.is_list:
+        return options.list_recipients
     if account.kind == "device":
         return options.device_recipients
     return options.free_recipients if account.plan == "free" else options.normal_recipients
 
 
 def message_octets(account: Account | None, options: SmtpOptions) -> int:
-    """Octets one message may have."""
-    if account is not None and account.plan == "free":
-        return min(options.free_message_octets, options.message_octets)
-    return options.message_octets
+    """Octets one message may have; never more than what everybody may send."""
+    if account is None:
+        return options.message_octets
+    own = account.sending.message_octets
+    if own is None:
+        own = options.free_message_octets if account.plan == "free" else options.message_octets
+    return min(own, options.message_octets)
 
 
 def too_many_recipients(account: Account | None, limit: int) -> Reply:

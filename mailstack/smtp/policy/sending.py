@@ -1,0 +1,95 @@
+"""How much an account may send in an hour and a day, and what it is told when it is enough.
+
+The counting is in state/sending; here are the limits in force and the words.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from mailstack.model.directory import NO_LIMIT, Account
+from mailstack.model.reply import Reply
+from mailstack.model.sending import LIMITS, Caps, LimitName, Over
+from mailstack.smtp.options import cap
+from mailstack.smtp.sending_options import SendingOptions
+
+_DAY_S: Final = 86_400
+
+_SENTENCES: Final[dict[LimitName, str]] = {
+    "messages_per_hour": "{login} may send {limit} messages an hour and has sent them",
+    "messages_per_day": "{login} may send {limit} messages in 24 hours and has sent them",
+    "recipients_per_hour": "{login} may write to {limit} recipients an hour, has written to {used},"
+    " and this message has {wanted}",
+    "recipients_per_day": "{login} may write to {limit} recipients in 24 hours, has written to {used},"
+    " and this message has {wanted}",
+    "new_recipients_per_hour": "{login} may write to {limit} recipients an hour for the first time, has"
+    " written to {used}, and this message has {wanted}",
+    "new_recipients_per_day": "{login} may write to {limit} recipients in 24 hours for the first time, has"
+    " written to {used}, and this message has {wanted}",
+}
+
+
+def plan_of(account: Account) -> str:
+    """Which of the four sets of limits: list, device, free or normal."""
+    if account.sending.is_list:
+        return "list"
+    return "device" if account.kind == "device" else account.plan
+
+
+def caps_of(account: Account, options: SendingOptions) -> Caps:
+    """The limits in force: the account's own, else its plan's."""
+    plan = plan_of(account)
+    found: dict[str, int | None] = {}
+    for name in LIMITS:
+        own: int | None = getattr(account.sending, name)
+        if own is None:
+            found[name] = cap(getattr(options, f"{plan}_{name}"))
+        else:
+            found[name] = None if own == NO_LIMIT else own
+    return Caps(**found)
+
+
+def counts_new(account: Account, started_at: float, options: SendingOptions, now: float) -> bool:
+    """True once first-time recipients are limited, not only learned.
+
+    Args:
+        started_at: since when correspondents are learned here; Unix seconds.
+    """
+    since = max(account.created_at, started_at)
+    return now - since >= options.new_recipients_after_days * _DAY_S
+
+
+def strangers(account: Account, recipients: list[str]) -> list[str]:
+    """Those of the recipients (address keys) who can be first-time ones: not its own domain.
+
+    Lists have subscribers, not correspondents.
+    """
+    if account.sending.is_list:
+        return []
+    own = f"@{account.address.domain}"
+    return [recipient for recipient in recipients if not recipient.endswith(own)]
+
+
+def refusal(account: Account, over: Over) -> Reply:
+    """The words for a limit that stands in the way.
+
+    4xx, so that programs with a queue try again.  5xx for what could never go, and for
+    devices: most have no queue, and show an error only for 5xx.  The log's word is the
+    limit's name.
+    """
+    sentence = _SENTENCES[over.name].format(
+        login=account.address, limit=over.limit, used=over.used, wanted=over.wanted
+    )
+    if over.wait_s is None:
+        return Reply(
+            550, "7.1", f"{sentence}; send it to fewer at a time, or ask for a higher limit", over.name
+        )
+    text = f"{sentence}; try again in {_span(over.wait_s)}"
+    return Reply(550 if account.kind == "device" else 450, "7.1", text, over.name)
+
+
+def _span(seconds: float) -> str:
+    minutes = max(1, -int(-seconds // 60))
+    if minutes < 120:
+        return "1 minute" if minutes == 1 else f"{minutes} minutes"
+    return f"{-(-minutes // 60)} hours"

@@ -1,0 +1,85 @@
+"""`mailstack user grant|revoke|limits`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from mailstack.model.sending import Caps
+from mailstack.state.sending import Sending
+from tests.kit.instance import PASSWORD, Instance, new_instance
+
+ALICE = "alice@example.test"
+
+
+@pytest.fixture
+def instance(tmp_path: Path) -> Instance:
+    instance = new_instance(tmp_path)
+    assert instance.cli("user", "add", ALICE, "--password", PASSWORD).code == 0
+    return instance
+
+
+def test_grants_are_given_shown_and_taken_back(instance: Instance) -> None:
+    given = instance.cli("user", "grant", ALICE, "identity", "Sales@Example.test", "--json")
+    assert given.json["may_send_as"] == ["sales@example.test"]
+    assert instance.cli("user", "grant", ALICE, "domain", "brand.example").code == 0
+    found = instance.cli("user", "grant", ALICE, "list", "--json").json
+    assert found["may_send_as"] == ["brand.example", "sales@example.test"]
+    assert found["list"] is True
+    shown = instance.cli("user", "show", ALICE, "--json").json
+    assert (shown["may_send_as"], shown["posts_for_lists"]) == (found["may_send_as"], True)
+    assert instance.cli("user", "revoke", ALICE, "identity", "sales@example.test").code == 0
+    left = instance.cli("user", "revoke", ALICE, "list", "--json").json
+    assert (left["may_send_as"], left["list"]) == (["brand.example"], False)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "text"),
+    [
+        (("grant", ALICE, "identity", "brand.example"), 65, "a whole domain, not one address"),
+        (("grant", ALICE, "domain", "x@brand.example"), 65, "an address, not a domain"),
+        (("grant", ALICE, "identity", "*@*"), 65, "wildcards"),
+        (("grant", ALICE, "identity"), 64, "which address"),
+        (("grant", ALICE, "list", "x@brand.example"), 64, "names no sender"),
+        (("grant", "nobody@example.test", "list"), 67, "no address"),
+        (("revoke", ALICE, "list"), 65, "had no list grant"),
+        (("revoke", ALICE, "domain", "brand.example"), 65, "was not allowed"),
+        (("limits", ALICE, "--recipients", "none"), 65, "give a number"),
+        (("limits", ALICE, "--recipients", "10001"), 65, "10000"),
+        (("limits", ALICE, "--messages-per-day", "many"), 65, "not a number"),
+        (("limits", ALICE, "--messages-per-day", "-1"), 65, "not a number"),
+        (("limits", "nobody@example.test"), 67, "no address"),
+    ],
+)
+def test_what_cannot_be_meant_is_said_in_words(
+    instance: Instance, words: tuple[str, ...], code: int, text: str
+) -> None:
+    result = instance.cli("user", *words)
+    assert (result.code, text in result.err) == (code, True), result.err
+
+
+def test_limits_are_the_plans_until_they_are_the_accounts_own(instance: Instance) -> None:
+    found = instance.cli("user", "limits", ALICE, "--json").json
+    assert found["limits_of"] == "normal"
+    assert (found["recipients_per_message"], found["message_octets"]) == (100, 52_428_800)
+    assert found["messages_per_day"] == {"sent": 0, "limit": 1000, "own": False}
+    assert found["counts_new_recipients"] is False
+    words = ("--messages-per-day", "5000", "--recipients-per-day", "none", "--recipients", "7")
+    found = instance.cli("user", "limits", ALICE, *words, "--message-size", "1M", "--json").json
+    assert (found["recipients_per_message"], found["message_octets"]) == (7, 1_048_576)
+    assert found["messages_per_day"] == {"sent": 0, "limit": 5000, "own": True}
+    assert found["recipients_per_day"] == {"sent": 0, "limit": None, "own": True}
+    back = instance.cli("user", "limits", ALICE, "--messages-per-day", "default", "--json").json
+    assert back["messages_per_day"] == {"sent": 0, "limit": 1000, "own": False}
+    assert instance.cli("user", "set", ALICE, "--plan", "free").code == 0
+    assert instance.cli("user", "limits", ALICE, "--json").json["messages_per_day"]["limit"] == 50
+
+
+def test_what_was_sent_is_shown(instance: Instance) -> None:
+    table = Sending(instance.config.paths.state_db)
+    table.take(1, ["x@far.example"], Caps(), strangers=[], counts_new=True, now=time.time())
+    table.close()
+    assert instance.cli("user", "limits", ALICE, "--json").json["recipients_per_hour"]["sent"] == 1
+    assert "messages_per_hour" in instance.cli("user", "limits", ALICE).out
