@@ -6,14 +6,16 @@ Standards: RFC 6409 sections 6 and 8, RFC 6376.
 from __future__ import annotations
 
 import logging
+from mmap import mmap
 
-from mailstack.app import trace
+from mailstack.app import fixing, trace
 from mailstack.app.mail import Mail, Services
 from mailstack.filters.authentication.rsa_adapter import BadKey
 from mailstack.filters.authentication.sign import sign
 from mailstack.mime.addresses import Unparsable, strict_addresses
 from mailstack.mime.header import Headers, find_end
 from mailstack.model.directory import Account
+from mailstack.model.envelope import Body, Envelope
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
 from mailstack.smtp import fixups
@@ -22,36 +24,48 @@ from mailstack.smtp.policy import sender
 _log = logging.getLogger(__name__)
 
 
-def prepare(services: Services, mail: Mail, account: Account) -> Reply | tuple[bytes, bytes]:
+def prepare(services: Services, mail: Mail, account: Account) -> Reply | tuple[Body, bytes]:
     """Checks and completes a submission; blocking.
 
     Returns:
-        A refusal, or the final octets and the DKIM-Signature fields over them.
+        A refusal, or the final message and the DKIM-Signature fields over it.
 
     Raises:
         TemporaryFailure: a signing key cannot be used; sending unsigned would harm more.
     """
-    message = trace.read(mail.body)
+    with trace.opened(mail.body) as message:
+        refusal = _check(services, mail, account, message[: find_end(message)[0]])
+        if refusal is not None:
+            return refusal
+        body = fixing.fix(mail.body, message, _wishes(services, mail.envelope, account))
+    with trace.opened(body) as fixed:
+        mail.envelope = fixing.relabel(mail.envelope, fixed)
+        return body, _signature(services, fixed, account, int(mail.envelope.received_at))
+
+
+def _check(services: Services, mail: Mail, account: Account, header_block: bytes) -> Reply | None:
     directory, envelope = services.directory, mail.envelope
-    refusal = sender.check_from(
-        message[: find_end(message)[0]],
+    return sender.check_from(
+        header_block,
         account,
         may_send_as=lambda address: directory.may_send_as(account, address),
         reverse_path=envelope.reverse_path,
     )
-    if refusal is not None:
-        return refusal
-    fixed = fixups.fix(
-        message,
+
+
+def _wishes(services: Services, envelope: Envelope, account: Account) -> fixups.Wishes:
+    return fixups.Wishes(
         now=envelope.received_at,
         accept_id=envelope.accept_id,
         message_id_domain=account.address.domain,
         device=account.address if account.kind == "device" else None,
+        may_send_as=lambda address: services.directory.may_send_as(account, address),
+        seven_bit=services.config.smtp.submission_seven_bit,
+        smtputf8=envelope.smtputf8,
     )
-    return fixed, _signature(services, fixed, account, int(envelope.received_at))
 
 
-def _signature(services: Services, message: bytes, account: Account, now: int) -> bytes:
+def _signature(services: Services, message: bytes | mmap, account: Account, now: int) -> bytes:
     domain = _author_domain(message) or account.address.domain
     keys = services.directory.dkim_keys(domain)
     if not keys:
@@ -62,7 +76,8 @@ def _signature(services: Services, message: bytes, account: Account, now: int) -
         raise TemporaryFailure(f"the DKIM key of {domain} cannot be used: {error}") from error
 
 
-def _author_domain(message: bytes) -> str:
-    value = Headers.parse(message).first("from")
+def _author_domain(message: bytes | mmap) -> str:
+    block = message[: find_end(message)[0]]
+    value = Headers.parse(block).first("from")
     found = strict_addresses(value) if value is not None else ()
     return "" if isinstance(found, Unparsable) or not found else found[0].domain

@@ -9,8 +9,10 @@ Standards: RFC 5321 section 4.4, RFC 8601.
 
 from __future__ import annotations
 
+import contextlib
+import mmap
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -32,6 +34,16 @@ _MESSAGE_ID = re.compile(rb"<[^<>\s]{1,900}>")
 def read(body: Body) -> bytes:
     """All octets; blocking when they lie in a file."""
     return body.data if body.data is not None else Path(body.path).read_bytes()
+
+
+@contextlib.contextmanager
+def opened(body: Body) -> Iterator[bytes | mmap.mmap]:
+    """All octets, without reading those of a file into memory; blocking."""
+    if body.data is not None:
+        yield body.data
+        return
+    with open(body.path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as octets:
+        yield octets
 
 
 def head(body: Body) -> bytes:
@@ -66,9 +78,13 @@ def message_id(message: bytes) -> str:
     return found.group().decode("utf-8", "replace") if found else ""
 
 
-def received(envelope: Envelope, hostname: str) -> bytes:
-    """Our Received field."""
-    return received_field.build(envelope, hostname)
+def received(envelope: Envelope, hostname: str, *, show_client: bool = False) -> bytes:
+    """Our Received field.
+
+    Args:
+        show_client: also of a client that logged in.
+    """
+    return received_field.build(envelope, hostname, show_client=show_client or None)
 
 
 def stored_prefix(mail: Mail, store: Store, config: Config) -> bytes:

@@ -83,9 +83,9 @@ class Transaction:
             prepared = await self._blocking(submission.prepare, self._s, mail, mail.account)
             if isinstance(prepared, Reply):
                 return prepared
-            message, mail.signature = prepared
-            mail.body = Body(message, size_octets=len(message))
-        mail.received = trace.received(mail.envelope, config.hostname)
+            mail.body, mail.signature = prepared
+        shows_client = config.smtp.submission_shows_client
+        mail.received = trace.received(mail.envelope, config.hostname, show_client=shows_client)
         if mail.body.data is not None:
             mail.message_id = trace.message_id(mail.body.data)
         else:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from mailstack.mime.header import MAX_BLOCK_OCTETS, find_end, iterate, unfold
+from mailstack.mime.header import MAX_BLOCK_OCTETS, Octets, find_end, iterate, unfold
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Header:
         body_at: offset of the body; the message's length when there is none.
     """
 
-    def __init__(self, message: bytes) -> None:
+    def __init__(self, message: Octets) -> None:
         end, self.body_at = find_end(message)
         block = bytes(message[: min(end, MAX_BLOCK_OCTETS)])
         fields = []

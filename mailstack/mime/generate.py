@@ -44,10 +44,17 @@ def header(name: str, value: str) -> bytes:
     Raises:
         ValueError: `name` is no field name; a mistake of ours.
     """
-    text = _cut(clean(value))
-    if _is_plain(text):
-        return _folded(name, text.split(" "))
-    return _folded(name, _encoded_words(text))
+    return text(name, _cut(clean(value)))
+
+
+def text(name: str, value: str) -> bytes:
+    """As `header`, whatever its length: for a field that is somebody else's.
+
+    Raises:
+        ValueError: `name` is no field name.
+    """
+    value = clean(value)
+    return _folded(name, value.split(" ") if _is_plain(value) else _encoded_words(value))
 
 
 def structured(name: str, value: str) -> bytes:

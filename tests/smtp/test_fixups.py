@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mailstack.mime.header import Headers
 from mailstack.model.address import Address
-from mailstack.smtp.fixups import fix, rewrite_from
+from mailstack.smtp.fixups import DEVICE_CLOCK_S, Wishes, fix, rewrite_from
 
 PRINTER = Address("printer", "example.test")
 WHOLE = b"Date: x\r\nMessage-ID: <a@b>\r\nFrom: a@b\r\n"
 
 
-def fixed(message: bytes, device: Address | None = None) -> bytes:
-    return fix(message, now=1_763_776_800.0, accept_id="id1", message_id_domain="mx.test", device=device)
+NOW = 1_763_776_800.0
+
+
+def fixed(message: bytes, device: Address | None = None, **more: Any) -> bytes:
+    return b"".join(fix(message, Wishes(NOW, "id1", "mx.test", device, **more)))
 
 
 def test_a_whole_message_is_left_as_it_is() -> None:
@@ -66,10 +71,97 @@ def test_a_device_has_exactly_one_from_afterwards(block: bytes) -> None:
     assert headers.count("bcc") == 0
 
 
-@given(st.binary(max_size=200).map(lambda b: b.replace(b"\r", b"").replace(b"\n", b"\r\n") + b"\r\n"))
-def test_the_body_never_changes_and_fixing_twice_changes_nothing_more(message: bytes) -> None:
-    once = fixed(message)
-    assert fixed(once) == once
+def test_a_device_may_use_what_it_was_granted() -> None:
+    block = b"From: Scan <scan@example.test>\r\n"
+    assert rewrite_from(block, PRINTER, may_send_as=lambda a: a.local == "scan") == block
+    assert rewrite_from(block, PRINTER, may_send_as=lambda a: a.local == "other") != block
+
+
+def test_a_devices_raw_name_in_from_is_kept_and_gets_the_replies() -> None:
+    out = fixed(b"From: B\xfcro <scan@b.example>\r\n\r\nx\r\n", PRINTER)
+    headers = Headers.parse(out)
+    assert headers.first("from") == b"=?utf-8?b?QsO8cm8=?= <printer@example.test>"
+    assert headers.first("reply-to") == b"=?utf-8?b?QsO8cm8=?= <scan@b.example>"
+
+
+@pytest.mark.parametrize(
+    ("date", "stays"),
+    [
+        (b"Sat, 22 Nov 2025 02:00:00 +0000", True),
+        (b"Thu, 20 Nov 2025 03:00:00 +0000", True),
+        (b"Wed, 19 Nov 2025 02:00:00 +0000", False),
+        (b"Thu, 01 Jan 1970 00:00:00 +0000", False),
+        (b"soon", False),
+        (b"", False),
+    ],
+)
+def test_the_date_of_a_device_that_lost_its_clock_is_replaced(date: bytes, stays: bool) -> None:
+    assert DEVICE_CLOCK_S == 2 * 86_400
+    block = b"Date: " + date + b"\r\nFrom: printer@example.test\r\n\r\n"
+    out = Headers.parse(fixed(block, PRINTER))
+    assert out.count("date") == 1
+    assert out.first("date") == (date if stays else b"Sat, 22 Nov 2025 02:00:00 +0000")
+    # A person's own Date is a person's own business.
+    assert Headers.parse(fixed(block)).first("date") == date
+
+
+def test_the_separator_of_a_mail_folder_file_is_no_field() -> None:
+    # RFC 4155
+    assert fixed(b"From me Sat Nov 22 02:00:00 2025\r\n" + WHOLE + b"\r\nFrom here\r\n") == (
+        WHOLE + b"\r\nFrom here\r\n"
+    )
+
+
+EIGHT_BIT = "\r\nSchöne Grüße an alle\r\n".encode() + b"z" * 1200 + b"\r\n"
+
+
+def test_eight_bit_and_long_lines_are_encoded_before_anybody_signs() -> None:
+    # RFC 6376 section 5.3; RFC 5321 section 4.5.3.1.6
+    out = fixed(WHOLE + "Subject: Grüße\r\nBcc: x@y\r\n".encode() + EIGHT_BIT)
+    assert out.isascii()
+    assert max(map(len, out.split(b"\r\n"))) <= 78
+    headers = Headers.parse(out)
+    assert headers.count("bcc") == 0
+    assert headers.first("content-transfer-encoding") == b"quoted-printable"
+    assert headers.first("content-type") == b"text/plain; charset=utf-8"
+    assert headers.first("mime-version") == b"1.0"
+
+
+def test_smtputf8_keeps_its_header_and_still_has_a_plain_body() -> None:
+    # RFC 6531
+    subject = "Subject: Grüße\r\n".encode()
+    out = fixed(WHOLE + subject + EIGHT_BIT, smtputf8=True)
+    assert subject in out
+    assert out.partition(b"\r\n\r\n")[2].isascii()
+
+
+@pytest.mark.parametrize(
+    "signed",
+    [
+        b"DKIM-Signature: v=1; d=x; b=y\r\n",
+        b"Resent-From: a@b\r\n",
+        b"ARC-Seal: i=1; b=y\r\n",
+        b"Content-Type: multipart/signed; boundary=b\r\n",
+    ],
+    ids=lambda field: field[:12].decode(),
+)
+def test_what_somebody_signed_keeps_its_octets(signed: bytes) -> None:
+    body = b"\r\n--b\r\n" + EIGHT_BIT + b"--b--\r\n"
+    assert fixed(WHOLE + signed + b"Bcc: x@y\r\n" + body) == WHOLE + signed + body
+
+
+def test_nothing_is_encoded_where_it_is_switched_off() -> None:
+    assert fixed(WHOLE + EIGHT_BIT, seven_bit=False) == WHOLE + EIGHT_BIT
+
+
+OCTETS = st.binary(max_size=200).map(lambda b: b.replace(b"\r", b"").replace(b"\n", b"\r\n") + b"\r\n")
+
+
+@given(OCTETS, st.booleans(), st.booleans())
+def test_fixing_twice_changes_nothing_more(message: bytes, is_device: bool, seven_bit: bool) -> None:
+    device = PRINTER if is_device else None
+    once = fixed(message, device, seven_bit=seven_bit)
+    assert fixed(once, device, seven_bit=seven_bit) == once
     assert not Headers.parse(once).count("bcc")
-    if message.find(b"\r\n\r\n") > 0:
+    if not seven_bit and message.find(b"\r\n\r\n") > 0:
         assert once.endswith(message[message.find(b"\r\n\r\n") :])

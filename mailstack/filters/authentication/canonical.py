@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from mmap import mmap
 
 #: Octets of body handled at one time.
 PIECE_OCTETS = 262_144
@@ -79,7 +80,7 @@ class BodyHash:
         return self._hash.digest()
 
 
-def hash_body(message: bytes, body_at: int, *, relaxed: bool) -> tuple[bytes, int]:
+def hash_body(message: bytes | mmap, body_at: int, *, relaxed: bool) -> tuple[bytes, int]:
     """SHA-256 and length of the canonical body that starts at `body_at`."""
     out = BodyHash(relaxed=relaxed)
     at, end = body_at, len(message)

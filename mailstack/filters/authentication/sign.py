@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from mmap import mmap
 
 from mailstack.filters.authentication.canonical import hash_body, relaxed_field
 from mailstack.filters.authentication.dkim import select_fields
@@ -51,7 +52,7 @@ MAX_REPEATS = 8
 _LINE = 72
 
 
-def sign(message: bytes, keys: Sequence[DkimKey], *, now: int) -> bytes:
+def sign(message: bytes | mmap, keys: Sequence[DkimKey], *, now: int) -> bytes:
     """The header lines to put in front of a message.
 
     Args:
