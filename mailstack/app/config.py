@@ -20,6 +20,7 @@ from typing import TypeVar
 
 import msgspec
 
+from mailstack.app.mx_options import MxOptions
 from mailstack.app.option_types import as_struct, type_words
 from mailstack.app.options import ListenOptions, ServerOptions
 from mailstack.app.paths import Paths
@@ -57,6 +58,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     server: ServerOptions = ServerOptions()
     listen: ListenOptions = ListenOptions()
     smtp: SmtpOptions = SmtpOptions()
+    mx: MxOptions = MxOptions()
     sending: SendingOptions = SendingOptions()
     lmtp: LmtpOptions = LmtpOptions()
     proxy: ProxyOptions = ProxyOptions()

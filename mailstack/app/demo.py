@@ -71,6 +71,7 @@ NO_LIMITS: dict[str, dict[str, object]] = {
         "stress_percent": "off",
         "stress_lag_s": 3600,
     },
+    "mx": {"guesses": "off", "srs_bounces_per_hour": "off"},
     "sending": {
         f"{plan}_{what}_per_{window}": "off"
         for plan in ("normal", "free", "device", "list")

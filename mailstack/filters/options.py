@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from mailstack.filters.block_lists import BlockList
 from mailstack.model.errors import ConfigError
 
 
@@ -39,6 +40,33 @@ class FilterOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     jobs: int = 1_000
     #: File with the trained weights; empty: the prior that comes with mailstack.
     model_file: str = ""
+    #: Score what reverse DNS and HELO tell about the client.
+    client_facts: bool = True
+    #: DNS block lists, `[[filter.block_list]]` with a zone each; ask only lists whose terms you keep.
+    block_list: tuple[BlockList, ...] = ()
+    #: What all block lists together may add to the score, in log-odds.
+    block_lists_weight: float = 6.0
+    #: Seconds to wait for block lists and reverse names; silence says nothing.
+    client_facts_s: float = 2.5
+    #: Providers so big that spam traps say nothing about their networks, by confirmed reverse name.
+    big_providers: tuple[str, ...] = (
+        "google.com",
+        "outlook.com",
+        "yahoo.com",
+        "icloud.com",
+        "apple.com",
+        "amazonses.com",
+        "sendgrid.net",
+        "mailgun.net",
+        "facebook.com",
+        "gmx.net",
+        "web.de",
+        "ovh.net",
+        "protonmail.ch",
+        "zoho.com",
+        "yandex.net",
+        "mail.ru",
+    )
 
     def __post_init__(self) -> None:
         if not 0.5 <= self.spam_score <= 1:
@@ -49,5 +77,7 @@ class FilterOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ConfigError("filter.workers", "want 1 <= workers <= 64")
         if self.worker_memory_octets < 134_217_728:
             raise ConfigError("filter.worker_memory_octets", "a worker needs at least 134217728")
+        if not 0 < self.client_facts_s <= self.budget_s:
+            raise ConfigError("filter.client_facts_s", "want 0 < client_facts_s <= budget_s")
         if self.worker_messages < 1 or self.worker_resident_octets < 1 or self.jobs < 1:
             raise ConfigError("filter", "worker_messages, worker_resident_octets and jobs must be positive")

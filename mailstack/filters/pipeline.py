@@ -17,14 +17,14 @@ from collections.abc import Mapping
 
 import msgspec
 
-from mailstack.filters import accounts, disposition, explain
+from mailstack.filters import accounts, block_lists, client, disposition, explain
 from mailstack.filters.authentication import arc, dmarc, results, spf
 from mailstack.filters.authentication.dkim import Verifier
 from mailstack.filters.classes.bulk import Classified, classify
 from mailstack.filters.document import Document, read
 from mailstack.filters.facts import AccountFacts, Tools
 from mailstack.filters.fields import Header
-from mailstack.filters.spam.score import Score, score
+from mailstack.filters.spam.score import TRAP_NETWORK, Score, score
 from mailstack.model.dns import Lookup, NeedLookup
 from mailstack.model.verdict import (
     AccountVerdict,
@@ -61,6 +61,7 @@ class Evaluation:
         self._verifier = Verifier(message, self._header, now=request.received_at)
         self._spf: SpfResult | None = None
         self._dkim: tuple[DkimResult, ...] | None = None
+        self._outside: tuple[Reason, ...] | None = None
         self.steps = 0
 
     def step(self, lookup: Lookup) -> FilterAnswer:
@@ -75,7 +76,7 @@ class Evaluation:
             return self._submission(cuts)
         found = self._authenticate(lookup)
         document = read(self._message, self._header)
-        spam = score(document, found, self._author, self._tools.model)
+        spam = score(document, found, self._author, self._tools.model, outside=self._outside or ())
         verdict, classified = self._judge(document, found, spam)
         value = results.build(
             self._tools.authserv_id,
@@ -111,11 +112,31 @@ class Evaluation:
                 self._dkim = self._verifier.verify(lookup)
             except NeedLookup:
                 waiting = True
+        if self._outside is None:
+            try:
+                self._outside = self._look_outside(lookup)
+            except NeedLookup:
+                waiting = True
         if waiting or self._spf is None or self._dkim is None:
             raise NeedLookup
         policy = dmarc.check(self._author, self._spf, self._dkim, lookup)
         helo_spf = self._spf if not request.sender else SpfResult()
         return Authentication(self._spf, helo_spf, self._dkim, policy, arc.check(self._header))
+
+    def _look_outside(self, lookup: Lookup) -> tuple[Reason, ...]:
+        """What is known beside the message: block lists, the client's names, smtp's hints."""
+        request, options = self._request, self._tools.options
+        for _, name in block_lists.questions(request.ip, options.block_list):
+            lookup.prefetch(name, "A")
+        seen = client.Client()
+        if options.client_facts:
+            seen = client.check(request.ip, request.helo, ours=self._tools.names, lookup=lookup)
+        listed = block_lists.check(
+            request.ip, options.block_list, lookup, max_weight=options.block_lists_weight
+        )
+        is_big = any(f".{seen.name}".endswith(f".{big}") for big in options.big_providers)
+        hints = [hint for hint in request.hints if not (is_big and hint.name == TRAP_NETWORK)]
+        return (*hints, *seen.reasons, *listed)
 
     # -- do we want it ---------------------------------------------------------------
 

@@ -175,7 +175,12 @@ class FilterRecipient(msgspec.Struct, frozen=True):
 
 
 class FilterRequest(msgspec.Struct, frozen=True):
-    """What smtp asks.  The message travels in memory or as a file path."""
+    """What smtp asks.  The message travels in memory or as a file path.
+
+    Attributes:
+        ip, helo: who sent it; behind a trusted relay who gave it to that.  "" when unknown.
+        hints: what smtp knows beside the message; their weights add to the score.
+    """
 
     accept_id: str
     ip: str
@@ -189,6 +194,7 @@ class FilterRequest(msgspec.Struct, frozen=True):
     tls: str = ""
     login: str = ""
     smtputf8: bool = False
+    hints: tuple[Reason, ...] = ()
 
 
 class FilterAnswer(msgspec.Struct, frozen=True):

@@ -209,7 +209,7 @@ def test_everything_is_asked_in_few_rounds() -> None:
     evaluation = Evaluation(request, signed, {}, Tools(FilterOptions(), "mx", PRIOR, Rules()))
     _, asked = resolve_counted(evaluation.step, ZONE)
     assert evaluation.steps == 2
-    assert len(asked) == 4
+    assert len(asked) == 5
 
 
 # -- accounts --------------------------------------------------------------------------

@@ -6,7 +6,7 @@ add up to the score (product page, section 2: each decision is explained).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mailstack.filters.authentication.dmarc import Author
@@ -18,6 +18,11 @@ from mailstack.model.verdict import Authentication, Reason
 #: https://spamassassin.apache.org/gtube/ : any filter calls this spam, so filing can be tried out.
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 GTUBE_SCORE = 0.999
+#: A bounce of something we never sent is Spam, whatever stands in it (product page, section 2.4).
+BACKSCATTER = "backscatter"
+BACKSCATTER_SCORE = 0.95
+#: The hint that spam traps were hit from the client's network.
+TRAP_NETWORK = "trap_network"
 #: Logit of a message nothing is known about, when there is no model.
 NEUTRAL_LOGIT = -2.2
 #: Words named as reasons.
@@ -34,11 +39,24 @@ class Score:
     reasons: tuple[Reason, ...]
 
 
-def score(document: Document, found: Authentication, author: Author, model: Model | None) -> Score:
-    """Scores one message."""
+def score(
+    document: Document,
+    found: Authentication,
+    author: Author,
+    model: Model | None,
+    *,
+    outside: Iterable[Reason] = (),
+) -> Score:
+    """Scores one message.
+
+    Args:
+        outside: what is known beside the message: its client, traps, forged bounces.
+    """
     if GTUBE in document.text:
         return Score(GTUBE_SCORE, (Reason("gtube", to_logit(GTUBE_SCORE), "the test text for spam filters"),))
-    reasons = [*_learned(document, model), *_rules(document, found, author)]
+    reasons = [*_learned(document, model), *_rules(document, found, author), *outside]
+    if any(reason.name == BACKSCATTER for reason in reasons):
+        return Score(BACKSCATTER_SCORE, tuple(reasons))
     return Score(probability(sum(reason.weight for reason in reasons)), tuple(reasons))
 
 

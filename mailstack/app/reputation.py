@@ -1,0 +1,175 @@
+"""What a worker knows about clients of port 25, shared by all workers through `state.db`.
+
+Questions are answered at once from a snapshot on the event loop; what was seen is written
+in batches by a thread, and the snapshot is taken anew with it, once a second.  A database
+that fails weakens the protection and stops no mail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import replace
+from pathlib import Path
+
+from mailstack.app.mx_options import MxOptions
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.network import Networks, is_outside, network_of
+from mailstack.smtp.options import cap
+from mailstack.state.guesses import Count, Guesses, Rule
+from mailstack.state.traps import Traps
+from mailstack.state.wanted import Wanted
+
+#: How often counts are written and read, in seconds.
+LOOK_S = 1.0
+#: What is noted once is not written again for so long, in seconds.
+NOTE_AGAIN_S = 86_400.0
+#: Names remembered as noted.
+MAX_NOTED = 20_000
+
+_log = logging.getLogger(__name__)
+
+
+class Reputation:
+    """One worker's view."""
+
+    def __init__(
+        self, state_db: Path, options: MxOptions, *, now: Callable[[], float], disk: Executor
+    ) -> None:
+        self._options = options
+        self._now = now
+        self._disk = disk
+        self._guesses = Guesses(state_db)
+        self._traps = Traps(state_db)
+        self._wanted = Wanted(state_db)
+        self._relays = Networks(options.trusted_relays)
+        most = cap(options.guesses)
+        self._rule = None if most is None else Rule(most, options.guesses_ratio, options.guesses_window_s)
+        self._counts: dict[str, Count] = {}
+        self._hits: list[tuple[str, str, float]] = []
+        self._noted: dict[str, float] = {}
+        self._to_note: set[str] = set()
+        self._guessing: dict[str, float] = {}
+        self._trapped: dict[str, int] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._is_broken = False
+
+    # -- questions: no waiting ------------------------------------------------------------
+
+    @property
+    def relays(self) -> Networks:
+        """The trusted relays."""
+        return self._relays
+
+    def is_guessing(self, ip: str) -> bool:
+        """True for a client that tried too many names and is put off."""
+        until = self._guessing.get(network_of(ip, 32, 64)) if self._guessing else None
+        return until is not None and until > self._now()
+
+    def trap_hits(self, ip: str) -> int:
+        """Hits of the client's network, 0 below the limit."""
+        hits = self._trapped.get(network_of(ip, 24, 64), 0) if self._trapped else 0
+        return hits if hits >= self._options.trap_hits else 0
+
+    # -- notes: no waiting ----------------------------------------------------------------
+
+    def recipient(self, ip: str, *, is_known: bool) -> None:
+        """A client named a recipient that exists, or one that does not."""
+        if self._rule is None or ip in self._relays or not ip:
+            return
+        client = network_of(ip, 32, 64)
+        count = self._counts.get(client, Count())
+        more = replace(count, good=count.good + 1) if is_known else replace(count, unknown=count.unknown + 1)
+        self._counts[client] = more
+
+    def trap(self, ip: str, address: str) -> None:
+        """Mail for a spam trap came from here."""
+        if is_outside(ip) and ip not in self._relays:
+            self._hits.append((network_of(ip, 24, 64), address, self._now()))
+
+    def wanted(self, ip: str, domain: str) -> None:
+        """Authenticated mail that is no spam came from here."""
+        now = self._now()
+        for name in _names(ip, domain):
+            if self._noted.get(name, 0.0) < now - NOTE_AGAIN_S:
+                if len(self._noted) >= MAX_NOTED:
+                    self._noted.clear()
+                self._noted[name] = now
+                self._to_note.add(name)
+
+    # -- the database ---------------------------------------------------------------------
+
+    async def is_wanted(self, ip: str, domain: str = "") -> bool:
+        """Whether wanted mail came from this network, or this authenticated domain, lately."""
+        names, since = _names(ip, domain), self._now() - self._options.wanted_s
+        if not names:
+            return False
+        try:
+            return await asyncio.get_running_loop().run_in_executor(
+                self._disk, lambda: self._wanted.is_any(names, since=since)
+            )
+        except TemporaryFailure as error:
+            self._trouble(error)
+            return True
+
+    def start(self) -> None:
+        """Writes and reads from now on; call it in the running loop."""
+        self._task = asyncio.get_running_loop().create_task(self._go())
+
+    async def close(self) -> None:
+        """Writes what is left."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            await self.look()
+        for table in (self._guesses, self._traps, self._wanted):
+            table.close()
+
+    async def _go(self) -> None:
+        while True:
+            await self.look()
+            await asyncio.sleep(LOOK_S)
+
+    async def look(self) -> None:
+        """Writes what was seen and takes a new snapshot."""
+        counts, self._counts = self._counts, {}
+        hits, self._hits = self._hits, []
+        names, self._to_note = self._to_note, set()
+        loop = asyncio.get_running_loop()
+        try:
+            found = await loop.run_in_executor(self._disk, self._exchange, counts, hits, names)
+        except TemporaryFailure as error:
+            self._trouble(error)
+            return
+        self._is_broken = False
+        self._guessing, self._trapped = found
+
+    def _exchange(
+        self, counts: dict[str, Count], hits: list[tuple[str, str, float]], names: set[str]
+    ) -> tuple[dict[str, float], dict[str, int]]:
+        now, options = self._now(), self._options
+        for network, trap, at in hits:
+            self._traps.hit(network, trap, now=at, keep_s=options.trap_s)
+        if names:
+            self._wanted.note(names, now=now, keep_s=options.wanted_s)
+        trapped = self._traps.hits(since=now - options.trap_s)
+        if self._rule is None:
+            return {}, trapped
+        if counts:
+            self._guesses.add(counts, self._rule, now=now)
+        guessing = self._guesses.guessing(self._rule, now=now)
+        return {client: until for client, (until, _) in guessing.items()}, trapped
+
+    def _trouble(self, error: TemporaryFailure) -> None:
+        if not self._is_broken:
+            self._is_broken = True
+            _log.error("what is known about clients cannot be shared: %s", error.why)
+
+
+def _names(ip: str, domain: str) -> list[str]:
+    names = [f"net {network_of(ip, 24, 64)}"] if is_outside(ip) else []
+    return [*names, f"dom {domain}"] if domain else names
