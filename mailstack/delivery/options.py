@@ -17,6 +17,10 @@ from mailstack.model.errors import ConfigError
 
 #: "none": never STARTTLS; "opportunistic": when offered, else in clear; "require": or not at all.
 TlsMode = Literal["none", "opportunistic", "require"]
+#: "lmtp": for what takes mail for mailboxes or lists of its own, such as Mailman.
+Protocol = Literal["smtp", "lmtp"]
+#: In front of a socket's path in `host`.
+UNIX = "unix:"
 EightBit = Literal["bounce", "send"]
 
 
@@ -25,23 +29,27 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     #: Domain in the recipient address; "*" for every domain without a route of its own.
     domain: str
-    #: Host name or IP address that takes the mail.
+    #: Host name or IP address that takes the mail, or unix:/PATH of a socket.
     host: str
     #: TCP port.
     port: int = 25
+    #: "smtp", or "lmtp" for a mailing-list manager or another mail store.
+    protocol: Protocol = "smtp"
 
     def __post_init__(self) -> None:
         if self.domain != "*":
             _check_domain("queue.route.domain", self.domain)
         if not self.host or any(c <= " " for c in self.host):
             raise ConfigError("queue.route.host", f"{self.host!r} is not a host name or IP address")
+        if self.host.startswith(UNIX) and not self.host.startswith(f"{UNIX}/"):
+            raise ConfigError("queue.route.host", f"{self.host!r}: a socket's path begins with /")
         _check_port("queue.route.port", self.port)
 
 
 class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Section `[queue]` of conf/mailstack.toml."""
 
-    #: Static routes, `[[queue.route]]` with domain, host and port each.
+    #: Static routes, `[[queue.route]]` with domain, host, port and protocol each.
     route: tuple[Route, ...] = ()
     #: Host that takes all mail without a route of its own; empty: the domains' MX hosts.
     relay_host: str = ""
@@ -57,6 +65,8 @@ class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     allow_loopback: bool = False
     #: TLS towards other servers: "none", "opportunistic" or "require".
     tls: TlsMode = "opportunistic"
+    #: Certificates that are trusted where a server's must be verified (REQUIRETLS); empty: the system's.
+    ca_file: str = ""
     #: 8-bit mail for a server without 8BITMIME: "bounce" (5.6.3) or "send" as it is.
     eight_bit: EightBit = "bounce"
     #: Seconds before the second attempt; doubles up to max_wait_s.

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mailstack.delivery.options import QueueOptions
+from mailstack.delivery.options import UNIX, Protocol, QueueOptions
 from mailstack.model.dns import Lookup
 from mailstack.model.reply import Reply
 
@@ -25,25 +25,42 @@ MAX_HOST_ADDRESSES = 10
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """One address to try.  `name`: as the MX record or route names it."""
+    """One address to try.
+
+    Attributes:
+        name: as the MX record or route names it.
+        ip: where it is; "unix:/PATH" for a socket.
+        protocol: what is spoken there.
+    """
 
     name: str
     ip: str
     port: int
+    protocol: Protocol = "smtp"
 
     def __str__(self) -> str:
-        return f"{self.name}[{self.ip}]"
+        return self.ip if self.ip.startswith(UNIX) else f"{self.name}[{self.ip}]"
+
+    @property
+    def is_here(self) -> bool:
+        """True when the message's way ends there, and nothing leaves this machine (LMTP)."""
+        if self.protocol != "lmtp":
+            return False  # who takes it by SMTP may pass it on
+        return self.ip.startswith(UNIX) or _plain(self.ip).is_loopback
 
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
     """Addresses in the order to try them; at least one, at most `max_addresses`.
 
-    `is_relay`: the configured relay host, which may want our login.
+    Attributes:
+        is_relay: the configured relay host, which may want our login.
+        is_secure: nobody could have put other names there: the operator's word, or DNSSEC.
     """
 
     hosts: tuple[Host, ...]
     is_relay: bool = False
+    is_secure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +90,7 @@ class _Next:
     host: str
     port: int
     is_relay: bool
+    protocol: Protocol = "smtp"
 
 
 def next_hop(domain: str, options: QueueOptions) -> str:
@@ -85,7 +103,7 @@ def _static(domain: str, options: QueueOptions) -> _Next | None:
     for wanted in (domain, "*"):
         for route in options.route:
             if route.domain.lower() == wanted:
-                return _Next(route.host, route.port, False)
+                return _Next(route.host, route.port, False, route.protocol)
     if options.relay_host:
         return _Next(options.relay_host, options.relay_port, True)
     return None
@@ -113,20 +131,25 @@ def find_hosts(domain: str, lookup: Lookup, options: QueueOptions, me: Self) -> 
         return NoHost(Reply(550, "1.2", f"There is no domain {domain}"))
     if answer.status == "nodata":
         # RFC 5321 section 5.1: the implicit MX.
-        return _of_hosts(domain, [(0, domain)], lookup, options, me)
-    return _of_mx(domain, answer.records, lookup, options, me)
+        found_hosts = _of_hosts(domain, [(0, domain)], lookup, options, me)
+    else:
+        found_hosts = _of_mx(domain, answer.records, lookup, options, me)
+    if isinstance(found_hosts, Hosts) and answer.secure:
+        return replace(found_hosts, is_secure=True)
+    return found_hosts
 
 
 def _of_route(found: _Next, lookup: Lookup, options: QueueOptions) -> Hosts | NoHost:
-    if _is_ip(found.host):
-        return Hosts((Host(found.host, found.host, found.port),), found.is_relay)
+    if found.host.startswith(UNIX) or _is_ip(found.host):
+        host = Host(found.host, found.host, found.port, found.protocol)
+        return Hosts((host,), found.is_relay, is_secure=True)
     addresses, is_uncertain = _addresses(found.host, lookup)
     if not addresses:
         # A host that is configured and not found is our trouble, not the sender's.
         why = "gives no answer for" if is_uncertain else "knows no address of"
         return NoHost(Reply(451, "4.3", f"The name service {why} {found.host}"))
-    hosts = [Host(found.host, ip, found.port) for ip in addresses]
-    return Hosts(_first(hosts, options.max_addresses), found.is_relay)
+    hosts = [Host(found.host, ip, found.port, found.protocol) for ip in addresses]
+    return Hosts(_first(hosts, options.max_addresses), found.is_relay, is_secure=True)
 
 
 def _of_literal(domain: str, options: QueueOptions, me: Self) -> Hosts | NoHost:

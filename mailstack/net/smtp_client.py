@@ -4,7 +4,7 @@ The dialog is `mailstack.smtp.client`; this moves its octets.  Replies are read 
 protocol of our own, so that what came in clear before a TLS handshake is seen and never
 taken for something said under TLS (T4, L15).
 
-Standards: RFC 5321 section 4.5.3.2 (timeouts), RFC 3207.
+Standards: RFC 5321 section 4.5.3.2 (timeouts), RFC 3207, RFC 8689.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ import asyncio
 import ipaddress
 import os
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Literal, cast
 
-from mailstack.delivery.options import QueueOptions
+from mailstack.delivery.options import UNIX, QueueOptions
 from mailstack.delivery.remote import Host
 from mailstack.delivery.spool import Content
 from mailstack.model.reply import Reply
@@ -35,8 +35,8 @@ from mailstack.smtp.client_events import (
 )
 from mailstack.smtp.client_transaction import stuffed
 
-#: How TLS is tried with a host: limits, section 8, row "outbound".
-Grade = Literal["modern", "legacy", "clear"]
+#: How TLS is tried with a host: limits, section 8, row "outbound"; "verified": RFC 8689.
+Grade = Literal["verified", "modern", "legacy", "clear"]
 
 HANDSHAKE_S = 30.0
 #: Octets held for the session before the server is made to wait.
@@ -60,9 +60,22 @@ class OpenFailed(Exception):
         self.was_connected = was_connected
 
 
-@lru_cache(maxsize=2)
-def context_of(grade: Grade) -> ssl.SSLContext:
-    """An unverified context: opportunistic TLS protects from listeners, not from impostors (RFC 7435)."""
+@lru_cache(maxsize=4)
+def context_of(grade: Grade, ca_file: str = "") -> ssl.SSLContext:
+    """The context for a grade; all but "verified" look at no certificate.
+
+    Opportunistic TLS protects from listeners, not from impostors (RFC 7435).
+
+    Args:
+        ca_file: whom "verified" trusts; "": whom the system does.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    if grade == "verified":
+        context = ssl.create_default_context(cafile=ca_file or None)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        return context
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -158,6 +171,16 @@ class Connection:
         }
 
     @property
+    def extensions(self) -> Mapping[str, str]:
+        """What the server announced."""
+        return self._session.extensions
+
+    @property
+    def is_verified(self) -> bool:
+        """True when nobody else can be at the other end."""
+        return self._session.is_verified
+
+    @property
     def is_usable(self) -> bool:
         """True while another message may be sent: nothing was heard that nobody asked for."""
         return self._session.is_ready and not self._wire.is_over and not self._wire.held
@@ -188,7 +211,7 @@ class Connection:
                 await self._settle()
                 return event
             if isinstance(event, SendBody):
-                await self._send_body(content)
+                await self._send_body(content, is_raw=event.is_raw)
             assert event is not None, "every message is answered"
 
     async def quit(self) -> None:
@@ -242,17 +265,27 @@ class Connection:
         if data and self._wire.transport is not None and not self._wire.is_over:
             self._wire.transport.write(data)
 
+    def _context(self, grade: Grade) -> ssl.SSLContext:
+        try:
+            return context_of(grade, self._options.ca_file)
+        except OSError as error:
+            # Our own trouble: no message may fail for it.
+            self.abort()
+            reply = Reply(451, "3.5", f"queue.ca_file cannot be used: {_why(error)}")
+            raise OpenFailed(Answer(reply, "check", is_ours=True), was_connected=True) from error
+
     async def _start_tls(self, grade: Grade) -> None:
         if self._wire.held:
             # L15: said in clear after 220; the session breaks on it.
             self._session.receive(await self._wire.read())
             return
         assert self._wire.transport is not None
+        context = self._context(grade)
         try:
             transport = await asyncio.get_running_loop().start_tls(
                 self._wire.transport,
                 self._wire,
-                context_of(grade),
+                context,
                 server_hostname=_server_name(self.host),
                 ssl_handshake_timeout=HANDSHAKE_S,
             )
@@ -267,11 +300,11 @@ class Connection:
         secured = transport.get_extra_info("ssl_object")
         cipher = secured.cipher()
         self.tls = f"{secured.version()} {cipher[0] if cipher else ''}".strip()
-        self._session.tls_done()
+        self._session.tls_done(is_verified=grade == "verified")
 
-    async def _send_body(self, content: Content) -> None:
+    async def _send_body(self, content: Content, *, is_raw: bool) -> None:
         """Writes the message; stops early when the server has gone or stops reading."""
-        blocks = stuffed(content.chunks())
+        blocks = content.chunks() if is_raw else stuffed(content.chunks())
         try:
             while (block := await _next_block(blocks, content)) is not None:
                 for start in range(0, len(block), _WRITE_OCTETS):
@@ -305,22 +338,26 @@ async def connect(
     Raises:
         OpenFailed: no session.
     """
-    mode: TlsMode = "none" if grade == "clear" else options.tls
+    mode: TlsMode = options.tls
+    if grade in ("clear", "verified"):
+        mode = "none" if grade == "clear" else "require"
     session = ClientSession(
         helo=helo,
         tls=mode,
         login=options.relay_login if with_login else "",
         password=options.relay_password if with_login else "",
+        protocol=host.protocol,
     )
     wire = _Wire()
     try:
         async with asyncio.timeout(options.connect_timeout_s):
-            await asyncio.get_running_loop().create_connection(lambda: wire, host.ip, host.port)
+            await _open(wire, host)
     except TimeoutError as error:
         reply = Reply(451, "4.1", f"No answer from {host} within {options.connect_timeout_s:.0f} s")
         raise OpenFailed(Answer(reply, "greeting", is_ours=True)) from error
     except OSError as error:
-        reply = Reply(451, "4.1", f"No connection to {host} port {host.port}: {_why(error)}")
+        where = host if host.ip.startswith(UNIX) else f"{host} port {host.port}"
+        reply = Reply(451, "4.1", f"No connection to {where}: {_why(error)}")
         # A refused connection is ECONNREFUSED: only one that was there can be reset.
         was_connected = isinstance(error, ConnectionResetError)
         raise OpenFailed(Answer(reply, "greeting", is_ours=True), was_connected=was_connected) from error
@@ -331,6 +368,14 @@ async def connect(
         connection.abort()
         raise
     return connection
+
+
+async def _open(wire: _Wire, host: Host) -> None:
+    loop = asyncio.get_running_loop()
+    if host.ip.startswith(UNIX):
+        await loop.create_unix_connection(lambda: wire, host.ip.removeprefix(UNIX))
+    else:
+        await loop.create_connection(lambda: wire, host.ip, host.port)
 
 
 def _server_name(host: Host) -> str:
@@ -346,6 +391,8 @@ def _server_name(host: Host) -> str:
 
 
 def _why(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"its certificate is not good: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
         return (error.reason or "TLS error").lower().replace("_", " ")
     if isinstance(error, OSError) and error.errno:

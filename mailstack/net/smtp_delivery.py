@@ -3,7 +3,7 @@
 Hosts are tried in order until every recipient has a final answer; connections that are
 still good are kept for the next message to the same destination.
 
-Standards: RFC 5321 sections 4.5.4.1 and 5.1, RFC 7504 (521).
+Standards: RFC 5321 sections 4.5.4.1 and 5.1, RFC 7504 (521), RFC 8689 (REQUIRETLS).
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from mailstack.delivery.entry import Entry
+from mailstack.delivery import convert, wishes
+from mailstack.delivery.entry import Entry, EntryRecipient, Facts
 from mailstack.delivery.options import QueueOptions
 from mailstack.delivery.remote import Host, Hosts, NoHost, Self, find_hosts, next_hop
 from mailstack.delivery.spool import Content
@@ -28,9 +30,20 @@ from mailstack.smtp.client_events import Answer, Done, OutgoingRecipient, Transa
 TLS_MEMORY_S = 600.0
 MAX_TLS_MEMORY = 1_000
 MAX_IDLE = 100
-_WORSE: dict[Grade, Grade] = {"modern": "legacy", "legacy": "clear"}
+_WORSE: dict[Grade, Grade] = {"verified": "modern", "modern": "legacy", "legacy": "clear"}
+#: Of what a host does not announce or offer; another host may.
+_LACKS = ("3.4", "6.3", "6.7", "6.9", "7.10", "7.30")
 #: RFC 5321 section 4.5.3.1.10: 452 for too many recipients; old servers say 552.
 _TOO_MANY = ((452, "5.3"), (552, "5.3"))
+
+
+#: What the sender asked for (RFC 8689).
+Wanted = Literal["any", "verified if possible", "verified"]
+_UNSIGNED = Reply(
+    550,
+    "7.30",
+    "The recipient's domain does not protect the names of its mail servers (DNSSEC), as the sender wants",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +53,14 @@ class Tried:
     Attributes:
         host: who said so, `name[ip]`; "" when nobody was asked.
         relays_report: the host reports success to the sender itself (RFC 3461).
+        is_final: the host answered for the mailbox (LMTP).
     """
 
     answer: Answer
     host: str = ""
     tls: str = ""
     relays_report: bool = False
+    is_final: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +104,14 @@ class SmtpDelivery:
         self._idle = _Idle(options)
         self._grades: OrderedDict[tuple[str, int], tuple[Grade, float]] = OrderedDict()
 
+    def is_too_much(self, facts: Facts, extensions: Mapping[str, str]) -> bool:
+        """True when a server does not take the message's octets as they are."""
+        if facts.body == "BINARYMIME":
+            return not {"BINARYMIME", "CHUNKING"} <= extensions.keys()
+        if facts.smtputf8 and facts.has_8bit_header and "SMTPUTF8" not in extensions:
+            return True
+        return facts.has_8bit and "8BITMIME" not in extensions and self._options.eight_bit != "send"
+
     async def close(self) -> None:
         """Says goodbye to idle hosts."""
         await self._idle.close()
@@ -98,7 +121,8 @@ class SmtpDelivery:
         domain = entry.recipients[0].destination
         attempt = _Attempt(self, entry, content)
         key = next_hop(domain, self._options)
-        idle = self._idle.take(key)
+        # RFC 8689 wants a verified server: a connection of its own is no great price.
+        idle = None if entry.facts.requiretls else self._idle.take(key)
         used = idle.host if idle is not None and await attempt.use(idle, key) else None
         if attempt.is_complete:
             return attempt.trial()
@@ -118,13 +142,17 @@ class SmtpDelivery:
     async def _try_hosts(self, attempt: _Attempt, found: Hosts, key: str, used: Host | None) -> None:
         """Every host at most once in one attempt, `used` included."""
         sessions = int(used is not None)
+        tls = attempt.tls
         for host in found.hosts:
             if attempt.is_complete or sessions >= self._options.max_sessions:
                 return
             if used is not None and (host.ip, host.port) == (used.ip, used.port):
                 continue
+            if tls == "verified" and not found.is_secure and not host.is_here:
+                attempt.give_all(Tried(Answer(_UNSIGNED, "check", is_ours=True)))
+                return
             try:
-                connection = await self._open(host, with_login=found.is_relay)
+                connection = await self._open(host, with_login=found.is_relay, tls=tls)
             except OpenFailed as error:
                 attempt.note_refused(host, error)
                 sessions += error.was_connected
@@ -132,20 +160,30 @@ class SmtpDelivery:
                 sessions += 1
                 await attempt.use(connection, key)
 
-    async def _open(self, host: Host, *, with_login: bool) -> Connection:
-        """A session, with the best TLS the host manages (L13)."""
-        grade = self._grade_of(host)
+    async def _open(self, host: Host, *, with_login: bool, tls: Wanted) -> Connection:
+        """A session, with the best TLS the host manages (L13), or verified TLS only (RFC 8689)."""
+        grade = "verified" if tls != "any" and not host.is_here else self._grade_of(host)
         while True:
             try:
                 return await connect(
                     host, helo=self._helo, options=self._options, grade=grade, with_login=with_login
                 )
             except OpenFailed as error:
-                worse = _WORSE.get(grade)
-                if not error.is_tls or worse is None or (worse == "clear" and self._options.tls == "require"):
+                if grade == "verified" and tls == "verified":
+                    raise _for_good(error) from error
+                worse = self._worse(grade, error)
+                if worse is None:
                     raise
                 grade = worse
-                self._remember(host, grade)
+                if grade != "modern":
+                    self._remember(host, grade)
+
+    def _worse(self, grade: Grade, error: OpenFailed) -> Grade | None:
+        """The next grade to try; None when the failure has nothing to do with TLS, or nothing is left."""
+        if grade == "verified" and error.answer.is_ours and error.answer.reply.status == "7.4":
+            return "modern"
+        worse = _WORSE.get(grade) if error.is_tls else None
+        return None if worse == "clear" and self._options.tls == "require" else worse
 
     def _grade_of(self, host: Host) -> Grade:
         grade, until = self._grades.get((host.ip, host.port), ("modern", 0.0))
@@ -163,21 +201,29 @@ class SmtpDelivery:
         """A connection that is still good waits for the next message, or is closed."""
         self._idle.put(connection, key)
 
-    def transaction(self, entry: Entry, numbers: Sequence[int]) -> Transaction:
+    def transaction(
+        self, entry: Entry, numbers: Sequence[int], content: Content, *, host: Host, is_converted: bool
+    ) -> Transaction:
         """The message as it goes over the wire to some of its recipients."""
         facts = entry.facts
-        chosen = [entry.recipients[n] for n in numbers]
         return Transaction(
             sender=facts.sender,
-            recipients=tuple(OutgoingRecipient(r.address, r.notify, r.orcpt) for r in chosen),
-            size_octets=facts.size_octets,
-            has_8bit=facts.has_8bit,
-            needs_utf8=facts.smtputf8 and facts.has_8bit_header,
+            recipients=tuple(_outgoing(facts, entry.recipients[n]) for n in numbers),
+            size_octets=content.size_octets,
+            has_8bit=facts.has_8bit and not is_converted,
+            needs_utf8=facts.smtputf8 and facts.has_8bit_header and not is_converted,
             # RFC 3461 section 6.1: not for reports.
             ret="" if facts.kind == "dsn" else facts.ret,
             envid=facts.envid,
             send_8bit=self._options.eight_bit == "send",
+            is_binary=facts.body == "BINARYMIME" and not is_converted,
+            requiretls=facts.requiretls and not host.is_here,
         )
+
+
+def _outgoing(facts: Facts, recipient: EntryRecipient) -> OutgoingRecipient:
+    notify = wishes.passed_on(recipient.notify) if facts.kind == "forward" else recipient.notify
+    return OutgoingRecipient(recipient.address, notify, recipient.orcpt)
 
 
 class _Attempt:
@@ -193,6 +239,15 @@ class _Attempt:
         self._wants_less = False
         self._wants_pause = False
         self._refusals: list[Reply] = []
+
+    @property
+    def tls(self) -> Wanted:
+        """What TLS the message wants."""
+        facts = self._entry.facts
+        if not facts.requiretls:
+            return "any"
+        # RFC 8689 section 5: a report is not lost for want of it.
+        return "verified" if facts.sender else "verified if possible"
 
     @property
     def is_complete(self) -> bool:
@@ -217,7 +272,10 @@ class _Attempt:
         self._refusals.append(reply)
         self._note_pace(reply)
         for number in self._open:
-            self._tried[number] = Tried(error.answer, str(host))
+            tried = self._tried[number]
+            # A host that was reached cannot take the message; only one that can changes that.
+            if tried is None or not _cannot(tried.answer):
+                self._tried[number] = Tried(error.answer, str(host))
 
     def _note_pace(self, reply: Reply) -> None:
         self._wants_pause |= reply.code == 421
@@ -228,9 +286,16 @@ class _Attempt:
         is_reused = connection.sent > 0
         while self._open and connection.is_usable:
             numbers = list(self._open)
-            transaction = self._delivery.transaction(self._entry, numbers)
+            content = await self._content_for(connection)
+            transaction = self._delivery.transaction(
+                self._entry,
+                numbers,
+                content,
+                host=connection.host,
+                is_converted=content is not self._content,
+            )
             try:
-                done = await connection.deliver(transaction, self._content)
+                done = await connection.deliver(transaction, content)
             except BaseException:  # cancelled, or the message cannot be read any more
                 connection.abort()
                 raise
@@ -242,6 +307,15 @@ class _Attempt:
                 break
         self._delivery.keep(connection, key)
         return True
+
+    async def _content_for(self, connection: Connection) -> Content:
+        """The message, as 7-bit when it is ours to change and the server takes nothing else."""
+        facts = self._entry.facts
+        if not self._delivery.is_too_much(facts, connection.extensions):
+            return self._content
+        if facts.kind not in convert.OWN or facts.size_octets > convert.MAX_OCTETS:
+            return self._content
+        return await asyncio.to_thread(convert.seven_bit, self._content)
 
     def _note(self, connection: Connection, numbers: list[int], done: Done) -> bool:
         """Takes the answers; True when the same connection should be used once more."""
@@ -255,15 +329,30 @@ class _Attempt:
                 "" if answer.stage == "check" and answer.is_ours else str(connection.host),
                 connection.tls,
                 done.relays_reports,
+                done.is_final,
             )
             self._note_pace(reply)
             if accepted and answer.stage == "rcpt" and (reply.code, reply.status) in _TOO_MANY:
                 again = True
-            elif not reply.is_temporary or answer.is_possible_duplicate:
+            elif not _cannot(answer) and (not reply.is_temporary or answer.is_possible_duplicate):
                 self._open.remove(number)
         if again:
             self._open = [n for n, a in zip(numbers, done.answers, strict=True) if _is_too_many(a)]
         return again
+
+
+def _cannot(answer: Answer) -> bool:
+    """True when we did not offer a message to a host, for what it lacks."""
+    return answer.is_ours and answer.stage in ("check", "starttls") and answer.reply.status in _LACKS
+
+
+def _for_good(error: OpenFailed) -> OpenFailed:
+    """RFC 8689 section 4.2.1: without TLS, or with a certificate of somebody else, it is not sent."""
+    answer = error.answer
+    if not error.is_tls and not (answer.is_ours and answer.reply.status == "7.4"):
+        return error
+    reply = Reply(550, "7.10", f"{answer.reply.text}; the sender wants verified TLS")
+    return OpenFailed(replace(answer, reply=reply, stage="starttls"), was_connected=True)
 
 
 def _is_too_many(answer: Answer) -> bool:

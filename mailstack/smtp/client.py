@@ -214,10 +214,10 @@ class ClientSession:
             raise ValueError("a command is one line")
         self._out.append(line.encode("utf-8") + b"\r\n")
 
-    def _break(self, reply: Reply, *, is_unanswered: bool = False) -> None:
+    def _break(self, reply: Reply, *, is_unanswered: bool = False, is_ours: bool = False) -> None:
         """The connection is of no more use."""
         stage = self._stage if is_unanswered or reply.code == 421 else self._taken
-        ours = is_unanswered or reply.status == "5.0"
+        ours = is_unanswered or is_ours or reply.status == "5.0"
         self._expected.clear()
         sending, self._sending = self._sending, None
         self._is_sending_body = False
@@ -268,7 +268,8 @@ class ClientSession:
             self.say("STARTTLS")
             self.expect("starttls", self._tls_answered)
         elif self._tls == "require":
-            self._break(Reply(451, "7.4", "The server does not offer TLS, and we do not send without"))
+            why = "The server does not offer TLS, and we do not send without"
+            self._break(Reply(451, "7.4", why), is_ours=True)
         else:
             self._log_in()
 
@@ -280,7 +281,8 @@ class ClientSession:
                 return
             self._events.append(StartTls())
         elif self._tls == "require":
-            self._break(Reply(451, "7.4", f"The server offers TLS but refuses to start it: {reply.text}"))
+            why = f"The server offers TLS but refuses to start it: {reply.text}"
+            self._break(Reply(451, "7.4", why), is_ours=True)
         else:
             self._log_in()
 

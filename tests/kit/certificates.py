@@ -44,9 +44,11 @@ def pem(name: str = "localhost", *, ecdsa: bool = False, days: int = 30) -> tupl
     )
 
 
-def write(folder: Path, *, stem: str = "server", ecdsa: bool = False, days: int = 30) -> tuple[str, str]:
+def write(
+    folder: Path, *, stem: str = "server", name: str = "localhost", ecdsa: bool = False, days: int = 30
+) -> tuple[str, str]:
     """Writes the pair into `folder`; gives both paths."""
-    certificate, key = pem(ecdsa=ecdsa, days=days)
+    certificate, key = pem(name, ecdsa=ecdsa, days=days)
     paths = folder / f"{stem}.pem", folder / f"{stem}.key"
     paths[0].write_bytes(certificate)
     paths[1].write_bytes(key)

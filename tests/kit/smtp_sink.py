@@ -74,6 +74,9 @@ class SmtpSink:
     extensions: tuple[str, ...] = EXTENSIONS
     tls: tuple[str, str] | None = None
     tls_context: ssl.SSLContext | None = None
+    secured_extensions: tuple[str, ...] | None = None
+    unix: str = ""
+    lmtp: bool = False
     host: str = "127.0.0.1"
     port: int = 0
     greeting_delay_s: float = 0.0
@@ -93,6 +96,11 @@ class SmtpSink:
         if self.tls is not None and self.tls_context is None:
             self.tls_context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             self.tls_context.load_cert_chain(*self.tls)
+        if self.unix:
+            self._listener = socket.socket(socket.AF_UNIX)
+            self._listener.bind(self.unix)
+            self._listener.listen(128)
+            return
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         self._listener = socket.socket(family)
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -171,7 +179,7 @@ class SmtpSink:
             with contextlib.suppress(OSError):
                 talk.connection.close()
 
-    def choose(self, step: str, argument: str) -> Say:
+    def choose(self, step: str, argument: str, *, is_secured: bool = False) -> Say:
         """What to say now."""
         with self._lock:
             script: Any = self.replies.get(step)
@@ -182,13 +190,16 @@ class SmtpSink:
             if callable(script):
                 script = script(argument)
             if script is None:
-                script = self._default(step)
+                script = self._default(step, is_secured=is_secured)
             return script  # type: ignore[no-any-return]
 
-    def _default(self, step: str) -> str:
+    def _default(self, step: str, *, is_secured: bool) -> str:
         if step != "ehlo":
             return DEFAULTS[step]
-        lines = ["sink.test", *self.extensions]
+        offered = self.extensions
+        if is_secured and self.secured_extensions is not None:
+            offered = self.secured_extensions
+        lines = ["sink.test", *offered]
         return "\r\n".join([*(f"250-{line}" for line in lines[:-1]), f"250 {lines[-1]}"])
 
 
@@ -215,7 +226,7 @@ class _Talk:
 
     def say(self, step: str, argument: str = "") -> str:
         """Answers; gives the reply's text, or does what the script wants instead."""
-        said = self.sink.choose(step, argument)
+        said = self.sink.choose(step, argument, is_secured=bool(self.tls))
         if said in (CLOSE, HANG, RESET):
             self.leave(str(said))
         self.connection.sendall(said if isinstance(said, bytes) else said.encode() + b"\r\n")
@@ -265,6 +276,9 @@ class _Talk:
         self.helo = rest
         self.reset()
         self.say("ehlo", rest)
+
+    def do_lhlo(self, rest: str) -> None:
+        self.do_ehlo(rest)
 
     def do_helo(self, rest: str) -> None:
         self.helo = rest
@@ -323,7 +337,29 @@ class _Talk:
         else:
             data, self.held = self.held.split(b"\r\n.\r\n", 1)
             data = (b"\r\n" + data).replace(b"\r\n..", b"\r\n.")[2:] + b"\r\n"
+        self.finish(data)
+
+    def do_bdat(self, rest: str) -> None:
+        """One chunk, which is the last."""
+        size = int(rest.partition(" ")[0])
+        while len(self.held) < size:
+            self.read()
+        data, self.held = self.held[:size], self.held[size:]
+        if not self.recipients:
+            self.connection.sendall(b"503 5.5.1 nobody to send to\r\n")
+            return
+        self.finish(data)
+
+    def finish(self, data: bytes) -> None:
+        """Answers the end of a message; as LMTP once for each recipient."""
         self.sink._stop.wait(self.sink.end_delay_s) if self.sink.end_delay_s else None
+        if self.sink.lmtp:
+            answers = {r: str(self.sink.choose("end", r)) for r in self.recipients}
+            self.recipients = [r for r in self.recipients if answers[r].startswith("2")]
+            self.keep(data, "250 kept for some" if self.recipients else "550 for nobody")
+            self.connection.sendall("".join(f"{said}\r\n" for said in answers.values()).encode())
+            self.reset()
+            return
         said = self.sink.choose("end", "")
         self.keep(data, said if isinstance(said, str) else said.decode("latin-1"))
         if said in (CLOSE, HANG, RESET):

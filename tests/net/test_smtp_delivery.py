@@ -387,7 +387,7 @@ async def test_8_bit_mail_for_an_old_server_follows_the_option(eight_bit: str, c
     # Q9
     with SmtpSink(extensions=("PIPELINING",)) as sink:
         async with delivery(sink, eight_bit=eight_bit) as made:
-            trial = await deliver(made, entry(has_8bit=True))
+            trial = await deliver(made, entry(has_8bit=True, kind="relay"))
     assert codes(trial) == [code]
 
 
