@@ -40,6 +40,7 @@ from mailstack.smtp.lmtp_options import LmtpOptions
 from mailstack.smtp.options import SmtpOptions
 from mailstack.smtp.sending_options import SendingOptions
 from mailstack.srs.options import SrsOptions
+from mailstack.state.ban_options import BanOptions
 
 DEFAULT_FILE = Path("/etc/mailstack/mailstack.toml")
 ENVIRONMENT = "MAILSTACK_CONFIG"
@@ -72,6 +73,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     tls: TlsOptions = TlsOptions()
     srs: SrsOptions = SrsOptions()
     auth: AuthOptions = AuthOptions()
+    bans: BanOptions = BanOptions()
 
     @property
     def paths(self) -> Paths:

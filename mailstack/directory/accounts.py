@@ -104,6 +104,8 @@ class Accounts:
                 " name = coalesce(?, name), enabled = coalesce(?, enabled), quota_octets = ? WHERE id = ?",
                 (kind, plan, name, enabled, quota, account.id),
             )
+            if enabled is False or kind not in (None, account.kind):
+                self._session.end_sessions(cursor, account.id)
             return _get(cursor, account.id)
 
     def set_keeping(
@@ -154,6 +156,7 @@ class Accounts:
         with self._session.transaction() as cursor:
             account = account_of(cursor, names.any_address(address))
             self._store_hash(cursor, account.id, hash_, password)
+            self._session.end_sessions(cursor, account.id)
             return account
 
     def remove(self, address: str) -> Account:

@@ -22,6 +22,7 @@ from functools import lru_cache
 
 from mailstack.directory.common_passwords import COMMON
 from mailstack.model.errors import PermanentFailure
+from mailstack.sasl import scram
 
 log = logging.getLogger("mailstack.directory")
 
@@ -59,12 +60,12 @@ ADMIN = HashParameters(65_536, 3, 1)
 
 
 def check_new(password: str, *, min_chars: int = 10, address: str = "") -> str:
-    """A password somebody wants to set, in NFC.
+    """A password somebody wants to set, prepared as it is going to be hashed.
 
     Raises:
         PermanentFailure: too short, too long, NUL, too simple, or widely known.
     """
-    password = unicodedata.normalize("NFC", password)
+    password = forms(password)[0]
     octets = len(password.encode("utf-8", "surrogatepass"))
     folded = password.casefold()
     local = address.partition("@")[0].casefold()
@@ -91,6 +92,18 @@ def generate(random_bytes: Callable[[int], bytes]) -> str:
     return "-".join(signs[n : n + 4] for n in range(0, 20, 4))
 
 
+def forms(password: str) -> list[str]:
+    """How a password may have been meant: prepared as SASL asks for, and as it was written.
+
+    The first one is what is hashed now.  There is a second one for few passwords only
+    (ligatures, other spaces), which may have been hashed before that was done.
+
+    Source: RFC 4013, RFC 4616 section 2.
+    """
+    prepared = unicodedata.normalize("NFC", scram.prepare(password))
+    return list(dict.fromkeys((prepared, unicodedata.normalize("NFC", password))))
+
+
 def hash_password(
     password: str, random_bytes: Callable[[int], bytes], parameters: HashParameters = NORMAL
 ) -> str:
@@ -101,7 +114,7 @@ def hash_password(
     from argon2.low_level import Type, hash_secret
 
     return hash_secret(
-        unicodedata.normalize("NFC", password).encode(),
+        forms(password)[0].encode(),
         random_bytes(_SALT_OCTETS),
         time_cost=parameters.passes,
         memory_cost=parameters.memory_kib,
@@ -111,21 +124,30 @@ def hash_password(
     ).decode("ascii")
 
 
-def verify(hash_: str, password: str) -> bool:
+def verify(hash_: str, password: str, parameters: HashParameters = NORMAL) -> bool:
     """Whether the password belongs to the hash.  Blocking; releases the GIL.
 
     A stored hash that is malformed, of another scheme or with absurd parameters is
     refused with an alarm in the log, after the time a normal check takes.
+
+    Args:
+        hash_: "" for a user that does not exist.
+        parameters: what a check costs where there is nothing to compare with.
     """
+    secrets = _secrets(password)
+    if secrets and is_sane(hash_):
+        return any(_is_of(hash_, secret) for secret in secrets)
+    if hash_ and secrets:
+        log.error("a stored password hash is malformed or has absurd parameters: login refused")
+    for _ in secrets or [b""]:
+        waste_time(parameters)
+    return False
+
+
+def _is_of(hash_: str, secret: bytes) -> bool:
     from argon2.exceptions import Argon2Error, InvalidHashError
     from argon2.low_level import Type, verify_secret
 
-    secret = _secret(password)
-    if secret is None or not is_sane(hash_):
-        if hash_ and secret is not None:
-            log.error("a stored password hash is malformed or has absurd parameters: login refused")
-        waste_time()
-        return False
     try:
         return verify_secret(hash_.encode("ascii"), secret, Type.ID)
     except (Argon2Error, InvalidHashError):
@@ -201,15 +223,15 @@ class SuccessCache:
         return hmac.new(self._key, data, hashlib.sha256).digest()
 
 
-def _secret(password: str) -> bytes | None:
-    """The octets to hash; None when no password of ours can look like this (A13)."""
+def _secrets(password: str) -> list[bytes]:
+    """The octets to compare; none when no password of ours can look like this (A13)."""
     if not password or "\0" in password or len(password) > MAX_PASSWORD_OCTETS:
-        return None
+        return []
     try:
-        octets = unicodedata.normalize("NFC", password).encode()
+        octets = [form.encode() for form in forms(password)]
     except UnicodeEncodeError:
-        return None
-    return octets if len(octets) <= MAX_PASSWORD_OCTETS else None
+        return []
+    return [secret for secret in octets if 0 < len(secret) <= MAX_PASSWORD_OCTETS]
 
 
 @lru_cache(maxsize=8)

@@ -21,6 +21,10 @@ class AuthOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     password_min_chars: int = 10
     #: Seconds a good login is remembered, so that the next one costs no hash; 0: never.
     success_cache_s: int = 300
+    #: App passwords an address may have.
+    app_passwords: int = 10
+    #: Logins of one worker that may wait for a hash; more are told to try later.
+    waiting_logins: int = 64
     #: Offer SCRAM-SHA-256, which never sends the password, to mail programs.  It works for passwords
     #: that were set while it was on; what is stored for it is easier to guess from than the hash.
     scram: bool = False
@@ -38,6 +42,10 @@ class AuthOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ConfigError("auth.password_min_chars", "want 1 <= password_min_chars <= 64")
         if not 0 <= self.success_cache_s <= 3_600:
             raise ConfigError("auth.success_cache_s", "want 0 <= success_cache_s <= 3600")
+        if not 0 <= self.app_passwords <= 1_000:
+            raise ConfigError("auth.app_passwords", "want 0 <= app_passwords <= 1000")
+        if not 1 <= self.waiting_logins <= 10_000:
+            raise ConfigError("auth.waiting_logins", "want 1 <= waiting_logins <= 10000")
         if not 4_096 <= self.scram_iterations <= 1_000_000:
             raise ConfigError("auth.scram_iterations", "want 4096 <= scram_iterations <= 1000000")
         if not 0 <= self.restore_days <= 3_650:

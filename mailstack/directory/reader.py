@@ -7,23 +7,23 @@ then the dictionary is emptied.  So what the command line changes counts at once
 
 from __future__ import annotations
 
-import hmac
 import os
 import sqlite3
 import threading
 import time
-import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, cast
 
-from mailstack.directory import credentials, rows, scram_rows, seal
+from mailstack.directory import credentials, rows, seal
 from mailstack.directory.dkim import PublishedKey
+from mailstack.directory.logins import Logins, account_of
 from mailstack.directory.options import AuthOptions
 from mailstack.directory.schema import SCHEMA
 from mailstack.directory.values import (
     DirectoryPaths,
+    Entered,
     RemovedAccount,
     Script,
     ScriptEntry,
@@ -32,7 +32,7 @@ from mailstack.directory.values import (
 )
 from mailstack.disk import migrations
 from mailstack.disk.sqlite import failure, open_database
-from mailstack.model.address import Address, AddressError
+from mailstack.model.address import Address
 from mailstack.model.directory import Account, Alias, Domain, Gone
 from mailstack.model.keys import DkimKey
 from mailstack.model.secret import Proof, Verifier
@@ -43,15 +43,15 @@ T = TypeVar("T")
 MAX_CACHED = 20_000
 #: How far aliases that point at aliases are followed.
 MAX_ALIAS_DEPTH = 10
-#: Kinds of account that never log in, and what a device may not speak.
-_NO_LOGIN = ("spamtrap",)
-_DEVICE_PROTOCOLS = ("", "smtp")
 
 
 class Directory:
     """Answers questions about domains and accounts.  Thread-safe; not to be kept over a fork.
 
     Implements `model.directory.DirectoryReader`.
+
+    Attributes:
+        logins: whether login and password belong together.
     """
 
     def __init__(
@@ -88,18 +88,17 @@ class Directory:
         self._version = -1
         self._cache: dict[tuple[object, ...], object] = {}
         self._sealer: seal.Sealer | None = None
-        self._scram_iterations = options.scram_iterations
-        self._parameters = credentials.HashParameters(options.hash_memory_kib, options.hash_passes)
-        self._logins = credentials.SuccessCache(
+        self._good_logins = credentials.SuccessCache(
             random_bytes(32), lifetime_s=options.success_cache_s, clock=clock
         )
+        self.logins = Logins(self, options, self._good_logins)
 
     def close(self) -> None:
         """Releases the database."""
         with self._lock:
             self._connection.close()
             self._cache.clear()
-        self._logins.clear()
+        self._good_logins.clear()
 
     def version(self) -> int:
         """Another number once somebody has committed; takes microseconds.
@@ -113,26 +112,26 @@ class Directory:
 
     def domain(self, name: str) -> Domain | None:
         """The domain with this A-label name, also alias domains; None when unknown."""
-        return self._ask(("domain", name), lambda cursor: rows.domain(cursor, name))
+        return self.ask(("domain", name), lambda cursor: rows.domain(cursor, name))
 
     def find(self, address: Address) -> Account | Alias | Gone | None:
         """Exactly this address (canonical key), not its plus forms, not the catch-all."""
-        return self._ask(("find", address.key), lambda cursor: rows.find(cursor, address))
+        return self.ask(("find", address.key), lambda cursor: rows.find(cursor, address))
 
     def catch_all(self, domain: str) -> Account | None:
         """The domain's catch-all account, also while suspended."""
-        return self._ask(("catch_all", domain), lambda cursor: rows.catch_all(cursor, domain))
+        return self.ask(("catch_all", domain), lambda cursor: rows.catch_all(cursor, domain))
 
     def account_by_id(self, account_id: int) -> Account | None:
         """The account, also while suspended; None once deleted."""
-        return self._ask(("account", account_id), lambda cursor: rows.account(cursor, account_id))
+        return self.ask(("account", account_id), lambda cursor: rows.account(cursor, account_id))
 
     def addresses_of(self, account_id: int) -> list[str]:
         """The account's own address first, then the aliases that point at it alone.
 
         Expired aliases do not count; groups (several targets) are not one person's address.
         """
-        known = self._ask(("addresses", account_id), lambda cursor: _addresses(cursor, account_id))
+        known = self.ask(("addresses", account_id), lambda cursor: _addresses(cursor, account_id))
         now = self._now()
         return [text for text, _, expires_at in known if expires_at is None or now < expires_at]
 
@@ -140,7 +139,7 @@ class Directory:
         """Own address, plus form, alias that points at it, granted identity or domain."""
         wanted = {self._home(address).key, self._home(_without_detail(address)).key}
         now = self._now()
-        known = self._ask(("addresses", account.id), lambda cursor: _addresses(cursor, account.id))
+        known = self.ask(("addresses", account.id), lambda cursor: _addresses(cursor, account.id))
         if any(key in wanted and (end is None or now < end) for _, key, end in known):
             return True
         granted = self.identities(account.id)
@@ -148,7 +147,7 @@ class Directory:
 
     def identities(self, account_id: int) -> frozenset[str]:
         """Further senders granted to an account: address keys and whole domains."""
-        return self._ask(
+        return self.ask(
             ("identities", account_id),
             lambda cursor: frozenset(
                 pattern
@@ -176,9 +175,21 @@ class Directory:
 
     # -- passwords -------------------------------------------------------------------
 
+    def find_account(self, login: str) -> Account | None:
+        """The account whose own address a login is, also while suspended."""
+        return account_of(self.find, login)
+
+    def derived_key(self, purpose: str) -> bytes:
+        """A key of this instance for one purpose.
+
+        Raises:
+            TemporaryFailure: the master key cannot be read.
+        """
+        return self._open_sealer().derive(purpose)
+
     def credential(self, account_id: int) -> str | None:
         """The stored password hash; None when the account has none.  Cheap."""
-        return self._ask(
+        return self.ask(
             ("credential", account_id),
             lambda cursor: _first(
                 cursor, "SELECT hash FROM credential WHERE account_id = ?", (account_id,), str
@@ -193,56 +204,26 @@ class Directory:
         Raises:
             TemporaryFailure: the directory or the master key cannot be read.
         """
-        account = self._account_of(login)
-        stored = None
-        if account is not None:
-            stored = self._ask(("scram", account.id), lambda cursor: scram_rows.verifier(cursor, account.id))
-            if stored is not None and stored.keys:
-                return stored
-        key = self._open_sealer().derive("SCRAM salts")
-        salt = hmac.digest(key, login.lower().encode("utf-8", "replace"), "sha256")[: scram_rows.SALT_OCTETS]
-        why = "" if stored is None else "there is no SCRAM verifier: the password must be set again"
-        return Verifier(salt, self._scram_iterations, why=why)
+        return self.logins.verifier(login)
 
     def authenticate(self, login: str, password: str | Proof, *, protocol: str = "") -> Account | None:
-        """The account, if login and password belong together.  Blocking: up to one hash.
-
-        Args:
-            login: the full address of the account; aliases do not log in.
-            password: as given, any character; or what SCRAM found out.
-            protocol: "smtp" or "imap"; a device may only submit.
-
-        Returns:
-            None for an unknown user, a wrong password, a suspended account or one that
-            may not speak this protocol; all after the same time (T81, A6, A11).
+        """The account, if login and password belong together; see Logins.check.
 
         Raises:
             TemporaryFailure: the directory cannot be read.
         """
-        account = self._account_of(login)
-        if isinstance(password, Proof):
-            is_right = account is not None and self._is_proven(account.id, password)
-            return account if account is not None and is_right and _may_log_in(account, protocol) else None
-        stored = self.credential(account.id) if account is not None else None
-        if account is None or stored is None:
-            credentials.waste_time(self._parameters)
-            return None
-        password = unicodedata.normalize("NFC", password)
-        if not self._logins.knows(stored, password):
-            if not credentials.verify(stored, password):
-                return None
-            self._logins.add(stored, password)
-        return account if _may_log_in(account, protocol) else None
+        found = self.logins.check(login, password, protocol=protocol)
+        return found.account if isinstance(found, Entered) else None
 
     # -- what belongs to an account --------------------------------------------------
 
     def sender_lists(self, account_id: int) -> SenderLists:
         """Whom the account blocks and allows."""
-        return self._ask(("lists", account_id), lambda cursor: _sender_lists(cursor, account_id))
+        return self.ask(("lists", account_id), lambda cursor: _sender_lists(cursor, account_id))
 
     def active_script(self, account_id: int) -> Script | None:
         """The account's active Sieve script."""
-        return self._ask(
+        return self.ask(
             ("script", account_id),
             lambda cursor: _script(
                 cursor.execute(
@@ -285,7 +266,7 @@ class Directory:
         Raises:
             TemporaryFailure: the master key is missing or is not the one they were sealed with.
         """
-        return list(self._ask(("dkim", domain), lambda cursor: self._dkim_keys(cursor, domain)))
+        return list(self.ask(("dkim", domain), lambda cursor: self._dkim_keys(cursor, domain)))
 
     def published_keys(self, domain: str) -> list[PublishedKey]:
         """The public halves, for DNS."""
@@ -303,12 +284,16 @@ class Directory:
 
     def srs_secrets(self) -> list[bytes]:
         """Secrets of SRS addresses, newest first: sign with the first, accept all."""
-        return list(self._ask(("srs",), self._srs_secrets))
+        return list(self.ask(("srs",), self._srs_secrets))
 
     # -- inside ----------------------------------------------------------------------
 
-    def _ask(self, key: tuple[object, ...], load: Callable[[sqlite3.Cursor], T]) -> T:
-        """An answer from the dictionary, unless somebody has committed since."""
+    def ask(self, key: tuple[object, ...], load: Callable[[sqlite3.Cursor], T]) -> T:
+        """An answer from the dictionary, unless somebody has committed since.
+
+        Raises:
+            TemporaryFailure: the directory cannot be read.
+        """
         with self._lock:
             try:
                 version = self._cursor.execute("PRAGMA data_version").fetchone()[0]
@@ -334,20 +319,6 @@ class Directory:
         """The address an alias domain mirrors."""
         domain = self.domain(address.domain)
         return replace(address, domain=domain.alias_of) if domain is not None and domain.alias_of else address
-
-    def _is_proven(self, account_id: int, proof: Proof) -> bool:
-        # The password may have been changed since the exchange began.
-        stored = self._ask(("scram", account_id), lambda cursor: scram_rows.verifier(cursor, account_id))
-        known = stored.keys if stored is not None else ()
-        return any(hmac.compare_digest(keys.stored_key, proof.stored_key) for keys in known)
-
-    def _account_of(self, login: str) -> Account | None:
-        try:
-            address = Address.parse(login)
-        except (AddressError, ValueError):
-            return None
-        found = self.find(address)
-        return found if isinstance(found, Account) else None
 
     def _dkim_keys(self, cursor: sqlite3.Cursor, domain: str) -> tuple[DkimKey, ...]:
         found = cursor.execute(
@@ -379,12 +350,6 @@ class Directory:
         if self._sealer is None:
             self._sealer = seal.load(self._master_key)
         return self._sealer
-
-
-def _may_log_in(account: Account, protocol: str) -> bool:
-    if not account.enabled or account.kind in _NO_LOGIN:
-        return False
-    return account.kind != "device" or protocol in _DEVICE_PROTOCOLS
 
 
 def _without_detail(address: Address) -> Address:

@@ -64,6 +64,20 @@ class Session:
             self._sealer = seal.load(self._master_key)
         return self._sealer.master_id, self._sealer.seal(secret, belongs_to, self.random_bytes)
 
+    def derived_key(self, purpose: str) -> bytes:
+        """A key of this instance for one purpose.
+
+        Raises:
+            TemporaryFailure: the master key cannot be read.
+        """
+        if self._sealer is None:
+            self._sealer = seal.load(self._master_key)
+        return self._sealer.derive(purpose)
+
+    def end_sessions(self, cursor: sqlite3.Cursor, account_id: int) -> None:
+        """Open sessions of an account end within a second (A15, A16)."""
+        cursor.execute("UPDATE account SET login_revision = login_revision + 1 WHERE id = ?", (account_id,))
+
 
 def domain_id(cursor: sqlite3.Cursor, name: str, *, may_be_alias: bool = False) -> int:
     """The row of a domain of ours.

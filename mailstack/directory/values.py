@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from mailstack.model.address import Address
+from mailstack.model.directory import Account
+from mailstack.model.secret import Keys
 
 
 class DirectoryPaths(Protocol):
@@ -60,6 +62,40 @@ class SenderLists:
 
     blocked: frozenset[str] = frozenset()
     allowed: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class AppPassword:
+    """A password for one program or device.
+
+    Attributes:
+        scopes: protocols it is good for, of "imap", "pop3", "smtp", "sieve".
+        created_at: Unix seconds.
+        mac: what tells it from others; worth nothing without the master key.
+        keys: what SCRAM needs; None when it was made while SCRAM was off.
+    """
+
+    id: int
+    name: str
+    scopes: tuple[str, ...]
+    created_at: float
+    mac: bytes = field(repr=False)
+    keys: Keys | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Entered:
+    """A good login.  `app_password`: what it was made with; None: the address's own password."""
+
+    account: Account
+    app_password: AppPassword | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Denied:
+    """A login that is refused; the client never hears why, the log does."""
+
+    why: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from mailstack.directory.accounts import Accounts
 from mailstack.directory.aliases import Aliases
+from mailstack.directory.app_passwords import AppPasswords
 from mailstack.directory.domains import Domains
 from mailstack.directory.options import AuthOptions
 from mailstack.directory.schema import SCHEMA
@@ -35,7 +36,8 @@ class DirectoryWriter:
     """Changes the directory.  For one thread at a time.
 
     Attributes:
-        domains, accounts, aliases, settings, scripts, sending: the changes, by what they change.
+        domains, accounts, aliases, settings, scripts, sending, app_passwords: the changes, by
+            what they change.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class DirectoryWriter:
         self.aliases = Aliases(self._session)
         self.settings = Settings(self._session)
         self.scripts = Scripts(self._session)
+        self.app_passwords = AppPasswords(self._session)
         self.sending = Sending(self._session)
 
     def __enter__(self) -> DirectoryWriter:
@@ -109,6 +112,7 @@ class DirectoryWriter:
     def has_sealed_secrets(self) -> bool:
         """Whether anything in the database needs the master key."""
         found = self._connection.execute(
-            "SELECT 1 FROM dkim_key UNION ALL SELECT 1 FROM srs_secret LIMIT 1"
+            "SELECT 1 FROM dkim_key UNION ALL SELECT 1 FROM srs_secret"
+            " UNION ALL SELECT 1 FROM app_password LIMIT 1"
         ).fetchone()
         return found is not None

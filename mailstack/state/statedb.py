@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from mailstack.disk import migrations
-from mailstack.disk.sqlite import open_database
+from mailstack.disk.sqlite import Synchronous, open_database
 
 SCHEMA: tuple[str, ...] = (
     """
@@ -124,15 +124,21 @@ def migrate(path: Path) -> bool:
 class StateTable:
     """A table; thread-safe; opened at first use, because few processes ever look into it."""
 
-    def __init__(self, path: Path) -> None:
-        """`path`: state.db, already migrated."""
+    def __init__(self, path: Path, *, synchronous: Synchronous = "FULL") -> None:
+        """Takes the database.
+
+        Args:
+            path: state.db, already migrated.
+            synchronous: NORMAL for what may be a second old after a power cut.
+        """
         self._path = path
+        self._synchronous: Synchronous = synchronous
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = open_database(self._path)
+            self._connection = open_database(self._path, synchronous=self._synchronous)
             migrations.check(self._connection, SCHEMA)
         return self._connection
 

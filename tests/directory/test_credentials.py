@@ -181,4 +181,4 @@ def test_any_new_password_is_taken_or_refused_in_words(password: str) -> None:
     except PermanentFailure as error:
         assert error.why
     else:
-        assert credentials._secret(taken) is not None
+        assert credentials._secrets(taken)
