@@ -84,6 +84,7 @@ class AcceptService:
             filter=FilterClient(paths.filter_socket, budget_s=config.filter.budget_s),
             maillog=context.maillog,
             bus=context.bus,
+            resolver=self._resolver,
             long_senders=LongSenders(paths.state_db),
             disk=self._disk,
             new_id=self.new_id,
@@ -113,6 +114,14 @@ class AcceptService:
     async def connected(self, client: Client) -> Reply | None:
         """Nobody is refused before the greeting."""
         return None
+
+    def device_at(self, ip: str) -> Account | None:
+        """See Directory.device_at; nobody while the directory cannot be read."""
+        try:
+            return self._directory.device_at(ip)
+        except TemporaryFailure as error:
+            _log.error("looking for a device: %s", error.why)
+            return None
 
     async def check_sender(self, client: Client, account: Account | None, mail: Mail) -> Reply | None:
         """The envelope sender must belong to the login; None when it does."""

@@ -11,18 +11,20 @@ from mailstack.delivery.decide import Store
 from mailstack.delivery.entry import QueueMessage
 from mailstack.delivery.local import Copy
 from mailstack.model.directory import Account
-from mailstack.model.envelope import Body, Envelope
+from mailstack.model.envelope import Body, Client, Envelope
 from mailstack.model.errors import TemporaryFailure
-from mailstack.model.verdict import AccountVerdict, FilterAnswer, MessageVerdict
+from mailstack.model.verdict import AccountVerdict, FilterAnswer, MessageVerdict, Reason
 from mailstack.routing.expand import Plan
 
 if TYPE_CHECKING:
+    from mailstack.app.arrival import Arrivals
     from mailstack.app.config import Config
     from mailstack.delivery.queue import Queue
     from mailstack.directory import Directory
     from mailstack.mailbox import MailStore
     from mailstack.net.bus import Bus
     from mailstack.net.filter_client import FilterClient
+    from mailstack.net.resolver import DnsSource
     from mailstack.state.maillog import MailLog
     from mailstack.state.senders import LongSenders
 
@@ -32,6 +34,7 @@ class Services:
     """What a transaction works with; one per worker process.
 
     Attributes:
+        arrivals: what is known beside a message from outside.
         disk: threads for whatever blocks.
         new_id: a fresh accept or queue id.
         fatal: promise P8: the process must stop.
@@ -44,7 +47,9 @@ class Services:
     filter: FilterClient
     maillog: MailLog
     bus: Bus
+    resolver: DnsSource
     long_senders: LongSenders
+    arrivals: Arrivals
     disk: Executor
     new_id: Callable[[], str]
     fatal: Callable[[str], None]
@@ -56,6 +61,11 @@ class Mail:
 
     Attributes:
         account: who logged in; None on MX.
+        origin: who sent it; behind a trusted relay who gave it to that.
+        is_relayed: a trusted relay brought it: nothing is refused for its content.
+        tokens: of the addresses it was delivered to before (app/loops.py).
+        circling: keys of the addresses that had it before.
+        hints: what the filter shall weigh beside the message.
         received: our Received field, with CRLF.
         signature: DKIM-Signature fields of a submission, with CRLF; else empty.
         answer: the filter's first answer; its verdict is the message's.
@@ -68,6 +78,11 @@ class Mail:
     envelope: Envelope
     body: Body
     account: Account | None
+    origin: Client = field(init=False)
+    is_relayed: bool = False
+    tokens: frozenset[str] = frozenset()
+    circling: frozenset[str] = frozenset()
+    hints: tuple[Reason, ...] = ()
     received: bytes = b""
     signature: bytes = b""
     message_id: str = ""
@@ -77,6 +92,9 @@ class Mail:
     stored: list[tuple[Store, Sequence[Copy]]] = field(default_factory=list)
     later: list[tuple[Store, TemporaryFailure]] = field(default_factory=list)
     entries: list[QueueMessage] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.origin = self.envelope.client
 
     @property
     def is_sender_verified(self) -> bool:

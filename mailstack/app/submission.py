@@ -20,37 +20,37 @@ from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
 from mailstack.smtp import fixups
 from mailstack.smtp.policy import sender
+from mailstack.smtp.policy.sender import Resent
 
 _log = logging.getLogger(__name__)
 
 
-def prepare(services: Services, mail: Mail, account: Account) -> Reply | tuple[Body, bytes]:
+def prepare(services: Services, mail: Mail, account: Account) -> Reply | Resent | tuple[Body, bytes]:
     """Checks and completes a submission; blocking.
 
     Returns:
-        A refusal, or the final message and the DKIM-Signature fields over it.
+        A refusal; `Resent`, when the author must be proven first (app/redirect.py) and `finish`
+        called then; or the final message and the DKIM-Signature fields over it.
 
     Raises:
         TemporaryFailure: a signing key cannot be used; sending unsigned would harm more.
     """
     with trace.opened(mail.body) as message:
-        refusal = _check(services, mail, account, message[: find_end(message)[0]])
-        if refusal is not None:
-            return refusal
+        refusal = sender.check_header(
+            message[: find_end(message)[0]],
+            account,
+            may_send_as=lambda address: services.directory.may_send_as(account, address),
+        )
+    return refusal if refusal is not None else finish(services, mail, account)
+
+
+def finish(services: Services, mail: Mail, account: Account) -> tuple[Body, bytes]:
+    """Completes and signs what may be sent; see `prepare`."""
+    with trace.opened(mail.body) as message:
         body = fixing.fix(mail.body, message, _wishes(services, mail.envelope, account))
     with trace.opened(body) as fixed:
         mail.envelope = fixing.relabel(mail.envelope, fixed)
         return body, _signature(services, fixed, account, int(mail.envelope.received_at))
-
-
-def _check(services: Services, mail: Mail, account: Account, header_block: bytes) -> Reply | None:
-    directory, envelope = services.directory, mail.envelope
-    return sender.check_from(
-        header_block,
-        account,
-        may_send_as=lambda address: directory.may_send_as(account, address),
-        reverse_path=envelope.reverse_path,
-    )
 
 
 def _wishes(services: Services, envelope: Envelope, account: Account) -> fixups.Wishes:
@@ -66,7 +66,7 @@ def _wishes(services: Services, envelope: Envelope, account: Account) -> fixups.
 
 
 def _signature(services: Services, message: bytes | mmap, account: Account, now: int) -> bytes:
-    domain = _author_domain(message) or account.address.domain
+    domain = _signing_domain(services, message, account)
     keys = services.directory.dkim_keys(domain)
     if not keys:
         _log.warning("%s has no DKIM key: mail of %s leaves unsigned", domain, account.address)
@@ -76,8 +76,12 @@ def _signature(services: Services, message: bytes | mmap, account: Account, now:
         raise TemporaryFailure(f"the DKIM key of {domain} cannot be used: {error}") from error
 
 
-def _author_domain(message: bytes | mmap) -> str:
+def _signing_domain(services: Services, message: bytes | mmap, account: Account) -> str:
+    """The author's; the login's where the author is somebody else (redirects, lists)."""
     block = message[: find_end(message)[0]]
     value = Headers.parse(block).first("from")
     found = strict_addresses(value) if value is not None else ()
-    return "" if isinstance(found, Unparsable) or not found else found[0].domain
+    if isinstance(found, Unparsable) or not found:
+        return account.address.domain
+    is_own = services.directory.may_send_as(account, found[0])
+    return found[0].domain if is_own else account.address.domain

@@ -20,6 +20,7 @@ from typing import TypeVar, TypeVarTuple
 
 from mailstack.app import events, outgoing, submission, trace
 from mailstack.app.mail import Mail, Services
+from mailstack.app.redirect import is_author_proven
 from mailstack.delivery.decide import Decision, Rejection, Store, decide, implicit_verdict
 from mailstack.delivery.local import Copy, Job, redirects_of, store
 from mailstack.disk.fault import fault_point
@@ -31,6 +32,7 @@ from mailstack.model.reply import Reply
 from mailstack.model.verdict import FileInto, FilterAnswer, FilterRecipient, FilterRequest, Keep
 from mailstack.routing.expand import Expansion, LocalTarget
 from mailstack.routing.route import Facts
+from mailstack.smtp.policy.sender import Resent
 
 #: Rules that redirect to accounts whose rules redirect ... are followed so far.
 MAX_ROUNDS = 6
@@ -81,6 +83,8 @@ class Transaction:
         mail, config = self._mail, self._s.config
         if mail.account is not None:
             prepared = await self._blocking(submission.prepare, self._s, mail, mail.account)
+            if isinstance(prepared, Resent):
+                prepared = await self._redirected(prepared, mail.account)
             if isinstance(prepared, Reply):
                 return prepared
             mail.body, mail.signature = prepared
@@ -91,6 +95,15 @@ class Transaction:
         else:
             mail.message_id = trace.message_id(await self._blocking(trace.head, mail.body))
         return None
+
+    async def _redirected(self, resent: Resent, account: Account) -> Reply | tuple[Body, bytes]:
+        """Another one's mail, resent by the login: only as the author's domain signed it."""
+        mail, services = self._mail, self._s
+        if not await is_author_proven(
+            mail.body, resolver=services.resolver, threads=services.disk, now=mail.envelope.received_at
+        ):
+            return resent.refusal
+        return await self._blocking(submission.finish, services, mail, account)
 
     # -- resolve ------------------------------------------------------------------------
 

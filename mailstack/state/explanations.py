@@ -73,6 +73,21 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         (),
         "Usually a scanner; if it is a program of yours, its port is wrong.",
     ),
+    "lmtp_network": Explanation(
+        "LMTP over TCP is for listed mail servers and list managers only: their mail is never refused.",
+        ("lmtp.networks", "listen.lmtp"),
+        "Add the server's address to the key when it is yours.",
+    ),
+    "proxy_header": Explanation(
+        "A listed proxy must begin each connection with a PROXY header; nobody else knows who connects.",
+        ("proxy.networks", "proxy.listeners", "proxy.header_wait_s", "proxy.header_octets"),
+        "Switch the header on at the proxy (HAProxy: send-proxy-v2), or take its address out of the list.",
+    ),
+    "devices_only": Explanation(
+        "The legacy ports take old TLS, so only devices log in there, whose passwords are worth little.",
+        ("listen.submission_legacy", "listen.submissions_legacy"),
+        "Set the program to port 465 or 587; a printer gets an address made with --kind device.",
+    ),
     "not_lmtp": Explanation(
         "An SMTP client came to an LMTP port; LMTP begins with LHLO.",
         (),
@@ -383,6 +398,52 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         " the login, so that nobody here writes in another's name.",
         (),
         "Choose an allowed sender in the program; 'mailstack user show LOGIN' lists them.",
+    ),
+    "from_missing": Explanation(
+        "A message from a login names its author: one From field.",
+        (),
+        "The program that sent it is wrong; a printer or scanner should be an address of kind device.",
+    ),
+    "from_twice": Explanation(
+        "Two From fields: readers would each believe another one (RFC 5322 section 3.6).",
+        (),
+        _PROTOCOL,
+    ),
+    "author_unreadable": Explanation(
+        "From, Sender or a Resent field does not follow RFC 5322, so two readers may see two authors.",
+        (),
+        "The text of the reply says what is wrong with it; correct the sender in the program.",
+    ),
+    "author_group": Explanation(
+        "From, Sender or a Resent field names a group or nobody: a submission names who is behind it.",
+        (),
+        "Choose an allowed sender in the program; 'mailstack user show LOGIN' lists them, 'mailstack user"
+        " grant LOGIN identity ADDRESS' adds one.",
+    ),
+    "sender_field": Explanation(
+        "The Sender field must belong to the login as From must, and stands once.",
+        (),
+        "Choose an allowed sender in the program; 'mailstack user show LOGIN' lists them, 'mailstack user"
+        " grant LOGIN identity ADDRESS' adds one.",
+    ),
+    "resent": Explanation(
+        "Who resends (redirects) a message names itself in Resent-From, and Resent-Sender belongs to it too.",
+        (),
+        "Choose an allowed sender in the program; 'mailstack user show LOGIN' lists them, 'mailstack user"
+        " grant LOGIN identity ADDRESS' adds one.",
+    ),
+    "redirect": Explanation(
+        "Mail of somebody else may be redirected as it is while a DKIM signature of its author's domain"
+        " proves that; this one has none that holds: changed on the way, expired, or never signed.",
+        (),
+        "Forward it instead of redirecting it; or a rule or redirection of the mailbox, which runs before"
+        " anything is changed: 'mailstack forward set'.",
+    ),
+    "list_from": Explanation(
+        "A login that posts list mail may put only its own addresses into From, unless it has a list grant.",
+        (),
+        "Let the list software replace From by the list's address (Mailman: DMARC mitigations, replace From,"
+        " for all messages); or 'mailstack user grant LOGIN list', with limits of its own.",
     ),
     "policy": Explanation(
         "The filter refuses the message; its 'filtered' line above gives the reasons.",

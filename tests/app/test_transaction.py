@@ -39,6 +39,7 @@ from mailstack.model.verdict import (
     SpfResult,
 )
 from mailstack.net.bus import Bus
+from mailstack.net.resolver import TableResolver
 from mailstack.routing.route import Facts
 from mailstack.state.maillog import MailLog
 from mailstack.state.senders import LongSenders
@@ -193,6 +194,7 @@ def world(instance: Instance, tmp_path: Path) -> Iterator[World]:
             filter=scripted,  # type: ignore[arg-type]
             maillog=MailLog(None, daemon="smtp", now=lambda: START, stream=lines),
             bus=bus,
+            resolver=TableResolver({}),
             long_senders=LongSenders(paths.state_db),
             disk=disk,
             new_id=lambda: f"new{next(numbers)}",

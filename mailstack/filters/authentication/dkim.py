@@ -15,6 +15,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from mmap import mmap
 
 import dkim as dkimpy
 from dkim.util import InvalidTagValueList, parse_tag_value
@@ -96,7 +97,7 @@ class KeyRecord:
 class Verifier:
     """The signatures of one message; run `verify` again after a NeedLookup, it goes on."""
 
-    def __init__(self, message: bytes, header: Header, *, now: float) -> None:
+    def __init__(self, message: bytes | mmap, header: Header, *, now: float) -> None:
         self._message = message
         self._header = header
         self._now = now

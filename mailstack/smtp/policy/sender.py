@@ -3,24 +3,40 @@
 Every address that a reader could take for the author must belong to the login (T10,
 T20); fields are counted on the raw block, so that `From :` or a second From hides
 nothing.  A refusal names the login, the refused address and one that is allowed.
+
+Two kinds of mail have an author who is somebody else: what a program redirects for its
+user (Resent-From is the user; the original's signature must prove the author, `Resent`),
+and what list software posts as its members (a list grant, and a List-Id).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple
 
 from mailstack.mime.addresses import Unparsable, parse, strict_addresses
-from mailstack.mime.header import Headers
+from mailstack.mime.header import Headers, RawField
 from mailstack.model.address import Address
 from mailstack.model.directory import Account
 from mailstack.model.reply import Reply
 
 MaySendAs = Callable[[Address], bool]
 
-#: Fields that name who is behind a message, besides From.
-_ALSO: Final = ("sender", "resent-from", "resent-sender")
+_RESENT_WHO: Final = (b"resent-from", b"resent-sender")
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch(Reply):
+    """A refusal because of an address that belongs to somebody else: `address`."""
+
+    address: str = ""
+
+
+class Resent(NamedTuple):
+    """Another one's mail, resent by the login: fine if its author is proven, else `refusal`."""
+
+    refusal: Mismatch
 
 
 def check_envelope(account: Account, sender: Address | None, *, may_send_as: MaySendAs) -> Reply | None:
@@ -31,64 +47,136 @@ def check_envelope(account: Account, sender: Address | None, *, may_send_as: May
     """
     if sender is None or account.kind == "device" or may_send_as(sender):
         return None
-    return replace(_mismatch(account, str(sender), "as the envelope sender"), check="sender")
+    return _mismatch(account, sender, "as the envelope sender", check="sender")
 
 
-def check_from(
-    header_block: bytes,
-    account: Account,
-    *,
-    may_send_as: MaySendAs,
-    reverse_path: Address | None = None,
-) -> Reply | None:
+def check_header(header_block: bytes, account: Account, *, may_send_as: MaySendAs) -> Reply | Resent | None:
     """The header of a submission; None when every author belongs to the login.
 
     Args:
         header_block: the message's header (what follows it does no harm).
-        reverse_path: the envelope sender, already checked; for the text only.
 
     Returns:
-        550 5.7.1 that says what to do, or None.  Devices are never refused: their From
-        is rewritten (`fixups.rewrite_from`).
+        550 5.7.1 that says what to do, `Resent`, or None.  Devices are never refused: their
+        From is rewritten (`fixups.rewrite_from`).
     """
     if account.kind == "device":
         return None
     headers = Headers.parse(header_block)
     count = headers.count("from")
     if count == 0:
-        return _refuse(f"The message has no From field; {_use(account)}")
+        return _refuse(f"The message has no From field; {_use(account)}", "from_missing")
     if count > 1:
-        return _refuse("The message has more than one From field")
-    refusal = _check_field(headers, "from", account, may_send_as)
-    for name in _ALSO:
-        refusal = refusal or _check_field(headers, name, account, may_send_as)
-    return refusal
+        return _refuse("The message has more than one From field", "from_twice")
+    check = _Check(headers, account, may_send_as)
+    if account.sending.is_list and headers.count("list-id"):
+        return check.unreadable("from")
+    if not any(field.name in _RESENT_WHO for field in headers.fields):
+        return check.author()
+    return check.newest_resent() or check.resent()
 
 
-def _check_field(headers: Headers, name: str, account: Account, may_send_as: MaySendAs) -> Reply | None:
-    shown = name.title()
-    values = headers.all(name)
-    if name == "sender" and len(values) > 1:
-        return _refuse("The message has more than one Sender field")
-    for value in values:
-        found = strict_addresses(value)
-        if isinstance(found, Unparsable):
-            return _refuse(f"The {shown} field cannot be read: {found.why}")
-        if not found or any(not entry.is_mailbox for entry in parse(value)):
-            return _refuse(f"The {shown} field names no author or a group; {_use(account)}")
-        for address in found:
-            if not may_send_as(address):
-                return _mismatch(account, str(address), f"in the {shown} field")
-    return None
+@dataclass(frozen=True, slots=True)
+class _Check:
+    """One message's fields against one login."""
+
+    headers: Headers
+    account: Account
+    may_send_as: MaySendAs
+
+    def author(self) -> Reply | None:
+        """From and Sender."""
+        if self.headers.count("sender") > 1:
+            return _refuse("The message has more than one Sender field", "sender_field")
+        refusal = self._fields("from", self.headers.all("from"), "from")
+        if isinstance(refusal, Mismatch) and self._is_list_mail():
+            return _list_mismatch(self.account, refusal.address)
+        return refusal or self._fields("sender", self.headers.all("sender"), "sender_field")
+
+    def newest_resent(self) -> Reply | None:
+        """The block of whoever resends it now; it stands on top (RFC 5322 section 3.6.6)."""
+        newest = list(_newest_block(self.headers))
+        for name in _RESENT_WHO:
+            values = [self.headers.value(field) for field in newest if field.name == name]
+            if refusal := self._fields(name.decode(), values, "resent"):
+                return refusal
+        if not any(field.name == b"resent-from" for field in newest):
+            return _refuse(f"The message is resent by nobody; {_use(self.account)} in Resent-From", "resent")
+        return None
+
+    def resent(self) -> Reply | Resent | None:
+        """Author and earlier resenders, once the newest block is the login's."""
+        refusals = [self.author()]
+        for name in _RESENT_WHO:
+            refusals.append(self._fields(name.decode(), self.headers.all(name.decode()), "resent"))
+        foreign = None
+        for refusal in refusals:
+            if isinstance(refusal, Mismatch):
+                foreign = foreign or refusal
+            elif refusal is not None:
+                return refusal
+        return None if foreign is None else Resent(_unproven(self.account, foreign.address))
+
+    def unreadable(self, name: str) -> Reply | None:
+        """As `_fields`, whoever the authors are."""
+        return self._fields(name, self.headers.all(name), name, anybody=True)
+
+    def _is_list_mail(self) -> bool:
+        return bool(self.headers.count("list-id") or self.headers.count("list-post"))
+
+    def _fields(
+        self, name: str, values: Sequence[bytes], check: str, *, anybody: bool = False
+    ) -> Reply | None:
+        shown = name.title()
+        for value in values:
+            found = strict_addresses(value)
+            if isinstance(found, Unparsable):
+                return _refuse(f"The {shown} field cannot be read: {found.why}", "author_unreadable")
+            if not found or any(not entry.is_mailbox for entry in parse(value)):
+                return _refuse(
+                    f"The {shown} field names no author or a group; {_use(self.account)}", "author_group"
+                )
+            for address in found:
+                if not anybody and not self.may_send_as(address):
+                    return _mismatch(self.account, address, f"in the {shown} field", check=check)
+        return None
+
+
+def _newest_block(headers: Headers) -> Iterator[RawField]:
+    """The first Resent fields that stand together, up to a name that comes again."""
+    names: set[bytes] = set()
+    for field in headers.fields:
+        if field.name.startswith(b"resent-") and field.name not in names:
+            names.add(field.name)
+            yield field
+        elif names:
+            return
 
 
 def _use(account: Account) -> str:
     return f"use {account.address}"
 
 
-def _mismatch(account: Account, refused: str, where: str) -> Reply:
-    return _refuse(f"{account.address} may not use {refused} {where}; {_use(account)} or an alias of it")
+def _mismatch(account: Account, refused: Address, where: str, *, check: str) -> Mismatch:
+    text = f"{account.address} may not use {refused} {where}; {_use(account)} or an alias of it"
+    return Mismatch(550, "7.1", text, check, str(refused))
 
 
-def _refuse(text: str) -> Reply:
-    return Reply(550, "7.1", text, "from")
+def _list_mismatch(account: Account, refused: str) -> Mismatch:
+    text = (
+        f"{account.address} may not post to a list as {refused}; let the list software put"
+        f" {account.address} into From (From munging), or ask for a list grant"
+    )
+    return Mismatch(550, "7.1", text, "list_from", refused)
+
+
+def _unproven(account: Account, refused: str) -> Mismatch:
+    text = (
+        f"{account.address} may not redirect mail of {refused}, because its signature does not prove"
+        f" that it is unchanged; forward it as {account.address} instead"
+    )
+    return Mismatch(550, "7.1", text, "redirect", refused)
+
+
+def _refuse(text: str, check: str) -> Reply:
+    return Reply(550, "7.1", text, check)

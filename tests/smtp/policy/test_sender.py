@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 
 from mailstack.model.address import Address
-from mailstack.smtp.policy.sender import check_envelope, check_from
+from mailstack.smtp.policy.sender import Resent, check_envelope, check_header
 from tests.kit.accounts import ALICE, PRINTER, owns
 
 MAY = owns("alice@example.test", "sales@example.test")
 
 
 def refusal(header: bytes) -> str:
-    found = check_from(header, ALICE, may_send_as=MAY)
-    return "" if found is None else str(found)
+    found = check_header(header, ALICE, may_send_as=MAY)
+    return "" if found is None else str(found.refusal) if isinstance(found, Resent) else str(found)
 
 
 def test_own_address_alias_and_null_sender_are_fine() -> None:
@@ -31,8 +31,8 @@ def test_a_foreign_envelope_sender_is_refused_with_login_address_and_remedy() ->
 
 def test_a_device_may_name_any_sender() -> None:
     assert check_envelope(PRINTER, Address("scan", "localhost"), may_send_as=MAY) is None
-    assert check_from(b"From: scan@localhost\r\n", PRINTER, may_send_as=MAY) is None
-    assert check_from(b"Subject: x\r\n", PRINTER, may_send_as=MAY) is None
+    assert check_header(b"From: scan@localhost\r\n", PRINTER, may_send_as=MAY) is None
+    assert check_header(b"Subject: x\r\n", PRINTER, may_send_as=MAY) is None
 
 
 @pytest.mark.parametrize(
