@@ -1,4 +1,4 @@
-"""Where a message lies between DATA and its reply: in memory, or in a spool file.
+"""Where a message lies between DATA or BDAT and its reply: in memory, or in a spool file.
 
 Small messages stay in memory.  A larger one goes block by block to a file on the mail
 file system, written by a thread so that a slow disk stops nobody else.  The file is
@@ -19,9 +19,9 @@ from mailstack.disk.durable import failure, write_all
 from mailstack.model.envelope import Body
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
-from mailstack.smtp.data import DotReader
 from mailstack.smtp.options import SmtpOptions
 from mailstack.smtp.policy import headers
+from mailstack.smtp.text import Text
 
 #: A spool file older than this belongs to nobody, in seconds.
 ORPHAN_S: Final = 36 * 3600.0
@@ -38,6 +38,7 @@ class SpoolFile:
             name: unique.
             executor: threads for the disk; None: the loop's own.
         """
+        self.name = name
         self.path = f"{folder}/{name}"
         self._executor = executor
         self._fd = -1
@@ -88,23 +89,29 @@ class SpoolFile:
 
 
 class Incoming:
-    """One message on its way in: the dot reader, and the file when it grows."""
+    """One message on its way in: its reader, and the file when it grows."""
 
-    def __init__(self, spool: SpoolFile, options: SmtpOptions, *, max_octets: int, one_from: bool) -> None:
+    def __init__(self, spool: SpoolFile, options: SmtpOptions, reader: Text, *, one_from: bool) -> None:
         """Takes the limits.
 
         Args:
+            reader: of DATA or BDAT.
             one_from: refuse a second From field.
         """
-        self._reader = DotReader(max_octets=max_octets, max_line_octets=options.line_octets)
+        self.accept_id = spool.name
+        self._reader = reader
         self._spool = spool
         self._options = options
         self._one_from = one_from
         self._fault: Reply | None = None
 
     def feed(self, block: bytes) -> bytes | None:
-        """See DotReader.feed."""
+        """See Text.feed."""
         return self._reader.feed(block)
+
+    def end(self) -> None:
+        """See Text.end."""
+        self._reader.end()
 
     @property
     def must_spill(self) -> bool:

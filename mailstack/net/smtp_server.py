@@ -35,10 +35,14 @@ from mailstack.net.acceptor import Acceptor
 from mailstack.net.listener import Peer
 from mailstack.net.login_offer import make_offer
 from mailstack.net.smtp_body import Incoming, SpoolFile
-from mailstack.net.smtp_wire import NEVER, SmtpWire
+from mailstack.net.smtp_intake import GONE, SmtpIntake
+from mailstack.net.smtp_sessions import make_session
+from mailstack.net.smtp_wire import NEVER
 from mailstack.net.tls import Kind, TlsContexts, TlsFailed, describe, start_tls
 from mailstack.sasl.exchange import Offer
 from mailstack.smtp import replies
+from mailstack.smtp.chunks import ChunkReader
+from mailstack.smtp.data import DotReader
 from mailstack.smtp.events import (
     AskLogin,
     AskRecipient,
@@ -46,6 +50,7 @@ from mailstack.smtp.events import (
     BeginData,
     BeginTls,
     Event,
+    ReadChunk,
     Refusal,
     Say,
 )
@@ -53,6 +58,7 @@ from mailstack.smtp.lmtp import LmtpSession
 from mailstack.smtp.options import SmtpOptions, cap
 from mailstack.smtp.session import Session
 from mailstack.smtp.setting import Setting
+from mailstack.smtp.text import Text
 from mailstack.state.maillog import MailLog
 
 _log = logging.getLogger(__name__)
@@ -91,18 +97,25 @@ class Shared:
 class SmtpServer:
     """One kind of port, by its name in `[listen]`; makes its connections and ends them."""
 
-    def __init__(self, name: str, shared: Shared) -> None:
+    def __init__(
+        self, name: str, shared: Shared, *, session_s: float | None = None, starttls: bool = True
+    ) -> None:
+        """`session_s`: of a whole session, instead of the options'; `starttls`: where it can be had."""
         self.name = name
         self.shared = shared
         self.options = shared.options
         self.is_submission = name.startswith("submission")
-        self.session_type: type[Session] = LmtpSession if name == "lmtp" else Session
-        can_tls = shared.tls is not None and shared.tls.is_available and not name.startswith("submissions")
+        #: Only devices log in; their TLS may be as old as they are.
+        self.is_legacy = name.endswith("_legacy")
+        self.tls_kind: Kind = "legacy" if self.is_legacy else "submission" if self.is_submission else "mx"
+        can_tls = starttls and not name.startswith("submissions")
+        can_tls = can_tls and shared.tls is not None and shared.tls.is_available
         self.setting = Setting(
             shared.hostname, shared.options, starttls=can_tls, is_submission=self.is_submission
         )
         options = shared.options
-        self.session_s = options.submission_session_s if self.is_submission else options.mx_session_s
+        usual_s = options.submission_session_s if self.is_submission else options.mx_session_s
+        self.session_s = usual_s if session_s is None else session_s
         self.connections: set[SmtpConnection] = set()
         self.is_stopping = False
 
@@ -121,18 +134,16 @@ class SmtpServer:
 _IN_A_ROW: Final = 50
 #: Last words to clients that send nothing at that moment.
 _QUIET: Final = (replies.BYE, replies.CLOSING, replies.TIMEOUT, replies.SESSION_OVER)
-#: The client is not there any more: nothing is said.
-_GONE: Final = Say(replies.BYE, close=True)
 
 
-class SmtpConnection(SmtpWire):
+class SmtpConnection(SmtpIntake):
     """One connection; see the module's head."""
 
     def __init__(self, server: SmtpServer, peer: Peer) -> None:
-        super().__init__(peer)
+        super().__init__(peer, server.options)
         self._server = server
-        self._options = server.options
         self._session: Session
+        self._message: Incoming | None = None
         self._is_accepting = False
         self._started_at = self.loop.time()
         self._session_end = self._started_at + server.session_s
@@ -152,6 +163,7 @@ class SmtpConnection(SmtpWire):
         finally:
             self._server.connections.discard(self)
             self._forget_account()
+            self._drop_message()
             self._flush()
             if self._timer is not None:
                 self._timer.cancel()
@@ -159,8 +171,9 @@ class SmtpConnection(SmtpWire):
     async def _handle_client(self) -> None:
         peer, server = self._peer, self._server
         client = Client(peer.ip, peer.port, "", True, describe(self._wire), "", server.name)
-        session = self._session = server.session_type(server.setting, client, offer=self._offer)
-        check_recipient = server.shared.acceptor.check_recipient
+        acceptor = server.shared.acceptor
+        session = self._session = make_session(server.setting, client, acceptor, offer=self._offer)
+        check_recipient = acceptor.check_recipient
         say = await self._greet()
         deadline, in_a_row = NEVER, 0
         while say is None or not say.close:
@@ -194,7 +207,7 @@ class SmtpConnection(SmtpWire):
                 say = await self._say(say)
             else:
                 self._write(say.reply)
-        if say is not _GONE:
+        if say is not GONE:
             await self._linger(may_be_sending=say.reply not in _QUIET)
 
     async def _greet(self) -> Say | None:
@@ -224,8 +237,10 @@ class SmtpConnection(SmtpWire):
         if not has_more:
             self._held = len(rest)
         self._flush()
+        if self._message is not None and not session.is_chunking:
+            self._drop_message()
         if self._has_eof and not has_more:
-            return _GONE
+            return GONE
         if self._server.is_stopping:
             return Say(replies.CLOSING, close=True)
         if self._is_write_paused:
@@ -260,14 +275,17 @@ class SmtpConnection(SmtpWire):
         self._wire.close()
 
     def _command_deadline(self) -> float:
-        deadline = min(self.loop.time() + self._wait_s(self._options.command_wait_s), self._session_end)
+        return min(self.loop.time() + self._wait_s(self._options.command_wait_s), self._latest())
+
+    def _latest(self) -> float:
+        """When the session must have ended or logged in, by the loop's clock."""
         if self._server.is_submission and self._session.account is None:
-            return min(deadline, self._started_at + self._options.login_wait_s)
-        return deadline
+            return min(self._session_end, self._started_at + self._options.login_wait_s)
+        return self._session_end
 
     async def _say(self, say: Say) -> Say:
         """Says it, late when that is the penalty, and logs it; gives what was said in the end."""
-        if say is _GONE:
+        if say is GONE:
             return say
         if say.is_last and self._has_pending():
             say = self._session.spoke_early()
@@ -304,6 +322,8 @@ class SmtpConnection(SmtpWire):
         match event:
             case BeginData():
                 return await self._data(event)
+            case ReadChunk():
+                return await self._chunk(event)
             case AskLogin():
                 return await self._login(event)
             case BeginTls():
@@ -325,6 +345,9 @@ class SmtpConnection(SmtpWire):
         answer = await self._server.shared.acceptor.authenticate(
             session.client, event.credentials, event.mechanism
         )
+        if isinstance(answer, Account) and self._server.is_legacy and answer.kind != "device":
+            answer = replies.DEVICES_ONLY
+            self._log_refusal(answer, Refusal("auth", answer.check))
         if isinstance(answer, Account):
             answer = self._remember_account(answer)
         return session.login_answered(answer)
@@ -359,12 +382,11 @@ class SmtpConnection(SmtpWire):
             return self._session.spoke_early()
         self._write(event.reply)
         self._flush()
-        kind: Kind = "submission" if self._server.is_submission else "mx"
         try:
             self._wire = await start_tls(
                 self._wire,
                 self,
-                contexts.get(kind, self._peer.ip),
+                contexts.get(self._server.tls_kind, self._peer.ip),
                 handshake_s=self._wait_s(self._options.tls_handshake_s),
             )
         except TlsFailed as error:
@@ -372,7 +394,7 @@ class SmtpConnection(SmtpWire):
             self._server.shared.maillog.write(
                 "tls_failed", peer=self._peer.ip, listener=self._server.name, why=error.why
             )
-            return _GONE
+            return GONE
         self._session.tls_started(describe(self._wire))
         return None
 
@@ -383,27 +405,65 @@ class SmtpConnection(SmtpWire):
             return self._session.spoke_early()  # S34
         self._write(event.reply)
         self._flush()
-        shared = self._server.shared
-        accept_id = shared.acceptor.new_id()
-        message = Incoming(
-            SpoolFile(shared.spool_folder, accept_id, shared.disk),
-            self._options,
-            max_octets=event.max_octets,
-            one_from=not self._server.is_submission,
-        )
+        limits = {"max_octets": event.max_octets, "max_line_octets": self._options.line_octets}
+        message = self._new_message(DotReader(**limits))
         try:
-            interrupted = await self._read_message(message)
-            if interrupted is not None:
-                if interrupted is _GONE:
-                    shared.maillog.write("lost", accept_id, peer=self._peer.ip, at="data")
-                return interrupted
-            judged = message.judge_held() or await message.judge()
-            if isinstance(judged, Reply):
-                self._log_end(judged, accept_id)
-                return self._session.message_ended(judged)
-            return await self._accept(accept_id, judged)
+            interrupted = await self._read_to_dot(message, wait_s=self._data_wait_s())
+            return self._log_lost(interrupted, message) or await self._end(message)
         finally:
             message.remove()
+
+    async def _chunk(self, event: ReadChunk) -> Say:
+        wait_s, latest = self._data_wait_s(), self._latest()
+        if event.refusal is not None:
+            if event.refusal.close:
+                return event.refusal
+            thrown_away = self._read_octets(event.octets, None, wait_s=wait_s, latest=latest)
+            return await thrown_away or event.refusal
+        if event.is_first:
+            self._drop_message()
+            limits = {"max_octets": event.max_octets, "max_line_octets": self._options.line_octets}
+            self._message = self._new_message(ChunkReader(**limits, is_binary=event.is_binary))
+        message = self._message
+        assert message is not None
+        interrupted = await self._read_octets(event.octets, message, wait_s=wait_s, latest=latest)
+        if interrupted is not None or not event.is_last:
+            return self._log_lost(interrupted, message) or self._session.chunk_taken()
+        message.end()
+        try:
+            return await self._end(message)
+        finally:
+            self._drop_message()
+
+    def _new_message(self, reader: Text) -> Incoming:
+        shared = self._server.shared
+        spool = SpoolFile(shared.spool_folder, shared.acceptor.new_id(), shared.disk)
+        return Incoming(spool, self._options, reader, one_from=not self._server.is_submission)
+
+    def _drop_message(self) -> None:
+        if self._message is not None:
+            self._message.remove()
+            self._message = None
+
+    def _data_wait_s(self) -> float:
+        options = self._options
+        return self._wait_s(
+            options.submission_data_wait_s if self._server.is_submission else options.data_wait_s
+        )
+
+    def _log_lost(self, interrupted: Say | None, message: Incoming) -> Say | None:
+        if interrupted is GONE:
+            maillog = self._server.shared.maillog
+            maillog.write("lost", message.accept_id, peer=self._peer.ip, at="data")
+        return interrupted
+
+    async def _end(self, message: Incoming) -> Say:
+        """The message is complete: DATA and BDAT go the same way from here."""
+        judged = message.judge_held() or await message.judge()
+        if isinstance(judged, Reply):
+            self._log_end(judged, message.accept_id)
+            return self._session.message_ended(judged)
+        return await self._accept(message.accept_id, judged)
 
     async def _accept(self, accept_id: str, body: Body) -> Say:
         acceptor, session = self._server.shared.acceptor, self._session
@@ -417,35 +477,6 @@ class SmtpConnection(SmtpWire):
         finally:
             self._is_accepting = False
             self._deadline = NEVER
-
-    async def _read_message(self, message: Incoming) -> Say | None:
-        """Reads to the lone dot; a Say when there is no message: gone, or too slow."""
-        options = self._options
-        wait_s = self._wait_s(
-            options.submission_data_wait_s if self._server.is_submission else options.data_wait_s
-        )
-        started_at, octets = self.loop.time(), 0
-        while True:
-            chunks, self._chunks, self._held = self._chunks, [], 0
-            for n, chunk in enumerate(chunks):
-                octets += len(chunk)
-                rest = message.feed(chunk)
-                if rest is not None:
-                    self._chunks = [rest, *chunks[n + 1 :], *self._chunks] if rest else chunks[n + 1 :]
-                    return None
-            if message.must_spill:
-                await message.spill()
-            if self._chunks:
-                continue
-            if self._has_eof:
-                return _GONE  # S14: nothing of it stays
-            now = self.loop.time()
-            # S16: after the first wait, a client must have brought its octets a second.
-            due = started_at + wait_s + octets / max(1, options.data_octets_per_s)
-            deadline = min(now + wait_s, due, self._session_end)
-            if not await self._input(deadline):
-                slow = replies.TOO_SLOW if deadline < now + wait_s else replies.TIMEOUT
-                return Say(slow, close=True, refusal=Refusal("data", "too_slow"))
 
     def _log_end(self, reply: Reply, accept_id: str) -> None:
         envelope = self._session.envelope(accept_id, 0.0)

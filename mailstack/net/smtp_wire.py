@@ -74,7 +74,7 @@ class SmtpWire(SMTP):
         self._wire = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
-        """Holds it; `_next_line` and `_read_message` take it."""
+        """Holds it; `_next_line`, `_take` and the reader of messages take it."""
         self._held += len(data)
         if self._is_dropping:
             self._wake()
@@ -190,6 +190,40 @@ class SmtpWire(SMTP):
         lines.reverse()
         self._lines = lines
         return lines.pop()
+
+    def _take(self, most: int) -> bytes:
+        """Octets that stand behind the line taken last, at most `most`; b"" when none are held."""
+        taken: list[bytes] = []
+        lines = self._lines
+        while lines and most:
+            whole = lines.pop() + b"\r\n"
+            taken.append(whole[:most])
+            if len(whole) > most:
+                self._put_back(whole[most:])
+            most -= min(most, len(whole))
+        if self._buffer and most:
+            taken.append(self._buffer[:most])
+            self._buffer = self._buffer[most:]
+            most -= len(taken[-1])
+        while self._chunks and most:
+            chunk = self._chunks.pop(0)
+            if len(chunk) > most:
+                self._chunks.insert(0, chunk[most:])
+                chunk = chunk[:most]
+            taken.append(chunk)
+            most -= len(chunk)
+        if not self._has_pending():
+            self._held = 0
+        return taken[0] if len(taken) == 1 else b"".join(taken)
+
+    def _put_back(self, rest: bytes) -> None:
+        """The end of a line that was taken in part, with its LF or CRLF."""
+        if rest != b"\n":
+            self._lines.append(rest[:-2])
+        elif self._lines:
+            self._lines[-1] = b"\n" + self._lines[-1]
+        else:
+            self._buffer = b"\n" + self._buffer
 
     def _has_pending(self) -> bool:
         return bool(self._buffer or self._chunks or self._lines)

@@ -5,13 +5,15 @@ never followed (RFC 5321 appendix C allows it), a quoted local part is compared
 unquoted (T7).  Nothing with a control character in it is a command.
 
 Standards: RFC 5321 sections 4.1.1 to 4.1.3 and 4.5.3, RFC 1870 (SIZE), RFC 6152 (BODY),
-RFC 6531 (SMTPUTF8), RFC 3461 (RET, ENVID, NOTIFY, ORCPT), RFC 4954 section 5 (AUTH=).
+RFC 3030 (BDAT, BINARYMIME), RFC 6531 (SMTPUTF8), RFC 3461 and 6533 (RET, ENVID, NOTIFY,
+ORCPT), RFC 8689 (REQUIRETLS), RFC 4954 section 5 (AUTH=).
 Imports: model.  No I/O.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -28,7 +30,6 @@ MAX_ENVID_OCTETS: Final = 100
 MAX_ORCPT_OCTETS: Final = 500
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
-_EIGHT_BIT = re.compile(rb"[\x80-\xff]")
 # Possessive, so that a path that never ends is not tried again and again.
 _PATH = re.compile(rb' *(<(?:[^<>"]|"(?:[^"\\]|\\.)*+")*+>)(?: +(.*))?\Z')
 _BARE_PATH = re.compile(rb" *([^<> ]+)(?: +(.*))?\Z")
@@ -43,7 +44,13 @@ _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
 _VALUE = re.compile(r"[!-<>-~]+\Z")
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*\Z")
 _XTEXT_CODE = re.compile(r"\+([0-9A-F]{2})")
+# RFC 6533 section 3: what may stand in an ORCPT of type utf-8, and any character by its number.
+_VALUE_UTF8 = re.compile("[!-<>-~\u0080-\U0010ffff]+\\Z")
+_UNITEXT_CODE = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
+_UNITEXT = re.compile("(?:[!-*,-<>-\\[\\]-~\u0080-\U0010ffff]|\\\\x\\{[0-9A-Fa-f]{2,6}\\})+\\Z")
 _SIZE = re.compile(r"[0-9]{1,40}\Z")
+# Ten digits are 9 GB; nobody could be made to read more than that away.
+_BDAT = re.compile(rb"0*([0-9]{1,10})(?: +(?i:(LAST)))?\Z")
 
 _NOTIFY: Final = frozenset(("SUCCESS", "FAILURE", "DELAY"))
 
@@ -66,8 +73,9 @@ class Mail(NamedTuple):
     Attributes:
         reverse_path: None for `<>`.
         size_octets: as declared; 0 when not.
-        body: "7BIT" or "8BITMIME".
+        body: "7BIT", "8BITMIME" or "BINARYMIME".
         ret, envid: RFC 3461; "" when not given.
+        requiretls: RFC 8689.
     """
 
     reverse_path: Address | None
@@ -93,12 +101,21 @@ class Dialect:
 
     Attributes:
         bare_paths: addresses without angle brackets, as some devices send them.
-        smtputf8, dsn: announced.
+        smtputf8, dsn, binarymime, requiretls: announced.
     """
 
     bare_paths: bool = False
     smtputf8: bool = False
     dsn: bool = False
+    binarymime: bool = False
+    requiretls: bool = False
+
+
+class Chunk(NamedTuple):
+    """BDAT: so many octets follow the line."""
+
+    octets: int
+    is_last: bool
 
 
 def parse(line: bytes) -> Command:
@@ -115,9 +132,20 @@ def parse(line: bytes) -> Command:
         raise PeerError(replies.CONTROL_CHARACTERS, source="RFC 5321 section 4.1.1")
     verb, _, argument = line.partition(b" ")
     word = verb.decode("latin-1").upper()
-    if not line.isascii() and word not in ("MAIL", "RCPT"):
+    if not line.isascii() and not _may_be_8bit(word, argument):
         raise PeerError(replies.NOT_ASCII, source="RFC 5321 section 2.4")
     return Command(word, argument.strip(b" "))
+
+
+def _may_be_8bit(verb: str, argument: bytes) -> bool:
+    """RFC 6531 section 3.1: these name addresses; those of MAIL and RCPT are looked at closer."""
+    if verb in ("MAIL", "RCPT"):
+        return True
+    try:
+        argument.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return verb in ("VRFY", "EXPN")
 
 
 def parse_mail(argument: bytes, dialect: Dialect) -> Mail:
@@ -131,9 +159,11 @@ def parse_mail(argument: bytes, dialect: Dialect) -> Mail:
         path, size, body = usual.groups()
         return Mail(_parse(path.decode("ascii"), "1.7"), int(size or 0), (body or b"7BIT").decode("ascii"))
     path, parameters = _split(argument, b"FROM:", dialect, replies.MAIL_SYNTAX, "1.7")
-    known = _Known({"SIZE": _size, "BODY": _body, "AUTH": _auth})
+    known = _Known({"SIZE": _size, "BODY": _binary if dialect.binarymime else _body, "AUTH": _auth})
     if dialect.smtputf8:
-        known.readers["SMTPUTF8"] = _no_value
+        known.readers["SMTPUTF8"] = _smtputf8
+    if dialect.requiretls:
+        known.readers["REQUIRETLS"] = _requiretls
     if dialect.dsn:
         known.readers |= {"RET": _ret, "ENVID": _envid}
     values = known.read(parameters)
@@ -145,7 +175,22 @@ def parse_mail(argument: bytes, dialect: Dialect) -> Mail:
         smtputf8="SMTPUTF8" in values,
         ret=values.get("RET", ""),
         envid=values.get("ENVID", ""),
+        requiretls="REQUIRETLS" in values,
     )
+
+
+def parse_bdat(argument: bytes) -> Chunk:
+    """What follows `BDAT `.
+
+    Raises:
+        PeerError: 501; how many octets follow is not known.
+
+    Source: RFC 3030 section 2.
+    """
+    found = _BDAT.match(argument)
+    if found is None:
+        raise PeerError(replies.BDAT_SYNTAX, source="RFC 3030 section 2")
+    return Chunk(int(found[1]), found[2] is not None)
 
 
 def parse_rcpt(argument: bytes, dialect: Dialect, *, has_utf8: bool) -> Rcpt:
@@ -161,7 +206,7 @@ def parse_rcpt(argument: bytes, dialect: Dialect, *, has_utf8: bool) -> Rcpt:
     if usual is not None:
         return Rcpt(_parse(usual[1].decode("ascii"), "1.3"))
     path, parameters = _split(argument, b"TO:", dialect, replies.RCPT_SYNTAX, "1.3")
-    known = _Known({})
+    known = _Known({}, has_utf8=has_utf8)
     if dialect.dsn:
         known.readers |= {"NOTIFY": _notify, "ORCPT": _orcpt}
     values = known.read(parameters)
@@ -195,9 +240,10 @@ def _split(
     if len(path) > MAX_PATH_OCTETS:
         raise _bad(status, f"The path is longer than {MAX_PATH_OCTETS} octets", "RFC 5321 section 4.5.3.1.3")
     parameters = found[2] or b""
-    if _EIGHT_BIT.search(parameters):
-        raise PeerError(replies.NOT_ASCII, source="RFC 5321 section 2.4")
-    return path, parameters.decode("ascii")
+    try:
+        return path, parameters.decode("utf-8")
+    except UnicodeDecodeError:
+        raise PeerError(replies.NOT_ASCII, source="RFC 5321 section 2.4") from None
 
 
 def _address(path: bytes, status: str, *, has_utf8: bool) -> Address:
@@ -223,7 +269,9 @@ def _parse(text: str, status: str) -> Address:
     try:
         return Address.parse(text)
     except AddressError as error:
-        raise _bad(status, f"The address is not valid: {error}", "RFC 5321 section 4.1.2") from None
+        # RFC 6531 section 3.7.4.2: replies are ASCII unless the mail says SMTPUTF8.
+        why = str(error).encode("ascii", "backslashreplace").decode("ascii")
+        raise _bad(status, f"The address is not valid: {why}", "RFC 5321 section 4.1.2") from None
 
 
 def _bad(status: str, text: str, source: str) -> PeerError:
@@ -236,18 +284,21 @@ def _bad(status: str, text: str, source: str) -> PeerError:
 class _Known:
     """Reads `KEYWORD=value` words; each keyword at most once."""
 
-    def __init__(self, readers: dict[str, Callable[[str | None], str]]) -> None:
+    def __init__(self, readers: dict[str, Callable[[str | None], str]], *, has_utf8: bool = False) -> None:
         self.readers = readers
+        self._has_utf8 = has_utf8
 
     def read(self, text: str) -> dict[str, str]:
         values: dict[str, str] = {}
         if not text:
             return values
         unknown = []
-        for word in text.split():
+        for word in filter(None, text.split(" ")):
             keyword, equals, value = word.partition("=")
             name = keyword.upper()
-            if not _KEYWORD.match(keyword) or (equals and not _VALUE.match(value)):
+            if not word.isascii():
+                self._check_utf8(name)
+            if not _KEYWORD.match(keyword) or (equals and not _VALUE_UTF8.match(value)):
                 raise _bad_parameter(name, "is malformed")
             reader = self.readers.get(name)
             if reader is None:
@@ -263,6 +314,13 @@ class _Known:
                 Reply(555, "5.4", f"Parameter not known here: {named}"), source="RFC 5321 section 4.1.1.11"
             )
         return values
+
+    def _check_utf8(self, name: str) -> None:
+        # RFC 6533 section 3: an original recipient may be written in UTF-8, nothing else.
+        if name != "ORCPT":
+            raise PeerError(replies.NOT_ASCII, source="RFC 5321 section 2.4")
+        if not self._has_utf8:
+            raise PeerError(replies.NEEDS_SMTPUTF8, source="RFC 6531 section 3.5")
 
 
 def _bad_parameter(name: str, what: str) -> PeerError:
@@ -283,6 +341,13 @@ def _body(value: str | None) -> str:
     return value.upper()
 
 
+def _binary(value: str | None) -> str:
+    # RFC 3030 section 3
+    if value is not None and value.upper() == "BINARYMIME":
+        return "BINARYMIME"
+    return _body(value)
+
+
 def _auth(value: str | None) -> str:
     # RFC 4954 section 5: checked, then treated as AUTH=<>, because we trust no peer's word.
     if value is None or not (value == "<>" or _XTEXT.match(value)):
@@ -290,9 +355,17 @@ def _auth(value: str | None) -> str:
     return ""
 
 
-def _no_value(value: str | None) -> str:
+def _smtputf8(value: str | None) -> str:
+    return _no_value("SMTPUTF8", value)
+
+
+def _requiretls(value: str | None) -> str:
+    return _no_value("REQUIRETLS", value)
+
+
+def _no_value(name: str, value: str | None) -> str:
     if value is not None:
-        raise _bad_parameter("SMTPUTF8", "takes no value")
+        raise _bad_parameter(name, "takes no value")
     return ""
 
 
@@ -318,6 +391,10 @@ def _orcpt(value: str | None) -> str:
     kind, semicolon, address = (value or "").partition(";")
     if not semicolon or not _KEYWORD.match(kind) or not address:
         raise _bad_parameter("ORCPT", "wants type;address")
+    if kind.lower() == "utf-8":
+        return f"{kind};{_unitext(address)}"
+    if not address.isascii():
+        raise _bad_parameter("ORCPT", "wants the type utf-8 for an address that is not ASCII")
     return f"{kind};{_xtext('ORCPT', address, MAX_ORCPT_OCTETS)}"
 
 
@@ -328,4 +405,17 @@ def _xtext(name: str, value: str | None, limit: int) -> str:
     text = _XTEXT_CODE.sub(lambda code: chr(int(code[1], 16)), value)
     if any(not "\x20" <= character <= "\x7e" for character in text):
         raise _bad_parameter(name, "hides a character that is not printable")
+    return text
+
+
+def _unitext(value: str) -> str:
+    """RFC 6533 section 3: the three forms of an internationalised address, decoded."""
+    if len(value.encode()) > MAX_ORCPT_OCTETS or not _UNITEXT.match(value):
+        raise _bad_parameter("ORCPT", f"wants up to {MAX_ORCPT_OCTETS} octets of unitext")
+    codes = [int(code, 16) for code in _UNITEXT_CODE.findall(value)]
+    if any(code > sys.maxunicode for code in codes):
+        raise _bad_parameter("ORCPT", "names a character that does not exist")
+    text = _UNITEXT_CODE.sub(lambda code: chr(int(code[1], 16)), value)
+    if not text.isprintable():
+        raise _bad_parameter("ORCPT", "hides a character that is not printable")
     return text

@@ -6,11 +6,10 @@ message becomes two (SMTP smuggling): such a message is read to its true end and
 refused.  Any other bare LF becomes CRLF and any other bare CR a space, so that what
 is stored, signed and sent on has one reading only.
 
-Memory is what the caller has not taken yet; a message that is refused anyway keeps
-none.  How the octets were cut into blocks never changes the result.
+How the octets were cut into blocks never changes the result.
 
 Standards: RFC 5321 sections 2.3.8 (line ends), 4.5.2 (dots), 4.5.3.1.6 (lines).
-Imports: model.  No I/O.
+Imports: model, text.  No I/O.
 """
 
 from __future__ import annotations
@@ -20,6 +19,7 @@ from enum import IntEnum
 from typing import Final
 
 from mailstack.model.reply import Reply
+from mailstack.smtp.text import Text
 
 END: Final = b"\r\n.\r\n"
 _FIRST_END: Final = b".\r\n"
@@ -50,52 +50,25 @@ class _At(IntEnum):
     CR = 4  # a bare one: no line end, but some servers see one
 
 
-class DotReader:
+class DotReader(Text):
     """Reads one message.
 
     Args:
-        max_octets: largest message that is kept.
-        max_line_octets: longest line that is kept, without its line end.
+        max_octets, max_line_octets: see Text.
 
     Attributes:
-        size_octets: octets of the message so far, as they will be stored.
-        held_octets: of these, not yet taken.
         has_ended: the lone dot was seen.
-        had_bare_lf, had_bare_cr: line ends were put right.
     """
 
-    __slots__ = (
-        "_at",
-        "_blocks",
-        "_carry",
-        "_dot",
-        "_is_suspect",
-        "_is_too_long",
-        "_line",
-        "_max_line",
-        "_max_octets",
-        "had_bare_cr",
-        "had_bare_lf",
-        "has_ended",
-        "held_octets",
-        "size_octets",
-    )
+    __slots__ = ("_at", "_carry", "_dot", "_is_suspect", "has_ended")
 
     def __init__(self, *, max_octets: int, max_line_octets: int) -> None:
-        self._max_octets = max_octets
-        self._max_line = max_line_octets
-        self._blocks: list[bytes] = []
+        super().__init__(max_octets=max_octets, max_line_octets=max_line_octets)
         self._carry = b""
         self._at = _At.CRLF  # the one behind the DATA command
         self._dot = -1  # the first CRLF "." of the block
-        self._line = 0
         self._is_suspect = False
-        self._is_too_long = False
-        self.size_octets = 0
-        self.held_octets = 0
         self.has_ended = False
-        self.had_bare_lf = False
-        self.had_bare_cr = False
 
     def feed(self, block: bytes) -> bytes | None:
         """Takes the next octets.
@@ -119,27 +92,14 @@ class DotReader:
         self.has_ended = True
         return text[behind:]
 
-    def take(self) -> bytes:
-        """The clean octets since the last call; they are no longer held."""
-        blocks, self._blocks = self._blocks, []
-        self.held_octets = 0
-        return blocks[0] if len(blocks) == 1 else b"".join(blocks)
-
     @property
     def is_dropping(self) -> bool:
-        """True when the message will be refused: nothing of it is kept any more."""
+        """See Text."""
         return self._is_suspect or self._is_too_long or self.size_octets > self._max_octets
 
     def fault(self) -> Reply | None:
-        """Why the message must be refused, at its end."""
-        if self._is_suspect:
-            return SMUGGLING
-        if self.size_octets > self._max_octets:
-            return Reply(552, "3.4", f"The message is larger than {self._max_octets} octets", "message_size")
-        if self._is_too_long:
-            text = f"The message has a line longer than {self._max_line} octets"
-            return Reply(554, "6.0", text, "line_length")
-        return None
+        """See Text."""
+        return SMUGGLING if self._is_suspect else super().fault()
 
     # -- where it ends ------------------------------------------------------------
 
@@ -206,47 +166,3 @@ class DotReader:
         before = text[-3:-2]
         is_behind_cr = before == b"\r" or (not before and self._at == _At.CR)
         return _At.CR_CRLF if is_behind_cr else _At.CRLF
-
-    def _put_right(self, text: bytes, ends: int) -> bytes:
-        if text.count(b"\n") != ends:
-            self.had_bare_lf = True
-        if text.count(b"\r") != ends:
-            self.had_bare_cr = True
-        return text.replace(b"\r\n", b"\n").replace(b"\r", b" ").replace(b"\n", b"\r\n")
-
-    def _measure_lines(self, text: bytes) -> None:
-        limit = self._max_line
-        last = text.rfind(b"\r\n")
-        if last < 0:
-            self._line += len(text)
-            if self._line > limit:
-                self._is_too_long = True
-            return
-        behind = last + 2
-        if self._line + len(text) > limit:
-            self._measure_whole_lines(text, behind)
-        self._line = len(text) - behind
-        if self._line > limit:
-            self._is_too_long = True
-
-    def _measure_whole_lines(self, text: bytes, behind: int) -> None:
-        limit = self._max_line
-        first = text.find(b"\r\n")
-        if self._line + first > limit:
-            self._is_too_long = True
-        at = first + 2
-        while behind - at > limit + 2:
-            # Jumps over many short lines at once.
-            found = text.rfind(b"\r\n", at, at + limit + 2)
-            if found < 0:
-                self._is_too_long = True
-                return
-            at = found + 2
-
-    def _keep(self, text: bytes) -> None:
-        if self.is_dropping:
-            self._blocks.clear()
-            self.held_octets = 0
-        elif text:
-            self._blocks.append(text)
-            self.held_octets += len(text)

@@ -81,4 +81,22 @@ class BeginData(NamedTuple):
     reply: Reply = replies.START_DATA
 
 
-Event: TypeAlias = Say | AskSender | AskRecipient | AskLogin | BeginTls | BeginData
+class ReadChunk(NamedTuple):
+    """Read `octets` octets; they stand behind the command, whatever the answer will be.
+
+    Attributes:
+        is_first: they begin a message.
+        is_last: they end it.
+        refusal: when not None, throw them away and say this.
+        is_binary: BODY=BINARYMIME.
+    """
+
+    octets: int
+    is_first: bool = False
+    is_last: bool = False
+    refusal: Say | None = None
+    max_octets: int = 0
+    is_binary: bool = False
+
+
+Event: TypeAlias = Say | AskSender | AskRecipient | AskLogin | BeginTls | BeginData | ReadChunk

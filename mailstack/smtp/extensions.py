@@ -1,6 +1,7 @@
 """What EHLO announces, by facts.  Nothing is announced that is not carried out.
 
-Standards: RFC 5321 section 4.1.1.1, RFC 1870, 2034, 2920, 3207, 3461, 4954, 6152, 6531, 9422.
+Standards: RFC 5321 section 4.1.1.1, RFC 1870, 2034, 2920, 3030, 3207, 3461, 4954, 6152,
+6531, 8689, 9422.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ class Offer:
         recipients: per message of this client.
         messages: per session; None: no limit.
         starttls: TLS can be had and is not active.
+        requiretls: TLS is active.
         auth: mechanisms to log in with now.
     """
 
@@ -33,8 +35,11 @@ class Offer:
     messages: int | None = None
     starttls: bool = False
     auth: tuple[str, ...] = ()
+    chunking: bool = False
+    binarymime: bool = False
     smtputf8: bool = False
     dsn: bool = False
+    requiretls: bool = False
 
 
 @lru_cache(maxsize=64)
@@ -47,10 +52,10 @@ def ehlo(offer: Offer) -> Reply:
         "8BITMIME",
         "ENHANCEDSTATUSCODES",
     ]
-    if offer.smtputf8:
-        lines.append("SMTPUTF8")
-    if offer.dsn:
-        lines.append("DSN")
+    # The order is that of the fields.
+    for name in ("chunking", "binarymime", "smtputf8", "dsn", "requiretls"):
+        if getattr(offer, name):
+            lines.append(name.upper())
     if offer.starttls:
         lines.append("STARTTLS")
     if offer.auth:

@@ -21,7 +21,7 @@ START_TLS: Final = Reply(220, "0.0", "Go ahead with TLS")
 LOGGED_IN: Final = Reply(235, "7.0", "You are logged in")
 CANNOT_VERIFY: Final = Reply(252, "1.5", "Send some mail and see")
 HELP: Final = Reply(
-    214, "0.0", "See RFC 5321: EHLO HELO MAIL RCPT DATA RSET NOOP VRFY HELP STARTTLS AUTH QUIT"
+    214, "0.0", "See RFC 5321: EHLO HELO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP STARTTLS AUTH QUIT"
 )
 
 CONTROL_CHARACTERS: Final = Reply(500, "5.2", "Control characters in a command")
@@ -40,6 +40,11 @@ NEEDS_SMTPUTF8: Final = Reply(553, "6.7", "The address is not ASCII and MAIL had
 SAY_HELLO: Final = Reply(503, "5.1", "Say EHLO first")
 NESTED_MAIL: Final = Reply(503, "5.1", "There is a sender already")
 NEED_MAIL: Final = Reply(503, "5.1", "Say MAIL first")
+CHUNK_OK: Final = Reply(250, "0.0", "Chunk ok")
+BDAT_SYNTAX: Final = Reply(501, "5.4", "Write BDAT size, or BDAT size LAST")
+CHUNKS_BEGUN: Final = Reply(503, "5.1", "BDAT has begun the message; end it with BDAT, or say RSET")
+CHUNK_REFUSED: Final = Reply(503, "5.1", "A chunk of this message was refused; say RSET")
+BINARY_WANTS_BDAT: Final = Reply(503, "5.1", "A message with BODY=BINARYMIME comes by BDAT, not DATA")
 NEED_RCPT: Final = Reply(503, "5.1", "Say RCPT first")
 NO_RECIPIENTS: Final = Reply(554, "5.1", "No recipient was accepted")
 SENT_TO_NOBODY: Final = Reply(554, "5.3", "Too many recipients: the message is sent to none of them")
@@ -51,8 +56,10 @@ TLS_FIRST: Final = Reply(530, "7.0", "Say STARTTLS first")
 LOGIN_FIRST: Final = Reply(530, "7.0", "Log in first")
 LOGGED_IN_ALREADY: Final = Reply(503, "5.1", "You are logged in already")
 UNKNOWN_MECHANISM: Final = Reply(504, "5.4", "Mechanism not known; use PLAIN or LOGIN")
-NOT_YOURS: Final = Reply(535, "7.8", "You may not act for another user")
 TOO_MANY_LOGINS: Final = Reply(421, "7.0", "Too many failed logins, closing the connection")
+DEVICES_ONLY: Final = Reply(
+    535, "7.8", "Only devices log in on this port; people use port 465 or 587", "devices_only"
+)
 HAS_TLS: Final = Reply(503, "5.1", "TLS is active already")
 NO_TLS: Final = Reply(454, "7.0", "TLS is not available")
 

@@ -7,12 +7,15 @@
     AskLogin     -> session.login_answered(account or reply)
     BeginTls     -> say `reply`, do the handshake, session.tls_started("TLSv1.3 ...")
     BeginData    -> say `reply`, read the message, session.message_ended(reply)
+    ReadChunk    -> read so many octets, say `refusal` or session.chunk_taken(),
+                    after the last chunk session.message_ended(reply)
 
 While a question is open no further line may be given.  Order matters to pipelining:
 `is_last` marks replies after which RFC 2920 lets nothing be in the air; octets that
 were there already are an attack or a broken client (T2).
 
-Standards: RFC 5321, RFC 2920 section 3.1, RFC 3207 section 4, RFC 4954 section 4.
+Standards: RFC 5321, RFC 2920 section 3.1, RFC 3030 section 2, RFC 3207 section 4,
+RFC 4954 section 4.
 Imports: model, sasl.  No I/O.
 """
 
@@ -35,6 +38,7 @@ from mailstack.smtp.events import (
     BeginData,
     BeginTls,
     Event,
+    ReadChunk,
     Refusal,
     Say,
 )
@@ -44,13 +48,14 @@ from mailstack.smtp.options import cap
 from mailstack.smtp.policy import limits
 from mailstack.smtp.policy.errors import NONE, Counters, Penalty
 from mailstack.smtp.setting import Setting
-from mailstack.smtp.transaction import Transaction
+from mailstack.smtp.transaction import Transaction, chunk_refusal, data_refusal
 
 #: RFC 5321 section 4.5.3.1.2.
 MAX_HELO: Final = 255
 
 _RCPT_OK: Final = Say(replies.RECIPIENT_OK)
 _MAIL_OK: Final = Say(replies.SENDER_OK)
+_CHUNK_OK: Final = Say(replies.CHUNK_OK)
 
 
 class Session:
@@ -77,7 +82,7 @@ class Session:
         self._logins = offer
         self._options = setting.options
         self._is_submission = setting.is_submission
-        self._dialect = setting.dialect
+        self._dialect = setting.dialect_under_tls if client.tls else setting.dialect
         self._counters = Counters(setting.options)
         self._transaction: Transaction | None = None
         self._asked_mail: command.Mail | None = None
@@ -206,8 +211,11 @@ class Session:
             messages=None if self._is_submission else cap(options.mx_messages_per_session),
             starttls=setting.starttls and not self.client.tls,
             auth=self._mechanisms() if self.account is None else (),
-            smtputf8=options.smtputf8,
-            dsn=options.dsn,
+            chunking=options.chunking,
+            binarymime=self._dialect.binarymime,
+            smtputf8=self._dialect.smtputf8,
+            dsn=self._dialect.dsn,
+            requiretls=self._dialect.requiretls,
         )
 
     def _mechanisms(self) -> tuple[str, ...]:
@@ -232,6 +240,7 @@ class Session:
     def tls_started(self, description: str) -> None:
         """The handshake is done: everything said in clear is forgotten (RFC 3207 section 4.2)."""
         self.client = replace(self.client, tls=description, helo="", esmtp=True)
+        self._dialect = self._setting.dialect_under_tls
         self._has_hello = False
         self._transaction = None
         self._asked_mail = None
@@ -253,19 +262,19 @@ class Session:
     def _log_in(self, step: login.Step) -> Event:
         return self._error(step.reply, "auth", step.check) if isinstance(step, login.Refused) else step
 
-    def login_answered(self, answer: Account | Reply, *, delay_s: float = 0.0) -> Say:
+    def login_answered(self, answer: Account | Reply) -> Say:
         """What became of the credentials; a refusal counts when it is 5xx."""
         if isinstance(answer, Account):
             self.account = answer
             self.client = replace(self.client, login=str(answer.address))
             return Say(replies.LOGGED_IN)
         if answer.is_temporary:
-            return Say(answer, refusal=Refusal("auth", "temporary"))
+            return Say(answer, close=answer.code == 421, refusal=Refusal("auth", "temporary"))
         self._login.failures += 1
         most = cap(self._options.login_failures)
         if most is not None and self._login.failures >= most:
-            return Say(answer, delay_s=delay_s, close=True, then=replies.TOO_MANY_LOGINS)
-        return Say(answer, delay_s=delay_s)
+            return Say(answer, close=True, then=replies.TOO_MANY_LOGINS)
+        return Say(answer)
 
     # -- the transaction -------------------------------------------------------------
 
@@ -274,7 +283,7 @@ class Session:
             return self._error(replies.SAY_HELLO, "mail", "order")
         if self._is_submission and self.account is None:
             return self._error(replies.LOGIN_FIRST, "mail", "login_first")
-        if self._transaction is not None:
+        if self._transaction is not None and not self._transaction.is_failed:
             return self._error(replies.NESTED_MAIL, "mail", "order")
         if self._has_enough_messages():
             return Say(replies.ENOUGH_MESSAGES, close=True, refusal=Refusal("mail", "messages"))
@@ -309,6 +318,8 @@ class Session:
         transaction = self._transaction
         if transaction is None:
             return self._error(replies.NEED_MAIL if self._has_hello else replies.SAY_HELLO, "rcpt", "order")
+        if transaction.has_chunks:
+            return self._error(transaction.out_of_order(), "rcpt", "order")
         rcpt = command.parse_rcpt(argument, self._dialect, has_utf8=transaction.mail.smtputf8)
         if rcpt.address.key in transaction.recipients:
             return _RCPT_OK
@@ -340,19 +351,54 @@ class Session:
         return self._punished(reply, self._counters.error(stressed=self.is_stressed), refusal)
 
     def _data(self, argument: bytes) -> Event:
-        transaction = self._transaction
         if argument:
             return self._error(replies.NO_ARGUMENT, "data", "syntax", is_last=True)
-        if transaction is None:
-            reply = replies.NEED_MAIL if self._has_hello else replies.SAY_HELLO
-            return self._error(reply, "data", "order", is_last=True)
-        if transaction.is_over_limit and self.account is not None:
-            self._transaction = None
-            return Say(replies.SENT_TO_NOBODY, is_last=True, refusal=Refusal("data", "too_many"))
-        if not transaction.recipients:
-            reply = replies.NO_RECIPIENTS if transaction.was_refused else replies.NEED_RCPT
-            return self._error(reply, "data", "order", is_last=True)
-        return BeginData(limits.message_octets(self.account, self._options))
+        transaction = self._transaction
+        refusal = data_refusal(transaction, has_hello=self._has_hello, is_login=self.account is not None)
+        if refusal is None:
+            return BeginData(limits.message_octets(self.account, self._options))
+        if refusal is not replies.SENT_TO_NOBODY:
+            return self._error(refusal, "data", "order", is_last=True)
+        self._transaction = None
+        return Say(refusal, is_last=True, refusal=Refusal("data", "too_many"))
+
+    def _bdat(self, argument: bytes) -> Event:
+        if not self._options.chunking:
+            return self._not_implemented(argument)
+        transaction = self._transaction
+        try:
+            octets, is_last = command.parse_bdat(argument)
+        except PeerError as error:
+            # Where the next command begins is not known: what is there already ends the session.
+            if transaction is not None:
+                transaction.fail()
+            return self._error(error.reply, "data", "syntax", is_last=True)
+        most = limits.message_octets(self.account, self._options)
+        refusal = chunk_refusal(
+            transaction,
+            octets,
+            max_octets=most,
+            has_hello=self._has_hello,
+            is_login=self.account is not None,
+        )
+        if transaction is None or refusal is not None:
+            # RFC 3030 section 2: the octets come all the same.
+            if transaction is not None:
+                transaction.fail()
+            said = self._error(refusal or replies.NEED_MAIL, "data", "order")
+            return ReadChunk(octets, is_last=is_last, refusal=said)
+        is_first = transaction.add_chunk(octets)
+        return ReadChunk(octets, is_first, is_last, None, most, transaction.mail.body == "BINARYMIME")
+
+    @property
+    def is_chunking(self) -> bool:
+        """True while chunks of a message have been taken and more may come."""
+        transaction = self._transaction
+        return transaction is not None and transaction.has_chunks and not transaction.is_failed
+
+    def chunk_taken(self) -> Say:
+        """A chunk that is not the last was read."""
+        return _CHUNK_OK
 
     def envelope(self, accept_id: str, now: float) -> Envelope:
         """The facts of the transaction; valid between BeginData and message_ended.
@@ -442,8 +488,8 @@ Session.handlers = {
     "HELP": Session._help,
     "STARTTLS": Session._starttls,
     "AUTH": Session._auth,
+    "BDAT": Session._bdat,
     # Known to be unknown: these are noise, not errors.
-    "BDAT": Session._not_implemented,
     "ETRN": Session._not_implemented,
     "TURN": Session._not_implemented,
     "SEND": Session._not_implemented,

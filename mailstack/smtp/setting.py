@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from mailstack.smtp.command import Dialect
@@ -30,6 +30,16 @@ class Setting:
 
     @cached_property
     def dialect(self) -> Dialect:
-        """What may be said in MAIL and RCPT."""
+        """What may be said in MAIL and RCPT in clear."""
         options = self.options
-        return Dialect(self.is_submission, options.smtputf8, options.dsn)
+        return Dialect(
+            bare_paths=self.is_submission,
+            smtputf8=options.smtputf8,
+            dsn=options.dsn,
+            binarymime=options.chunking and options.binarymime,
+        )
+
+    @cached_property
+    def dialect_under_tls(self) -> Dialect:
+        """The same under TLS."""
+        return replace(self.dialect, requiretls=self.options.requiretls)

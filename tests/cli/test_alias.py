@@ -70,5 +70,7 @@ def test_wrong_aliases_have_their_codes(instance: Instance, words: list[str], co
 
 
 def test_an_alias_outside_ascii_wants_smtputf8(instance: Instance) -> None:
+    with instance.file.open("a") as file:
+        file.write("[smtp]\nsmtputf8 = false\n")
     found = instance.cli("alias", "add", "jörg@example.test", "alice@example.test")
     assert (found.code, "while smtp.smtputf8 is off" in found.err) == (65, True)

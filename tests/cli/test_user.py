@@ -71,11 +71,12 @@ def test_refused_address_names_the_character(instance: Instance) -> None:
 
 def test_a_name_outside_ascii_wants_smtputf8(instance: Instance) -> None:
     words = ("user", "add", "jörg@example.test")
+    whole = instance.file.read_text()
+    instance.file.write_text(whole + "[smtp]\nsmtputf8 = false\n")
     found = instance.cli(*words)
     assert (found.code, found.out) == (65, "")
     assert "jörg@example.test cannot receive mail while smtp.smtputf8 is off" in found.err
-    with instance.file.open("a") as file:
-        file.write("[smtp]\nsmtputf8 = true\n")
+    instance.file.write_text(whole)
     assert instance.cli(*words).code == 0
 
 

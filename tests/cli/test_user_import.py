@@ -48,6 +48,8 @@ def test_generated_passwords_are_printed(instance: Instance) -> None:
 
 
 def test_a_name_outside_ascii_wants_smtputf8(instance: Instance) -> None:
+    with instance.file.open("a") as file:
+        file.write("[smtp]\nsmtputf8 = false\n")
     found = imported(instance, "address\nalice@example.test\njörg@example.test\n")
     assert found.code == 65
     assert "users.csv:3: jörg@example.test cannot receive mail while smtp.smtputf8 is off" in found.err

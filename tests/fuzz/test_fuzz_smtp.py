@@ -20,6 +20,11 @@ PIECES = st.sampled_from(
         b"RCPT TO:<any@example.test> NOTIFY=NEVER\r\n",
         b"DATA\r\n",
         b"a: b\r\n\r\n.\r\n",
+        b"MAIL FROM:<a@b.test> BODY=BINARYMIME SMTPUTF8 RET=HDRS ENVID=x\r\n",
+        "RCPT TO:<any@example.test> ORCPT=utf-8;\u00f6\r\n".encode(),
+        b"BDAT 3\r\n",
+        b"BDAT 2 LAST\r\n",
+        b"BDAT x\r\n",
         b"RSET\r\n",
         b"AUTH LOGIN\r\n",
         b"AUTH PLAIN AGFsaWNlQGV4YW1wbGUudGVzdABhJDEgZ2VoZWlt\r\n",
@@ -44,7 +49,7 @@ REPLY = re.compile(rb"(?:[2345]\d\d(?:-| (?:[245]\.\d{1,3}\.\d{1,3} )?)[\x20-\x7
 
 
 def run(name: str, blocks: list[bytes]) -> tuple[list[bytes], int, bool]:
-    session = BareSmtp(name, smtputf8=True, dsn=True, memory_octets=10_000)
+    session = BareSmtp(name, memory_octets=10_000)
     for block in blocks:
         session.send(block)
     return session._lines, len(session.acceptor.taken), session._closed

@@ -7,14 +7,25 @@ from typing import Any
 
 from mailstack.model.envelope import Body, Client
 from mailstack.model.reply import Reply
+from mailstack.net.smtp_sessions import make_session
 from mailstack.sasl import exchange
+from mailstack.smtp.chunks import ChunkReader
 from mailstack.smtp.data import DotReader
-from mailstack.smtp.events import AskLogin, AskRecipient, AskSender, BeginData, BeginTls, Event, Say
+from mailstack.smtp.events import (
+    AskLogin,
+    AskRecipient,
+    AskSender,
+    BeginData,
+    BeginTls,
+    Event,
+    ReadChunk,
+    Say,
+)
 from mailstack.smtp.lmtp import LmtpSession
 from mailstack.smtp.options import SmtpOptions
 from mailstack.smtp.policy import headers
-from mailstack.smtp.session import Session
 from mailstack.smtp.setting import Setting
+from mailstack.smtp.text import Text
 from tests.kit.smtp_acceptor import FakeAcceptor
 
 
@@ -54,13 +65,15 @@ class BareSmtp:
             is_submission=name.startswith("submission"),
         )
         client = Client("192.0.2.7", 4711, tls=secure, listener=name)
-        kind = LmtpSession if name == "lmtp" else Session
-        self.session = kind(setting, client, offer=lambda: offer)
+        self.session = make_session(setting, client, self.acceptor, offer=lambda: offer)
         self.says: list[Say] = []
         self._one_from = name == "mx"
         self._input = b""
         self._lines: list[bytes] = []
         self._reader: DotReader | None = None
+        self._chunks: ChunkReader | None = None
+        self._chunk: ReadChunk | None = None
+        self._left = 0
         self._closed = False
         self._reply(self.session.greeting())
 
@@ -96,6 +109,8 @@ class BareSmtp:
     def _step(self) -> bool:
         if self._reader is not None:
             return self._data()
+        if self._chunk is not None:
+            return self._read_chunk(self._chunk)
         session = self.session
         line, crlf, rest = self._input.partition(b"\r\n")
         if len(line) > session.line_limit(line):
@@ -138,6 +153,32 @@ class BareSmtp:
                     self._reader = DotReader(
                         max_octets=event.max_octets, max_line_octets=self.options.line_octets
                     )
+            case ReadChunk():
+                self._chunk, self._left = event, event.octets
+                if event.is_first:
+                    self._chunks = ChunkReader(
+                        max_octets=event.max_octets,
+                        max_line_octets=self.options.line_octets,
+                        is_binary=event.is_binary,
+                    )
+
+    def _read_chunk(self, event: ReadChunk) -> bool:
+        block, self._input = self._input[: self._left], self._input[self._left :]
+        self._left -= len(block)
+        if event.refusal is None and self._chunks is not None:
+            self._chunks.feed(block)
+        if self._left:
+            return False
+        self._chunk = None
+        if event.refusal is not None:
+            self._say(event.refusal)
+        elif not event.is_last:
+            self._say(self.session.chunk_taken())
+        else:
+            assert self._chunks is not None
+            self._chunks.end()
+            self._end(self._chunks)
+        return True
 
     def _data(self) -> bool:
         reader, self._input, block = self._reader, b"", self._input
@@ -146,6 +187,10 @@ class BareSmtp:
         if rest is None:
             return False
         self._reader, self._input = None, rest
+        self._end(reader)
+        return True
+
+    def _end(self, reader: Text) -> None:
         message = reader.take()
         refusal = reader.fault() or headers.check(message, self.options, one_from=self._one_from)
         if refusal is None:
@@ -153,10 +198,9 @@ class BareSmtp:
             body = Body(message, "", len(message))
             if isinstance(self.session, LmtpSession):
                 self._say(self.session.each_ended(at_once(self.acceptor.accept_each(envelope, body))))
-                return True
+                return
             refusal = at_once(self.acceptor.accept(envelope, body, self.session.account))
         self._say(self.session.message_ended(refusal))
-        return True
 
     def _say(self, say: Say) -> None:
         if say.is_last and self._input:

@@ -11,12 +11,14 @@ from mailstack.model.envelope import Body
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
 from mailstack.net.smtp_body import ORPHAN_S, Incoming, SpoolFile, has_room, sweep
+from mailstack.smtp.data import DotReader
 from mailstack.smtp.options import SmtpOptions
 
 
 async def receive(folder: Path, message: bytes, *, memory: int = 1000) -> tuple[Body | Reply, Incoming]:
     options = SmtpOptions(memory_octets=memory)
-    incoming = Incoming(SpoolFile(str(folder), "id1", None), options, max_octets=100_000, one_from=True)
+    reader = DotReader(max_octets=100_000, max_line_octets=options.line_octets)
+    incoming = Incoming(SpoolFile(str(folder), "id1", None), options, reader, one_from=True)
     wire = message + b".\r\n"
     for at in range(0, len(wire), 300):
         incoming.feed(wire[at : at + 300])

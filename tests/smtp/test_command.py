@@ -6,11 +6,12 @@ import pytest
 
 from mailstack.model.address import Address
 from mailstack.model.errors import PeerError
-from mailstack.smtp.command import Command, Dialect, Mail, Rcpt, parse, parse_mail, parse_rcpt
+from mailstack.smtp.command import Command, Dialect, Mail, Rcpt, parse, parse_bdat, parse_mail, parse_rcpt
 
 MX = Dialect()
 SUBMISSION = Dialect(bare_paths=True)
-EVERYTHING = Dialect(bare_paths=False, smtputf8=True, dsn=True)
+EVERYTHING = Dialect(smtputf8=True, dsn=True, requiretls=True)
+BINARY = Dialect(binarymime=True)
 
 
 def code(error: pytest.ExceptionInfo[PeerError]) -> str:
@@ -60,6 +61,7 @@ def test_octets_above_127_stand_in_paths_only(line: bytes) -> None:
         parse(line)
     assert code(error) == "500 5.5.2"
     assert parse(b"RCPT TO:<\xff@b>").verb == "RCPT"
+    assert parse("VRFY jörg SMTPUTF8".encode()).verb == "VRFY"  # RFC 6531 section 3.1
 
 
 # -- paths ---------------------------------------------------------------------------------
@@ -307,6 +309,101 @@ def test_malformed_dsn_wishes_are_refused(text: bytes) -> None:
     # S48
     with pytest.raises(PeerError) as error:
         rcpt(b"TO:<a@b> " + text, EVERYTHING)
+    assert code(error) == "501 5.5.4"
+
+
+@pytest.mark.parametrize(
+    ("text", "decoded"),
+    [
+        ("utf-8;jörg@example.test", "utf-8;jörg@example.test"),
+        ("UTF-8;j\\x{F6}rg@example.test", "UTF-8;jörg@example.test"),
+        ("utf-8;a\\x{2B}b\\x{3D}@example.test", "utf-8;a+b=@example.test"),
+        ("utf-8;\\x{1F4E8}@example.test", "utf-8;\U0001f4e8@example.test"),
+    ],
+)
+def test_an_original_recipient_may_be_written_in_any_script(text: str, decoded: str) -> None:
+    # RFC 6533 section 3: who offers DSN and SMTPUTF8 takes the type utf-8
+    line = f"TO:<a@b> ORCPT={text}".encode()
+    assert rcpt(line, EVERYTHING, has_utf8=True).orcpt == decoded
+    if not text.isascii():
+        with pytest.raises(PeerError) as error:
+            rcpt(line, EVERYTHING)
+        assert code(error) == "553 5.6.7"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rfc822;jörg@example.test",
+        "utf-8;a\\x{0D}\\x{0A}X:",
+        "utf-8;a\\x{00}",
+        "utf-8;a\\x{D800}",
+        "utf-8;a\\x{202E}",
+        "utf-8;a\\x{110000}",
+        "utf-8;a\\y",
+        "utf-8;a+2B",
+        "utf-8;" + "ö" * 251,
+    ],
+)
+def test_a_broken_original_recipient_in_utf8_is_refused(text: str) -> None:
+    # S48, T14
+    with pytest.raises(PeerError) as error:
+        rcpt(f"TO:<a@b> ORCPT={text}".encode(), EVERYTHING, has_utf8=True)
+    assert code(error) == "501 5.5.4"
+
+
+def test_other_parameters_stay_ascii() -> None:
+    with pytest.raises(PeerError) as error:
+        rcpt("TO:<a@b> NOTIFY=ö".encode(), EVERYTHING, has_utf8=True)
+    assert code(error) == "500 5.5.2"
+
+
+def test_replies_to_ascii_mail_are_ascii() -> None:
+    # RFC 6531 section 3.7.4.2
+    with pytest.raises(PeerError) as error:
+        rcpt("TO:<a b\u00f6@b.test>".encode(), EVERYTHING)
+    assert str(error.value.reply).isascii()
+
+
+def test_tls_can_be_required_where_that_is_offered() -> None:
+    # RFC 8689 section 2
+    assert mail(b"FROM:<a@b> requiretls", EVERYTHING).requiretls
+    for line, dialect in ((b"FROM:<a@b> REQUIRETLS=1", EVERYTHING), (b"FROM:<a@b> REQUIRETLS", MX)):
+        with pytest.raises(PeerError):
+            mail(line, dialect)
+
+
+# -- BDAT ----------------------------------------------------------------------------------
+
+
+def test_a_chunk_is_a_size_and_perhaps_the_last() -> None:
+    # RFC 3030 section 2
+    assert parse_bdat(b"0") == (0, False)
+    assert parse_bdat(b"00000000000000000512 last") == (512, True)
+    assert parse_bdat(b"9999999999  LAST") == (9_999_999_999, True)
+    assert mail(b"FROM:<a@b> BODY=binarymime", BINARY).body == "BINARYMIME"
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [
+        b"",
+        b"LAST",
+        b"-1",
+        b"+1",
+        b"0x10",
+        b"1.5",
+        b"5 LAST LAST",
+        b"5 FIRST",
+        b"5LAST",
+        b"99999999999999999999",
+    ],
+    ids=repr,
+)
+def test_a_chunk_of_no_size_is_refused(argument: bytes) -> None:
+    # S37
+    with pytest.raises(PeerError) as error:
+        parse_bdat(argument)
     assert code(error) == "501 5.5.4"
 
 

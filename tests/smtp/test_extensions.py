@@ -13,10 +13,23 @@ def test_only_facts_are_announced() -> None:
     )
     everything = ehlo(
         Offer(
-            "mx.test", 1000, 10, messages=5, starttls=True, auth=("PLAIN", "LOGIN"), smtputf8=True, dsn=True
+            "mx.test",
+            1000,
+            10,
+            messages=5,
+            starttls=True,
+            auth=("PLAIN", "LOGIN"),
+            chunking=True,
+            binarymime=True,
+            smtputf8=True,
+            dsn=True,
+            requiretls=True,
         )
     ).to_bytes()
     for line in (
+        b"250-CHUNKING\r\n",
+        b"250-BINARYMIME\r\n",
+        b"250-REQUIRETLS\r\n",
         b"250-SMTPUTF8\r\n",
         b"250-DSN\r\n",
         b"250-STARTTLS\r\n",

@@ -107,7 +107,8 @@ def test_a_second_mail_and_data_without_recipients_are_out_of_order() -> None:
         ("VRFY bob", "252 2.1.5"),
         ("VRFY nobody", "252 2.1.5"),
         ("EXPN staff", "502 5.5.1"),
-        ("BDAT 5 LAST", "502 5.5.1"),
+        ("BDAT 0 LAST", "503 5.5.1"),
+        ("ETRN example.test", "502 5.5.1"),
         ("HELP", "214 2.0.0"),
         ("FROBNICATE", "500 5.5.2"),
         ("", "500 5.5.2"),
@@ -141,10 +142,41 @@ def test_ehlo_announces_what_is_carried_out() -> None:
         "250-SIZE 52428800",
         "250-8BITMIME",
         "250-ENHANCEDSTATUSCODES",
+        "250-CHUNKING",
+        "250-BINARYMIME",
+        "250-SMTPUTF8",
+        "250-DSN",
         "250-STARTTLS",
         "250-LIMITS MAILMAX=100 RCPTMAX=100",
         "250 HELP",
     ]
+
+
+def test_what_is_switched_off_is_neither_announced_nor_taken() -> None:
+    session = BareSmtp("submissions", chunking=False, smtputf8=False, dsn=False, requiretls=False)
+    session._lines.clear()
+    session.send(b"EHLO x\r\n")
+    said = b"\n".join(session._lines)
+    assert not any(word in said for word in (b"CHUNK", b"BINARY", b"UTF8", b"DSN", b"REQUIRETLS"))
+    session = mx(chunking=False, smtputf8=False, dsn=False, requiretls=False)
+    for word in ("BODY=BINARYMIME", "SMTPUTF8", "RET=FULL", "REQUIRETLS"):
+        assert session.ask(f"MAIL FROM:<a@b.test> {word}")[:3] in ("501", "555")
+    assert session.ask("BDAT 0 LAST")[:9] == "502 5.5.1"
+
+
+def test_requiretls_is_announced_and_taken_under_tls_only() -> None:
+    # RFC 8689 section 2
+    session = mx()
+    assert session.ask("MAIL FROM:<a@b.test> REQUIRETLS")[:9] == "555 5.5.4"
+    session.ask("STARTTLS")
+    session.send(b"EHLO x\r\n")
+    assert b"250-REQUIRETLS" in session._lines
+    assert session.ask("MAIL FROM:<a@b.test> REQUIRETLS=1")[:9] == "501 5.5.4"
+    assert session.ask("MAIL FROM:<a@b.test> REQUIRETLS")[:3] == "250"
+    session.ask("RCPT TO:<bob@example.test>")
+    session.ask("DATA")
+    assert session.ask("a: b\r\n.")[:3] == "250"
+    assert session.acceptor.taken[0][0].requiretls
 
 
 def test_login_is_announced_on_submission_under_tls_only() -> None:
