@@ -26,6 +26,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import uvloop
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
 #: Which sockets of `[listen]` belong to which daemon.
 LISTENERS: dict[str, tuple[str, ...]] = {
-    "smtp": ("mx", "submission", "submissions"),
+    "smtp": ("mx", "submission", "submissions", "submission_legacy", "submissions_legacy", "lmtp"),
     "filter": ("filter",),
     "queue": (),
     "imap": ("imap", "imaps", "pop3", "pop3s"),
@@ -77,8 +78,8 @@ class Context:
         role: smtp, filter, queue or imap.
         worker: number of this worker, from 0.
         workers: how many there are.
-        sockets: listening sockets, not blocking, shared with the other workers: mx,
-            submission, submissions, imap, imaps, pop3, pop3s, filter.
+        sockets: listening sockets, not blocking, shared with the other workers, by their
+            names in `LISTENERS`.
         now: Unix seconds.
         random_bytes: that many octets nobody can guess.
         stop: set on SIGTERM: stop accepting, finish what is in flight within
@@ -190,18 +191,27 @@ def bind(role: str, config: Config) -> dict[str, list[socket.socket]]:
     Raises:
         ConfigError: an address is taken or not ours.
     """
-    from mailstack.app.options import parse_endpoint
+    from mailstack.app.options import parse_endpoint, unix_path
 
     found: dict[str, list[socket.socket]] = {}
     try:
         for name in LISTENERS[role]:
-            if name != "filter":
-                endpoints = [parse_endpoint(text) for text in getattr(config.listen, name)]
-                found[name] = listening.listen_tcp(f"listen.{name}", endpoints)
+            if name == "filter":
+                continue
+            texts: tuple[str, ...] = getattr(config.listen, name)
+            paths = [path for text in texts if name == "lmtp" and (path := unix_path(text))]
+            endpoints = [parse_endpoint(text) for text in texts if not text.startswith("unix:")]
+            found[name] = listening.listen_tcp(f"listen.{name}", endpoints)
+            found[name] += [_listen_lmtp(Path(path), config) for path in paths]
     except ConfigError:
         close(found)
         raise
     return found
+
+
+def _listen_lmtp(path: Path, config: Config) -> socket.socket:
+    owner = privileges.owner_of(config.paths.state)
+    return listening.listen_unix(path, mode=config.lmtp.mode, key="listen.lmtp", owner=owner)
 
 
 def close(sockets: dict[str, list[socket.socket]]) -> None:

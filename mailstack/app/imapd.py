@@ -158,7 +158,7 @@ async def _serve(context: Context, imap: ImapHub, pop3: Pop3Hub, indexer: Indexe
 
 
 def _listeners(context: Context, imap: ImapHub, pop3: Pop3Hub) -> list[Listener]:
-    contexts = TlsContexts(context.config.tls, alarm=_log.error)
+    contexts = TlsContexts(context.config.tls, alarm=_log.error, kinds=("access",))
     chooser = contexts.chooser("access") if contexts.is_available else None
     config = context.config
     listeners = []

@@ -55,6 +55,12 @@ class ListenOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     submission: tuple[str, ...] = ("[::]:587",)
     #: Submission with TLS from the first octet.
     submissions: tuple[str, ...] = ("[::]:465",)
+    #: Submission with STARTTLS for devices (printers, scanners) with TLS as old as 1.0; no other logins.
+    submission_legacy: tuple[str, ...] = ()
+    #: The same with TLS from the first octet.
+    submissions_legacy: tuple[str, ...] = ()
+    #: LMTP from mail servers and list managers: also "unix:/path" for a Unix socket; see [lmtp].
+    lmtp: tuple[str, ...] = ()
     #: IMAP with STARTTLS.
     imap: tuple[str, ...] = ("[::]:143",)
     #: IMAP with TLS from the first octet.
@@ -68,9 +74,24 @@ class ListenOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
         for key in self.__struct_fields__:
             for text in getattr(self, key):
                 try:
-                    parse_endpoint(text)
+                    if key != "lmtp" or not unix_path(text):
+                        parse_endpoint(text)
                 except ValueError as error:
                     raise ConfigError(f"listen.{key}", str(error)) from None
+
+
+def unix_path(text: str) -> str:
+    """The path of "unix:/path"; "" for another kind of endpoint.
+
+    Raises:
+        ValueError: a path that is not absolute.
+    """
+    kind, _, path = text.partition(":")
+    if kind != "unix":
+        return ""
+    if not path.startswith("/"):
+        raise ValueError(f"{text!r}: the path of a Unix socket begins with /")
+    return path
 
 
 def parse_endpoint(text: str) -> tuple[str, int]:

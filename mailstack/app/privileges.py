@@ -52,6 +52,19 @@ def make_state(state_dir: Path) -> None:
             os.chown(state_dir, entry.pw_uid, entry.pw_gid)
 
 
+def owner_of(state_dir: Path) -> tuple[int, int] | None:
+    """Whom root makes sockets for: user and group; None when we are not root, or nobody is known."""
+    if os.geteuid() != 0:
+        return None
+    with contextlib.suppress(OSError):
+        state = state_dir.stat()
+        return state.st_uid, state.st_gid
+    with contextlib.suppress(KeyError):
+        entry = pwd.getpwnam(SERVICE_USER)
+        return entry.pw_uid, entry.pw_gid
+    return None
+
+
 def drop(state_dir: Path) -> None:
     """Run by root, becomes the owner of the state directory, for good.
 

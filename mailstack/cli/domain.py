@@ -158,7 +158,8 @@ def dns(
         if domain is None:
             raise PermanentFailure(f"{name} is not a domain of this server", status="1.2")
         keys = directory.published_keys(domain.name)
-    listeners = {listener: getattr(config.listen, listener) for listener in config.listen.__struct_fields__}
+    names = [name for name in config.listen.__struct_fields__ if name != "lmtp"]
+    listeners = {name: getattr(config.listen, name) for name in names}
     ports = {listener: parse_endpoint(ends[0])[1] for listener, ends in listeners.items() if ends}
     found = publication(
         domain.name,

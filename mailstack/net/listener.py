@@ -29,6 +29,9 @@ from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
 from mailstack.model.network import network_of, unmap
+from mailstack.net.handshake import explain_handshake
+from mailstack.net.proxy_wire import Proxies
+from mailstack.smtp.proxy import ProxyError
 
 #: A worker that took a connection leaves the next to others for so long, in seconds.
 _SHARE_S: Final = 0.001
@@ -177,6 +180,9 @@ class Watcher:
     def handshake_failed(self, peer: Peer, why: str) -> None:
         """TLS did not come about; `why` in words."""
 
+    def proxy_failed(self, proxy: Peer, why: str) -> None:
+        """A listed proxy did not say for whom it speaks."""
+
     def exhausted(self, listener: str, why: str) -> None:
         """Descriptors or memory ran out; at most once a minute."""
 
@@ -192,6 +198,8 @@ class Listener:
         factory: makes the connection of an admitted peer.
         name: for `Peer.listener`.
         tls: gives the context for an address (implicit TLS); None: plain.
+        handshake_s: seconds a handshake may take now.
+        proxies: who must say for whom it connects; everything below sees that client.
     """
 
     def __init__(
@@ -203,7 +211,8 @@ class Listener:
         admission: Admission | None = None,
         tls: Callable[[str], ssl.SSLContext] | None = None,
         watcher: Watcher | None = None,
-        handshake_s: float = 30.0,
+        handshake_s: Callable[[], float] = lambda: 30.0,
+        proxies: Proxies | None = None,
     ) -> None:
         self._sock = sock
         self._factory = factory
@@ -212,6 +221,7 @@ class Listener:
         self._tls = tls
         self._watcher = watcher if watcher is not None else Watcher()
         self._handshake_s = handshake_s
+        self._proxies = proxies
         self._loop: asyncio.AbstractEventLoop | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._resume: asyncio.TimerHandle | None = None
@@ -281,12 +291,13 @@ class Listener:
     def _accepted(self, sock: socket.socket, address: object) -> None:
         ip, port = (unmap(address[0]), address[1]) if isinstance(address, tuple) else ("", 0)
         peer = Peer(ip, port, sock, self._name)
-        why = self.admission.admit(ip)
+        is_proxy = self._proxies is not None and ip in self._proxies
+        why = self.admission.admit("" if is_proxy else ip)
         if why:
             self._refuse(peer, why)
             return
         assert self._loop is not None
-        task = self._loop.create_task(self._serve(peer))
+        task = self._loop.create_task(self._serve_behind(peer) if is_proxy else self._serve(peer))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
@@ -322,6 +333,25 @@ class Listener:
 
     # -- one connection ------------------------------------------------------------
 
+    async def _serve_behind(self, proxy: Peer) -> None:
+        """Finds out who is behind the proxy; from then on it is as if that client had connected."""
+        assert self._proxies is not None
+        try:
+            origin = await self._proxies.read(proxy.sock)
+        except (asyncio.CancelledError, ProxyError) as error:
+            if isinstance(error, ProxyError):
+                self._watcher.proxy_failed(proxy, error.why)
+            proxy.sock.close()
+            return
+        finally:
+            self.admission.release("")
+        peer = Peer(origin.ip, origin.port, proxy.sock, proxy.listener) if origin.ip else proxy
+        why = self.admission.admit(peer.ip)
+        if why:
+            self._refuse(peer, why)
+        else:
+            await self._serve(peer)
+
     async def _serve(self, peer: Peer) -> None:
         transport: asyncio.BaseTransport | None = None
         connection: Connection | None = None
@@ -349,42 +379,16 @@ class Listener:
 
     async def _encrypt(self, peer: Peer, connection: Connection) -> asyncio.BaseTransport | None:
         assert self._tls is not None
-        protocol = cast(asyncio.BaseProtocol, connection)
+        protocol, context = cast(asyncio.BaseProtocol, connection), self._tls(peer.ip)
         try:
             transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: protocol,
                 peer.sock,
-                ssl=self._tls(peer.ip),
-                ssl_handshake_timeout=self._handshake_s,
+                ssl=context,
+                ssl_handshake_timeout=self._handshake_s(),
                 ssl_shutdown_timeout=5.0,
             )
         except (TimeoutError, OSError) as error:
-            self._watcher.handshake_failed(peer, explain_handshake(error))
+            self._watcher.handshake_failed(peer, explain_handshake(error, context))
             return None
         return transport
-
-
-#: OpenSSL's reasons in words an operator can act on.
-_REASONS: Final = {
-    "HTTP_REQUEST": "client speaks HTTP on a TLS port",
-    "WRONG_VERSION_NUMBER": "client speaks clear text on a TLS port; it must be set to SSL/TLS, not STARTTLS",
-    "UNSUPPORTED_PROTOCOL": "client offers at most TLS 1.0 or 1.1; add it to tls.devices or update it",
-    "VERSION_TOO_LOW": "client offers at most TLS 1.0 or 1.1; add it to tls.devices or update it",
-    "NO_SHARED_CIPHER": "client has no cipher in common with us; add it to tls.devices or update it",
-    "TLSV1_ALERT_UNKNOWN_CA": "client does not trust our certificate",
-    "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "client does not trust our certificate",
-    "SSLV3_ALERT_BAD_CERTIFICATE": "client does not accept our certificate",
-    "SSLV3_ALERT_CERTIFICATE_EXPIRED": "client says our certificate has expired",
-}
-
-
-def explain_handshake(error: BaseException) -> str:
-    """Why a handshake failed, in words."""
-    if isinstance(error, ssl.SSLError):
-        reason = error.reason or str(error)
-        return _REASONS.get(reason, f"TLS handshake failed: {reason}")
-    if isinstance(error, (TimeoutError, ConnectionAbortedError)):
-        return "TLS handshake timed out; perhaps the client waits for a greeting in clear text"
-    if isinstance(error, ConnectionResetError):
-        return "client went away during the TLS handshake"
-    return f"TLS handshake failed: {error}"

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import socket
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -64,21 +65,42 @@ def _bind(address: str, port: int, *, dual: bool) -> socket.socket:
     return made
 
 
-def listen_unix(path: Path, *, mode: int = 0o600) -> socket.socket:
-    """Binds a Unix stream socket; an old socket of that name is replaced.
+def listen_unix(
+    path: Path, *, mode: int = 0o600, key: str = "server.run_dir", owner: tuple[int, int] | None = None
+) -> socket.socket:
+    """Binds a Unix stream socket; one of that name that nobody listens on is replaced.
+
+    Args:
+        key: the configuration key, for the error.
+        owner: user and group it is given to; None: ours.
 
     Raises:
-        ConfigError: the path is too long or the folder cannot be written.
+        ConfigError: it is in use, is no socket, the path is too long or the folder cannot
+            be written.
     """
     made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()
+        _make_way(path)
         made.bind(str(path))
         os.chmod(path, mode)
+        if owner is not None:
+            os.chown(path, *owner)
         made.listen(BACKLOG)
         made.setblocking(False)
     except OSError as error:
         made.close()
-        raise ConfigError("server.run_dir", f"{path}: {error.strerror or error}") from error
+        raise ConfigError(key, f"{path}: {error.strerror or error}") from error
     return made
+
+
+def _make_way(path: Path) -> None:
+    """Removes what a killed process left behind; raises OSError when it is something else."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(path.lstat().st_mode):
+            raise FileExistsError(errno.EEXIST, "is there already and is no socket")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as probe:
+            probe.setblocking(False)
+            found = probe.connect_ex(str(path))
+        if found in (0, errno.EAGAIN):
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        path.unlink()

@@ -1,46 +1,38 @@
-"""TLS contexts per listener kind and client address, reloaded when the files change.
+"""TLS contexts per kind of port, client address and host name; and STARTTLS.
 
 Who may be how old stands in the limits, section 8: other servers on port 25 get what
-beats clear text, people get TLS 1.2, listed devices on 465 and 587 get anything.
+beats clear text, people get TLS 1.2, listed devices on 465 and 587 get anything.  The
+client says which host name it wants (SNI); whoever says none, an address or a name we
+have no certificate of gets that of `[tls]`, whose RSA chain the oldest printers can use.
 
 STARTTLS box: nothing that was read in clear may survive the handshake (T3).  The caller
 stops feeding its parser at the command, checks that nothing is held, answers, and calls
 `start_tls`; what arrives until that returns is already decrypted and may be held.
 
-Standards: RFC 8996, RFC 9325, RFC 3207 section 4.2, RFC 5929 section 4.
+Standards: RFC 6066 section 3 (SNI), RFC 6125 section 6.4.3 (wild cards), RFC 3207 section 4.2.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import os
+import logging
 import ssl
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import lru_cache
-from typing import Final, Literal
-from weakref import WeakKeyDictionary
-
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
 
 from mailstack.model.errors import ConfigError
-from mailstack.net.listener import explain_handshake
+from mailstack.model.network import Networks
+from mailstack.net.handshake import explain_handshake
+from mailstack.net.tls_chain import Chain, Kind, end_point_of
 from mailstack.net.tls_options import TlsOptions
 
-#: "mx": port 25; "submission": 465 and 587; "access": IMAP and the like.
-Kind = Literal["mx", "submission", "access"]
+__all__ = ("Kind", "TlsContexts", "TlsFailed", "describe", "end_point", "lighten_asyncio", "start_tls")
 
-_STRICT_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"
-# RFC 9325 would drop RSA key exchange and CBC; printers with TLS 1.2 have nothing else.
-_WIDE_CIPHERS: Final = (
-    "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:ECDHE+AES:RSA+AES:!aNULL:!eNULL:!PSK:!SRP:@SECLEVEL=1"
-)
-_LEGACY_CIPHERS: Final = "DEFAULT:@SECLEVEL=0"
-#: What SCRAM binds to, of contexts that have one certificate.
-_END_POINTS: Final[WeakKeyDictionary[ssl.SSLContext, bytes]] = WeakKeyDictionary()
+_ALL: Final[tuple[Kind, ...]] = ("mx", "submission", "access", "legacy")
+
+_log = logging.getLogger(__name__)
 
 
 class TlsFailed(Exception):
@@ -56,31 +48,40 @@ class TlsContexts:
 
     Args:
         options: section `[tls]`.
-        alarm: told in one sentence when a changed file cannot be used.
+        alarm: told in one sentence when a file cannot be used.
+        kinds: what this daemon serves.
 
     Raises:
-        ConfigError: a file is missing, unreadable, or key and certificate do not match.
+        ConfigError: a file of `[tls]` itself is missing, unreadable, or key and certificate
+            do not match.
     """
 
-    def __init__(self, options: TlsOptions, *, alarm: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        options: TlsOptions,
+        *,
+        alarm: Callable[[str], None] = lambda _: None,
+        kinds: Sequence[Kind] = _ALL,
+    ) -> None:
         self._options = options
         self._alarm = alarm
-        self._devices = [ipaddress.ip_network(device, strict=False) for device in options.devices]
+        self._devices = Networks(options.devices)
         self._checked_at = time.monotonic()
-        self._contexts: dict[str, ssl.SSLContext] = {}
-        self._stamps = self._stat()
+        self._default: Chain | None = None
+        self._chains: list[Chain] = []
+        self._by_name: dict[str, Chain] = {}
         if options.certificate_file:
-            self._contexts = _build(options)
-            if why := _not_valid_now(options):
-                self._alarm(why)
+            self._default = Chain("tls", options, options, alarm=alarm, made=self._made)
+            self._default.load(kinds, now=time.time())
+            self._load_names(kinds[0])
 
     @property
     def is_available(self) -> bool:
         """False when no certificate is configured."""
-        return bool(self._contexts)
+        return self._default is not None
 
     def get(self, kind: Kind, ip: str = "") -> ssl.SSLContext:
-        """The context for a client.
+        """The context for a client that has not said yet which name it wants.
 
         Args:
             ip: unmapped address; decides whether a device's old TLS is taken.
@@ -88,12 +89,13 @@ class TlsContexts:
         Raises:
             ConfigError: there is no certificate.
         """
-        if not self._contexts:
+        if self._default is None:
             raise ConfigError("tls.certificate_file", "TLS needs a certificate and its key")
         self._reload_when_changed()
-        if kind == "submission" and self.is_device(ip):
-            return self._contexts["legacy"]
-        return self._contexts[kind]
+        found = self._default.get("legacy" if kind == "submission" and self.is_device(ip) else kind)
+        if found is None:
+            raise ConfigError("tls.certificate_file", "the certificate cannot be used; the log says why")
+        return found
 
     def chooser(self, kind: Kind) -> Callable[[str], ssl.SSLContext]:
         """`get` for one kind, as a listener wants it."""
@@ -101,38 +103,64 @@ class TlsContexts:
 
     def is_device(self, ip: str) -> bool:
         """True when the address is listed in `tls.devices`."""
-        return bool(self._devices) and _is_in(ip, tuple(self._devices))
+        return ip in self._devices
+
+    # -- other names (SNI) ---------------------------------------------------------------
+
+    def _load_names(self, kind: Kind) -> None:
+        for files in self._options.names:
+            chain = Chain("tls.names", files, self._options, alarm=self._alarm)
+            self._chains.append(chain)
+            try:
+                chain.load((kind,), now=time.time())
+            except ConfigError as error:
+                # One customer's broken file is no reason to serve nobody.
+                self._alarm(f"{error}; its names get the certificate of tls.certificate_file")
+        self._index()
+
+    def _index(self) -> None:
+        """Which chain has which name; the first of several."""
+        self._by_name = {}
+        for chain in self._chains:
+            for name in chain.names:
+                self._by_name.setdefault(name, chain)
+
+    def _made(self, kind: Kind, context: ssl.SSLContext) -> None:
+        if self._options.names:
+            context.sni_callback = partial(self._switch, kind)
+
+    def _switch(
+        self, kind: Kind, tls: ssl.SSLSocket | ssl.SSLObject, name: str | None, _: ssl.SSLContext
+    ) -> None:
+        """The client has said which name it wants; it must not raise."""
+        if not name:
+            return
+        try:
+            chain = self._find(name.lower().rstrip("."))
+            if chain is None or (kind == "legacy" and not chain.has_rsa):
+                return
+            context = chain.get(kind)
+            if context is not None:
+                tls.context = context
+        except Exception:  # OpenSSL would end the handshake with an alert nobody can explain
+            _log.exception("certificate for %r", name)
+
+    def _find(self, name: str) -> Chain | None:
+        # RFC 6125 section 6.4.3: the star stands for exactly one label.
+        return self._by_name.get(name) or self._by_name.get(f"*.{name.partition('.')[2]}")
+
+    # -- changes ---------------------------------------------------------------------------
 
     def _reload_when_changed(self) -> None:
         now = time.monotonic()
         if now - self._checked_at < self._options.reload_s:
             return
         self._checked_at = now
-        stamps = self._stat()
-        if stamps == self._stamps:
-            return
-        self._stamps = stamps
-        # A certificate that was good a moment ago beats one that is not.
-        try:
-            contexts = _build(self._options)
-            why = _not_valid_now(self._options)
-        except ConfigError as error:
-            why = str(error)
-        else:
-            if not why:
-                self._contexts = contexts
-                return
-        self._alarm(f"the changed certificate is not used, the old one stays: {why}")
-
-    def _stat(self) -> tuple[tuple[float, int, int], ...]:
-        stamps = []
-        for path in _files(self._options):
-            try:
-                found = os.stat(path)
-                stamps.append((found.st_mtime, found.st_ino, found.st_size))
-            except OSError:
-                stamps.append((0.0, 0, 0))
-        return tuple(stamps)
+        assert self._default is not None
+        self._default.refresh(now=time.time())
+        changed = [chain.refresh(now=time.time()) for chain in self._chains]
+        if any(changed):
+            self._index()
 
 
 def end_point(transport: asyncio.BaseTransport) -> bytes:
@@ -141,118 +169,7 @@ def end_point(transport: asyncio.BaseTransport) -> bytes:
     Source: RFC 5929 section 4.1.
     """
     tls = transport.get_extra_info("ssl_object")
-    return b"" if tls is None else _END_POINTS.get(tls.context, b"")
-
-
-def _hash_of(path: str) -> bytes:
-    with open(path, "rb") as file:
-        certificate = x509.load_pem_x509_certificate(file.read(1_048_576))
-    used = certificate.signature_hash_algorithm
-    if used is None:
-        return b""  # such as Ed25519: RFC 5929 does not say what to hash with
-    weak = isinstance(used, hashes.MD5 | hashes.SHA1)
-    return certificate.fingerprint(hashes.SHA256() if weak else used)
-
-
-@lru_cache(maxsize=4096)
-def _is_in(ip: str, networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]) -> bool:
-    try:
-        address = ipaddress.ip_address(ip)
-    except ValueError:
-        return False
-    return any(address in network for network in networks)
-
-
-def _files(options: TlsOptions) -> list[str]:
-    files = (
-        options.certificate_file,
-        options.key_file,
-        options.ecdsa_certificate_file,
-        options.ecdsa_key_file,
-    )
-    return [file for file in files if file]
-
-
-def _not_valid_now(options: TlsOptions) -> str:
-    """ "" or which certificate is outside its dates."""
-    now = datetime.now(tz=UTC)
-    for path in (options.certificate_file, options.ecdsa_certificate_file):
-        if not path:
-            continue
-        try:
-            with open(path, "rb") as file:
-                certificate = x509.load_pem_x509_certificate(file.read(1_048_576))
-        except (OSError, ValueError) as error:
-            raise ConfigError("tls.certificate_file", f"{path}: {error}") from None
-        if now > certificate.not_valid_after_utc:
-            return f"{path} expired on {certificate.not_valid_after_utc:%Y-%m-%d}"
-        if now < certificate.not_valid_before_utc:
-            return f"{path} is valid only from {certificate.not_valid_before_utc:%Y-%m-%d}"
-    return ""
-
-
-def _build(options: TlsOptions) -> dict[str, ssl.SSLContext]:
-    strict = _context(options, ssl.TLSVersion.TLSv1_2, _STRICT_CIPHERS)
-    wide = _context(options, ssl.TLSVersion.TLSv1_2, _WIDE_CIPHERS)
-    # @SECLEVEL below 1 is what lets OpenSSL 3 speak TLS 1.0 at all.
-    legacy = _context(options, ssl.TLSVersion.TLSv1, _LEGACY_CIPHERS, tickets=False, ecdsa=False)
-    if options.mx_tls_legacy:
-        mx = _context(options, ssl.TLSVersion.TLSv1, _LEGACY_CIPHERS, tickets=False)
-    else:
-        mx = _context(options, ssl.TLSVersion.TLSv1_2, _WIDE_CIPHERS, tickets=False)
-    return {"access": strict, "submission": wide, "legacy": legacy, "mx": mx}
-
-
-def _context(
-    options: TlsOptions, oldest: ssl.TLSVersion, ciphers: str, *, tickets: bool = True, ecdsa: bool = True
-) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_ciphers(ciphers)
-    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
-    if not tickets:
-        # A large sender fails to resume sessions on port 25; one full handshake is cheaper.
-        context.options |= ssl.OP_NO_TICKET
-        context.num_tickets = 0
-    _set_oldest(context, oldest)
-    _load(context, "tls.certificate_file", options.certificate_file, options.key_file)
-    if not options.ecdsa_certificate_file and (found := _hash_of(options.certificate_file)):
-        _END_POINTS[context] = found
-    if options.ecdsa_certificate_file and ecdsa:
-        _load(context, "tls.ecdsa_certificate_file", options.ecdsa_certificate_file, options.ecdsa_key_file)
-    return context
-
-
-def _set_oldest(context: ssl.SSLContext, oldest: ssl.TLSVersion) -> None:
-    if oldest >= ssl.TLSVersion.TLSv1_2:
-        return
-    # Python warns of everything below 1.2; here it is asked for, for listed clients only.
-    context.options &= ~(ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1)
-    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-
-
-def _load(context: ssl.SSLContext, key: str, certificate: str, private: str) -> None:
-    try:
-        context.load_cert_chain(certificate, private, password=_no_password)
-    except FileNotFoundError:
-        missing = certificate if not os.path.exists(certificate) else private
-        raise ConfigError(key, f"{missing} does not exist") from None
-    except PermissionError:
-        raise ConfigError(key, f"{certificate} or {private} may not be read by us") from None
-    except ssl.SSLError as error:
-        what = (
-            "key and certificate do not match"
-            if error.reason == "KEY_VALUES_MISMATCH"
-            else f"not a usable PEM file ({error.reason or error})"
-        )
-        raise ConfigError(key, f"{certificate} with {private}: {what}") from None
-    except (OSError, ValueError) as error:
-        raise ConfigError(key, f"{certificate} with {private}: {error}") from None
-
-
-def _no_password() -> str:
-    # Without this OpenSSL would ask on the terminal.
-    raise ValueError("the key is protected by a password")
+    return end_point_of(None if tls is None else tls.context)
 
 
 async def start_tls(
@@ -287,7 +204,7 @@ async def start_tls(
         )
     except (TimeoutError, OSError) as error:
         transport.abort()
-        raise TlsFailed(explain_handshake(error)) from None
+        raise TlsFailed(explain_handshake(error, context)) from None
     if encrypted is None:
         raise TlsFailed("client went away during the TLS handshake")
     return encrypted

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mailstack.app import accept, smtpd
+from mailstack.app import accept, ports, smtpd
 from mailstack.app.config import Config
 from mailstack.app.daemon import Context
 from mailstack.app.options import ServerOptions
@@ -98,11 +98,11 @@ async def test_the_daemon_serves_its_three_ports_and_ends(
 
 
 def test_port_25_takes_at_most_a_quarter_of_the_descriptors() -> None:
-    assert smtpd.mx_caps(SmtpOptions(), descriptors=16_384).total == 500
-    assert smtpd.mx_caps(SmtpOptions(), descriptors=1024).total == 256
-    assert smtpd.mx_caps(SmtpOptions(mx_sessions="off"), descriptors=1024).total == 256
-    assert smtpd.mx_caps(SmtpOptions(mx_sessions=0), descriptors=1024).total == 0
-    caps = smtpd.mx_caps(SmtpOptions(mx_sessions_per_ip="off"), descriptors=1024)
+    assert ports.mx_caps(SmtpOptions(), descriptors=16_384).total == 500
+    assert ports.mx_caps(SmtpOptions(), descriptors=1024).total == 256
+    assert ports.mx_caps(SmtpOptions(mx_sessions="off"), descriptors=1024).total == 256
+    assert ports.mx_caps(SmtpOptions(mx_sessions=0), descriptors=1024).total == 0
+    caps = ports.mx_caps(SmtpOptions(mx_sessions_per_ip="off"), descriptors=1024)
     assert (caps.per_ip, caps.per_network, caps.per_wide_network) == (None, 60, 120)
 
 

@@ -80,7 +80,7 @@ def serve(
         admission=Admission(caps or ConnectionCaps()),
         watcher=notes,
         tls=tls,
-        handshake_s=0.3,
+        handshake_s=lambda: 0.3,
     )
     listener.start()
     return listener, notes

@@ -18,7 +18,7 @@ import aiosmtplib
 import pytest
 from aiosmtpd.smtp import SMTP
 
-from mailstack.app.smtpd import LogWatcher
+from mailstack.app.ports import LogWatcher
 from mailstack.model.reply import Reply
 from mailstack.net.listener import ConnectionCaps
 from mailstack.net.smtp_server import SmtpConnection
