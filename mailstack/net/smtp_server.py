@@ -348,9 +348,6 @@ class SmtpConnection(SmtpIntake):
         if isinstance(answer, Account) and self._server.is_legacy and answer.kind != "device":
             answer = replies.DEVICES_ONLY
             self._log_refusal(answer, Refusal("auth", answer.check))
-        if isinstance(answer, Account) and self._server.is_legacy and answer.kind != "device":
-            answer = replies.DEVICES_ONLY
-            self._log_refusal(answer, Refusal("auth", answer.check))
         if isinstance(answer, Account):
             answer = self._remember_account(answer)
         return session.login_answered(answer)

@@ -60,9 +60,6 @@ TOO_MANY_LOGINS: Final = Reply(421, "7.0", "Too many failed logins, closing the 
 DEVICES_ONLY: Final = Reply(
     535, "7.8", "Only devices log in on this port; people use port 465 or 587", "devices_only"
 )
-DEVICES_ONLY: Final = Reply(
-    535, "7.8", "Only devices log in on this port; people use port 465 or 587", "devices_only"
-)
 HAS_TLS: Final = Reply(503, "5.1", "TLS is active already")
 NO_TLS: Final = Reply(454, "7.0", "TLS is not available")
 

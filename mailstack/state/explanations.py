@@ -88,21 +88,6 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         ("listen.submission_legacy", "listen.submissions_legacy"),
         "Set the program to port 465 or 587; a printer gets an address made with --kind device.",
     ),
-    "lmtp_network": Explanation(
-        "LMTP over TCP is for listed mail servers and list managers only: their mail is never refused.",
-        ("lmtp.networks", "listen.lmtp"),
-        "Add the server's address to the key when it is yours.",
-    ),
-    "proxy_header": Explanation(
-        "A listed proxy must begin each connection with a PROXY header; nobody else knows who connects.",
-        ("proxy.networks", "proxy.listeners", "proxy.header_wait_s", "proxy.header_octets"),
-        "Switch the header on at the proxy (HAProxy: send-proxy-v2), or take its address out of the list.",
-    ),
-    "devices_only": Explanation(
-        "The legacy ports take old TLS, so only devices log in there, whose passwords are worth little.",
-        ("listen.submission_legacy", "listen.submissions_legacy"),
-        "Set the program to port 465 or 587; a printer gets an address made with --kind device.",
-    ),
     "not_lmtp": Explanation(
         "An SMTP client came to an LMTP port; LMTP begins with LHLO.",
         (),
