@@ -16,7 +16,8 @@ class Client:
         helo: as given, for people; may be anything.
         tls: e.g. "TLSv1.3 TLS_AES_256_GCM_SHA384"; "" in clear.
         login: canonical address of the account that logged in; "" on MX.
-        listener: "mx", "submission", "submissions" or "lmtp".
+        listener: as in section `[listen]`: "mx", "submission", "lmtp" ...
+        by_address: `login` is a device that did not log in, but is known by its address.
     """
 
     ip: str
@@ -26,15 +27,15 @@ class Client:
     tls: str = ""
     login: str = ""
     listener: str = "mx"
+    by_address: bool = False
 
     @property
     def protocol(self) -> str:
         """The `with` word of the Received field (RFC 3848)."""
-        if self.listener == "lmtp":
-            return "LMTP"
         if not self.esmtp:
             return "SMTP"
-        return "ESMTP" + ("S" if self.tls else "") + ("A" if self.login else "")
+        word = "LMTP" if self.listener == "lmtp" else "ESMTP"
+        return word + ("S" if self.tls else "") + ("A" if self.login and not self.by_address else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,12 @@ class Envelope:
     requiretls: bool = False
     ret: str = ""
     envid: str = ""
+
+    @property
+    def protocol(self) -> str:
+        """The `with` word of the Received field (RFC 3848; RFC 6531 section 4.3)."""
+        word = self.client.protocol
+        return f"UTF8{word.removeprefix('E')}" if self.smtputf8 else word
 
     @property
     def sender(self) -> str:

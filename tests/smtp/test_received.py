@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mailstack.mime.header import Headers
@@ -30,6 +32,32 @@ def test_the_field_says_who_how_for_whom_and_when() -> None:
         b"Received: from client.example ([192.0.2.7])\r\n\tby mx.example.test with ESMTPS id abc\r\n"
         b"\t(tls TLSv1.3 X)\r\n\tfor <r1@example.test>;\r\n\tSat, 22 Nov 2025 02:00:00 +0000\r\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("client", "word"),
+    [
+        ({}, "SMTP"),
+        ({"tls": "x"}, "SMTPS"),
+        ({"tls": "x", "login": "a@example.test"}, "SMTPSA"),
+        ({"listener": "lmtp"}, "LMTP"),
+        ({"listener": "lmtp", "tls": "x"}, "LMTPS"),
+    ],
+)
+def test_mail_in_any_script_is_named_so(client: dict[str, str], word: str) -> None:
+    # RFC 6531 section 4.3; RFC 6532 section 3.2
+    envelope = Envelope(
+        accept_id="abc",
+        client=Client("192.0.2.7", 1, "client.example", **client),  # type: ignore[arg-type]
+        reverse_path=None,
+        recipients=(Recipient(Address("jörg", "example.test"), 1),),
+        received_at=0.0,
+        smtputf8=True,
+    )
+    text = build(envelope, "mx.example.test").decode()
+    assert f"with UTF8{word} id abc\r\n" in text
+    assert "\tfor <jörg@example.test>;\r\n" in text
+    assert "for <" not in build(replace(envelope, smtputf8=False), "mx.example.test").decode()
 
 
 def test_several_recipients_are_not_shown() -> None:
