@@ -16,12 +16,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, cast
 
-from mailstack.directory import credentials, rows, seal
+from mailstack.directory import credentials, devices, rows, seal
 from mailstack.directory.dkim import PublishedKey
 from mailstack.directory.logins import Logins, account_of
 from mailstack.directory.options import AuthOptions
 from mailstack.directory.schema import SCHEMA
 from mailstack.directory.values import (
+    DeviceEntry,
     DirectoryPaths,
     Entered,
     RemovedAccount,
@@ -257,6 +258,18 @@ class Directory:
                 ).fetchall()
             ]
         )
+
+    # -- devices ---------------------------------------------------------------------
+
+    def device_at(self, ip: str) -> Account | None:
+        """The device that may send from this address without a login; None: nobody may."""
+        networks = self.ask(("device_networks",), devices.load_networks)
+        account_id = devices.account_at(networks, ip) if networks else None
+        return None if account_id is None else self.account_by_id(account_id)
+
+    def device_entry(self, account_id: int) -> DeviceEntry:
+        """What a device may do without a login."""
+        return self.ask(("device", account_id), lambda cursor: devices.find_entry(cursor, account_id))
 
     # -- keys ------------------------------------------------------------------------
 

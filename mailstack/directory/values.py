@@ -99,6 +99,14 @@ class Denied:
 
 
 @dataclass(frozen=True, slots=True)
+class DeviceEntry:
+    """What a device may do without a login: from these networks, to these domains (A-labels)."""
+
+    networks: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RemovedAccount:
     """An address that was removed and is remembered.  `removed_at`: Unix seconds."""
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from mailstack.directory.accounts import Accounts
 from mailstack.directory.aliases import Aliases
 from mailstack.directory.app_passwords import AppPasswords
+from mailstack.directory.devices import Devices
 from mailstack.directory.domains import Domains
 from mailstack.directory.options import AuthOptions
 from mailstack.directory.schema import SCHEMA
@@ -72,6 +73,7 @@ class DirectoryWriter:
         self.aliases = Aliases(self._session)
         self.settings = Settings(self._session)
         self.scripts = Scripts(self._session)
+        self.devices = Devices(self._session)
         self.app_passwords = AppPasswords(self._session)
         self.sending = Sending(self._session)
 

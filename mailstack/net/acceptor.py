@@ -28,6 +28,10 @@ class Acceptor(Protocol):
         """
         ...
 
+    def device_at(self, ip: str) -> Account | None:
+        """The device that may send from this address without a login.  Quick; asked on 465 and 587."""
+        ...
+
     async def check_recipient(
         self, client: Client, account: Account | None, sender: Address | None, recipient: Address
     ) -> Reply:

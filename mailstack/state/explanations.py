@@ -293,6 +293,11 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         (),
         "Nothing.",
     ),
+    "device_recipient": Explanation(
+        "A device (printer, scanner) that is known by its address alone writes to listed domains only.",
+        (),
+        "'mailstack device allow ADDRESS --to DOMAIN', or let the device log in.",
+    ),
     "gone": Explanation("The address was deleted.", (), "Add it again if it should exist."),
     "suspended": Explanation("The account is disabled.", (), "'mailstack user set ADDRESS --enable'."),
     "noreply": Explanation(

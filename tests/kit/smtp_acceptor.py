@@ -51,6 +51,8 @@ class FakeAcceptor:
     replies: dict[str, Reply] = field(default_factory=lambda: dict(LMTP_REPLIES))
     #: Refused before the greeting, by address.
     unwanted: dict[str, Reply] = field(default_factory=dict)
+    #: Who may send without a login, by address.
+    devices: dict[str, Account] = field(default_factory=dict)
     #: Set to make `accept` wait for it.
     gate: asyncio.Event | None = None
     started: int = 0
@@ -65,6 +67,9 @@ class FakeAcceptor:
             return Reply(421, "7.0", "Nobody logs in from there")
         right, account = PASSWORDS.get(given.login.lower(), ("", ALICE))
         return account if right and right == given.password and not given.acting_for else WRONG
+
+    def device_at(self, ip: str) -> Account | None:
+        return self.devices.get(ip)
 
     async def check_recipient(
         self, client: Client, account: Account | None, sender: Address | None, recipient: Address
