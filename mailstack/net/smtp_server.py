@@ -148,7 +148,7 @@ class SmtpConnection(SmtpIntake):
         self._started_at = self.loop.time()
         self._session_end = self._started_at + server.session_s
         self._shortest_limit = server.options.command_octets
-        self._account_id: int | None = None
+        self.account: Account | None = None
 
     # -- the whole life -----------------------------------------------------------------
 
@@ -241,8 +241,8 @@ class SmtpConnection(SmtpIntake):
             self._drop_message()
         if self._has_eof and not has_more:
             return GONE
-        if self._server.is_stopping:
-            return Say(replies.CLOSING, close=True)
+        if self._last_word is not None or self._server.is_stopping:
+            return Say(self._last_word or replies.CLOSING, close=True)
         if self._is_write_paused:
             return await self._wait_for_output()
         if has_more:
@@ -362,17 +362,17 @@ class SmtpConnection(SmtpIntake):
             text = f"{account.address} has {most} connections open; close one first"
             return Reply(454, "7.0", text, "account_connections")
         sessions[account.id] = sessions.get(account.id, 0) + 1
-        self._account_id = account.id
+        self.account = account
         return account
 
     def _forget_account(self) -> None:
-        if self._account_id is None:
+        if self.account is None:
             return
-        sessions = self._server.shared.sessions
-        sessions[self._account_id] -= 1
-        if not sessions[self._account_id]:
-            del sessions[self._account_id]
-        self._account_id = None
+        sessions, account_id = self._server.shared.sessions, self.account.id
+        sessions[account_id] -= 1
+        if not sessions[account_id]:
+            del sessions[account_id]
+        self.account = None
 
     async def _start_tls(self, event: BeginTls) -> Say | None:
         """The STARTTLS box: see net/tls.py."""
@@ -438,7 +438,7 @@ class SmtpConnection(SmtpIntake):
     def _new_message(self, reader: Text) -> Incoming:
         shared = self._server.shared
         spool = SpoolFile(shared.spool_folder, shared.acceptor.new_id(), shared.disk)
-        return Incoming(spool, self._options, reader, one_from=not self._server.is_submission)
+        return Incoming(spool, self._options, reader, one_from=self._server.name == "mx")
 
     def _drop_message(self) -> None:
         if self._message is not None:

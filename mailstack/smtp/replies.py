@@ -56,6 +56,7 @@ TLS_FIRST: Final = Reply(530, "7.0", "Say STARTTLS first")
 LOGIN_FIRST: Final = Reply(530, "7.0", "Log in first")
 LOGGED_IN_ALREADY: Final = Reply(503, "5.1", "You are logged in already")
 UNKNOWN_MECHANISM: Final = Reply(504, "5.4", "Mechanism not known; use PLAIN or LOGIN")
+LOGGED_OUT: Final = Reply(421, "7.0", "The account was suspended or its password changed, log in again")
 TOO_MANY_LOGINS: Final = Reply(421, "7.0", "Too many failed logins, closing the connection")
 DEVICES_ONLY: Final = Reply(
     535, "7.8", "Only devices log in on this port; people use port 465 or 587", "devices_only"
@@ -65,6 +66,9 @@ NO_TLS: Final = Reply(454, "7.0", "TLS is not available")
 
 EARLY: Final = Reply(554, "5.0", "You spoke before your turn (RFC 2920), closing the connection")
 NOT_SMTP: Final = Reply(554, "5.0", "This is a mail server, closing the connection")
+TLS_ON_PLAIN_PORT: Final = Reply(
+    554, "5.0", "This port begins in clear text: set the program to STARTTLS, or to the port for TLS"
+)
 TIMEOUT: Final = Reply(421, "4.2", "Timeout, closing the connection")
 TOO_SLOW: Final = Reply(421, "4.2", "The message comes too slowly, closing the connection")
 LATE_ANSWER: Final = Reply(421, "4.2", "The answer takes too long, closing the connection")

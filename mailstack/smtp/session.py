@@ -157,7 +157,8 @@ class Session:
 
     def spoke_tls(self) -> Say:
         """See is_foreign."""
-        return Say(replies.NOT_SMTP, close=True, refusal=Refusal("command", "tls_on_plain_port"))
+        refusal = Refusal("command", "tls_on_plain_port")
+        return Say(replies.TLS_ON_PLAIN_PORT, close=True, refusal=refusal)
 
     def _foreign(self) -> Say:
         return Say(replies.NOT_SMTP, close=True, refusal=Refusal("command", "not_smtp"))
