@@ -5,18 +5,16 @@ Blocking; called from the queue daemon's threads.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mailstack.app import whereabouts
+from mailstack.app.signing import sign_report
 from mailstack.delivery import local
 from mailstack.delivery.dsn import Site
 from mailstack.delivery.entry import Entry, EntryRecipient, RecipientKind
 from mailstack.delivery.spool import Content
-from mailstack.filters.authentication.rsa_adapter import BadKey
-from mailstack.filters.authentication.sign import sign
 from mailstack.model.address import Address, AddressError
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Body
@@ -31,8 +29,6 @@ if TYPE_CHECKING:
     from mailstack.net.bus import Bus
     from mailstack.state.maillog import MailLog
     from mailstack.state.senders import LongSenders
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,13 +67,7 @@ class Home:
 
     def sign(self, message: bytes, domain: str) -> bytes:
         """DKIM fields for a report; b"" where we have no key."""
-        try:
-            keys = self.directory.dkim_keys(domain)
-            return sign(message, keys, now=int(self.now())) if keys else b""
-        except (BadKey, TemporaryFailure) as error:
-            # D26: a report without signature is better than none.
-            _log.error("a report of %s is not signed: %s", domain, error)
-            return b""
+        return sign_report(self.directory, message, domain, now=self.now())
 
     def deliver(self, entry: Entry, recipient: EntryRecipient, content: Content) -> Outcome:
         """Stores a message for one local recipient, durably and once (promise P3)."""

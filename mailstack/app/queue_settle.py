@@ -41,7 +41,17 @@ def results_of(entry: Entry, trial: Trial) -> list[Result]:
         if tried.answer.is_possible_duplicate:
             reply = replace(reply, text=f"{reply.text} (it may have arrived: possible duplicate)")
         outcome = Delivered(tried.host, str(reply)) if reply.code < 300 else refused(recipient, reply)
-        found.append(Result(recipient, outcome, tried.host, not tried.relays_report, tried.tls))
+        found.append(
+            Result(
+                recipient,
+                outcome,
+                tried.host,
+                # Redirections are private: the next host was not asked to report (`delivery/wishes`).
+                needs_relayed_report=not tried.relays_report or entry.facts.kind == "forward",
+                is_final=tried.is_final,
+                tls=tried.tls,
+            )
+        )
     return found
 
 
@@ -143,10 +153,13 @@ class Settler:
     ) -> _Follow:
         told = [_reported(result, "failed", self._queue.now()) for result in failed]
         for result in good:
-            action: dsn.Action = "delivered" if result.recipient.kind == "local" else "relayed"
-            told.append(_reported(result, action, self._queue.now()))
+            is_final = result.recipient.kind == "local" or result.is_final
+            told.append(_reported(result, "delivered" if is_final else "relayed", self._queue.now()))
         wanted = [one for one in told if dsn.is_wanted(one.action, one.notify)]
         if not wanted:
+            if failed and facts.kind == "forward" and self._has_mailbox(facts.owner):
+                # The sender wants to hear nothing; whoever redirects it wanted the message.
+                return self._copy(facts, facts.owner, failed, content)
             return _Follow(told="not wanted (NOTIFY)")
         report = dsn.report(
             self._original(facts, content),
@@ -222,6 +235,8 @@ class Settler:
             ret=facts.ret,
             envid=facts.envid,
             smtputf8=facts.smtputf8,
+            is_binary=facts.body == "BINARYMIME",
+            requiretls=facts.requiretls,
         )
 
     # -- delays -----------------------------------------------------------------------
@@ -237,11 +252,12 @@ class Settler:
             return
         facts, waiting = late
         reports = []
-        if self._is_told_of_delays(facts):
+        told = [row for row in waiting if self._is_told_of_delay(facts, row)]
+        if told:
             content = self._queue.content(facts)
             report = dsn.report(
                 self._original(facts, content if isinstance(content, Content) else None),
-                [self._delayed(facts, row) for row in waiting],
+                [self._delayed(facts, row) for row in told],
                 self._home.site,
                 now=self._queue.now(),
                 report_id=self._queue.new_id(),
@@ -273,10 +289,11 @@ class Settler:
             return None
         return rows.facts(found[0]), [rows.LateRow._make(row) for row in waiting]
 
-    def _is_told_of_delays(self, facts: Facts) -> bool:
-        # Limits, section 9: only senders here; a delay is nobody else's business yet.
-        is_ours = facts.kind not in ("dsn", "vacation") and facts.sender and facts.is_sender_verified
-        return bool(is_ours) and self._home.where(facts.sender)[1] == "local"
+    def _is_told_of_delay(self, facts: Facts, row: rows.LateRow) -> bool:
+        # Limits, section 9: only senders here, and who asks for it; else it is nobody's business yet.
+        if facts.kind in ("dsn", "vacation") or not facts.sender or not facts.is_sender_verified:
+            return False
+        return "DELAY" in row.notify.split() or self._home.where(facts.sender)[1] == "local"
 
     def _delayed(self, facts: Facts, row: rows.LateRow) -> dsn.Reported:
         left_s = schedule.give_up_after_s(facts.kind, self._queue.options) - row.waited_s
@@ -288,6 +305,7 @@ class Settler:
             orcpt=row.orcpt,
             host=row.host,
             at=row.last_at,
+            shown=row.original,
             until=self._queue.now() + max(0.0, left_s),
         )
 
@@ -370,7 +388,14 @@ def _reply(result: Result) -> Reply:
 def _reported(result: Result, action: dsn.Action, now: float) -> dsn.Reported:
     r = result.recipient
     return dsn.Reported(
-        r.address, action, _reply(result), notify=r.notify, orcpt=r.orcpt, host=result.host, at=now
+        r.address,
+        action,
+        _reply(result),
+        notify=r.notify,
+        orcpt=r.orcpt,
+        host=result.host,
+        at=now,
+        shown=r.original,
     )
 
 

@@ -4,7 +4,7 @@ Plain words first: what the far server said, what it means, what to do.  Then th
 for programs, then the message or its header.  Never a report about a report, never to
 the null sender (Q17); text from outside passes the one header writer (T44).
 
-Standards: RFC 3464, RFC 6522, RFC 3461 section 6, RFC 6533 (addresses), RFC 3834.
+Standards: RFC 3464, RFC 6522, RFC 3461 section 6, RFC 6533 (UTF-8), RFC 8689 section 5, RFC 3834.
 """
 
 from __future__ import annotations
@@ -24,13 +24,14 @@ from mailstack.mime.header import Headers, find_end
 from mailstack.model import unitext
 from mailstack.model.reply import Reply
 
-Action = Literal["failed", "delayed", "relayed", "delivered"]
+Action = Literal["failed", "delayed", "relayed", "delivered", "expanded"]
 
 #: Of a longer header only this much is returned.
 MAX_HEADER_OCTETS = 65_536
 _MAX_SUBJECT = 200
 _MAX_LINES = 12
 _WIDTH = 76
+_GOOD = ("relayed", "delivered", "expanded")
 _MESSAGE_ID = re.compile(rb"<[!-;=?-~]{1,200}@[!-;=?-~]{1,200}>\Z")
 
 
@@ -65,6 +66,8 @@ class Original:
         size_octets: of the whole.
         arrived_at: Unix seconds.
         ret, envid: RFC 3461, decoded.
+        is_binary: it holds binary parts; its header alone is returned.
+        requiretls: it may travel over TLS only; so may the report.
     """
 
     id: str
@@ -77,6 +80,8 @@ class Original:
     ret: str = ""
     envid: str = ""
     smtputf8: bool = False
+    is_binary: bool = False
+    requiretls: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +92,7 @@ class Reported:
         host: who said so, `name[ip]`; "" when it was us.
         at: of the last attempt; Unix seconds; None when there was none.
         until: for "delayed": when we give up; Unix seconds.
+        shown: the address the sender wrote to; "": `address`, unless that is private.
     """
 
     address: str
@@ -97,6 +103,7 @@ class Reported:
     host: str = ""
     at: float | None = None
     until: float | None = None
+    shown: str = ""
 
 
 def is_wanted(action: Action, notify: frozenset[str]) -> bool:
@@ -109,7 +116,7 @@ def is_wanted(action: Action, notify: frozenset[str]) -> bool:
             return not notify or "FAILURE" in notify
         case "delayed":
             return not notify or "DELAY" in notify
-        case "relayed" | "delivered":
+        case "relayed" | "delivered" | "expanded":
             return "SUCCESS" in notify
 
 
@@ -145,6 +152,7 @@ def report(
         kind="dsn",
         smtputf8=not to.isascii(),
         body="7BIT" if message.isascii() else "8BITMIME",
+        requiretls=original.requiretls,
         owner=to if kind == "local" else original.owner,
     )
 
@@ -154,8 +162,9 @@ def compose(
 ) -> bytes:
     """The whole report, signed; see `report`."""
     domain = original.owner.rpartition("@")[2] or site.hostname
-    parts = [_human(original, told, site, domain), _machine(original, told, site)]
-    parts.append(_returned(original, told, site))
+    is_utf8 = not to.isascii()
+    parts = [_human(original, told, site, domain), _machine(original, told, site, is_utf8=is_utf8)]
+    parts.append(_returned(original, told, site, is_utf8=is_utf8))
     boundary = f"=_{report_id}"
     while any(boundary.encode() in part for part in parts):
         boundary += "="
@@ -201,6 +210,8 @@ def _subject(original: Original, told: Sequence[Reported]) -> str:
         else "Delayed, still trying"
         if "delayed" in actions
         else "Delivered"
+        if actions == {"delivered"}
+        else "Passed on"
     )
     more = f" and {len(told) - 1} more" if len(told) > 1 else ""
     return f"{begin}: your message to {_shown(original, told[0])}{more}"
@@ -208,6 +219,8 @@ def _subject(original: Original, told: Sequence[Reported]) -> str:
 
 def _shown(original: Original, one: Reported) -> str:
     """The address the sender knows: not the private target of a redirection (RFC 3461 section 5.2.7.4)."""
+    if one.shown:
+        return one.shown
     return original.owner if original.kind == "forward" and original.owner else one.address
 
 
@@ -233,12 +246,14 @@ _OPENINGS: dict[Action, str] = {
     "relayed": "Your message was passed on to the recipients' mail server.  That server sends no"
     " confirmations, so nothing more is known:",
     "delivered": "Your message was delivered to:",
+    "expanded": "Your message was passed on to everybody behind the addresses below.  Nothing more will be"
+    " reported about them, unless it fails:",
 }
 
 
 def _about(original: Original, one: Reported) -> list[str]:
     lines = [f"  {generate.clean(_shown(original, one))}"]
-    if one.action in ("relayed", "delivered"):
+    if one.action in _GOOD:
         return lines
     who = f"The mail server {generate.clean(one.host)} answered:" if one.host else "This server says:"
     lines += _wrap(who, "    ")
@@ -311,33 +326,58 @@ def _quoted_printable(octets: bytes) -> bytes:
 # -- for programs
 
 
-def _machine(original: Original, told: Sequence[Reported], site: Site) -> bytes:
-    """message/delivery-status: RFC 3464 section 2."""
+def _machine(original: Original, told: Sequence[Reported], site: Site, *, is_utf8: bool) -> bytes:
+    """message/delivery-status: RFC 3464 section 2; of internationalized mail as RFC 6533 section 4.1.
+
+    Args:
+        is_utf8: the report itself goes to an internationalized address.
+    """
+    is_global = is_utf8 or original.smtputf8 or any(not _shown(original, one).isascii() for one in told)
+    envid = _ascii(original.envid)
     blocks = [
         [
-            *([generate.structured("Original-Envelope-Id", original.envid)] if original.envid else []),
+            *([generate.structured("Original-Envelope-Id", envid)] if envid else []),
             generate.structured("Reporting-MTA", f"dns; {site.hostname}"),
             generate.structured("Arrival-Date", format_header(original.arrived_at)),
         ],
-        *(_fields(original, one) for one in told),
+        *(_fields(original, one, is_global=is_global) for one in told),
     ]
-    return b"Content-Type: message/delivery-status\r\n\r\n" + b"\r\n".join(b"".join(b) for b in blocks)
+    octets = b"\r\n".join(b"".join(block) for block in blocks)
+    if octets.isascii():
+        return b"Content-Type: message/delivery-status\r\n\r\n" + octets
+    return _encoded(b"message/global-delivery-status", octets, is_8bit=is_utf8)
 
 
-def _fields(original: Original, one: Reported) -> list[bytes]:
+def _encoded(kind: bytes, octets: bytes, *, is_8bit: bool) -> bytes:
+    """A part whose type allows for an encoding, so that every server takes the report."""
+    if is_8bit:
+        return b"Content-Type: %s\r\nContent-Transfer-Encoding: 8bit\r\n\r\n%s" % (kind, octets)
+    return b"Content-Type: %s\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n%s" % (
+        kind,
+        _quoted_printable(octets),
+    )
+
+
+def _fields(original: Original, one: Reported, *, is_global: bool) -> list[bytes]:
     """The fields of one recipient: RFC 3464 section 2.3."""
+    text = generate.clean if is_global else _ascii
+    shown = _shown(original, one)
+    final = f"utf-8; {shown}" if is_global and not shown.isascii() else typed_address(shown)
     fields = [
-        generate.structured("Final-Recipient", typed_address(_shown(original, one))),
+        generate.structured("Final-Recipient", final),
         generate.structured("Action", one.action),
         generate.structured("Status", _status(one)),
     ]
     if one.orcpt:
-        fields.insert(0, generate.structured("Original-Recipient", _ascii(one.orcpt)))
-    if one.host:
+        fields.insert(0, generate.structured("Original-Recipient", _original(one.orcpt, is_global=is_global)))
+    if one.host and not (one.action in _GOOD and shown != one.address):
         fields.append(generate.structured("Remote-MTA", f"dns; {_ascii(one.host.partition('[')[0])}"))
     if one.action in ("failed", "delayed"):
-        said = _ascii(" ".join(_said(original, one)))
+        said = text(" ".join(_said(original, one)))
         fields.append(generate.structured("Diagnostic-Code", f"smtp; {said}"))
+    elif one.host and shown == one.address:
+        # RFC 3461 section 6.3 (i); the reply of a delivery has its codes in the text.
+        fields.append(generate.structured("Diagnostic-Code", f"smtp; {text(one.reply.text)}"))
     if one.at is not None:
         fields.append(generate.structured("Last-Attempt-Date", format_header(one.at)))
     if one.action == "delayed" and one.until is not None:
@@ -345,9 +385,18 @@ def _fields(original: Original, one: Reported) -> list[bytes]:
     return fields
 
 
+def _original(orcpt: str, *, is_global: bool) -> str:
+    """Original-Recipient: as given; of type "utf-8" in the form the part allows."""
+    kind, _, address = orcpt.partition(";")
+    if kind.lower() != "utf-8":
+        return _ascii(orcpt)
+    plain = unitext.decode(address.strip())
+    return f"utf-8;{plain if is_global else unitext.encode(plain)}"
+
+
 def _status(one: Reported) -> str:
     # RFC 3464 section 2.3.4: a failure after days of temporary refusals keeps its 4.
-    if one.action in ("relayed", "delivered"):
+    if one.action in _GOOD:
         return "2.0.0"
     status = one.reply.status if re.match(r"\d{1,3}\.\d{1,3}\Z", one.reply.status) else "0.0"
     return f"{4 if one.reply.is_temporary else 5}.{status}"
@@ -372,13 +421,16 @@ def _is_full(original: Original, told: Sequence[Reported], site: Site) -> bool:
     # RFC 3461 section 6.2: without news of a failure the header is enough.
     return (
         original.ret != "HDRS"
+        # RFC 8689 section 5; and binary octets have no place in a report.
+        and not original.requiretls
+        and not original.is_binary
         and original.size_octets <= site.full_octets
         and len(original.octets) >= original.size_octets
         and any(one.action == "failed" for one in told)
     )
 
 
-def _returned(original: Original, told: Sequence[Reported], site: Site) -> bytes:
+def _returned(original: Original, told: Sequence[Reported], site: Site, *, is_utf8: bool) -> bytes:
     """The third part: the message as it was, or its header."""
     is_full = _is_full(original, told, site)
     octets = original.octets if is_full else _header_of(original.octets)
@@ -389,13 +441,9 @@ def _returned(original: Original, told: Sequence[Reported], site: Site) -> bytes
         kind = b"message/global-headers" if is_global else b"text/rfc822-headers"
     if octets.isascii():
         return b"Content-Type: %s\r\n\r\n%s" % (kind, octets)
-    if is_full:
-        return b"Content-Type: %s\r\nContent-Transfer-Encoding: 8bit\r\n\r\n%s" % (kind, octets)
-    # RFC 6522 section 4: a header that needs it may be encoded, so that every server takes the report.
-    return b"Content-Type: %s\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n%s" % (
-        kind,
-        _quoted_printable(octets),
-    )
+    # RFC 2046 section 5.2.1: message/rfc822 is never encoded; RFC 6533 section 4.5: the others are
+    # where the way back may not be internationalized.
+    return _encoded(kind, octets, is_8bit=is_utf8 or (is_full and not is_global))
 
 
 def _header_of(octets: bytes) -> bytes:

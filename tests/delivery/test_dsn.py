@@ -3,6 +3,7 @@
 import email
 import email.message
 import email.policy
+import quopri
 from typing import Any
 
 import pytest
@@ -242,7 +243,7 @@ def test_a_success_is_relayed_with_a_2() -> None:
     told = reported(action="relayed", notify=frozenset({"SUCCESS"}), reply=Reply(250, "0.0", "ok"))
     found = fields(report(told))[1]
     assert (found["Action"], found["Status"]) == ("relayed", "2.0.0")
-    assert "Diagnostic-Code" not in found
+    assert found["Diagnostic-Code"] == "smtp; ok"  # RFC 3461 section 6.3 (i)
 
 
 def test_letters_beyond_ascii_take_the_form_of_rfc_6533() -> None:
@@ -309,6 +310,82 @@ def test_a_header_in_utf_8_is_returned_as_global() -> None:
     assert parts(report(about=about))[1][2].get_content_type() == "message/global"
     about = original("Subject: ä\r\n\r\nx\r\n".encode(), smtputf8=True, ret="HDRS")
     assert parts(report(about=about))[1][2].get_content_type() == "message/global-headers"
+
+
+UTF8 = original("Subject: ä\r\n\r\nx\r\n".encode(), smtputf8=True, envid="e1")
+
+
+def test_what_internationalized_mail_is_told_is_utf_8_and_fits_through_every_server() -> None:
+    # RFC 6533 sections 4.1 and 4.5
+    told = reported("ü@example.net", orcpt=r"utf-8;\x{E4}@example.net", reply=Reply(550, "1.1", "größer"))
+    message = report(told, about=UTF8)
+    machine = parts(message)[1][1]
+    assert machine.get_content_type() == "message/global-delivery-status"
+    assert machine["Content-Transfer-Encoding"] == "quoted-printable"
+    # Python knows no global-delivery-status, and takes its fields for a message.
+    said = octets(message).split(b"--=_rep1")[2]
+    text = quopri.decodestring(said).decode().replace("\r\n", "\n")
+    assert "\nOriginal-Recipient: utf-8;ä@example.net\n" in text
+    assert "\nFinal-Recipient: utf-8; ü@example.net\n" in text
+    assert "\nDiagnostic-Code: smtp; 550 5.1.1 größer\n" in text
+    assert octets(message).isascii()
+    assert (message.body, message.smtputf8) == ("7BIT", False)
+
+
+def test_a_report_to_an_internationalized_address_is_internationalized_itself() -> None:
+    about = original("Subject: ä\r\n\r\nx\r\n".encode(), smtputf8=True, sender="ä@example.org")
+    message = report(reported("ü@example.net"), about=about)
+    assert (message.body, message.smtputf8) == ("8BITMIME", True)
+    assert "Final-Recipient: utf-8; ü@example.net\r\n".encode() in octets(message)
+    assert octets(message).count(b"Content-Transfer-Encoding: 8bit\r\n") == 2
+
+
+def test_other_mail_is_reported_as_ever_whatever_a_server_says() -> None:
+    found = report(reported(reply=Reply(550, "1.1", "größer"), orcpt=r"utf-8;\x{E4}@example.net"))
+    assert parts(found)[1][1].get_content_type() == "message/delivery-status"
+    assert fields(found)[1]["Diagnostic-Code"] == "smtp; 550 5.1.1 gr??er"
+    assert fields(found)[1]["Original-Recipient"] == r"utf-8;\x{E4}@example.net"
+
+
+def test_a_message_for_tls_only_comes_back_for_tls_only_and_without_its_text() -> None:
+    # RFC 8689 section 5
+    message = report(about=original(requiretls=True, ret="FULL"))
+    assert message.requiretls
+    assert b"Hello." not in octets(message)
+    assert not report().requiretls
+
+
+def test_binary_octets_are_not_returned() -> None:
+    assert b"Hello." not in octets(report(about=original(is_binary=True, ret="FULL")))
+
+
+def test_the_sender_is_shown_the_address_they_wrote_to() -> None:
+    # RFC 3461 section 5.2.7.4
+    told = reported(
+        "secret@far.test", shown="group@example.org", reply=Reply(550, "1.1", "no secret@far.test")
+    )
+    message = report(told, about=original(kind="forward", owner="member@example.org"))
+    assert fields(message)[1]["Final-Recipient"] == "rfc822; group@example.org"
+    assert b"secret" not in octets(message)
+    good = reported(
+        "secret@far.test", shown="group@example.org", action="relayed", notify=frozenset({"SUCCESS"})
+    )
+    assert "Remote-MTA" not in fields(report(good, about=original(kind="forward")))[1]
+
+
+@pytest.mark.parametrize(
+    ("actions", "subject"),
+    [
+        (["delivered"], "Delivered:"),
+        (["expanded"], "Passed on:"),
+        (["relayed", "delivered"], "Passed on:"),
+        (["expanded", "failed"], "Not delivered:"),
+    ],
+)
+def test_the_subject_promises_no_more_than_is_known(actions: list[dsn.Action], subject: str) -> None:
+    wish = frozenset({"SUCCESS", "FAILURE"})
+    message = report(*(reported(action=action, notify=wish) for action in actions))
+    assert parts(message)[0]["Subject"].startswith(subject)
 
 
 def test_the_report_is_signed_for_the_domain_it_comes_from() -> None:
