@@ -42,6 +42,7 @@ OFFSETS = {
     "mx": 25,
     "submission": 587,
     "submissions": 465,
+    "lmtp": 24,
     "imap": 143,
     "imaps": 993,
     "pop3": 110,

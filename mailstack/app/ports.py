@@ -77,9 +77,7 @@ def _open(found: Ports, context: Context, shared: Shared, name: str, admission: 
                 admission=admission,
                 tls=contexts.chooser(server.tls_kind) if is_implicit else None,
                 watcher=LogWatcher(context.maillog),
-                handshake_s=lambda: (
-                    options.stress_wait_s if shared.is_stressed() else options.tls_handshake_s
-                ),
+                handshake_s=partial(_handshake_s, options, shared),
                 proxies=Proxies(context.config.proxy, name),
             )
         )
@@ -158,7 +156,7 @@ class LogWatcher(Watcher):
 
     def handshake_failed(self, peer: Peer, why: str) -> None:
         """L5."""
-        self._maillog.write("tls_failed", peer=peer.ip, listener=peer.listener, why=why)
+        self._maillog.tls_failed(peer=peer.ip, listener=peer.listener, why=why)
 
     def exhausted(self, listener: str, why: str) -> None:
         """No more descriptors."""

@@ -25,7 +25,7 @@ import pytest
 from tests.kit import process as processes
 from tests.kit.ports import free_base
 
-OFFSETS = (25, 26, 110, 143, 465, 587, 993, 995)
+OFFSETS = (24, 25, 26, 110, 143, 465, 587, 993, 995)
 START_S = 30.0
 #: Of accounts that tests make.
 PASSWORD = "pass word $1 long"
@@ -68,7 +68,7 @@ class Demo:
         return Path(self.state["config"])
 
     def port(self, name: str) -> int:
-        """mx, submission, submissions, imap, imaps, pop3, pop3s."""
+        """mx, submission, submissions, lmtp, imap, imaps, pop3, pop3s."""
         return int(self.state["ports"][name])
 
     def pids(self, daemon: str) -> list[int]:
