@@ -156,7 +156,8 @@ class LogWatcher(Watcher):
 
     def handshake_failed(self, peer: Peer, why: str) -> None:
         """L5."""
-        self._maillog.tls_failed(peer=peer.ip, listener=peer.listener, why=why)
+        write, ip = self._maillog.write, peer.ip
+        write("tls_failed", refused_to=[ip], peer=ip, listener=peer.listener, why=why)
 
     def exhausted(self, listener: str, why: str) -> None:
         """No more descriptors."""

@@ -391,9 +391,8 @@ class SmtpConnection(SmtpIntake):
             )
         except TlsFailed as error:
             self._is_lost = self._has_eof = True
-            self._server.shared.maillog.write(
-                "tls_failed", peer=self._peer.ip, listener=self._server.name, why=error.why
-            )
+            peer, write = self._peer.ip, self._server.shared.maillog.write
+            write("tls_failed", refused_to=[peer], peer=peer, listener=self._server.name, why=error.why)
             return GONE
         self._session.tls_started(describe(self._wire))
         return None
