@@ -13,14 +13,18 @@ from collections.abc import Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
+from mailstack.app import loops
+from mailstack.app.arrival import Arrivals
 from mailstack.app.each import EachTransaction
 from mailstack.app.gate import Gate, login_refused
 from mailstack.app.mail import Services
 from mailstack.app.notices import QuotaNotices
 from mailstack.app.recipients import Recipients
+from mailstack.app.reputation import Reputation
+from mailstack.app.sending import SendingGuard
 from mailstack.app.transaction import Transaction
 from mailstack.delivery.queue import Queue
-from mailstack.directory import Directory
+from mailstack.directory import Directory, seal
 from mailstack.mailbox import MailStore
 from mailstack.model.address import Address
 from mailstack.model.directory import Account
@@ -32,7 +36,6 @@ from mailstack.net.filter_client import FilterClient
 from mailstack.net.resolver import Resolver
 from mailstack.sasl.exchange import Credentials
 from mailstack.smtp.command import Mail
-from mailstack.smtp.policy import sender as sender_policy
 from mailstack.state.senders import LongSenders
 
 if TYPE_CHECKING:
@@ -69,6 +72,16 @@ class AcceptService:
         self._directory = Directory(paths, options=config.auth)
         self._gate = Gate(context, self._directory)
         self._resolver = Resolver(config.dns)
+        self._reputation = Reputation(paths.state_db, config.mx, now=context.now, disk=self._disk)
+        self._arrivals = Arrivals(
+            config,
+            paths,
+            reputation=self._reputation,
+            maillog=context.maillog,
+            key=seal.load(paths.master_key).derive(loops.PURPOSE),
+            now=context.now,
+            disk=self._disk,
+        )
         self._services = Services(
             config=config,
             directory=self._directory,
@@ -86,11 +99,19 @@ class AcceptService:
             bus=context.bus,
             resolver=self._resolver,
             long_senders=LongSenders(paths.state_db),
+            arrivals=self._arrivals,
             disk=self._disk,
             new_id=self.new_id,
             fatal=context.fatal,
         )
-        self._recipients = Recipients(self._services, self._resolver, now=context.now)
+        self._sending = SendingGuard(self._services, now=context.now)
+        self._recipients = Recipients(
+            self._services, self._resolver, reputation=self._reputation, now=context.now
+        )
+
+    def start(self) -> None:
+        """Background work, in the running loop."""
+        self._reputation.start()
 
     def now(self) -> float:
         """Unix seconds."""
@@ -112,8 +133,16 @@ class AcceptService:
         return self._directory.verifier(login)
 
     async def connected(self, client: Client) -> Reply | None:
-        """Nobody is refused before the greeting."""
-        return None
+        """Who guesses passwords is shut out where one logs in."""
+        return self._gate.greet(client) if client.listener.startswith("submission") else None
+
+    def directory_version(self) -> int:
+        """See Directory.version."""
+        return self._directory.version()
+
+    def is_current(self, account: Account) -> bool:
+        """See Gate.is_current."""
+        return self._gate.is_current(account)
 
     def device_at(self, ip: str) -> Account | None:
         """See Directory.device_at; nobody while the directory cannot be read."""
@@ -124,20 +153,17 @@ class AcceptService:
             return None
 
     async def check_sender(self, client: Client, account: Account | None, mail: Mail) -> Reply | None:
-        """The envelope sender must belong to the login; None when it does."""
+        """The envelope sender must belong to the login, and something be left to send."""
         if account is None:
             return None
-        return sender_policy.check_envelope(
-            account,
-            mail.reverse_path,
-            may_send_as=lambda address: self._directory.may_send_as(account, address),
-        )
+        return self._gate.check(account) or await self._sending.check_sender(client, account, mail)
 
     async def check_recipient(
         self, client: Client, account: Account | None, sender: Address | None, recipient: Address
     ) -> Reply:
         """Routes one recipient: 250 or why not."""
-        return await self._recipients.check(client, account, sender, recipient)
+        refusal = None if account is None else self._gate.check(account)
+        return refusal or await self._recipients.check(client, account, sender, recipient)
 
     async def accept(self, envelope: Envelope, body: Body, account: Account | None) -> Reply:
         """The whole end of DATA: never raises; the reply says what became of it."""
@@ -146,7 +172,8 @@ class AcceptService:
             facts = await self._recipients.facts(account, envelope.reverse_path)
             return await Transaction(self._services, envelope, body, account=account, facts=facts).run()
 
-        return await self._guarded(envelope, work())
+        counted = work() if account is None else self._sending.counted(account, envelope, work())
+        return await self._guarded(envelope, counted)
 
     async def accept_each(self, envelope: Envelope, body: Body) -> Sequence[Reply]:
         """The same by LMTP, with a reply for each recipient."""
@@ -174,10 +201,13 @@ class AcceptService:
 
     async def close(self) -> None:
         """Ends the pools; what is being delivered is finished first."""
+        await self._reputation.close()
+        await self._sending.close()
         await asyncio.to_thread(self._disk.shutdown)
         self._gate.close()
         await self._services.filter.close()
         await self._resolver.close()
+        self._arrivals.close()
         self._services.store.close()
         self._services.queue.close()
         self._services.long_senders.close()
@@ -216,4 +246,6 @@ class AcceptService:
 
 def build(context: Context) -> AcceptService:
     """The acceptor of this worker."""
-    return AcceptService(context)
+    service = AcceptService(context)
+    service.start()
+    return service

@@ -7,7 +7,7 @@ Differs from app/transaction.py where it speaks of one reply for all:
   unless the same recipient (a group) has been stored or queued in part.
 - Content is never refused: the client is a mail server or list manager that would have to
   bounce it to a forged sender.  It is filed as spam instead.
-- Its address says nothing about who sent the message, so SPF is not asked about it.
+- Its address says nothing about who sent the message; its Received field does (smtp/relays.py).
 
 Promises P1 to P3 hold for each recipient that is answered with 250.
 """
@@ -48,8 +48,7 @@ class EachTransaction(Transaction):
         if refusal is not None:
             self._refuse(refusal, "submission")
             return [refusal] * len(self._recipients)
-        await self._resolve()
-        refusal = self._content_refusal()
+        refusal = await self._resolve() or self._content_refusal()
         if refusal is not None:
             self._refuse(refusal, "policy")
             return [refusal] * len(self._recipients)

@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from mailstack.app.success import Ends
 from mailstack.delivery.decide import Store
 from mailstack.delivery.entry import QueueMessage
 from mailstack.delivery.local import Copy
@@ -73,6 +74,7 @@ class Mail:
         stored: copies that are durable.
         later: copies that failed for the moment, and why.
         entries: what is durable in the queue.
+        ends: where the wishes to hear of success end.
     """
 
     envelope: Envelope
@@ -92,6 +94,7 @@ class Mail:
     stored: list[tuple[Store, Sequence[Copy]]] = field(default_factory=list)
     later: list[tuple[Store, TemporaryFailure]] = field(default_factory=list)
     entries: list[QueueMessage] = field(default_factory=list)
+    ends: Ends = field(default_factory=Ends)
 
     def __post_init__(self) -> None:
         self.origin = self.envelope.client

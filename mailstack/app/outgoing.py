@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mailstack.app import trace
+from mailstack.app import loops, success, trace
 from mailstack.app.mail import Mail, Services
+from mailstack.app.signing import sign_report
 from mailstack.app.whereabouts import return_path
 from mailstack.delivery import dsn
-from mailstack.delivery.decide import Decision, Rejection
+from mailstack.delivery.decide import Decision
 from mailstack.delivery.entry import QueueMessage, QueueRecipient, RecipientKind
 from mailstack.delivery.local import dump_retry
+from mailstack.mime import sevenbit
 from mailstack.model.address import Address
 from mailstack.routing.expand import RemoteTarget
 from mailstack.srs import rewrite, short
@@ -34,12 +36,23 @@ def entries(services: Services, mail: Mail, decision: Decision) -> list[QueueMes
                 recipients=tuple(QueueRecipient(address) for address in reply.recipients),
                 data=reply.message,
                 kind="vacation",
+                # RFC 8689 section 6: as far as that can be done without losing it.
+                requiretls=mail.envelope.requiretls and not reply.envelope_from,
                 owner=str(target.account.address),
             )
         )
-    if decision.rejections and (told := _report(services, mail, decision.rejections)) is not None:
+    if decision.rejections and (told := report(services, mail, _rejected(decision))) is not None:
         made.append(told)
     return made
+
+
+def _rejected(decision: Decision) -> list[dsn.Reported]:
+    return [
+        dsn.Reported(
+            str(r.recipient.address), "failed", r.reply, notify=r.recipient.notify, orcpt=r.recipient.orcpt
+        )
+        for r in decision.rejections
+    ]
 
 
 def retries(services: Services, mail: Mail) -> list[QueueMessage]:
@@ -47,7 +60,8 @@ def retries(services: Services, mail: Mail) -> list[QueueMessage]:
     message = trace.without(trace.read(mail.body), mail.answer.cuts)
     made = []
     for number, (store, _) in enumerate(mail.later, 1):
-        owner = str(store.target.account.address)
+        account, recipient = store.target.account, store.target.recipient
+        owner = str(account.address)
         made.append(
             QueueMessage(
                 queue_id=f"{mail.envelope.accept_id}-l{number}",
@@ -56,14 +70,22 @@ def retries(services: Services, mail: Mail) -> list[QueueMessage]:
                 recipients=(
                     QueueRecipient(
                         owner,
+                        notify=success.notify_later(mail.ends, recipient, account.id),
+                        orcpt=recipient.orcpt,
                         kind="local",
                         owner=owner,
+                        original=str(recipient.address),
                         detail=dump_retry(store.target.number, mail.envelope.received_at, store.actions),
                     ),
                 ),
                 data=message,
-                prefix=trace.stored_prefix(mail, store, services.config),
+                prefix=trace.stored_prefix(mail, store, key=services.arrivals.key),
                 kind="local",
+                smtputf8=mail.envelope.smtputf8,
+                body=mail.envelope.body,
+                ret=mail.envelope.ret,
+                envid=mail.envelope.envid,
+                requiretls=mail.envelope.requiretls,
                 owner=owner,
                 is_sender_verified=mail.is_sender_verified,
             )
@@ -80,23 +102,46 @@ def _remote(services: Services, mail: Mail, group: Sequence[RemoteTarget], numbe
         recipients=tuple(
             QueueRecipient(
                 str(remote.address),
-                notify=remote.recipient.notify,
-                orcpt=remote.recipient.orcpt,
+                notify=success.notify_of(mail.ends, remote),
+                orcpt=_orcpt(remote),
                 owner=str(remote.owner or ""),
+                original=str(remote.recipient.address),
             )
             for remote in group
         ),
         data=mail.body.data,
         path=mail.body.path,
-        prefix=mail.received + mail.signature,
+        prefix=mail.received + loops.lines(services.arrivals.key, _owners(first)) + mail.signature,
         kind=first.kind,
         smtputf8=envelope.smtputf8,
-        body=envelope.body,
+        body=_body_type(mail),
         ret=envelope.ret,
         envid=envelope.envid,
+        requiretls=envelope.requiretls,
         owner=str(first.owner or envelope.client.login),
         is_sender_verified=mail.is_sender_verified,
     )
+
+
+def _orcpt(remote: RemoteTarget) -> str:
+    """ORCPT as given; of a forward else the address written to (RFC 3461 section 5.2.1 (d))."""
+    recipient = remote.recipient
+    if recipient.orcpt or remote.kind != "forward":
+        return recipient.orcpt
+    return f"{'rfc822' if recipient.address.is_ascii else 'utf-8'};{recipient.address}"
+
+
+def _body_type(mail: Mail) -> str:
+    """BODY as declared; a submission's binary parts may have been encoded meanwhile."""
+    body = mail.envelope.body
+    if body != "BINARYMIME" or mail.account is None:
+        return body
+    return "7BIT" if sevenbit.is_plain(trace.read(mail.body)) else body
+
+
+def _owners(remote: RemoteTarget) -> tuple[Address, ...]:
+    """Whose address sends it on, to be known again should it come back."""
+    return (remote.owner,) if remote.kind == "forward" and remote.owner is not None else ()
 
 
 def _sender(services: Services, mail: Mail, remote: RemoteTarget) -> str:
@@ -106,6 +151,8 @@ def _sender(services: Services, mail: Mail, remote: RemoteTarget) -> str:
         return ""
     if remote.kind != "forward" or remote.owner is None or services.directory.domain(sender.domain):
         return str(sender)
+    if services.directory.domain(remote.address.domain) is not None:
+        return str(sender)  # a domain of ours whose mail lies elsewhere, such as that of lists
     domain = services.config.srs.domain or remote.owner.domain
     secrets, now = services.directory.srs_secrets(), mail.envelope.received_at
     rewritten = rewrite.forward(sender, domain=domain, secrets=secrets, now=now)
@@ -116,32 +163,32 @@ def _sender(services: Services, mail: Mail, remote: RemoteTarget) -> str:
     return str(made.address)
 
 
-def _report(services: Services, mail: Mail, rejections: Sequence[Rejection]) -> QueueMessage | None:
-    envelope = mail.envelope
+def report(services: Services, mail: Mail, told: Sequence[dsn.Reported]) -> QueueMessage | None:
+    """The report about recipients of this message; None when nobody is to be told."""
+    envelope, limit = mail.envelope, services.config.queue.dsn_full_octets
+    whole = mail.body.size_octets <= limit
     original = dsn.Original(
         id=envelope.accept_id,
         kind="submission" if mail.account is not None else "relay",
         sender=envelope.sender,
         owner=envelope.client.login,
-        octets=trace.read(mail.body),
+        octets=trace.read(mail.body) if whole else trace.head(mail.body),
         size_octets=mail.body.size_octets,
         arrived_at=envelope.received_at,
         ret=envelope.ret,
         envid=envelope.envid,
         smtputf8=envelope.smtputf8,
+        is_binary=_body_type(mail) == "BINARYMIME",
+        requiretls=envelope.requiretls,
     )
-    failed = [
-        dsn.Reported(
-            str(r.recipient.address), "failed", r.reply, notify=r.recipient.notify, orcpt=r.recipient.orcpt
-        )
-        for r in rejections
-    ]
+    now = envelope.received_at
     site = dsn.Site(
         services.config.hostname,
         route=lambda address: whereabouts(services, mail, address),
-        full_octets=services.config.queue.dsn_full_octets,
+        sign=lambda message, domain: sign_report(services.directory, message, domain, now=now),
+        full_octets=limit,
     )
-    return dsn.report(original, failed, site, now=envelope.received_at, report_id=services.new_id())
+    return dsn.report(original, told, site, now=now, report_id=services.new_id())
 
 
 def whereabouts(services: Services, mail: Mail, address: str) -> tuple[str, RecipientKind]:

@@ -7,7 +7,10 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 
+from mailstack.app import devices
+from mailstack.app.arrival import ALWAYS_REACHED
 from mailstack.app.mail import Services
+from mailstack.app.reputation import Reputation
 from mailstack.app.whereabouts import postmaster
 from mailstack.mailbox.quota import UNLIMITED
 from mailstack.model.address import Address
@@ -18,9 +21,15 @@ from mailstack.model.reply import Reply
 from mailstack.net.resolver import Resolver
 from mailstack.routing.expand import Expansion
 from mailstack.routing.route import Expand, Facts, Local, Refuse, Remote, route
+from mailstack.smtp.options import cap
 
 #: How long an answer "its MX points here" is believed, in seconds.
 MX_HERE_S = 300.0
+
+#: SRS addresses whose bounces are counted at a time.
+MAX_SRS = 10_000
+#: Words of refusals that tell a client it guessed wrong.
+_NOBODY = ("unknown_user", "gone", "expired", "nowhere")
 
 _log = logging.getLogger(__name__)
 
@@ -28,16 +37,36 @@ _log = logging.getLogger(__name__)
 class Recipients:
     """Answers RCPT in one worker."""
 
-    def __init__(self, services: Services, resolver: Resolver, *, now: Callable[[], float]) -> None:
+    def __init__(
+        self, services: Services, resolver: Resolver, *, reputation: Reputation, now: Callable[[], float]
+    ) -> None:
         self._services = services
         self._resolver = resolver
+        self._reputation = reputation
         self._now = now
+        self._bounces = _Bounces(cap(services.config.mx.srs_bounces_per_hour))
         self._mx_here: dict[str, tuple[float, bool]] = {}
 
     async def check(
         self, client: Client, account: Account | None, sender: Address | None, recipient: Address
     ) -> Reply:
         """Routes one recipient: 250 or why not."""
+        if account is not None and client.by_address:
+            refusal = devices.check_recipient(self._services.directory, account, recipient)
+            if refusal is not None:
+                return refusal
+        if account is not None or client.listener != "mx":
+            return await self._route(account, sender, recipient)
+        reputation = self._reputation
+        if reputation.is_guessing(client.ip) and recipient.local.lower() not in ALWAYS_REACHED:
+            # The same for names that exist, so that nothing is to be learned any more.
+            return Reply(450, "7.1", "Too many unknown recipients from your address; try later", "guessing")
+        reply = await self._route(account, sender, recipient)
+        if reply.is_ok or reply.check in _NOBODY:
+            reputation.recipient(client.ip, is_known=reply.is_ok)
+        return reply
+
+    async def _route(self, account: Account | None, sender: Address | None, recipient: Address) -> Reply:
         try:
             facts = await self.facts(account, sender)
             found = route(recipient, self._services.directory, facts)
@@ -45,9 +74,11 @@ class Recipients:
                 case Refuse():
                     return replace(found.reply, check=found.check)
                 case Local():
+                    if devices.is_patient(account):
+                        return _ok(recipient)  # a full mailbox is tried again by our queue
                     return await self._check_quota(found.account) or _ok(recipient)
                 case Remote():
-                    return _ok(recipient)
+                    return self._check_bounce(found, recipient) or _ok(recipient)
                 case Expand():
                     return self._check_alias(recipient, facts)
         except TemporaryFailure as error:
@@ -81,6 +112,12 @@ class Recipients:
             return _ok(recipient)
         return Reply(550, "1.1", f"{recipient} leads to nobody any more", "nowhere")
 
+    def _check_bounce(self, found: Remote, recipient: Address) -> Reply | None:
+        """A rewritten sender that is replayed without end (S32)."""
+        if found.kind != "srs-bounce" or self._bounces.may_come(recipient.key, self._now()):
+            return None
+        return Reply(450, "7.1", "Too many bounces to this address; try again later", "srs_rate")
+
     async def _check_quota(self, account: Account) -> Reply | None:
         store = self._services.store.of(account)
         if store.limits == UNLIMITED:
@@ -108,6 +145,25 @@ class Recipients:
         here = self._services.config.hostname in hosts
         self._mx_here[domain] = (self._now() + MX_HERE_S, here)
         return here
+
+
+class _Bounces:
+    """Bounces that came to each SRS address in this hour."""
+
+    def __init__(self, most: int | None) -> None:
+        self._most = most
+        self._hour = 0
+        self._counts: dict[str, int] = {}
+
+    def may_come(self, key: str, now: float) -> bool:
+        """Counts one more; False when there were enough."""
+        if self._most is None:
+            return True
+        hour = int(now // 3600)
+        if hour != self._hour or len(self._counts) >= MAX_SRS:
+            self._hour, self._counts = hour, {}
+        count = self._counts[key] = self._counts.get(key, 0) + 1
+        return count <= self._most
 
 
 def _ok(recipient: Address) -> Reply:

@@ -1,7 +1,8 @@
 """What mailstack writes on top of a message, and reading a body wherever it lies.
 
 From the top of a stored copy: Return-Path, Delivered-To, X-Original-To, Received,
-DKIM-Signature (submissions), Authentication-Results, X-Mailstack-Verdict, X-Spam-*.
+DKIM-Signature (submissions), Authentication-Results, X-Mailstack-Verdict, X-Spam-*,
+X-Mailstack-Loop (app/loops.py).
 Only values of ours and checked addresses go in; nothing is decoded on the way.
 
 Standards: RFC 5321 section 4.4, RFC 8601.
@@ -16,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mailstack.app import loops
 from mailstack.filters import explain
 from mailstack.filters.authentication import results
 from mailstack.filters.fields import Header
@@ -48,10 +50,15 @@ def opened(body: Body) -> Iterator[bytes | mmap.mmap]:
 
 def head(body: Body) -> bytes:
     """As many octets as a header block may have."""
+    return beginning(body, MAX_BLOCK_OCTETS)
+
+
+def beginning(body: Body, octets: int) -> bytes:
+    """The first octets; blocking when they lie in a file."""
     if body.data is not None:
-        return body.data[:MAX_BLOCK_OCTETS]
+        return body.data[:octets]
     with Path(body.path).open("rb") as stream:
-        return stream.read(MAX_BLOCK_OCTETS)
+        return stream.read(octets)
 
 
 def without(message: bytes, cuts: Sequence[tuple[int, int]]) -> bytes:
@@ -87,8 +94,8 @@ def received(envelope: Envelope, hostname: str, *, show_client: bool = False) ->
     return received_field.build(envelope, hostname, show_client=show_client or None)
 
 
-def stored_prefix(mail: Mail, store: Store, config: Config) -> bytes:
-    """The header lines on top of one account's copy."""
+def stored_prefix(mail: Mail, store: Store, *, key: bytes) -> bytes:
+    """The header lines on top of one account's copy.  `key`: makes the loop token."""
     target, envelope = store.target, mail.envelope
     lines = [
         f"Return-Path: <{envelope.sender}>\r\n",
@@ -106,5 +113,6 @@ def stored_prefix(mail: Mail, store: Store, config: Config) -> bytes:
             mail.signature,
             authentication.encode(),
             explain.headers(mail.answer.verdict, store.verdict),
+            loops.lines(key, (target.account.address,)),
         )
     )

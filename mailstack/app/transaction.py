@@ -18,9 +18,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar, TypeVarTuple
 
-from mailstack.app import events, outgoing, submission, trace
+from mailstack.app import events, loops, outgoing, submission, success, trace
+from mailstack.app.arrival import is_always_reached
 from mailstack.app.mail import Mail, Services
 from mailstack.app.redirect import is_author_proven
+from mailstack.delivery import dsn
 from mailstack.delivery.decide import Decision, Rejection, Store, decide, implicit_verdict
 from mailstack.delivery.local import Copy, Job, redirects_of, store
 from mailstack.disk.fault import fault_point
@@ -52,6 +54,7 @@ class Transaction:
         """`account`: who logged in; None on MX.  `facts`: what routing needs."""
         self._s = services
         self._mail = Mail(envelope, body, account)
+        self._facts = facts
         self._expansion = Expansion(services.directory, facts, services.config.routing)
 
     async def run(self) -> Reply:
@@ -63,13 +66,17 @@ class Transaction:
         refusal = await self._prepare()
         if refusal is not None:
             return self._refuse(refusal, "submission")
-        await self._resolve()
-        refusal = self._content_refusal()
+        refusal = await self._resolve()
+        if refusal is not None:
+            return self._refuse(refusal, "loop")
+        refusal = self._content_refusal() or await self._s.arrivals.greylist(self._mail)
         if refusal is not None:
             return self._refuse(refusal, "policy")
         mail = self._mail
         decision = decide(mail.plan, mail.answer.verdict, mail.verdicts, is_login=mail.account is not None)
-        if not (decision.stores or decision.forwards or decision.mails or decision.discards):
+        is_taken = decision.stores or decision.forwards or decision.mails or decision.discards
+        # A relay would have to bounce what a rule refuses, to a sender that may be forged.
+        if not is_taken and not (mail.is_relayed and decision.rejections):
             return self._all_refused(decision)
         refusal = await self._no_room(decision)
         if refusal is not None:
@@ -90,10 +97,11 @@ class Transaction:
             mail.body, mail.signature = prepared
         shows_client = config.smtp.submission_shows_client
         mail.received = trace.received(mail.envelope, config.hostname, show_client=shows_client)
-        if mail.body.data is not None:
-            mail.message_id = trace.message_id(mail.body.data)
-        else:
-            mail.message_id = trace.message_id(await self._blocking(trace.head, mail.body))
+        in_memory = mail.body.data is not None
+        head = trace.head(mail.body) if in_memory else await self._blocking(trace.head, mail.body)
+        mail.message_id = trace.message_id(head)
+        if mail.account is None:
+            self._s.arrivals.begin(mail, head)
         return None
 
     async def _redirected(self, resent: Resent, account: Account) -> Reply | tuple[Body, bytes]:
@@ -107,9 +115,24 @@ class Transaction:
 
     # -- resolve ------------------------------------------------------------------------
 
-    async def _resolve(self) -> None:
-        mail = self._mail
+    async def _resolve(self) -> Reply | None:
+        """Where it may go and what the filter says; a refusal when it only goes in a circle."""
+        mail, arrivals = self._mail, self._s.arrivals
         mail.plan = self._expansion.add(mail.envelope.recipients)
+        mail.circling = loops.circling(mail.plan, mail.tokens, arrivals.key)
+        if mail.circling and loops.is_only_circling(mail.plan, mail.circling):
+            text = "The message was delivered to this address before: it goes round in a circle"
+            return Reply(554, "4.6", text, "loop")
+        if mail.account is None:
+            mail.hints = await arrivals.hints(mail)
+        await self._evaluate()
+        if mail.circling:
+            mail.plan = loops.without(mail.plan, mail.circling)
+            mail.verdicts.update(loops.verdicts(mail.plan, mail.circling))
+        return None
+
+    async def _evaluate(self) -> None:
+        mail = self._mail
         asked: set[int] = set()
         for round_ in range(MAX_ROUNDS):
             new = [target for target in mail.plan.locals if target.number not in asked]
@@ -132,11 +155,14 @@ class Transaction:
     def _follow_rules(self, targets: Sequence[LocalTarget]) -> None:
         for target in targets:
             said = self._mail.verdicts.get(target.number)
+            if target.account.address.key in self._mail.circling:
+                continue
             if said is not None and (redirects := redirects_of(said)):
                 self._mail.plan = self._expansion.redirect(target, [r.address for r in redirects])
 
     async def _ask(self, targets: Sequence[LocalTarget]) -> FilterAnswer:
-        envelope, client, body = self._mail.envelope, self._mail.envelope.client, self._mail.body
+        mail = self._mail
+        envelope, client, body = mail.envelope, mail.origin, mail.body
         recipients = tuple(
             FilterRecipient(t.number, t.account.id, str(t.account.address), str(t.original), t.catch_all)
             for t in targets
@@ -144,7 +170,7 @@ class Transaction:
         return await self._s.filter.ask(
             FilterRequest(
                 accept_id=envelope.accept_id,
-                ip="" if client.listener == "lmtp" else client.ip,
+                ip=client.ip,
                 helo=client.helo,
                 sender=envelope.sender,
                 recipients=recipients,
@@ -155,6 +181,8 @@ class Transaction:
                 tls=client.tls,
                 login=client.login,
                 smtputf8=envelope.smtputf8,
+                hints=mail.hints,
+                wants_codes=self._s.arrivals.wants_codes(mail),
             )
         )
 
@@ -167,8 +195,8 @@ class Transaction:
             return Reply(451, "3.2", "The message cannot be checked now; try again later", "unfiltered")
         if self._mail.account is not None or verdict.action not in ("reject", "tempfail"):
             return None
-        if all(r.address.local.lower() == "postmaster" for r in self._mail.envelope.recipients):
-            return None  # RFC 5321 section 4.5.1: reachable also when content rules say no
+        if self._mail.is_relayed or is_always_reached(self._mail):
+            return None  # filed as spam instead
         return Reply(verdict.reply_code or 550, verdict.reply_status or "7.1", verdict.reply_text)
 
     def _refuse(self, reply: Reply, check: str) -> Reply:
@@ -243,6 +271,7 @@ class Transaction:
 
     async def _carry(self, decision: Decision) -> Reply:
         mail = self._mail
+        mail.ends = success.find(self._s, mail, decision, self._facts)
         if decision.forwards or decision.mails or decision.rejections:
             entries = await self._blocking(outgoing.entries, self._s, mail, decision)
             await self._blocking(self._s.queue.enqueue, entries)
@@ -250,9 +279,22 @@ class Transaction:
         await self._store_all(decision.stores)
         if mail.later:
             await self._retry_later()
+        if told := success.reported(mail):
+            await self._tell_success(told)
         fault_point("accept.before_reply")
         events.done(self._s, mail, decision)
+        self._s.arrivals.learn(mail)
         return Reply(250, "0.0", f"Ok id={mail.envelope.accept_id}")
+
+    async def _tell_success(self, told: Sequence[dsn.Reported]) -> None:
+        """Everything is durable by now: a report that cannot be queued changes nothing."""
+        try:
+            report = await self._blocking(outgoing.report, self._s, self._mail, told)
+            if report is not None:
+                await self._blocking(self._s.queue.enqueue, [report])
+                self._mail.entries.append(report)
+        except TemporaryFailure as error:
+            _log.error("%s: nobody is told that it arrived: %s", self._mail.envelope.accept_id, error.why)
 
     async def _store_all(self, stores: Sequence[Store]) -> None:
         results = await asyncio.gather(
@@ -283,7 +325,7 @@ class Transaction:
             received_at=mail.envelope.received_at,
             host=self._s.config.hostname,
             body=mail.body,
-            prefix=trace.stored_prefix(mail, wanted, self._s.config),
+            prefix=trace.stored_prefix(mail, wanted, key=self._s.arrivals.key),
             cuts=mail.answer.cuts,
         )
         return store(self._s.store.of(account), job, wanted.actions)

@@ -44,6 +44,7 @@ GROUPS: dict[str, Group] = {
     "srs": Group("srs", "rewrite a sender for forwarding, and back"),
     "queue": Group("queue", "the outbound queue"),
     "log": Group("log", "what happened to a message or an address"),
+    "client": Group("client", "clients of port 25 that guess or hit spam traps"),
     "mailbox": Group("mailbox", "look at, check and rebuild a mailbox"),
     "verify": Group("verify", "check every store of this instance"),
 }

@@ -20,6 +20,7 @@ import msgspec
 from mailstack.filters import accounts, block_lists, client, disposition, explain
 from mailstack.filters.authentication import arc, dmarc, results, spf
 from mailstack.filters.authentication.dkim import Verifier
+from mailstack.filters.classes import words
 from mailstack.filters.classes.bulk import Classified, classify
 from mailstack.filters.document import Document, read
 from mailstack.filters.facts import AccountFacts, Tools
@@ -149,6 +150,8 @@ class Evaluation:
         policy = msgspec.structs.replace(found.dmarc, disposition=decided.applied)
         found = msgspec.structs.replace(found, dmarc=policy)
         reasons = [*spam.reasons, *classified.reasons]
+        if self._request.wants_codes and words.is_code(document.subject, document.text[:2_000]):
+            reasons.append(Reason("one_time_code", 0.0, "it holds a one-time code"))
         if decided.action != "accept":
             reasons.append(Reason("dmarc_policy", 0.0, decided.why))
         verdict = MessageVerdict(

@@ -180,6 +180,7 @@ class FilterRequest(msgspec.Struct, frozen=True):
     Attributes:
         ip, helo: who sent it; behind a trusted relay who gave it to that.  "" when unknown.
         hints: what smtp knows beside the message; their weights add to the score.
+        wants_codes: a reason shall say whether it holds a one-time code.
     """
 
     accept_id: str
@@ -195,6 +196,7 @@ class FilterRequest(msgspec.Struct, frozen=True):
     login: str = ""
     smtputf8: bool = False
     hints: tuple[Reason, ...] = ()
+    wants_codes: bool = False
 
 
 class FilterAnswer(msgspec.Struct, frozen=True):

@@ -167,6 +167,27 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         ("smtp.login_delays_s", "smtp.login_failures"),
         "The login_failed line of the log says why: 'mailstack log show ADDRESS'.",
     ),
+    "logins_busy": Explanation(
+        "So many logins of one worker may wait for their password to be checked.",
+        ("auth.waiting_logins", "auth.hash_memory_kib", "auth.hash_passes"),
+        "Nothing for a moment; when it stays so, look in the log for who guesses passwords.",
+    ),
+    "logins_fast": Explanation(
+        "While wrong passwords of a login from one network wait for their answers, few more are tried.",
+        ("smtp.login_delays_s",),
+        "Look for a program with an old password; 'mailstack log show ADDRESS' tells from where.",
+    ),
+    "banned": Explanation(
+        "The network tried too many wrong passwords, or an operator shut it out; nobody logs in from"
+        " it for a while. Mail from other servers is not affected.",
+        ("bans.failures", "bans.accounts", "bans.ratio", "bans.times_s", "bans.never"),
+        "'mailstack ban list' shows why and how long, 'mailstack ban clear NETWORK' ends it.",
+    ),
+    "login_over": Explanation(
+        "The account was suspended or removed, or its password changed, while the session was open.",
+        (),
+        "Log in again with the new password; 'mailstack user set ADDRESS --enable' ends a suspension.",
+    ),
     "login_first": Explanation(
         "On ports 465 and 587 only those who log in send mail.",
         (),
@@ -345,6 +366,24 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         "Addresses could not be looked up at that moment.",
         (),
         "The daemon's log says why; mail servers try again.",
+    ),
+    "guessing": Explanation(
+        "A client that names many addresses nobody has is collecting those that exist: for a while"
+        " all its recipients are put off alike, except postmaster@ and abuse@.",
+        ("mx.guesses", "mx.guesses_ratio", "mx.guesses_window_s", "mx.trusted_relays"),
+        "'mailstack client list' shows it, 'mailstack client forget' ends it; a relay of yours belongs"
+        " to mx.trusted_relays.",
+    ),
+    "srs_rate": Explanation(
+        "A rewritten (SRS) sender takes so many bounces an hour.",
+        ("mx.srs_bounces_per_hour",),
+        "Nothing, unless a mailing list is forwarded through here: then raise the key.",
+    ),
+    "greylist": Explanation(
+        "A sender new to a recipient comes again after a while; programs that send spam rarely do."
+        " Authenticated senders of wanted mail and of one-time codes do not wait.",
+        ("mx.greylist", "mx.greylist_delay_s", "mx.greylist_window_s", "mx.greylist_keep_s"),
+        "Nothing for a mail server, which tries again.",
     ),
     # -- the message ----------------------------------------------------------------------
     "too_slow": Explanation(

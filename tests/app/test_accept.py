@@ -38,6 +38,7 @@ class Kit:
             bus=types.SimpleNamespace(publish=lambda role, event: None),
             maillog=MailLog(None, daemon="smtp", now=self.clock, stream=io.StringIO()),
             fatal=lambda why: None,
+            workers=1,
         )
         self.service = AcceptService(context)  # type: ignore[arg-type]
 

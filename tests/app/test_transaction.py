@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from mailstack.app.arrival import Arrivals
 from mailstack.app.mail import Services
+from mailstack.app.reputation import Reputation
 from mailstack.app.transaction import Transaction
 from mailstack.delivery.queue import Queue
 from mailstack.directory import Directory
@@ -54,6 +56,7 @@ LETTER = (
 OWN = LETTER.replace(b"x@far.test>\r\nTo", b"alice@example.test>\r\nTo")
 SPAM = MessageVerdict(klass="spam", score=0.99, action="junk")
 VERIFIED = MessageVerdict(authentication=Authentication(spf=SpfResult("pass", "far.test")))
+LOOP_KEY = b"k" * 32
 
 
 @dataclass
@@ -186,6 +189,16 @@ def world(instance: Instance, tmp_path: Path) -> Iterator[World]:
     scripted, mailboxes = ScriptedFilter(), Mailboxes()
     bus = Bus(tmp_path / "run", "smtp")
     with ThreadPoolExecutor(4) as disk:
+        reputation = Reputation(paths.state_db, config.mx, now=lambda: START, disk=disk)
+        arrivals = Arrivals(
+            config,
+            paths,
+            reputation=reputation,
+            maillog=MailLog(None, daemon="smtp", now=lambda: START, stream=lines),
+            key=LOOP_KEY,
+            now=lambda: START,
+            disk=disk,
+        )
         services = Services(
             config=config,
             directory=Directory(paths),
@@ -196,6 +209,7 @@ def world(instance: Instance, tmp_path: Path) -> Iterator[World]:
             bus=bus,
             resolver=TableResolver({}),
             long_senders=LongSenders(paths.state_db),
+            arrivals=arrivals,
             disk=disk,
             new_id=lambda: f"new{next(numbers)}",
             fatal=fatal.append,

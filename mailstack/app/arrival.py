@@ -1,0 +1,213 @@
+"""Mail from outside, beside its way to a mailbox: who really sent it, what is known about
+that client, whether it comes in a circle or too early, and what is learned from it.
+
+    begin    before routing: trusted relays are looked through, loop tokens are read
+    hints    what the filter shall weigh: traps, bounces that are none
+    greylist after the verdict: unknown senders come again, if the option is on
+    learn    after the reply is certain: wanted mail, hits of spam traps
+
+Source: product page, sections 1 (spam trap), 2.1 (relays) and 2.4 (backscatter).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mailstack.app import loops, trace
+from mailstack.app.reputation import Reputation
+from mailstack.filters.spam.score import BACKSCATTER, TRAP_NETWORK
+from mailstack.mime.header import find_end
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.network import network_of
+from mailstack.model.reply import Reply
+from mailstack.model.verdict import Reason
+from mailstack.smtp import bounces, relays
+from mailstack.state.greylist import Greylist, Waits, triplet
+from mailstack.state.sent import Sent
+
+if TYPE_CHECKING:
+    from concurrent.futures import Executor
+
+    from mailstack.app.config import Config
+    from mailstack.app.mail import Mail
+    from mailstack.app.paths import Paths
+    from mailstack.state.maillog import MailLog
+
+#: Weight of a reason that decides by itself.
+BACKSCATTER_WEIGHT = 4.0
+#: Authenticated mail below this probability of spam is wanted.
+WANTED_SCORE = 0.3
+#: RFC 5321 section 4.5.1 and RFC 2142: reachable whatever is thought of the sender.
+ALWAYS_REACHED = ("postmaster", "abuse")
+
+_DIGITS = re.compile(r"\d+")
+_log = logging.getLogger(__name__)
+
+
+class Arrivals:
+    """One worker's."""
+
+    def __init__(
+        self,
+        config: Config,
+        paths: Paths,
+        *,
+        reputation: Reputation,
+        maillog: MailLog,
+        key: bytes,
+        now: Callable[[], float],
+        disk: Executor,
+    ) -> None:
+        """`key`: makes the loop tokens."""
+        self._options = config.mx
+        self._reputation = reputation
+        self._maillog = maillog
+        self._greylist = Greylist(paths.state_db)
+        self._sent = Sent(paths.maillog_db)
+        self._now = now
+        self._disk = disk
+        self.key = key
+
+    def close(self) -> None:
+        """Releases the databases."""
+        self._greylist.close()
+        self._sent.close()
+
+    # -- before routing -------------------------------------------------------------------
+
+    def begin(self, mail: Mail, head: bytes) -> None:
+        """Finds out who sent it, and where it was before.  `head`: its header block, at least."""
+        header = head[: find_end(head)[0]]
+        mail.tokens = loops.find(header)
+        client = mail.envelope.client
+        if client.listener != "lmtp" and client.ip not in self._reputation.relays:
+            return
+        origin = relays.find_origin(header, self._reputation.relays)
+        mail.is_relayed = True
+        mail.origin = replace(client, ip=origin.ip, helo=origin.helo)
+        if client.listener != "lmtp":
+            self._maillog.write(
+                "looked_through",
+                mail.envelope.accept_id,
+                relay=client.ip,
+                client=origin.ip or "unknown",
+                helo=origin.helo,
+            )
+
+    async def hints(self, mail: Mail) -> tuple[Reason, ...]:
+        """What the filter cannot know."""
+        found: list[Reason] = []
+        ip, options = mail.origin.ip, self._options
+        hits = self._reputation.trap_hits(ip)
+        if hits and not await self._reputation.is_wanted(ip):
+            network = network_of(ip, 24, 64)
+            why = f"spam traps here got mail from {network} {hits} times"
+            found.append(Reason(TRAP_NETWORK, options.trap_weight, why))
+        if not bounces.is_sender_system(mail.envelope.reverse_path):
+            return tuple(found)
+        recipients = len(mail.envelope.recipients)
+        if mail.envelope.reverse_path is None and recipients > 1:
+            why = f"a bounce to {recipients} recipients"
+            found.append(Reason("bounce_recipients", options.bounce_recipients_weight, why))
+        if options.backscatter:
+            loop = asyncio.get_running_loop()
+            found.extend(await loop.run_in_executor(self._disk, self._backscatter, mail))
+        return tuple(found)
+
+    def _backscatter(self, mail: Mail) -> list[Reason]:
+        """A reason when the message is a bounce of something we never sent."""
+        bounce = bounces.read(trace.beginning(mail.body, bounces.MAX_OCTETS))
+        if bounce is None or not (bounce.messages or bounce.recipients):
+            return []
+        owners = {str(recipient.address) for recipient in mail.envelope.recipients}
+        owners |= {str(target.account.address) for target in mail.plan.locals}
+        try:
+            if bounce.messages:
+                if self._sent.is_message(bounce.messages):
+                    return []
+            elif self._sent.is_recipient(owners, bounce.recipients, now=self._now()):
+                return []
+        except TemporaryFailure as error:
+            _log.error("a bounce is not looked at: %s", error.why)
+            return []
+        why = "a bounce of a message that was not sent from here in the last 20 days"
+        return [Reason(BACKSCATTER, BACKSCATTER_WEIGHT, why)]
+
+    # -- after the verdict ----------------------------------------------------------------
+
+    def wants_codes(self, mail: Mail) -> bool:
+        """Whether the filter shall look for one-time codes."""
+        return self._options.greylist and mail.account is None
+
+    async def greylist(self, mail: Mail) -> Reply | None:
+        """451 for senders that must come again; None for all others."""
+        if not self._options.greylist or mail.account is not None or mail.is_relayed:
+            return None
+        if mail.answer.verdict.unfiltered or is_always_reached(mail) or await self._is_known(mail):
+            return None
+        options, envelope = self._options, mail.envelope
+        sender = envelope.reverse_path
+        # A sender with a number for each message (VERP) is one sender.
+        name = f"{_DIGITS.sub('#', sender.local.lower())}@{sender.domain}" if sender is not None else ""
+        network = network_of(mail.origin.ip, 24, 64)
+        triplets = [triplet(network, name, recipient.address.key) for recipient in envelope.recipients]
+        waits = Waits(options.greylist_delay_s, options.greylist_window_s, options.greylist_keep_s)
+        try:
+            wait_s = await asyncio.get_running_loop().run_in_executor(
+                self._disk, lambda: self._greylist.wait_s(triplets, waits, now=self._now())
+            )
+        except TemporaryFailure as error:
+            _log.error("greylisting: %s", error.why)
+            return None
+        if not wait_s:
+            return None
+        text = f"Your server is new to this recipient: try again in {math.ceil(wait_s)} seconds (greylisting)"
+        return Reply(451, "7.1", text, "greylist")
+
+    async def _is_known(self, mail: Mail) -> bool:
+        """Authenticated, and either known for wanted mail or bringing a code somebody waits for."""
+        verdict = mail.answer.verdict
+        domain = _authenticated_domain(mail)
+        if not domain:
+            return False
+        if any(reason.name == "one_time_code" for reason in verdict.reasons):
+            return True
+        return await self._reputation.is_wanted("", domain)
+
+    # -- when it is done ------------------------------------------------------------------
+
+    def learn(self, mail: Mail) -> None:
+        """Remembers what the message says about its client."""
+        if mail.account is not None:
+            return
+        accounts = [target.account for target in mail.plan.locals]
+        for account in accounts:
+            if account.kind == "spamtrap":
+                self._reputation.trap(mail.origin.ip, str(account.address))
+                self._maillog.write(
+                    "trap", mail.envelope.accept_id, peer=mail.origin.ip, trap=str(account.address)
+                )
+        verdict = mail.answer.verdict
+        is_wanted = verdict.klass != "spam" and verdict.action == "accept" and verdict.score < WANTED_SCORE
+        domain = _authenticated_domain(mail)
+        if is_wanted and domain and any(account.kind != "spamtrap" for account in accounts):
+            self._reputation.wanted(mail.origin.ip, domain)
+
+
+def is_always_reached(mail: Mail) -> bool:
+    """True when all recipients are postmaster and abuse."""
+    return all(r.address.local.lower() in ALWAYS_REACHED for r in mail.envelope.recipients)
+
+
+def _authenticated_domain(mail: Mail) -> str:
+    """The domain that stands behind the message by DMARC; "" for none."""
+    verdict = mail.answer.verdict
+    if verdict.unfiltered or verdict.authentication.dmarc.result != "pass":
+        return ""
+    return verdict.authentication.dmarc.domain

@@ -1,0 +1,94 @@
+"""Whether a message was here before: a token of each address it was delivered to.
+
+The token is keyed, so that nobody outside can make mail bounce by writing our Delivered-To
+into it, and a Delivered-To from elsewhere (a message that was resent) is no loop.  It stands
+on stored copies and on what a redirection sends on (S41); the hop limit remains for
+circles that strip it.
+
+Standards: RFC 5321 section 6.3, RFC 9228 (Delivered-To).
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+
+from mailstack.mime.header import Headers
+from mailstack.model.address import Address
+from mailstack.model.reply import Reply
+from mailstack.model.verdict import AccountVerdict, RejectMail
+from mailstack.routing.expand import Plan
+
+FIELD = "X-Mailstack-Loop"
+#: What the key of the tokens is derived for.
+PURPOSE = "Delivered-To tokens"
+#: Tokens of one message that are looked at.
+MAX_TOKENS = 100
+
+_TOKEN = re.compile(rb"\s*([a-z2-7]{24})\s*\Z")
+
+
+def token(key: bytes, address: Address) -> str:
+    """The token of one of our addresses: 120 bits."""
+    digest = hmac.digest(key, b"delivered\0" + address.key.encode(), "sha256")
+    return base64.b32encode(digest[:15]).decode("ascii").lower()
+
+
+def lines(key: bytes, addresses: Iterable[Address]) -> bytes:
+    """The header fields that say it was delivered to these."""
+    return b"".join(f"{FIELD}: {token(key, address)}\r\n".encode() for address in addresses)
+
+
+def find(head: bytes) -> frozenset[str]:
+    """The tokens a message carries.  `head`: its header block."""
+    if FIELD.lower().encode() not in head.lower():
+        return frozenset()
+    values = Headers.parse(head).all(FIELD.lower())[:MAX_TOKENS]
+    return frozenset(found[1].decode("ascii") for value in values if (found := _TOKEN.match(value)))
+
+
+def circling(plan: Plan, tokens: frozenset[str], key: bytes) -> frozenset[str]:
+    """Keys of the addresses in the plan that had the message before."""
+    if not tokens:
+        return frozenset()
+    addresses = [target.account.address for target in plan.locals]
+    addresses += [remote.owner for remote in plan.remotes if remote.owner is not None]
+    return frozenset(address.key for address in addresses if token(key, address) in tokens)
+
+
+def is_only_circling(plan: Plan, circling_: frozenset[str]) -> bool:
+    """True when nothing of the plan is left without the addresses that had it before."""
+    ids = {t.account.id for t in plan.locals if t.account.address.key in circling_}
+    locals_left = any(t.account.id not in ids and t.is_addressed for t in plan.locals)
+    remotes_left = any(
+        remote.via not in ids and (remote.owner is None or remote.owner.key not in circling_)
+        for remote in plan.remotes
+    )
+    return not (locals_left or remotes_left)
+
+
+def without(plan: Plan, circling_: frozenset[str]) -> Plan:
+    """The plan less what aliases that had it before would send on; their RCPTs are refused."""
+    cut = [r for r in plan.remotes if not r.via and r.owner is not None and r.owner.key in circling_]
+    if not cut:
+        return plan
+    left = tuple(remote for remote in plan.remotes if remote not in cut)
+    refused = tuple((remote.recipient, _reply(remote.recipient.address)) for remote in cut)
+    numbers = {t.recipient.number for t in plan.locals} | {remote.recipient.number for remote in left}
+    return replace(plan, remotes=left, refused=(*plan.refused, *refused), reached=plan.reached & numbers)
+
+
+def verdicts(plan: Plan, circling_: frozenset[str]) -> dict[int, AccountVerdict]:
+    """What accounts that had it before say: no, by target number."""
+    return {
+        t.number: AccountVerdict(t.number, "ham", 0.0, (RejectMail(_reply(t.account.address).text),))
+        for t in plan.locals
+        if t.account.address.key in circling_
+    }
+
+
+def _reply(address: Address) -> Reply:
+    return Reply(554, "4.6", f"{address} had this message before: it goes round in a circle", "loop")

@@ -1,0 +1,77 @@
+"""What our users sent lately, out of the mail log: whether a bounce is about any of it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+
+from mailstack.disk.sqlite import failure, open_database
+from mailstack.state.maillog import RETENTION_DAYS
+
+#: Deliveries of an address that are looked through for a recipient.
+MAX_ROWS = 5_000
+
+
+class Sent:
+    """Reads the mail log; thread-safe; opened at first use."""
+
+    def __init__(self, path: Path) -> None:
+        """`path`: maillog.db."""
+        self._path = path
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+
+    def is_message(self, ids: Iterable[str]) -> bool:
+        """True when one of these Message-IDs was sent by somebody who logged in.
+
+        Raises:
+            TemporaryFailure: the log cannot be read.
+        """
+        return any(
+            str(json.loads(row[0]).get("login", ""))
+            for id_ in ids
+            for row in self._ask(
+                "SELECT fields FROM event WHERE message_id = ? AND message_id != '' AND name = 'accepted'",
+                id_,
+            )
+        )
+
+    def is_recipient(self, owners: Iterable[str], recipients: Iterable[str], *, now: float) -> bool:
+        """True when one of these local addresses sent something to one of these recipients.
+
+        Raises:
+            TemporaryFailure: the log cannot be read.
+        """
+        wanted = {text.lower() for text in recipients}
+        for owner in owners:
+            rows = self._ask(
+                "SELECT e.fields FROM owner o JOIN event e ON e.number = o.number"
+                " WHERE o.address = ? AND o.direction = 'sent' AND e.at >= ? ORDER BY e.number DESC LIMIT ?",
+                owner.lower(),
+                now - RETENTION_DAYS * 86_400,
+                MAX_ROWS,
+            )
+            for (fields,) in rows:
+                to = str(json.loads(fields).get("to", "")).lower()
+                if not wanted.isdisjoint(to.split(",")):
+                    return True
+        return False
+
+    def close(self) -> None:
+        """Releases the database."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
+
+    def _ask(self, statement: str, *values: object) -> list[tuple[str]]:
+        with self._lock:
+            try:
+                if self._connection is None:
+                    self._connection = open_database(self._path, read_only=True)
+                return self._connection.execute(statement, values).fetchall()
+            except sqlite3.Error as error:
+                raise failure(error, "reading the mail log") from error
