@@ -28,6 +28,7 @@ from mailstack.net.imap_server import ImapConnection, sweep
 from mailstack.net.listener import Admission, ConnectionCaps, Listener, Peer, Watcher
 from mailstack.net.login_slots import LoginSlots
 from mailstack.net.pop3_server import Pop3Connection, Pop3Hub
+from mailstack.net.proxy_wire import Proxies
 from mailstack.net.session_hub import SessionHub, SessionServices, account_key
 from mailstack.net.tls import TlsContexts
 from mailstack.state.shares import Shares
@@ -111,6 +112,7 @@ def _hubs(
             publish=partial(_publish, context),
             fatal=context.fatal,
             stamp=partial(_stamp, directory),
+            why_not=gate.why_not,
             verifier=directory.verifier if config.auth.scram else None,
             version=directory.version,
             options=config.imap,
@@ -124,6 +126,7 @@ def _hubs(
         publish=partial(_tell, context, imap),
         fatal=context.fatal,
         stamp=partial(_stamp, directory),
+        why_not=gate.why_not,
         version=directory.version,
         at_work=imap.services.at_work,
         verifier=directory.verifier if config.auth.scram else None,
@@ -174,13 +177,25 @@ def _listeners(context: Context, imap: ImapHub, pop3: Pop3Hub) -> list[Listener]
         with_tls = f"{name}s"
         for sock in context.sockets.get(name, []):
             plain = partial(connect, start_tls=chooser)
-            listeners.append(Listener(sock, plain, name=name, admission=admission, watcher=watcher))
+            proxies = Proxies(config.proxy, name)
+            listeners.append(
+                Listener(sock, plain, name=name, admission=admission, watcher=watcher, proxies=proxies)
+            )
         if chooser is None and context.sockets.get(with_tls):
             _log.error("no certificate is configured: nobody can connect to the %s port", with_tls)
             continue
         for sock in context.sockets.get(with_tls, []):
+            proxies = Proxies(config.proxy, with_tls)
             listeners.append(
-                Listener(sock, connect, name=with_tls, admission=admission, tls=chooser, watcher=watcher)
+                Listener(
+                    sock,
+                    connect,
+                    name=with_tls,
+                    admission=admission,
+                    tls=chooser,
+                    watcher=watcher,
+                    proxies=proxies,
+                )
             )
     return listeners
 
@@ -209,6 +224,9 @@ class _Watcher(Watcher):
 
     def handshake_failed(self, peer: Peer, why: str) -> None:
         _log.info("%s: %s", peer.ip, why)
+
+    def proxy_failed(self, proxy: Peer, why: str) -> None:
+        _log.warning("%s: the proxy %s (proxy.networks)", proxy.ip, why)
 
     def exhausted(self, listener: str, why: str) -> None:
         _log.error("listener %s: %s", listener, why)
@@ -246,5 +264,4 @@ def _stamp(directory: Directory, account: Account) -> str:
     found = directory.account_by_id(account.id)
     if found is None or not found.enabled:
         return ""
-    # Keyed per process, so that it is worth nothing elsewhere.
-    return f"{hash(directory.credential(account.id)):x}"
+    return str(found.login_revision)

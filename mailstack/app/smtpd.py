@@ -7,14 +7,19 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from mailstack.app.daemon import Context
+from mailstack.app.logouts import review
 from mailstack.app.ports import open_ports
 from mailstack.net.listener import Admission
 from mailstack.net.smtp_body import has_room, sweep
 from mailstack.net.smtp_server import Shared
 from mailstack.net.tls import TlsContexts
 from mailstack.smtp.options import cap
+
+if TYPE_CHECKING:
+    from mailstack.app.accept import AcceptService
 
 #: How often the loop is asked whether it is late, and the disk whether it is full, in seconds.
 PROBE_S = 1.0
@@ -42,19 +47,23 @@ async def serve(context: Context) -> None:
             verifier=acceptor.verifier if context.config.auth.scram else None,
         )
         async with state.probing():
-            await _serve(context, shared, state)
+            await _serve(context, shared, state, acceptor)
     finally:
         await acceptor.close()
 
 
-async def _serve(context: Context, shared: Shared, state: _State) -> None:
+async def _serve(context: Context, shared: Shared, state: _State, acceptor: AcceptService) -> None:
     ports = open_ports(context, shared)
+    reviewing = asyncio.create_task(
+        review(ports.servers, version=acceptor.directory_version, is_current=acceptor.is_current)
+    )
     listeners = ports.listeners
     state.admissions = [listener.admission for listener in listeners]
     for listener in listeners:
         listener.start()
     context.ready()
     await context.stop.wait()
+    reviewing.cancel()
     for listener in listeners:
         listener.stop()
     for server in ports.servers:

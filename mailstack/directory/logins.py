@@ -151,7 +151,7 @@ class Logins:
         if stored is None:
             return Denied("the account has no password of its own")
         if not is_right:
-            return Denied("wrong password")
+            return Denied("the password does not match")
         self._cache.add(stored, password)
         return Entered(account)
 
@@ -167,7 +167,7 @@ class Logins:
         if account is None:
             return Denied("there is no such user")
         if not proof.stored_key:
-            return Denied(proof.why or "wrong password")
+            return Denied(proof.why or "the password does not match")
         for app in self.app_passwords(account.id):
             if app.keys is not None and hmac.compare_digest(app.keys.stored_key, proof.stored_key):
                 return Entered(account, app)

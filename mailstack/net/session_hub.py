@@ -68,8 +68,9 @@ class SessionServices:
         executor: threads for whatever reads much, writes or syncs.
         publish: tells other processes that this account's folder has changed.
         fatal: a disk error was seen: the process must stop (promise P8).
-        stamp: "" once an account may no longer be used; else a text that changes with its
-            password; may raise TemporaryFailure.
+        why_not: why this client may not even try to log in; "" when it may; never raises.
+        stamp: "" once an account may no longer be used; else a text that changes when its
+            sessions must end; may raise TemporaryFailure.
         version: another value once any account may have changed; None: always ask each; may
             raise TemporaryFailure.
     """
@@ -80,6 +81,7 @@ class SessionServices:
     executor: Executor
     publish: Callable[[str, str], None] = lambda account, folder: None
     fatal: Callable[[str], None] = lambda why: None
+    why_not: Callable[[Client], str] = lambda client: ""
     stamp: Callable[[Account], str] = lambda account: "same"
     version: Callable[[], int | None] = lambda: None
     at_work: AtWork = field(default_factory=AtWork)

@@ -205,9 +205,10 @@ class SessionConnection(asyncio.BufferedProtocol):
 
     async def run(self) -> None:
         """Serves until the client leaves or is sent away."""
-        why = self._all.enter(self)
+        shut_out = self._all.base.why_not(self._client())
+        why = shut_out or self._all.enter(self)
         if why:
-            self._write(self._farewell(why, "LIMIT"))
+            self._write(self._farewell(why, "UNAVAILABLE" if shut_out else "LIMIT"))
             return
         session = self._new_session()
         try:
@@ -445,13 +446,16 @@ class SessionConnection(asyncio.BufferedProtocol):
         """What this connection may log in with."""
         return make_offer(self._all.base.verifier, self._transport)
 
+    def _client(self) -> Client:
+        assert self._transport is not None
+        described = tls.describe(self._transport)
+        return Client(self.ip, self._peer.port, tls=described, listener=self._peer.listener)
+
     async def _log_in(self, request: Login) -> Account | LoginRefused:
         services = self._all.base
-        assert self._transport is not None
-        client = Client(
-            self.ip, self._peer.port, tls=tls.describe(self._transport), listener=self._peer.listener
+        found = await services.authenticate(
+            self._client(), request.login, request.password, request.mechanism
         )
-        found = await services.authenticate(client, request.login, request.password, request.mechanism)
         if isinstance(found, LoginRefused):
             return found
         self._key = account_key(found)

@@ -61,6 +61,7 @@ class SmtpWire(SMTP):
         self._is_read_paused = False
         self._is_write_paused = False
         self._is_dropping = False
+        self._last_word: Reply | None = None
         self._has_eof = False
         self._is_lost = False
 
@@ -108,6 +109,11 @@ class SmtpWire(SMTP):
     def resume_writing(self) -> None:
         """It does again."""
         self._is_write_paused = False
+        self._wake()
+
+    def end(self, last_word: Reply) -> None:
+        """Ends the session with these words once no message is being taken."""
+        self._last_word = last_word
         self._wake()
 
     def wake(self) -> None:

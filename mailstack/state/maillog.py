@@ -352,9 +352,18 @@ class MailLog:
         self.write("bounced", queue_id, sent_by=[owner], to=to, host=host, code=code, why=why, dsn=dsn)
 
     def login(
-        self, *, protocol: str, peer: str, account: str, ok: bool, mechanism: str, why: str = ""
+        self,
+        *,
+        protocol: str,
+        peer: str,
+        account: str,
+        ok: bool,
+        mechanism: str,
+        app_password: str = "",
+        tls: str = "",
+        why: str = "",
     ) -> None:
-        """Somebody logged in, or failed to.  `account`: as the client wrote it."""
+        """Somebody logged in, or failed to.  `account`: as the client wrote it; `app_password`: its name."""
         self.write(
             "login" if ok else "login_failed",
             received_by=[account],
@@ -362,6 +371,8 @@ class MailLog:
             peer=peer,
             account=account,
             mechanism=mechanism,
+            app_password=app_password,
+            tls=tls,
             why=why,
         )
 
