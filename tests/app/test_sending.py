@@ -1,0 +1,222 @@
+"""How much a login may send: two workers, one count; refusals as a whole; who is told."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import types
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from mailstack.app.accept import AcceptService
+from mailstack.model.address import Address
+from mailstack.model.directory import Account
+from mailstack.model.envelope import Body, Client, Envelope, Recipient
+from mailstack.model.reply import Reply
+from mailstack.model.sending import Used
+from mailstack.smtp.command import Mail
+from mailstack.state.maillog import MailLog
+from mailstack.state.sending import Sending
+from tests.kit.clock import Clock
+from tests.kit.instance import Instance, new_instance
+
+DAY_S = 86_400
+ALICE = "alice@example.test"
+CLIENT = Client("192.0.2.7", 2_500, "laptop", tls="TLSv1.3", login=ALICE, listener="submissions")
+LETTER = b"From: alice@example.test\r\nTo: x@far.test\r\nSubject: x\r\n\r\nhello\r\n"
+LONG_AGO = "UPDATE sending_start SET at = 0"
+
+
+class Kit:
+    """Two smtp workers on one instance."""
+
+    def __init__(self, instance: Instance) -> None:
+        self.instance = instance
+        self.clock = Clock()
+        self.log = io.StringIO()
+        context = types.SimpleNamespace(
+            config=instance.config,
+            paths=instance.config.paths,
+            workers=2,
+            now=self.clock,
+            random_bytes=os.urandom,
+            bus=types.SimpleNamespace(publish=lambda role, event: None),
+            maillog=MailLog(None, daemon="smtp", now=self.clock, stream=self.log),
+            fatal=lambda why: None,
+        )
+        self.workers = [AcceptService(context) for _ in range(2)]  # type: ignore[arg-type]
+        self.table = Sending(instance.config.paths.state_db)
+        self._turn = 0
+
+    def limit(self, **limits: int) -> None:
+        with self.instance.writer() as writer:
+            writer.sending.limit(ALICE, limits)
+
+    @property
+    def account(self) -> Account:
+        found = self.workers[0]._directory.find(Address.parse(ALICE))
+        assert isinstance(found, Account)
+        return found
+
+    @property
+    def used(self) -> Used:
+        return self.table.used(self.account.id, self.clock())
+
+    async def mail(self, sender: str = ALICE) -> Reply | None:
+        path = Address.parse(sender) if sender else None
+        return await self._worker().check_sender(CLIENT, self.account, Mail(path))
+
+    async def data(self, *to: str, letter: bytes = LETTER) -> str:
+        worker = self._worker()
+        envelope = Envelope(
+            accept_id=worker.new_id(),
+            client=CLIENT,
+            reverse_path=Address.parse(ALICE),
+            recipients=tuple(Recipient(Address.parse(text), n) for n, text in enumerate(to, 1)),
+            received_at=self.clock(),
+        )
+        return str(await worker.accept(envelope, Body(letter, size_octets=len(letter)), self.account))
+
+    def _worker(self) -> AcceptService:
+        self._turn += 1
+        return self.workers[self._turn % 2]
+
+    def queued(self) -> list[tuple[str, str]]:
+        """(recipient, kind) of what is in the queue."""
+        rows = self.workers[0]._services.queue.read(
+            "SELECT r.address, m.kind FROM recipient r JOIN message m ON m.id = r.message"
+        )
+        return [(str(address), str(kind)) for address, kind in rows]
+
+    async def notices(self, number: int) -> list[str]:
+        """Whom notices went to, once there are so many."""
+        async with asyncio.timeout(20):
+            while True:
+                found = [to for to, kind in self.queued() if kind == "vacation"]
+                if len(found) >= number:
+                    return found
+                await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
+    instance = new_instance(tmp_path)
+    with instance.writer(now=Clock()) as writer:
+        for address in (ALICE, "postmaster@example.test", "bob@example.test"):
+            writer.accounts.add(address)
+    kit = Kit(instance)
+    yield kit
+    kit.table.close()
+    for worker in kit.workers:
+        await worker.close()
+
+
+async def test_the_message_over_the_limit_is_refused_as_a_whole_by_whichever_worker(kit: Kit) -> None:
+    # Q24
+    kit.limit(messages_per_hour=3)
+    for _ in range(3):
+        assert (await kit.data("x@far.test")).startswith("250 ")
+    said = await kit.data("x@far.test")
+    assert said.startswith("450 4.7.1 alice@example.test may send 3 messages an hour and has sent them; try")
+    assert sum(1 for _, kind in kit.queued() if kind == "submission") == 3
+    refusal = await kit.mail()
+    assert refusal is not None
+    assert (refusal.code, refusal.check) == (450, "messages_per_hour")
+    assert "check=messages_per_hour" in kit.log.getvalue()
+    kit.clock.advance(3_661)
+    assert await kit.mail() is None
+    assert (await kit.data("x@far.test")).startswith("250 ")
+
+
+async def test_never_partly_sent(kit: Kit) -> None:
+    kit.limit(recipients_per_day=5)
+    assert (await kit.data("a@far.test", "b@far.test", "c@far.test")).startswith("250 ")
+    said = await kit.data("a@far.test", "b@far.test", "bob@example.test")
+    assert said.startswith("450 4.7.1 ")
+    assert "5 recipients in 24 hours, has written to 3, and this message has 3" in said
+    assert {kind for to, kind in kit.queued() if to == "bob@example.test"} == set()
+    assert (await kit.data("a@far.test", "b@far.test")).startswith("250 ")
+    refusal = await kit.mail()
+    assert refusal is not None
+    assert refusal.check == "recipients_per_day"
+
+
+async def test_concurrent_messages_get_exactly_what_is_left(kit: Kit) -> None:
+    kit.limit(messages_per_day=7)
+    said = await asyncio.gather(*(kit.data(f"x{n}@far.test") for n in range(30)))
+    assert sum(1 for reply in said if reply.startswith("250 ")) == 7
+    assert sum(1 for reply in said if reply.startswith("450 4.7.1 ")) == 23
+    assert kit.used.messages_per_day == 7
+
+
+async def test_what_is_refused_for_another_reason_does_not_count(kit: Kit) -> None:
+    kit.limit(messages_per_hour=1, new_recipients_per_day=1)
+    for _ in range(3):
+        foreign = LETTER.replace(b"From: alice", b"From: bob")
+        assert (await kit.data("x@far.test", letter=foreign)).startswith("550 5.7.1 ")
+    assert kit.used == Used()
+    assert not kit.table.knows(kit.account.id, "x@far.test")
+    assert (await kit.data("x@far.test")).startswith("250 ")
+
+
+async def test_the_null_sender_counts_and_may_have_two_recipients(kit: Kit) -> None:
+    # S23
+    kit.limit(messages_per_hour=1)
+    assert await kit.mail("") is None
+    assert (await kit.data("x@far.test", "y@far.test")).startswith("250 ")
+    refusal = await kit.mail("")
+    assert refusal is not None
+    assert refusal.code == 450
+
+
+async def test_first_time_recipients_are_learned_first_and_limited_later(kit: Kit) -> None:
+    kit.limit(new_recipients_per_day=1)
+    assert (await kit.data("a@far.test", "b@far.test")).startswith("250 ")
+    assert kit.used.new_recipients_per_day == 0
+    kit.clock.advance(15 * DAY_S)
+    kit.table._open().execute(LONG_AGO)
+    for worker in kit.workers:
+        worker._sending._started_at = None
+    assert (await kit.data("a@far.test", "b@far.test", "bob@example.test")).startswith("250 ")
+    assert (await kit.data("c@far.test")).startswith("250 ")
+    assert (await kit.data("C@far.test")).startswith("250 ")
+    said = await kit.data("a@far.test", "d@far.test")
+    assert said.startswith("450 4.7.1 ")
+    assert "1 recipients in 24 hours for the first time" in said
+    assert (await kit.data("a@far.test")).startswith("250 ")
+
+
+async def test_owner_and_postmaster_are_told_once_a_day(kit: Kit) -> None:
+    # Q24
+    kit.limit(messages_per_day=0)
+    for _ in range(4):
+        assert (await kit.data("x@far.test")).startswith("550 5.7.1 ")
+    assert sorted(await kit.notices(2)) == [ALICE, "postmaster@example.test"]
+    kit.clock.advance(DAY_S)
+    await kit.data("x@far.test")
+    assert len(await kit.notices(4)) == 4
+
+
+async def test_the_owner_is_told_once_a_day_of_each_foreign_sender(kit: Kit) -> None:
+    foreign = LETTER.replace(b"From: alice", b"From: bob")
+    for _ in range(3):
+        refusal = await kit.mail("bob@example.test")
+        assert refusal is not None
+        assert (refusal.code, refusal.check) == (550, "sender")
+        assert (await kit.data("x@far.test", letter=foreign)).startswith("550 5.7.1 alice@example.test may")
+    await kit.mail("carol@other.test")
+    assert await kit.notices(2) == [ALICE, ALICE]
+    queue = kit.workers[0]._services.queue
+    texts = [path.read_bytes() for path in sorted(queue.spool.messages.rglob("*")) if path.is_file()]
+    assert any(b"bob@example.test" in text and b"192.0.2.7" in text for text in texts)
+
+
+async def test_an_attack_with_many_senders_fills_no_mailbox(kit: Kit) -> None:
+    for n in range(30):
+        await kit.mail(f"x{n}@other.test")
+    for worker in kit.workers:
+        await asyncio.gather(*worker._sending._tasks)
+    assert len(await kit.notices(10)) == 10
