@@ -1,4 +1,4 @@
-"""What has to go in time: the mail log after 20 days (promise P14).
+"""What has to go in time: the mail log after 20 days (promise P14), what was sent long ago.
 
 Runs in the queue daemon, because there is exactly one.
 """
@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mailstack.model.errors import TemporaryFailure
-from mailstack.state import maillog
+from mailstack.state import maillog, sending
 
 if TYPE_CHECKING:
     from mailstack.app.daemon import Context
@@ -22,13 +23,35 @@ _log = logging.getLogger(__name__)
 
 
 async def tidy(context: Context) -> None:
-    """Goes on until it is cancelled; a database in trouble is tried again next time."""
+    """Goes on until it is cancelled."""
     while True:
+        await tidy_once(context)
+        await asyncio.sleep(TIDY_S)
+
+
+async def tidy_once(context: Context) -> None:
+    """One round; a database in trouble is tried again next time."""
+    for what, remove in JOBS.items():
         try:
-            gone = await asyncio.to_thread(maillog.purge, context.paths.maillog_db, now=context.now())
+            gone = await asyncio.to_thread(remove, context)
         except TemporaryFailure as error:
-            _log.error("old log rows stay: %s", error.why)
+            _log.error("old %s stay: %s", what, error.why)
         else:
             if gone:
-                _log.info("%d log rows older than %d days are gone", gone, maillog.RETENTION_DAYS)
-        await asyncio.sleep(TIDY_S)
+                _log.info("%d old %s are gone", gone, what)
+
+
+def _log_rows(context: Context) -> int:
+    return maillog.purge(context.paths.maillog_db, now=context.now())
+
+
+def _sending_rows(context: Context) -> int:
+    days = context.config.sending.correspondent_days
+    return sending.purge(context.paths.state_db, now=context.now(), keep_days=days)
+
+
+#: What goes, in words, and who removes it; gives how many rows.
+JOBS: dict[str, Callable[[Context], int]] = {
+    "log rows": _log_rows,
+    "counts and correspondents": _sending_rows,
+}

@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import io
 import types
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mailstack.app import tidy
-from mailstack.state import maillog
+from mailstack.app.config import Config
+from mailstack.model.sending import Caps, Used
+from mailstack.state import maillog, statedb
 from mailstack.state.maillog import MailLog, MailLogReader
+from mailstack.state.sending import Sending
 from tests.kit.clock import Clock
 
 ALICE = "alice@example.test"
 
 
-def context(path: Path, clock: Clock) -> types.SimpleNamespace:
-    return types.SimpleNamespace(paths=types.SimpleNamespace(maillog_db=path), now=clock)
-
-
-async def run_for_a_moment(given: types.SimpleNamespace) -> None:
-    task = asyncio.create_task(tidy.tidy(given))  # type: ignore[arg-type]
-    await asyncio.sleep(0.3)
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+def context(path: Path, clock: Clock) -> Any:
+    """Of an instance whose log is `path`; the rest is new."""
+    state_db = path.with_name("state.db")
+    statedb.migrate(state_db)
+    paths = types.SimpleNamespace(maillog_db=path, state_db=state_db)
+    return types.SimpleNamespace(paths=paths, now=clock, config=Config())
 
 
 async def test_old_rows_go_and_young_ones_stay(tmp_path: Path) -> None:
@@ -39,10 +37,25 @@ async def test_old_rows_go_and_young_ones_stay(tmp_path: Path) -> None:
         log.login(protocol="imap", peer="192.0.2.1", account=ALICE, ok=True, mechanism="PLAIN")
         log.close()
     clock.advance(6 * 86_400)
-    await run_for_a_moment(context(path, clock))
+    await tidy.tidy_once(context(path, clock))
     reader = MailLogReader(path)
     assert len(reader.of_address(ALICE)) == 1
     reader.close()
+
+
+async def test_what_was_sent_is_forgotten_when_no_limit_looks_at_it(tmp_path: Path) -> None:
+    clock = Clock()
+    maillog.migrate(tmp_path / "maillog.db")
+    given = context(tmp_path / "maillog.db", clock)
+    table = Sending(given.paths.state_db)
+    table.take(1, ["x@far.test"], Caps(), strangers=[], counts_new=True, now=clock())
+    table.learn(1, ["x@far.test"], clock())
+    used_at = clock()
+    clock.advance(2 * 86_400)
+    await tidy.tidy_once(given)
+    assert table.used(1, used_at) == Used()
+    assert table.knows(1, "x@far.test")
+    table.close()
 
 
 async def test_a_database_in_trouble_does_not_end_it(
@@ -50,5 +63,5 @@ async def test_a_database_in_trouble_does_not_end_it(
 ) -> None:
     path = tmp_path / "maillog.db"
     path.write_bytes(b"this is no database" * 100)
-    await run_for_a_moment(context(path, Clock()))
+    await tidy.tidy_once(context(path, Clock()))
     assert "old log rows stay" in caplog.text
