@@ -61,6 +61,7 @@ class Done(msgspec.Struct, frozen=True, array_like=True):
     Attributes:
         answer: a FilterAnswer; empty while questions are open.
         wanted: names and kinds.
+        hasty: those of them that are not waited for long.
         problem: the step failed, in words for the log; the message is unfiltered.
         is_lost: the worker does not have this job: send the request again.
         retire: the worker has done its share; replace it.
@@ -72,6 +73,7 @@ class Done(msgspec.Struct, frozen=True, array_like=True):
     problem: str = ""
     is_lost: bool = False
     retire: bool = False
+    hasty: tuple[tuple[str, str], ...] = ()
 
 
 def to_record(question: Question, answer: Answer, keep_s: float) -> Record:

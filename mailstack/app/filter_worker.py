@@ -123,7 +123,7 @@ class Worker:
             self._jobs[step.job] = evaluation, known
             while len(self._jobs) > MAX_IDLE_JOBS:
                 del self._jobs[next(iter(self._jobs))]
-            return Done(step.job, wanted=tuple((q.name, q.kind) for q in lookup.wanted))
+            return Done(step.job, wanted=tuple(lookup.wanted), hasty=tuple(lookup.hasty))
         self.finished += 1
         return Done(step.job, _encode(answer), retire=self._is_tired())
 

@@ -21,12 +21,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from mailstack.app.filter_patience import Patience
 from mailstack.app.filter_pool import Pool, WorkerProcess
 from mailstack.app.filter_steps import Done, Record, Setup, Step, to_record
 from mailstack.model.dns import Question
 from mailstack.model.verdict import FilterAnswer, MessageVerdict
 from mailstack.net.filter_wire import Ask, FrameProtocol, Said
-from mailstack.net.resolver import MAX_RUNS, Budget, Resolver, lookup_all
+from mailstack.net.resolver import MAX_RUNS, Budget, Resolver
 
 if TYPE_CHECKING:
     from mailstack.app.daemon import Context
@@ -78,6 +79,8 @@ class FilterServer:
         self._setup = setup
         self._report = report
         self._resolver = resolver
+        options = setup.options
+        self._patience = Patience(resolver, options.block_list, wait_s=options.client_facts_s)
         self._jobs: dict[int, Job] = {}
         self._ready: deque[Job] = deque()
         self._held = 0
@@ -216,7 +219,8 @@ class FilterServer:
             job.rounds += 1
             questions = [Question(name, kind) for name, kind in done.wanted]
             if not self._answer_at_once(job, questions):
-                job.asking = asyncio.get_running_loop().create_task(self._look_up(job, questions))
+                hasty = frozenset(Question(name, kind) for name, kind in done.hasty)
+                job.asking = asyncio.get_running_loop().create_task(self._look_up(job, questions, hasty))
         else:
             job.worker = None
             self._answer(job, _unfiltered(done.problem or "filter error"))
@@ -246,8 +250,8 @@ class FilterServer:
         self._go_on(job, found)
         return True
 
-    async def _look_up(self, job: Job, questions: list[Question]) -> None:
-        answers = await lookup_all(self._resolver, questions, budget=job.budget)
+    async def _look_up(self, job: Job, questions: list[Question], hasty: frozenset[Question]) -> None:
+        answers = await self._patience.lookup_all(questions, hasty, budget=job.budget)
         job.asking = None
         self._go_on(job, [to_record(q, a, self._resolver.keep_s(a)) for q, a in answers.items()])
         self._spread()

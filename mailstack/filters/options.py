@@ -77,7 +77,7 @@ class FilterOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ConfigError("filter.workers", "want 1 <= workers <= 64")
         if self.worker_memory_octets < 134_217_728:
             raise ConfigError("filter.worker_memory_octets", "a worker needs at least 134217728")
-        if not 0 < self.client_facts_s <= self.budget_s:
-            raise ConfigError("filter.client_facts_s", "want 0 < client_facts_s <= budget_s")
+        if not 0 < self.client_facts_s <= 60:
+            raise ConfigError("filter.client_facts_s", "want 0 < client_facts_s <= 60")
         if self.worker_messages < 1 or self.worker_resident_octets < 1 or self.jobs < 1:
             raise ConfigError("filter", "worker_messages, worker_resident_octets and jobs must be positive")

@@ -114,9 +114,11 @@ class Evaluation:
             except NeedLookup:
                 waiting = True
         if self._outside is None:
+            hasty = Lookup(lookup.known)
             try:
-                self._outside = self._look_outside(lookup)
+                self._outside = self._look_outside(hasty)
             except NeedLookup:
+                lookup.add_hasty(hasty)
                 waiting = True
         if waiting or self._spf is None or self._dkim is None:
             raise NeedLookup

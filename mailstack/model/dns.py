@@ -56,10 +56,12 @@ class Lookup:
     Attributes:
         known: what has been answered so far.
         wanted: questions asked and not yet answered, in order.
+        hasty: those of them that are not worth a long wait.
     """
 
     known: Mapping[Question, Answer]
     wanted: dict[Question, None] = field(default_factory=dict)
+    hasty: set[Question] = field(default_factory=set)
 
     def __call__(self, name: str, kind: str) -> Answer:
         """The answer, or NeedLookup after recording the question."""
@@ -69,6 +71,11 @@ class Lookup:
             self.wanted[question] = None
             raise NeedLookup
         return answer
+
+    def add_hasty(self, other: Lookup) -> None:
+        """Records what another look-up wants, as not worth a long wait."""
+        self.hasty.update(question for question in other.wanted if question not in self.wanted)
+        self.wanted.update(other.wanted)
 
     def prefetch(self, name: str, kind: str) -> None:
         """Records a question that will be needed, without raising."""

@@ -1,0 +1,77 @@
+"""DNS for the filter: block lists and reverse names are not waited for long.
+
+What SPF, DKIM and DMARC ask has the whole budget of a message.  A list or a reverse zone
+that is slow says nothing in time; a list that is silent again and again is left alone for a
+while, so that a dead one costs no mail a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from mailstack.filters.block_lists import BlockList
+from mailstack.model.dns import Answer, Question
+from mailstack.net.dns_wire import TEMPERROR
+from mailstack.net.resolver import Budget, DnsSource
+
+#: Silences in a row after which a list is left alone, and for how long, in seconds.
+SILENCES = 5
+REST_S = 60.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Zone:
+    label: str
+    silences: int = 0
+    rests_until: float = float("-inf")
+
+
+class Patience:
+    """Stands between the filter and its source of answers."""
+
+    def __init__(self, source: DnsSource, lists: Iterable[BlockList], *, wait_s: float) -> None:
+        self._source = source
+        self._wait_s = wait_s
+        self._zones = {one.zone.lower().rstrip("."): _Zone(one.label) for one in lists}
+
+    async def lookup_all(
+        self, questions: Iterable[Question], hasty: Collection[Question], *, budget: Budget
+    ) -> dict[Question, Answer]:
+        """Asks everything at once; the hasty ones are "temperror" after the short wait."""
+        wanted = list(questions)
+        answers = await asyncio.gather(
+            *(
+                self._hasty(q, budget) if q in hasty else self._source.lookup(q.name, q.kind, budget=budget)
+                for q in wanted
+            )
+        )
+        return dict(zip(wanted, answers, strict=True))
+
+    async def _hasty(self, question: Question, budget: Budget) -> Answer:
+        zone = self._zone(question.name)
+        now = asyncio.get_running_loop().time()
+        if budget.questions <= 0 or (zone is not None and zone.rests_until > now):
+            return TEMPERROR
+        budget.questions -= 1
+        short = Budget(1, min(budget.deadline, now + self._wait_s))
+        answer = await self._source.lookup(question.name, question.kind, budget=short)
+        if zone is not None:
+            self._heard(zone, answer, asyncio.get_running_loop().time())
+        return answer
+
+    def _zone(self, name: str) -> _Zone | None:
+        return next((zone for suffix, zone in self._zones.items() if name.endswith(f".{suffix}")), None)
+
+    def _heard(self, zone: _Zone, answer: Answer, now: float) -> None:
+        if answer.status != "temperror":
+            zone.silences = 0
+            return
+        zone.silences += 1
+        if zone.silences >= SILENCES:
+            zone.silences, zone.rests_until = 0, now + REST_S
+            _log.warning("block list %s does not answer: it is left alone for %d s", zone.label, REST_S)
