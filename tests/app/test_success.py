@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+
 import pytest
 
 from mailstack.app.transaction import Transaction
