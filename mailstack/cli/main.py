@@ -34,6 +34,8 @@ GROUPS: dict[str, Group] = {
     "config": Group("config", "check and show the configuration"),
     "domain": Group("domain", "domains, their keys and DNS records"),
     "user": Group("user", "addresses that log in or receive"),
+    "apppw": Group("apppw", "passwords for single programs and devices"),
+    "device": Group("device", "printers and scanners: settings sheet, errors, old TLS"),
     "alias": Group("alias", "other names, groups, temporary addresses"),
     "forward": Group("forward", "redirect an address to others"),
     "list": Group("list_", "senders an address blocks or allows"),

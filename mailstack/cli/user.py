@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mailstack.cli import usage, user_sending
+from mailstack.cli import device_report, usage, user_sending
 from mailstack.cli.context import Context, fail, group, show, talk
 from mailstack.cli.directory_access import account, check_receives, password_from_stdin, reader, writer
 from mailstack.directory import credentials, names
@@ -153,7 +153,7 @@ def show_user(address: AddressArgument) -> None:
     context = Context.load()
     with reader(context) as directory:
         found = account(directory, address)
-        show(_details(directory, found) | usage.of(context, found))
+        show(_details(directory, found) | usage.of(context, found) | device_report.of(context, found))
 
 
 @app.command("set")
