@@ -48,6 +48,7 @@ GROUPS: dict[str, Group] = {
     "log": Group("log", "what happened to a message or an address"),
     "client": Group("client", "clients of port 25 that guess or hit spam traps"),
     "mailbox": Group("mailbox", "look at, check and rebuild a mailbox"),
+    "ban": Group("ban", "networks that may not log in for a while"),
     "verify": Group("verify", "check every store of this instance"),
 }
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mailstack.mailbox.store import MailStore
     from mailstack.model.address import Address
     from mailstack.model.quota import QuotaState
+    from mailstack.state.logins import LastUse
 
 
 def number(limit: int | None) -> int | None:
@@ -104,6 +105,17 @@ def line(state: QuotaState) -> str:
         messages += f" of {state.limit_messages}"
     share = "" if state.limit_octets is state.limit_messages is None else f" ({state.percent} %)"
     return f"{octets} and {messages} messages are used outside Spam and Trash{share}"
+
+
+def app_password_uses(context: Context) -> dict[int, LastUse]:
+    """When app passwords were used last, by their id."""
+    from mailstack.state.logins import LoginRecords
+
+    records = LoginRecords(context.paths.state_db, context.config.bans, key=b"")
+    try:
+        return records.last_uses()
+    finally:
+        records.close()
 
 
 def stamp(at: float) -> str:

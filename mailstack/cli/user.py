@@ -171,6 +171,13 @@ def set_user(
         bool | None,
         typer.Option("--enable/--disable", help="--disable suspends it: no log-in, incoming mail refused."),
     ] = None,
+    app_only: Annotated[
+        bool | None,
+        typer.Option(
+            "--app-passwords-only/--any-password",
+            help="Log in with app passwords only ('mailstack apppw'); or with the address's own again.",
+        ),
+    ] = None,
     grant: Annotated[
         list[str] | None,
         typer.Option(
@@ -201,6 +208,8 @@ def set_user(
         )
         if pop3_days is not None:
             changed = directory.accounts.set_pop3_days(address, names.days(pop3_days))
+        if app_only is not None:
+            changed = directory.app_passwords.require(address, app_only)
         for sender in grant or []:
             directory.accounts.grant(address, sender)
         for sender in revoke or []:
@@ -353,6 +362,8 @@ def _details(directory: Directory, found: Account) -> dict[str, object]:
         "id": found.id,
         "created": usage.stamp(found.created_at),
         "has_password": directory.credential(found.id) is not None,
+        "app_passwords": [one.name for one in directory.logins.app_passwords(found.id)],
+        "app_passwords_only": found.app_passwords_only,
         "other_names": directory.addresses_of(found.id)[1:],
         "may_send_as": sorted(directory.identities(found.id)),
         "posts_for_lists": found.sending.is_list,

@@ -21,7 +21,9 @@ from mailstack.state.shared_networks import CLOUDS
 from mailstack.state.statedb import StateTable
 
 DAY_S: Final = 86_400
-#: Networks an operator banned are looked at again this often, in seconds.
+#: What a ban by wrong passwords names, by IP version.
+_USUAL_BITS: Final = {4: 32, 6: 64}
+#: Wider networks an operator banned are looked at again this often, in seconds.
 _WIDE_S: Final = 1.0
 
 _ROW = "SELECT network, since, until, step, why, operator FROM ban"
@@ -53,7 +55,7 @@ class Ban:
 
 def ban_network(ip: str) -> str:
     """What is banned for an address: itself, or the IPv6 /64 around it."""
-    return network_of(ip, 32, 64)
+    return network_of(ip, _USUAL_BITS[4], _USUAL_BITS[6])
 
 
 class Spared:
@@ -137,7 +139,8 @@ class Bans(StateTable):
     def _find_wide(self, ip: str, now: float) -> Ban | None:
         if not 0 <= now - self._wide_at < _WIDE_S:
             rows = self._open().execute(f"{_ROW} WHERE operator = 1").fetchall()
-            self._wide = [(ipaddress.ip_network(ban.network), ban) for ban in map(_ban, rows)]
+            found = [(ipaddress.ip_network(ban.network), ban) for ban in map(_ban, rows)]
+            self._wide = [pair for pair in found if pair[0].prefixlen != _USUAL_BITS[pair[0].version]]
             self._wide_at = now
         if not self._wide:
             return None
