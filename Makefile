@@ -10,7 +10,7 @@ PORT_BASE ?= 20000
 ARGS ?=
 FUZZ_EXAMPLES ?= 20000
 
-.PHONY: help setup demo test test-slow check fmt bench fuzz lock docs clean
+.PHONY: help setup demo test test-slow check fmt bench fuzz fuzz-guided lock docs clean
 
 help:
 	@echo "make demo       a throw-away mail service on high ports; DIR=$(DIR) PORT_BASE=$(PORT_BASE)"
@@ -20,6 +20,7 @@ help:
 	@echo "make fmt        formats the code"
 	@echo "make bench      measures, prints JSON"
 	@echo "make fuzz       parsers with random input; FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) each"
+	@echo "make fuzz-guided TARGET=command SECONDS=60   one SMTP parser, coverage-guided; wants atheris"
 	@echo "make docs       writes what is generated: docs/configuration.md, conf/mailstack.toml"
 	@echo "make lock       newest allowed versions into requirements/*.txt, with hashes"
 
@@ -62,6 +63,11 @@ bench:
 fuzz:
 	@tools/setup.sh dev
 	MAILSTACK_FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) $(BIN)/pytest tests/fuzz --timeout=7200 $(ARGS)
+
+fuzz-guided:
+	@tools/setup.sh dev
+	@$(BIN)/python -c 'import atheris' 2> /dev/null || { echo "not installed: $(BIN)/pip install '.[fuzz]'"; exit 1; }
+	$(BIN)/python -m tests.fuzz.guided $(TARGET) $(SECONDS)
 
 docs:
 	@tools/setup.sh dev

@@ -28,7 +28,8 @@ _LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?\Z")
 # Controls, white space, bidi marks and other invisible characters make two addresses look like one.
 _INVISIBLE = re.compile(
     "[\u0080-\u00a0\u00ad\u034f\u061c\u115f\u1160\u1680\u17b4\u17b5\u180e\u2000-\u200f\u2028-\u202f"
-    "\u205f-\u206f\u3000\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\ud800-\udfff]"
+    "\u205f-\u206f\u3000\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\ud800-\udfff"
+    "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
 
 
@@ -149,6 +150,8 @@ def _parse_literal(text: str) -> str:
     if not text.endswith("]"):
         raise AddressError("the address literal is not closed by ]")
     inner = text[1:-1]
+    if "%" in inner:  # Python takes a zone there, of any characters; RFC 5321 section 4.1.3 knows none
+        raise AddressError("the address literal is not an IP address")
     version6 = inner[:5].lower() == "ipv6:"
     try:
         ip = ipaddress.IPv6Address(inner[5:]) if version6 else ipaddress.IPv4Address(inner)

@@ -113,7 +113,7 @@ class Session:
         try:
             said = command.parse(line)
         except PeerError as error:
-            if self.is_foreign(line):
+            if self.is_foreign(line + b"\r\n"):
                 return self.spoke_tls()
             if not self.has_good_command and strangers.is_foreign(line):
                 return self._foreign()

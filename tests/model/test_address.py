@@ -59,6 +59,8 @@ def test_addresses_are_parsed_into_their_parts(text: str, local: str, domain: st
         "a" + "\u0301" * 9 + "@example.org",
         "<a@example.org>",
         "a@good.example <b@bad.example>",
+        "a@[IPv6:fe80::1%eth0]",
+        "a@[IPv6:::%\x1b[2J]",
     ],
 )
 def test_what_is_no_address_is_refused_in_a_sentence(text: str) -> None:
@@ -69,7 +71,7 @@ def test_what_is_no_address_is_refused_in_a_sentence(text: str) -> None:
 
 @pytest.mark.parametrize(
     "code",
-    [0x80, 0x85, 0xA0, 0xAD, 0x1680, 0x2000, 0x200B, 0x2028, 0x202E, 0x202F, 0x3000, 0xFEFF, 0xD800],
+    [0x80, 0x85, 0xA0, 0xAD, 0x1680, 0x2000, 0x200B, 0x2028, 0x202E, 0x202F, 0x3000, 0xFEFF, 0xD800, 0xE0061],
     ids=hex,
 )
 @pytest.mark.parametrize("form", ["a{}b", '"a{}b"'])
