@@ -27,6 +27,7 @@ from mailstack.model.errors import TemporaryFailure
 from mailstack.model.network import network_of
 from mailstack.model.reply import Reply
 from mailstack.model.verdict import Reason
+from mailstack.routing.route import ALWAYS_REACHED
 from mailstack.smtp import bounces, relays
 from mailstack.state.greylist import Greylist, Waits, triplet
 from mailstack.state.sent import Sent
@@ -43,8 +44,6 @@ if TYPE_CHECKING:
 BACKSCATTER_WEIGHT = 4.0
 #: Authenticated mail below this probability of spam is wanted.
 WANTED_SCORE = 0.3
-#: RFC 5321 section 4.5.1 and RFC 2142: reachable whatever is thought of the sender.
-ALWAYS_REACHED = ("postmaster", "abuse")
 
 _DIGITS = re.compile(r"\d+")
 _log = logging.getLogger(__name__)
@@ -201,7 +200,7 @@ class Arrivals:
 
 
 def is_always_reached(mail: Mail) -> bool:
-    """True when all recipients are postmaster and abuse."""
+    """True when all recipients are postmaster and abuse, whatever is thought of the sender."""
     return all(r.address.local.lower() in ALWAYS_REACHED for r in mail.envelope.recipients)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mailstack.app import devices
-from mailstack.app.arrival import ALWAYS_REACHED
 from mailstack.app.mail import Services
 from mailstack.app.reputation import Reputation
 from mailstack.app.whereabouts import postmaster
@@ -20,7 +19,7 @@ from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
 from mailstack.net.resolver import Resolver
 from mailstack.routing.expand import Expansion
-from mailstack.routing.route import Expand, Facts, Local, Refuse, Remote, route
+from mailstack.routing.route import ALWAYS_REACHED, Expand, Facts, Local, Refuse, Remote, route
 from mailstack.smtp.options import cap
 
 #: How long an answer "its MX points here" is believed, in seconds.
@@ -29,7 +28,7 @@ MX_HERE_S = 300.0
 #: SRS addresses whose bounces are counted at a time.
 MAX_SRS = 10_000
 #: Words of refusals that tell a client it guessed wrong.
-_NOBODY = ("unknown_user", "gone", "expired", "nowhere")
+_NOBODY = ("unknown_user", "gone", "expired", "nowhere", "relay_form")
 
 _log = logging.getLogger(__name__)
 

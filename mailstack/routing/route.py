@@ -11,12 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, TypeAlias, assert_never
+from typing import Final, Literal, TypeAlias, assert_never
 
 from mailstack.model.address import Address, AddressError
 from mailstack.model.directory import Account, Alias, DirectoryReader, Domain, Gone
 from mailstack.model.reply import Reply
 from mailstack.srs import rewrite, short
+
+#: Reachable in every domain (RFC 5321 section 4.5.1, RFC 2142 section 2).
+ALWAYS_REACHED: Final = ("postmaster", "abuse")
+#: In a name nobody has: routes of old (`user%other@us`, `other!user@us`, `"user@other"@us`).
+_DETOURS: Final = "%!@"
 
 RemoteKind: TypeAlias = Literal["submission", "forward", "relay", "srs-bounce"]
 
@@ -103,9 +108,12 @@ def route(address: Address, directory: DirectoryReader, facts: Facts) -> Route:
     if rewrite.is_srs(home):
         return _srs(home, facts)
     found = directory.find(home) or _plus(home, directory)
-    if found is not None:
-        return _found(found, address, directory, facts)
-    return _unknown(address, home, domain, directory, facts)
+    if found is None:
+        return _unknown(address, home, domain, directory, facts)
+    where = _found(found, address, directory, facts)
+    if isinstance(where, Refuse) and home.local.lower() in ALWAYS_REACHED:
+        return _postmaster(home, directory, facts) or where
+    return where
 
 
 def _is_inbound(domain: Domain, facts: Facts) -> bool:
@@ -235,14 +243,24 @@ def _key(text: str) -> str:
         return ""
 
 
+def _postmaster(home: Address, directory: DirectoryReader, facts: Facts) -> Route | None:
+    """The postmaster of all domains, for a domain whose own cannot be reached; None: there is none."""
+    if facts.postmaster is None or facts.postmaster.key == home.key:
+        return None
+    return route(facts.postmaster, directory, replace(facts, postmaster=None, trusted=True))
+
+
 def _unknown(
     original: Address, home: Address, domain: Domain, directory: DirectoryReader, facts: Facts
 ) -> Route:
-    name = home.local.lower()
-    if name in ("postmaster", "abuse"):
-        if facts.postmaster is not None and facts.postmaster.key != home.key:
-            return route(facts.postmaster, directory, replace(facts, postmaster=None, trusted=True))
-        return Refuse(Reply(550, "1.1", f"{original} is not set up"), "no_postmaster")
+    if home.local.lower() in ALWAYS_REACHED:
+        missing = Refuse(Reply(550, "1.1", f"{original} is not set up"), "no_postmaster")
+        return _postmaster(home, directory, facts) or missing
+    if any(mark in home.local for mark in _DETOURS):
+        # S25: neither a catch-all nor an old server may take such a name for a way to elsewhere.
+        return Refuse(
+            Reply(550, "7.1", "Relaying denied: write to the address itself, without % or !"), "relay_form"
+        )
     if domain.unknown == "relay":
         return Remote(home, "relay")
     account = directory.catch_all(home.domain)

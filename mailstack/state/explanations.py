@@ -304,6 +304,12 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         (),
         "Programs of yours log in on port 465 or 587; a domain of yours: 'mailstack domain add'.",
     ),
+    "relay_form": Explanation(
+        "user%other@here, other!user@here and \"user@other\"@here are old ways to send mail through a"
+        " server to another; nobody here has such a name, and no catch-all takes it.",
+        (),
+        "Write to the address itself.",
+    ),
     "srs_token": Explanation(
         "A bounce came to a rewritten (SRS) sender that is forged or too old.",
         ("srs.valid_days",),

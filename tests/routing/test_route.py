@@ -111,15 +111,60 @@ def test_without_login_nothing_is_relayed(text: str, directory: MemoryDirectory)
     assert found.check == "relay"
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["user%other.example@us.example", "other!user@us.example", '"user@other.example"@us.example'],
-)
-def test_percent_and_bang_are_ordinary_characters(text: str, directory: MemoryDirectory) -> None:
-    directory.catch_alls.clear()
-    found = to(text, directory)
+OLD_ROUTES = ["user%other.example@us.example", "other!user@us.example", '"user@other.example"@us.example']
+
+
+@pytest.mark.parametrize("text", OLD_ROUTES)
+@pytest.mark.parametrize("login", [False, True])
+def test_old_routes_lead_nowhere_not_even_to_the_catch_all(
+    text: str, login: bool, directory: MemoryDirectory
+) -> None:
+    # S25: 550 5.7.1, never relayed
+    account = directory.find(Address.parse("alice@us.example")) if login else None
+    found = to(text, directory, login=account)
     assert isinstance(found, Refuse)
-    assert found.check == "unknown_user"
+    assert (found.check, found.reply.code, found.reply.status) == ("relay_form", 550, "7.1")
+
+
+@pytest.mark.parametrize("text", OLD_ROUTES)
+def test_old_routes_are_not_handed_to_an_old_server(text: str, directory: MemoryDirectory) -> None:
+    # S25
+    found = to(text.replace("@us.example", "@old.example"), directory)
+    assert isinstance(found, Refuse)
+    assert found.check == "relay_form"
+
+
+def test_a_name_that_exists_may_hold_a_percent_sign(directory: MemoryDirectory) -> None:
+    directory.add_account("50%off@us.example")
+    assert isinstance(to("50%off@us.example", directory), Local)
+
+
+@pytest.mark.parametrize("name", ["postmaster", "abuse", "Postmaster", "ABUSE"])
+@pytest.mark.parametrize("state", ["suspended", "noreply", "gone", "expired"])
+def test_a_postmaster_that_takes_no_mail_is_stood_in_for(
+    name: str, state: str, directory: MemoryDirectory
+) -> None:
+    # S26
+    match state:
+        case "suspended":
+            directory.add_account(f"{name.lower()}@us.example", enabled=False)
+        case "noreply":
+            directory.add_account(f"{name.lower()}@us.example", kind="noreply")
+        case "gone":
+            address = Address.parse(f"{name.lower()}@us.example")
+            directory.names[address.key] = Gone(address)
+        case "expired":
+            directory.add_alias(f"{name.lower()}@us.example", "alice@us.example", expires_at=NOW - 1)
+    found = to(f"{name}@us.example", directory, postmaster=Address.parse("a.b@us.example"))
+    assert isinstance(found, Local)
+    assert str(found.account.address) == "a.b@us.example"
+
+
+def test_a_suspended_postmaster_of_all_is_refused_and_asked_once(directory: MemoryDirectory) -> None:
+    directory.add_account("postmaster@us.example", enabled=False)
+    found = to("postmaster@us.example", directory, postmaster=Address.parse("postmaster@us.example"))
+    assert isinstance(found, Refuse)
+    assert found.check == "suspended"
 
 
 def test_with_login_other_domains_are_remote(directory: MemoryDirectory) -> None:
