@@ -167,6 +167,7 @@ class AcceptService:
 
     async def accept(self, envelope: Envelope, body: Body, account: Account | None) -> Reply:
         """The whole end of DATA: never raises; the reply says what became of it."""
+        account = None if account is None else self._sending.current(account)
 
         async def work() -> Reply:
             facts = await self._recipients.facts(account, envelope.reverse_path)

@@ -46,6 +46,14 @@ class SendingGuard:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         self._table.close()
 
+    def current(self, account: Account) -> Account:
+        """The account as it is now: a session may have begun before its limits were changed."""
+        try:
+            return self._s.directory.account_by_id(account.id) or account
+        except TemporaryFailure as error:
+            _log.error("looking at %s: %s", account.address, error.why)
+            return account
+
     # -- at MAIL ------------------------------------------------------------------------
 
     async def check_sender(self, client: Client, account: Account, mail: Mail) -> Reply | None:
@@ -66,7 +74,7 @@ class SendingGuard:
 
     def _check_limits(self, account: Account) -> Reply | None:
         """Saves a client at its limit the way to the end of DATA, where it counts."""
-        caps = sending.caps_of(account, self._s.config.sending)
+        caps = sending.caps_of(self.current(account), self._s.config.sending)
         try:
             over = self._table.check(account.id, caps, self._now())
         except TemporaryFailure as error:
