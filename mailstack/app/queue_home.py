@@ -81,7 +81,11 @@ class Home:
             number=retry.number,
             received_at=retry.received_at,
             host=self.config.hostname,
-            body=Body(content.read(), size_octets=content.size_octets),
+            body=Body(
+                content.read(),
+                size_octets=content.size_octets,
+                is_binary=entry.facts.body == "BINARYMIME",
+            ),
             prefix=b"" if recipient.detail else _prefix(entry, recipient),
         )
         try:

@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from mailstack.model.envelope import Body
 from mailstack.model.errors import PermanentFailure, TemporaryFailure
-from mailstack.model.mailbox import FLAG_NAMES, AccountStore, Flags, MailboxError, NewMessage
+from mailstack.model.mailbox import FLAG_NAMES, AccountStore, Delivery, Flags, MailboxError, NewMessage
 from mailstack.model.verdict import (
     AccountAction,
     AccountVerdict,
@@ -130,6 +131,7 @@ def store(store_: AccountStore, job: Job, actions: Sequence[Keep | FileInto]) ->
             flags=flags,
             keywords=keywords,
             internal_at=int(job.received_at),
+            binary=job.body.is_binary,
         )
         create = isinstance(action, FileInto) and action.create
         copies.append(
@@ -150,9 +152,7 @@ def _one(store_: AccountStore, job: Job, message: NewMessage, place: _Place) -> 
     name = base_name(job, place.number)
     for mailbox in dict.fromkeys((place.mailbox, "INBOX")):
         try:
-            done = store_.deliver(
-                mailbox, message, base_name=name, prefix=job.prefix, cuts=job.cuts, create=place.create
-            )
+            done = _deliver(store_, mailbox, message, job, name, place)
         except MailboxError as error:
             if error.code == "OVERQUOTA":
                 raise PermanentFailure(error.text, status="2.2") from error
@@ -161,6 +161,21 @@ def _one(store_: AccountStore, job: Job, message: NewMessage, place: _Place) -> 
             continue
         return Copy(done.folder, done.uid, place.action.lower(), done.again)
     raise AssertionError("INBOX was tried")
+
+
+def _deliver(
+    store_: AccountStore, mailbox: str, message: NewMessage, job: Job, name: str, place: _Place
+) -> Delivery:
+    deliver = partial(
+        store_.deliver, mailbox, base_name=name, prefix=job.prefix, cuts=job.cuts, create=place.create
+    )
+    try:
+        return deliver(message)
+    except MailboxError as error:
+        if error.code != "UNKNOWN-CTE":
+            raise
+    # NUL outside of all parts: as it is taken in any other message.
+    return deliver(replace(message, binary=False))
 
 
 def dump_retry(number: int, received_at: float, actions: Sequence[Keep | FileInto]) -> str:

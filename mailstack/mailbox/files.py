@@ -229,8 +229,8 @@ def write_message(
     """
     data: bytes | None = None
     if message.data is not None:
-        octets = b"".join(_encoded(message.data)) if message.binary else message.data
-        data = lines.normalise(b"".join([prefix, *_kept(octets, cuts)]))
+        kept = _encoded(message.data, cuts) if message.binary else _kept(message.data, cuts)
+        data = lines.normalise(b"".join([prefix, *kept]))
     fd = os.open(path, _WRITE_FLAGS, 0o600)
     try:
         try:
@@ -273,7 +273,7 @@ def _write_chunks(fd: int, chunks: Iterable[bytes]) -> tuple[int, bytes]:
 
 def _chunks_of(message: NewMessage, cuts: Sequence[tuple[int, int]]) -> Iterator[bytes]:
     if message.binary:
-        yield from _encoded_file(message.path)
+        yield from _encoded_file(message.path, cuts)
     elif message.pieces:
         for piece in message.pieces:
             yield from _piece_chunks(piece)
@@ -292,15 +292,15 @@ def _piece_chunks(piece: Piece) -> Iterator[bytes]:
                 yield file.read(at, min(_CHUNK_OCTETS, start + count - at))
 
 
-def _encoded_file(path: str) -> Iterator[bytes]:
+def _encoded_file(path: str, cuts: Sequence[tuple[int, int]]) -> Iterator[bytes]:
     # A temporary file of ours, which nobody else makes shorter: so it can be mapped.
     with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as data:
-        yield from _encoded(data)
+        yield from _encoded(data, cuts)
 
 
-def _encoded(data: Octets) -> Iterator[bytes]:
+def _encoded(data: Octets, cuts: Sequence[tuple[int, int]]) -> Iterator[bytes]:
     try:
-        yield from recode.without_binary(data)
+        yield from recode.without_binary(data, cuts)
     except recode.NotText:
         raise MailboxError("UNKNOWN-CTE", "the message holds NUL outside its parts") from None
 

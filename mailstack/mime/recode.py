@@ -1,8 +1,8 @@
 """A message with binary parts as one that can be stored, sent and read everywhere.
 
-Parts that hold NUL, and parts labelled "binary" that are no text, become base64; other
-labels "binary" become "8bit".  Nothing else is touched: a signature over a part that
-needs no change stays good.
+Parts that hold NUL become base64, and so do parts that are no text when they are labelled
+"binary" or hold a CR or LF that ends no line; other labels "binary" become "8bit".  Nothing
+else is touched: a signature over a part that needs no change stays good.
 
 Standards: RFC 3516 section 4.4, RFC 2045 section 6.
 Imports: header, scanner.  No I/O.
@@ -11,7 +11,7 @@ Imports: header, scanner.  No I/O.
 from __future__ import annotations
 
 import binascii
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mailstack.mime import header
@@ -38,17 +38,21 @@ class _Edit:
     text: bytes | None
 
 
-def without_binary(data: Octets) -> Iterator[bytes]:
+def without_binary(data: Octets, cuts: Sequence[tuple[int, int]] = ()) -> Iterator[bytes]:
     """The message in pieces, of any size.
 
     Args:
         data: `bytes`, or a `mmap`.
+        cuts: ranges of its octets that are left out, ascending; whole fields of its header.
 
     Raises:
         NotText: while it is read.
     """
     at = 0
-    for edit in _edits(data):
+    left_out = [_Edit(start, end, b"") for start, end in cuts]
+    for edit in sorted([*_edits(data), *left_out], key=lambda edit: (edit.start, edit.end)):
+        if edit.start < at:
+            continue  # a label that is left out
         yield from _as_it_is(data, at, edit.start)
         if edit.text is None:
             yield from _base64(data, edit.start, edit.end)
@@ -66,16 +70,34 @@ def _edits(data: Octets) -> list[_Edit]:
         work.extend(part.children)
         is_binary = part.encoding == "binary"
         is_plain = not part.children and part.encoding in _IDENTITY
-        if is_plain and (_has_nul(data, part) or (is_binary and not _is_text(part))):
+        if is_plain and (
+            _has_nul(data, part) or (not _is_text(part) and (is_binary or _is_bare(data, part)))
+        ):
             edits.append(_label(data, part, b"base64"))
             edits.append(_Edit(part.header_end, part.end, None))
         elif is_binary:
             edits.append(_label(data, part, b"8bit"))
-    return sorted(edits, key=lambda edit: (edit.start, edit.end))
+    return edits
 
 
 def _has_nul(data: Octets, part: Part) -> bool:
     return data.find(b"\0", part.header_end, part.end) >= 0
+
+
+def _is_bare(data: Octets, part: Part) -> bool:
+    before = b""
+    for at in range(part.header_end, part.end, _CHUNK_OCTETS):
+        piece = data[at : min(at + _CHUNK_OCTETS, part.end)]
+        feeds, returns = piece.count(b"\n"), piece.count(b"\r")
+        pairs = piece.count(b"\r\n")
+        # A pair may be cut in two.
+        begins_within = before == b"\r" and piece[:1] == b"\n"
+        if before == b"\r" and not begins_within:
+            return True
+        before = piece[-1:]
+        if feeds - begins_within != pairs or returns - (before == b"\r") != pairs:
+            return True
+    return before == b"\r"
 
 
 def _is_text(part: Part) -> bool:

@@ -61,7 +61,7 @@ class Envelope:
     Attributes:
         accept_id: unique for ever; appears in Received, log and file names.
         reverse_path: None for the null sender.
-        body: "7BIT" or "8BITMIME".
+        body: "7BIT", "8BITMIME" or "BINARYMIME".
         received_at: Unix seconds.
     """
 
@@ -97,6 +97,7 @@ class Body:
         path: where the octets lie; "" when in memory.
         size_octets: length either way.
         had_bare_lf, had_bare_cr: line ends were normalised on the way in.
+        is_binary: it came with BODY=BINARYMIME: the body may hold any octets in any order.
     """
 
     data: bytes | None
@@ -104,3 +105,4 @@ class Body:
     size_octets: int = 0
     had_bare_lf: bool = False
     had_bare_cr: bool = False
+    is_binary: bool = False

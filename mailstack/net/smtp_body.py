@@ -154,7 +154,7 @@ class Incoming:
 
     def _body(self, data: bytes | None, path: str) -> Body:
         reader = self._reader
-        return Body(data, path, reader.size_octets, reader.had_bare_lf, reader.had_bare_cr)
+        return Body(data, path, reader.size_octets, reader.had_bare_lf, reader.had_bare_cr, reader.is_binary)
 
     def remove(self) -> None:
         """Nothing of it stays with us."""

@@ -31,11 +31,11 @@ class ChunkReader(Text):
         is_binary: BODY=BINARYMIME.
     """
 
-    __slots__ = ("_before", "_carry", "_ends_in_crlf", "_in_binary_header", "_is_binary")
+    __slots__ = ("_before", "_carry", "_ends_in_crlf", "_in_binary_header")
 
     def __init__(self, *, max_octets: int, max_line_octets: int, is_binary: bool) -> None:
         super().__init__(max_octets=max_octets, max_line_octets=max_line_octets)
-        self._is_binary = is_binary
+        self.is_binary = is_binary
         self._in_binary_header = is_binary
         self._carry = b""
         self._before = b"\n"  # what stands before the next octet, as far as an empty line needs it
@@ -43,7 +43,7 @@ class ChunkReader(Text):
 
     def feed(self, block: bytes) -> None:
         """Takes the next octets."""
-        if self._is_binary and not self._in_binary_header:
+        if self.is_binary and not self._in_binary_header:
             self._add(block)
             return
         text = self._carry + block if self._carry else block
@@ -61,7 +61,7 @@ class ChunkReader(Text):
         if self._carry:
             self._carry = b""
             self._text(b"\r")
-        if not self._is_binary and not self._ends_in_crlf:
+        if not self.is_binary and not self._ends_in_crlf:
             self._text(b"\r\n")
 
     def _split(self, text: bytes) -> tuple[bytes, bytes]:

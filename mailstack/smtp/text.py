@@ -23,6 +23,7 @@ class Text:
         size_octets: octets of the message so far, as they will be stored.
         held_octets: of these, not yet taken.
         had_bare_lf, had_bare_cr: line ends were put right.
+        is_binary: those of the body were not.
     """
 
     __slots__ = (
@@ -34,6 +35,7 @@ class Text:
         "had_bare_cr",
         "had_bare_lf",
         "held_octets",
+        "is_binary",
         "size_octets",
     )
 
@@ -47,6 +49,7 @@ class Text:
         self.held_octets = 0
         self.had_bare_lf = False
         self.had_bare_cr = False
+        self.is_binary = False
 
     def feed(self, block: bytes) -> bytes | None:
         """Takes the next octets; gives what stands behind the message when it ends in them."""

@@ -55,6 +55,21 @@ def test_what_is_text_already_is_not_touched(data: bytes) -> None:
     assert recoded(data) == data
 
 
+@pytest.mark.parametrize("label", [b"", b"Content-Transfer-Encoding: 8bit\r\n"])
+@pytest.mark.parametrize("octets", [b"\n", b"\r", b"x" * 58_367 + b"\r\n\r", b"x" * 58_367 + b"\ry"])
+def test_line_ends_that_are_none_are_kept_where_no_text_is(label: bytes, octets: bytes) -> None:
+    out = recoded(b"Content-Type: image/png\r\n" + label + b"\r\n" + octets)
+    assert content(out) == ("base64", octets)
+    whole = b"Content-Type: image/png\r\n" + label + b"\r\n" + b"x" * 58_367 + b"\r\n"
+    assert recoded(whole) == whole
+
+
+def test_fields_that_are_cut_out_stay_out() -> None:
+    head = b"X-Spam-Flag: NO\r\nContent-Type: image/png\r\n"
+    out = b"".join(without_binary(head + b"X: y\r\n\r\n\0", [(0, 17), (len(head), len(head) + 6)]))
+    assert out == b"Content-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\nAA==\r\n"
+
+
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
