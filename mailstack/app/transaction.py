@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar, TypeVarTuple
 
-from mailstack.app import events, loops, outgoing, submission, success, trace
+from mailstack.app import devices, events, loops, outgoing, submission, success, trace
 from mailstack.app.arrival import is_always_reached
 from mailstack.app.mail import Mail, Services
 from mailstack.app.redirect import is_author_proven
@@ -191,7 +191,8 @@ class Transaction:
     def _content_refusal(self) -> Reply | None:
         """What the filter says no to as a whole."""
         verdict = self._mail.answer.verdict
-        if verdict.unfiltered and self._s.config.filter.on_unfiltered == "tempfail":
+        may_wait = not devices.is_patient(self._mail.account)
+        if verdict.unfiltered and may_wait and self._s.config.filter.on_unfiltered == "tempfail":
             return Reply(451, "3.2", "The message cannot be checked now; try again later", "unfiltered")
         if self._mail.account is not None or verdict.action not in ("reject", "tempfail"):
             return None
@@ -333,7 +334,7 @@ class Transaction:
     async def _retry_later(self) -> None:
         """Some are stored, some failed for the moment: these are retried from the queue."""
         mail = self._mail
-        if not mail.stored and not mail.entries:
+        if not mail.stored and not mail.entries and not devices.is_patient(mail.account):
             raise mail.later[0][1]
         entries = await self._blocking(outgoing.retries, self._s, mail)
         await self._blocking(self._s.queue.enqueue, entries)

@@ -445,10 +445,11 @@ class SmtpConnection(SmtpIntake):
             self._message = None
 
     def _data_wait_s(self) -> float:
-        options = self._options
-        return self._wait_s(
-            options.submission_data_wait_s if self._server.is_submission else options.data_wait_s
-        )
+        if not self._server.is_submission:
+            return self._wait_s(self._options.data_wait_s)
+        wait_s, account = self._options.submission_data_wait_s, self._session.account
+        # A scanner pauses while it scans, also when we are in a hurry, and does not come again.
+        return wait_s if account is not None and account.kind == "device" else self._wait_s(wait_s)
 
     def _log_lost(self, interrupted: Say | None, message: Incoming) -> Say | None:
         if interrupted is GONE:
