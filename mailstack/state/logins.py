@@ -85,7 +85,8 @@ class LastUse:
 
 def login_key(login: str) -> str:
     """What a login is counted under, whether or not it exists."""
-    return unicodedata.normalize("NFC", login[:MAX_LOGIN]).casefold()
+    known = unicodedata.normalize("NFC", login[:MAX_LOGIN]).casefold()
+    return known.encode("utf-8", "replace").decode()
 
 
 class LoginRecords(StateTable):
@@ -134,7 +135,7 @@ class LoginRecords(StateTable):
             TemporaryFailure: the database cannot be written.
         """
         login, network = login_key(login), ban_network(ip)
-        mark = hmac.digest(self._key, login.encode("utf-8", "replace") + b"\0" + password, "sha256")
+        mark = hmac.digest(self._key, login.encode() + b"\0" + password, "sha256")
         with self._lock, transaction(self._open(), "counting a failed login") as connection:
             connection.execute(
                 "DELETE FROM login_failure WHERE at <= ? OR at > ?", (now - WINDOW_S, now + WINDOW_S)
