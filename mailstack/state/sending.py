@@ -39,11 +39,10 @@ _REFRESH_S = _DAY_S
 #: Rows removed in one transaction of `purge`.
 _PURGE_BATCH = 5_000
 
-_USED = """
-    SELECT coalesce(sum(messages * (minute >= ?1)), 0), coalesce(sum(messages), 0),
-        coalesce(sum(recipients * (minute >= ?1)), 0), coalesce(sum(recipients), 0),
-        coalesce(sum(new_recipients * (minute >= ?1)), 0), coalesce(sum(new_recipients), 0)
-    FROM sent WHERE account_id = ?2 AND minute BETWEEN ?3 AND ?4"""
+_SUMS = (
+    "SELECT coalesce(sum(messages), 0), coalesce(sum(recipients), 0), coalesce(sum(new_recipients), 0)"
+    " FROM sent WHERE account_id = ? AND minute BETWEEN ? AND ?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,10 +248,19 @@ def purge(path: Path, *, now: float, keep_days: int) -> int:
 
 def _used(connection: sqlite3.Connection, account_id: int, minute: int) -> Used:
     # Minutes ahead count as well: the clock was set back, not the limit.
-    row = connection.execute(
-        _USED, (minute - HOUR_MINUTES, account_id, minute - DAY_MINUTES, minute + DAY_MINUTES)
+    until = minute + DAY_MINUTES
+    hour = connection.execute(_SUMS, (account_id, minute - HOUR_MINUTES, until)).fetchone()
+    older = connection.execute(
+        _SUMS, (account_id, minute - DAY_MINUTES, minute - HOUR_MINUTES - 1)
     ).fetchone()
-    return Used(*row)
+    return Used(
+        messages_per_hour=hour[0],
+        messages_per_day=hour[0] + older[0],
+        recipients_per_hour=hour[1],
+        recipients_per_day=hour[1] + older[1],
+        new_recipients_per_hour=hour[2],
+        new_recipients_per_day=hour[2] + older[2],
+    )
 
 
 def _unknown(
