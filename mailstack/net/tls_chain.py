@@ -11,25 +11,24 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 from weakref import WeakKeyDictionary
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mailstack.model.errors import ConfigError
 from mailstack.net.handshake import set_remedy
+from mailstack.net.pem import Pair, read_pair
 from mailstack.net.tls_options import TlsName, TlsOptions
 
 #: "mx": port 25; "submission": 465 and 587; "access": IMAP and the like; "legacy": old devices.
 Kind = Literal["mx", "submission", "access", "legacy"]
 
 _DAY_S: Final = 86_400.0
-_MAX_FILE_OCTETS: Final = 1_048_576
 _STRICT_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20:@SECLEVEL=2"
 # RFC 9325 would drop RSA key exchange and CBC; printers with TLS 1.2 have nothing else.
 _WIDE_CIPHERS: Final = (
@@ -97,6 +96,7 @@ class Chain:
         self._made = made
         self._stamps: tuple[tuple[float, int, int], ...] = ()
         self._contexts: dict[Kind, ssl.SSLContext] = {}
+        self._pairs: list[Pair] = []
         self._ends_at = 0.0
         self._warned_at = 0.0
         self.has_rsa = True
@@ -125,13 +125,13 @@ class Chain:
         if stamps == self._stamps:
             return False
         self._stamps = stamps
-        old = self._contexts, self.names, self._ends_at, self.has_rsa
+        old = self._pairs, self._contexts, self.names, self._ends_at, self.has_rsa
         try:
             why = self._read(tuple(self._contexts) or ("access",), now)
         except ConfigError as error:
             why = str(error)
         if why and old[0]:
-            self._contexts, self.names, self._ends_at, self.has_rsa = old
+            self._pairs, self._contexts, self.names, self._ends_at, self.has_rsa = old
             self._alarm(f"the changed certificate is not used, the old one stays: {why}")
             return False
         if why:
@@ -141,11 +141,8 @@ class Chain:
     def get(self, kind: Kind) -> ssl.SSLContext | None:
         """The context; None when the files cannot be used."""
         found = self._contexts.get(kind)
-        if found is None and self._contexts:
-            try:
-                found = self._contexts[kind] = self._context(kind)
-            except ConfigError as error:
-                self._alarm(str(error))
+        if found is None and self._pairs:
+            found = self._contexts[kind] = self._context(kind, self._pairs)
         return found
 
     # -- the files ---------------------------------------------------------------------
@@ -167,18 +164,22 @@ class Chain:
 
     def _read(self, kinds: Iterable[Kind], now: float) -> str:
         """Makes everything anew; gives why the certificate is outside its dates, or ""."""
-        made = {kind: self._context(kind) for kind in kinds}
-        files = [self._files.certificate_file, self._files.ecdsa_certificate_file]
-        found = [(path, self._certificate(path)) for path in files if path]
-        self._contexts = made
-        self.has_rsa = isinstance(found[0][1].public_key(), rsa.RSAPublicKey)
-        self._ends_at = min(one.not_valid_after_utc.timestamp() for _, one in found)
-        self.names = self._wanted_names(found[0][1])
-        for path, one in found:
-            if now > one.not_valid_after_utc.timestamp():
-                return f"{path} expired on {one.not_valid_after_utc:%Y-%m-%d}"
-            if now < one.not_valid_before_utc.timestamp():
-                return f"{path} is valid only from {one.not_valid_before_utc:%Y-%m-%d}"
+        files = self._files
+        pairs = [read_pair(f"{self._key}.certificate_file", files.certificate_file, files.key_file)]
+        if files.ecdsa_certificate_file:
+            key = f"{self._key}.ecdsa_certificate_file"
+            pairs.append(read_pair(key, files.ecdsa_certificate_file, files.ecdsa_key_file))
+        made = {kind: self._context(kind, pairs) for kind in kinds}
+        leaves = [pair.leaf for pair in pairs]
+        self._pairs, self._contexts = pairs, made
+        self.has_rsa = isinstance(leaves[0].public_key(), rsa.RSAPublicKey)
+        self._ends_at = min(leaf.not_valid_after_utc.timestamp() for leaf in leaves)
+        self.names = self._wanted_names(leaves[0])
+        for pair in pairs:
+            if now > pair.leaf.not_valid_after_utc.timestamp():
+                return f"{pair.path} expired on {pair.leaf.not_valid_after_utc:%Y-%m-%d}"
+            if now < pair.leaf.not_valid_before_utc.timestamp():
+                return f"{pair.path} is valid only from {pair.leaf.not_valid_before_utc:%Y-%m-%d}"
         return ""
 
     def _wanted_names(self, certificate: x509.Certificate) -> tuple[str, ...]:
@@ -189,13 +190,6 @@ class Chain:
         except (ValueError, x509.ExtensionNotFound):
             return ()
         return tuple(name.lower() for name in held.get_values_for_type(x509.DNSName))
-
-    def _certificate(self, path: str) -> x509.Certificate:
-        try:
-            with open(path, "rb") as file:
-                return x509.load_pem_x509_certificate(file.read(_MAX_FILE_OCTETS))
-        except (OSError, ValueError) as error:
-            raise ConfigError(f"{self._key}.certificate_file", f"{path}: {error}") from None
 
     def _warn(self, now: float) -> None:
         left_s = self._ends_at - now
@@ -209,7 +203,7 @@ class Chain:
 
     # -- the contexts ------------------------------------------------------------------
 
-    def _context(self, kind: Kind) -> ssl.SSLContext:
+    def _context(self, kind: Kind, pairs: Sequence[Pair]) -> ssl.SSLContext:
         recipe = _OLD_MX if kind == "mx" and self._options.mx_tls_legacy else _RECIPES[kind]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -219,13 +213,10 @@ class Chain:
             context.options |= ssl.OP_NO_TICKET
             context.num_tickets = 0
         _set_oldest(context, recipe.oldest)
-        files = self._files
-        _load(context, f"{self._key}.certificate_file", files.certificate_file, files.key_file)
-        if not files.ecdsa_certificate_file and (found := _hash_of(files.certificate_file)):
+        for pair in pairs if recipe.ecdsa else pairs[:1]:
+            pair.use(context)
+        if len(pairs) == 1 and (found := pairs[0].fingerprint()):
             _END_POINTS[context] = found
-        if files.ecdsa_certificate_file and recipe.ecdsa:
-            key = f"{self._key}.ecdsa_certificate_file"
-            _load(context, key, files.ecdsa_certificate_file, files.ecdsa_key_file)
         set_remedy(context, recipe.remedy)
         self._made(kind, context)
         return context
@@ -239,43 +230,9 @@ def end_point_of(context: ssl.SSLContext | None) -> bytes:
     return b"" if context is None else _END_POINTS.get(context, b"")
 
 
-def _hash_of(path: str) -> bytes:
-    with open(path, "rb") as file:
-        certificate = x509.load_pem_x509_certificate(file.read(_MAX_FILE_OCTETS))
-    used = certificate.signature_hash_algorithm
-    if used is None:
-        return b""  # such as Ed25519: RFC 5929 does not say what to hash with
-    weak = isinstance(used, hashes.MD5 | hashes.SHA1)
-    return certificate.fingerprint(hashes.SHA256() if weak else used)
-
-
 def _set_oldest(context: ssl.SSLContext, oldest: ssl.TLSVersion) -> None:
     if oldest >= ssl.TLSVersion.TLSv1_2:
         return
     # Python warns of everything below 1.2; here it is asked for, for listed clients only.
     context.options &= ~(ssl.OP_NO_TLSv1 | ssl.OP_NO_TLSv1_1)
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-
-
-def _load(context: ssl.SSLContext, key: str, certificate: str, private: str) -> None:
-    try:
-        context.load_cert_chain(certificate, private, password=_no_password)
-    except FileNotFoundError:
-        missing = certificate if not os.path.exists(certificate) else private
-        raise ConfigError(key, f"{missing} does not exist") from None
-    except PermissionError:
-        raise ConfigError(key, f"{certificate} or {private} may not be read by us") from None
-    except ssl.SSLError as error:
-        what = (
-            "key and certificate do not match"
-            if error.reason == "KEY_VALUES_MISMATCH"
-            else f"not a usable PEM file ({error.reason or error})"
-        )
-        raise ConfigError(key, f"{certificate} with {private}: {what}") from None
-    except (OSError, ValueError) as error:
-        raise ConfigError(key, f"{certificate} with {private}: {error}") from None
-
-
-def _no_password() -> str:
-    # Without this OpenSSL would ask on the terminal.
-    raise ValueError("the key is protected by a password")

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def pem(name: str = "localhost", *, ecdsa: bool = False, days: int = 30) -> tuple[bytes, bytes]:
     """Certificate and key in PEM; negative `days`: expired since then."""
     key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey

@@ -9,7 +9,6 @@ import os
 import socket
 import ssl
 import struct
-import warnings
 from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +24,7 @@ from mailstack.net.smtp_server import SmtpConnection
 from mailstack.state.maillog import MailLog
 from tests.kit.loops import both_loops, on_uvloop
 from tests.kit.smtp_acceptor import Running, running
-from tests.kit.smtp_talk import Talk, client_context
+from tests.kit.smtp_talk import Talk, client_context, old_context
 
 ALICE = {"login": "alice@example.test", "password": "a$1 geheim"}
 
@@ -394,12 +393,7 @@ async def test_a_handshake_that_never_comes_ends(tmp_path: Path) -> None:
 @both_loops
 async def test_a_listed_device_may_use_tls_1_0_and_nobody_else(tmp_path: Path, name: str) -> None:
     # L5, L6
-    old = client_context()
-    old.set_ciphers("DEFAULT:@SECLEVEL=0")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        old.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-        old.maximum_version = ssl.TLSVersion.TLSv1
+    old = old_context()
     for devices, works in ((("127.0.0.0/8",), True), ((), False)):
         async with running(tmp_path, name, devices=devices) as server:
             talk = await Talk.open(server.port) if name == "submission" else None
