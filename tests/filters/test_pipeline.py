@@ -13,6 +13,7 @@ import pytest
 
 from mailstack.filters import spam
 from mailstack.filters.authentication.sign import sign
+from mailstack.filters.block_lists import BlockList
 from mailstack.filters.facts import AccountFacts, Tools
 from mailstack.filters.options import FilterOptions
 from mailstack.filters.pipeline import Evaluation
@@ -20,6 +21,7 @@ from mailstack.filters.rules import Rules
 from mailstack.filters.spam import model
 from mailstack.filters.spam.score import GTUBE
 from mailstack.model.directory import FilterSettings
+from mailstack.model.dns import Lookup, NeedLookup
 from mailstack.model.verdict import (
     DiscardMail,
     FileInto,
@@ -27,6 +29,7 @@ from mailstack.model.verdict import (
     FilterRecipient,
     FilterRequest,
     Keep,
+    Reason,
     Redirect,
     RejectMail,
 )
@@ -63,11 +66,23 @@ def run(
     options: FilterOptions | None = None,
     zone: dict[str, dict[str, Any]] | None = None,
     original: str = "bob@home.test",
+    hints: tuple[Reason, ...] = (),
+    wants_codes: bool = False,
 ) -> FilterAnswer:
     data = message if isinstance(message, bytes) else message.encode()
     to = tuple(FilterRecipient(n, n, "bob@home.test", original) for n in range(1, recipients + 1))
     request = FilterRequest(
-        "id", ip, "client.test", sender, to, NOW, data, size_octets=len(data), login=login
+        "id",
+        ip,
+        "client.test",
+        sender,
+        to,
+        NOW,
+        data,
+        size_octets=len(data),
+        login=login,
+        hints=hints,
+        wants_codes=wants_codes,
     )
     tools = Tools(options or FilterOptions(), "mx.home.test", PRIOR, Rules())
     evaluation = Evaluation(request, data, facts or {}, tools)
@@ -409,3 +424,75 @@ def _rejecting() -> Any:
     result = sieve.Result()
     result.add(sieve.Reject("go away", ereject=True), sieve.NORMAL)
     return result
+
+
+# -- what is known beside the message ---------------------------------------------------
+
+LISTS = FilterOptions(
+    block_list=(BlockList(zone="bl.test", weight=3.0), BlockList(zone="slow.test", weight=3.0))
+)
+LISTED: dict[str, dict[str, Any]] = {
+    "9.113.0.203.bl.test": {"A": ["127.0.0.2"]},
+    "9.113.0.203.slow.test": {"A": "TIMEOUT"},
+    "9.113.0.203.in-addr.arpa": {"PTR": ["out-7.google.com"]},
+    "out-7.google.com": {"A": ["203.0.113.9"]},
+}
+
+
+def weights(answer: FilterAnswer) -> dict[str, float]:
+    return {reason.name: reason.weight for reason in answer.verdict.reasons}
+
+
+def test_a_listed_client_makes_the_score_higher_and_a_silent_list_does_nothing() -> None:
+    plain = run("From: a@none.test\r\n" + HELLO, sender="a@none.test")
+    listed = run("From: a@none.test\r\n" + HELLO, sender="a@none.test", options=LISTS, zone=ZONE | LISTED)
+    assert weights(listed)["listed_bl.test"] == 3.0
+    assert listed.verdict.score > plain.verdict.score
+    assert "no_reverse_name" in weights(plain)
+    assert "no_reverse_name" not in weights(listed)
+    assert not any("slow" in name for name in weights(listed))
+    off = FilterOptions(client_facts=False)
+    assert "no_reverse_name" not in weights(run("From: a@none.test\r\n" + HELLO, options=off))
+
+
+def test_a_list_alone_refuses_nothing() -> None:
+    lists = FilterOptions(block_list=(BlockList(zone="bl.test", weight=20.0),), block_lists_weight=20.0)
+    answer = run("From: a@none.test\r\n" + HELLO, sender="a@none.test", options=lists, zone=ZONE | LISTED)
+    assert (answer.verdict.klass, answer.verdict.action) == ("spam", "junk")
+
+
+def test_hits_of_traps_count_unless_the_provider_is_big() -> None:
+    # product page, section 1: never of big providers
+    hints = (Reason("trap_network", 2.0, "spam traps here got mail from 203.0.113.0/24 3 times"),)
+    assert weights(run("From: a@none.test\r\n" + HELLO, hints=hints))["trap_network"] == 2.0
+    big = run("From: a@none.test\r\n" + HELLO, hints=hints, zone=ZONE | LISTED)
+    assert "trap_network" not in weights(big)
+
+
+def test_a_bounce_of_what_we_never_sent_is_spam_with_that_reason() -> None:
+    # product page, section 2.4
+    hints = (Reason("backscatter", 4.0, "a bounce of a message that was not sent from here"),)
+    answer = run("From: mailer-daemon@none.test\r\n" + HELLO, sender="", hints=hints)
+    assert (answer.verdict.klass, answer.verdict.action) == ("spam", "junk")
+    assert answer.accounts[0].actions == (FileInto("Spam", create=True),)
+    assert "backscatter" in weights(answer)
+
+
+def test_one_time_codes_are_looked_for_when_somebody_asks() -> None:
+    message = "From: a@none.test\r\nSubject: Your verification code\r\n\r\nYour code is 482913\r\n"
+    assert "one_time_code" in weights(run(message, wants_codes=True))
+    assert "one_time_code" not in weights(run(message))
+    assert "one_time_code" not in weights(run("From: a@none.test\r\n" + HELLO, wants_codes=True))
+
+
+def test_what_is_asked_beside_the_message_is_not_waited_for_long() -> None:
+    data = ("From: a@none.test\r\n" + HELLO).encode()
+    request = FilterRequest("id", "203.0.113.9", "client.test", "a@none.test", (), NOW, data)
+    lookup = Lookup({})
+    with pytest.raises(NeedLookup):
+        Evaluation(request, data, {}, Tools(LISTS, "mx", PRIOR, Rules())).step(lookup)
+    hasty = {question.name for question in lookup.hasty}
+    assert hasty == {
+        "9.113.0.203.bl.test", "9.113.0.203.slow.test", "9.113.0.203.in-addr.arpa", "client.test",
+    }  # fmt: skip
+    assert {"none.test", "_dmarc.none.test"} <= {question.name for question in lookup.wanted} - hasty
