@@ -182,3 +182,36 @@ def test_any_new_password_is_taken_or_refused_in_words(password: str) -> None:
         assert error.why
     else:
         assert credentials._secrets(taken)
+
+
+@pytest.mark.parametrize(
+    ("set_", "typed"),
+    [
+        ("ﬁsch\u2002und fritten", "fisch und fritten"),
+        ("ein pass\u00adwort hier", "ein passwort hier"),
+        ("Ⅸ neunmal klug", "IX neunmal klug"),
+        ("ｆｕｌｌｗｉｄｔｈ １２", "fullwidth 12"),
+    ],
+)
+def test_a_password_is_prepared_as_sasl_asks_for(set_: str, typed: str) -> None:
+    # RFC 4013 section 2, RFC 4616 section 2: whatever the keyboard makes of it, in both directions
+    assert credentials.verify(cheap(set_), typed)
+    assert credentials.verify(cheap(typed), set_)
+
+
+def test_what_was_hashed_before_it_was_prepared_still_works() -> None:
+    from argon2.low_level import Type, hash_secret
+
+    old = hash_secret("ﬁsch\u2002und fritten".encode(), os.urandom(16), 1, 1024, 1, 32, Type.ID).decode()
+    assert credentials.verify(old, "ﬁsch\u2002und fritten")
+    assert not credentials.verify(old, "fisch und fritten")
+
+
+def test_a_password_that_grows_or_vanishes_when_it_is_prepared_is_refused_when_it_is_set() -> None:
+    # A13: else nobody could log in with it
+    for password, words in (
+        ("\u3316" * 60 + "abcd", "too long"),
+        ("\u00ad\u200b\u2060\ufeff" * 5, "too short"),
+    ):
+        with pytest.raises(PermanentFailure, match=words):
+            credentials.check_new(password)
