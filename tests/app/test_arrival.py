@@ -1,0 +1,492 @@
+"""Mail from outside: relays looked through, circles, forged bounces, traps, greylisting, guesses.
+
+The real acceptor with real mailboxes, queue and databases; the filter says what a test wants.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import types
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from mailstack.app.accept import AcceptService
+from mailstack.mailbox.store import MailStore
+from mailstack.model.address import Address
+from mailstack.model.envelope import Body, Client, Envelope, Recipient
+from mailstack.model.reply import Reply
+from mailstack.model.verdict import (
+    AccountAction,
+    AccountVerdict,
+    Authentication,
+    DmarcResult,
+    FileInto,
+    FilterAnswer,
+    FilterRequest,
+    Keep,
+    MessageVerdict,
+    Reason,
+    RejectMail,
+)
+from mailstack.srs import rewrite
+from mailstack.state.maillog import MailLog
+from tests.kit.clock import Clock
+from tests.kit.instance import Instance, new_instance
+
+LETTER = b"From: x@far.test\r\nTo: you@example.test\r\nMessage-ID: <1@far.test>\r\n\r\nHello.\r\n"
+RECEIVED = (
+    b"Received: from sender.far.test (sender.far.test [203.0.113.9])\r\n\tby backup.example.test;"
+    b" Mon, 1 Jan 2029 00:00:00 +0000\r\n"
+)
+REJECTED = MessageVerdict(action="reject", reply_code=550, reply_status="7.1", reply_text="DMARC says no")
+PASSED = MessageVerdict(authentication=Authentication(dmarc=DmarcResult("pass", "far.test")))
+RELAY, STRANGER = "192.0.2.25", "198.51.100.7"
+OPTIONS = '[mx]\ntrusted_relays = ["192.0.2.25"]\n'
+
+
+@dataclass
+class ScriptedFilter:
+    verdict: MessageVerdict = field(default_factory=MessageVerdict)
+    actions: dict[str, tuple[AccountAction, ...]] = field(default_factory=dict)
+    asked: list[FilterRequest] = field(default_factory=list)
+
+    async def ask(self, request: FilterRequest) -> FilterAnswer:
+        self.asked.append(request)
+        is_junk = self.verdict.action in ("junk", "reject")
+        usual: tuple[AccountAction, ...] = (
+            FileInto("Spam", create=True) if is_junk else Keep(implicit=True),
+        )
+        return FilterAnswer(
+            self.verdict,
+            tuple(
+                AccountVerdict(r.number, "ham", 0.0, self.actions.get(r.address.partition("@")[0], usual))
+                for r in request.recipients
+            ),
+        )
+
+    async def close(self) -> None:
+        pass
+
+    @property
+    def hints(self) -> list[str]:
+        return [hint.name for hint in self.asked[-1].hints]
+
+
+class World:
+    """One worker; `beside()` makes another over the same instance."""
+
+    def __init__(self, instance: Instance, clock: Clock) -> None:
+        self.instance = instance
+        self.clock = clock
+        self.lines = io.StringIO()
+        self.filter = ScriptedFilter()
+        config = instance.config
+        self.maillog = MailLog(config.paths.maillog_db, daemon="smtp", now=clock, stream=self.lines)
+        context = types.SimpleNamespace(
+            config=config,
+            paths=config.paths,
+            now=clock,
+            random_bytes=os.urandom,
+            bus=types.SimpleNamespace(publish=lambda role, event: None),
+            maillog=self.maillog,
+            fatal=lambda why: None,
+            workers=1,
+        )
+        self.service = AcceptService(context)  # type: ignore[arg-type]
+        services = replace(self.service._services, filter=self.filter)  # type: ignore[arg-type]
+        self.service._services = services
+        self.store = MailStore(config.paths.mail, now=clock, random_bytes=os.urandom)
+
+    async def close(self) -> None:
+        self.maillog.close()
+        self.store.close()
+        await self.service.close()
+
+    async def look(self) -> None:
+        await self.service._reputation.look()
+
+    async def rcpt(self, to: str, ip: str = STRANGER, sender: str = "x@far.test") -> str:
+        client = Client(ip, 2500, "mx.far.test")
+        who = Address.parse(sender) if sender else None
+        reply = await self.service.check_recipient(client, None, who, Address.parse(to))
+        return short(reply)
+
+    async def send(
+        self,
+        *to: str,
+        letter: bytes = LETTER,
+        ip: str = STRANGER,
+        sender: str = "x@far.test",
+        listener: str = "mx",
+    ) -> str:
+        envelope = Envelope(
+            accept_id=self.service.new_id(),
+            client=Client(ip, 2500, "mx.far.test", listener=listener),
+            reverse_path=Address.parse(sender) if sender else None,
+            recipients=tuple(Recipient(Address.parse(text), n) for n, text in enumerate(to, 1)),
+            received_at=self.clock(),
+        )
+        body = Body(letter, size_octets=len(letter))
+        if listener == "lmtp":
+            return " ".join(short(reply) for reply in await self.service.accept_each(envelope, body))
+        return short(await self.service.accept(envelope, body, None))
+
+    def held(self, address: str, folder: str = "INBOX") -> list[bytes]:
+        account = self.store.account(Address.parse(address))
+        if folder != "INBOX" and not (account.core.maildir / f".{folder}").is_dir():
+            return []
+        where = account.core.maildir if folder == "INBOX" else account.core.maildir / f".{folder}"
+        files = [*(where / "new").glob("*"), *(where / "cur").glob("*")]
+        return [file.read_bytes() for file in sorted(files)]
+
+    def queued(self) -> list[tuple[str, bytes]]:
+        """Recipient and octets of what waits to leave."""
+        queue = self.service._services.queue
+        rows = queue.read("SELECT message, address FROM recipient ORDER BY message")
+        folder = self.instance.config.paths.queue_messages
+        return [(str(address), next(folder.rglob(f"{number}*")).read_bytes()) for number, address in rows]
+
+
+def short(reply: Reply) -> str:
+    return f"{reply.code} {reply.code // 100}.{reply.status}"
+
+
+Maker = Callable[..., World]
+
+
+@pytest.fixture
+async def make(tmp_path: Path) -> AsyncIterator[Maker]:
+    instance = new_instance(tmp_path)
+    with instance.writer() as writer:
+        for name in ("alice", "bob", "boss"):
+            writer.accounts.add(f"{name}@example.test")
+        writer.accounts.add("trap@example.test", kind="spamtrap")
+    instance.cli("alias", "add", "postmaster@example.test", "boss@example.test")
+    instance.cli("alias", "add", "abuse@example.test", "boss@example.test")
+    instance.cli("alias", "add", "out@example.test", "friend@elsewhere.test")
+    instance.cli("user", "add", "gone@example.test")
+    instance.cli("forward", "set", "gone@example.test", "friend@elsewhere.test", "--no-keep")
+    clock = Clock()
+    worlds: list[World] = []
+
+    def make_one(options: str = OPTIONS) -> World:
+        if not worlds:
+            with instance.file.open("a") as file:
+                file.write(options)
+        worlds.append(World(instance, clock))
+        return worlds[-1]
+
+    yield make_one
+    for world in worlds:
+        await world.close()
+
+
+# -- trusted relays -----------------------------------------------------------------------
+
+
+async def test_a_trusted_relay_is_looked_through_and_nothing_is_refused(make: Maker) -> None:
+    # product page, section 2.1
+    world = make()
+    world.filter.verdict = REJECTED
+    assert await world.send("alice@example.test", ip=STRANGER) == "550 5.7.1"
+    assert await world.send("alice@example.test", ip=RELAY, letter=RECEIVED + LETTER) == "250 2.0.0"
+    assert (world.filter.asked[-1].ip, world.filter.asked[-1].helo) == ("203.0.113.9", "sender.far.test")
+    assert len(world.held("alice@example.test", "Spam")) == 1
+    assert f"looked_through id={world.filter.asked[-1].accept_id} relay=192.0.2.25" in world.lines.getvalue()
+    assert b"from mx.far.test ([192.0.2.25])" in world.held("alice@example.test", "Spam")[0]
+
+
+async def test_a_relay_that_does_not_say_who_it_was_leaves_nobody_to_judge(make: Maker) -> None:
+    world = make()
+    assert await world.send("alice@example.test", ip=RELAY) == "250 2.0.0"
+    assert (world.filter.asked[-1].ip, world.filter.asked[-1].helo) == ("", "")
+
+
+async def test_a_received_field_of_a_stranger_is_not_believed(make: Maker) -> None:
+    world = make()
+    assert await world.send("alice@example.test", letter=RECEIVED + LETTER) == "250 2.0.0"
+    assert world.filter.asked[-1].ip == STRANGER
+
+
+async def test_what_a_rule_refuses_is_kept_when_a_relay_brought_it(make: Maker) -> None:
+    # A relay would have to bounce it, to a sender that may be forged (P11).
+    world = make()
+    world.filter.actions["alice"] = (RejectMail("no"),)
+    assert await world.send("alice@example.test", letter=RECEIVED + LETTER) == "550 5.7.1"
+    assert await world.send("alice@example.test", ip=RELAY, letter=RECEIVED + LETTER) == "250 2.0.0"
+    (kept,) = world.held("alice@example.test")
+    assert b"X-Mailstack-Note: could not be rejected" in kept
+    assert world.queued() == []
+
+
+async def test_behind_lmtp_the_received_field_says_who_it_was(make: Maker) -> None:
+    world = make()
+    world.filter.verdict = REJECTED
+    said = await world.send("alice@example.test", ip="", listener="lmtp", letter=RECEIVED + LETTER)
+    assert said == "250 2.0.0"
+    assert world.filter.asked[-1].ip == "203.0.113.9"
+
+
+async def test_a_relay_is_never_guessing(make: Maker) -> None:
+    world = make(OPTIONS + "guesses = 3\n")
+    for n in range(10):
+        assert await world.rcpt(f"nobody{n}@example.test", ip=RELAY) == "550 5.1.1"
+    await world.look()
+    assert await world.rcpt("alice@example.test", ip=RELAY) == "250 2.1.5"
+
+
+# -- circles --------------------------------------------------------------------------------
+
+
+async def test_a_stored_message_that_comes_again_to_the_same_mailbox_is_a_loop(make: Maker) -> None:
+    # S41
+    world = make()
+    assert await world.send("alice@example.test") == "250 2.0.0"
+    (stored,) = world.held("alice@example.test")
+    assert len(re.findall(rb"(?m)^X-Mailstack-Loop: [a-z2-7]{24}\r$", stored)) == 1
+    assert await world.send("alice@example.test", letter=stored) == "554 5.4.6"
+    assert "check=loop" in world.lines.getvalue()
+    assert await world.send("bob@example.test", letter=stored) == "250 2.0.0"
+    assert len(world.held("alice@example.test")) == 1
+
+
+async def test_a_plain_or_forged_delivered_to_is_no_loop(make: Maker) -> None:
+    # S41: a legitimate resend
+    world = make()
+    for line in (b"Delivered-To: alice@example.test", b"X-Mailstack-Loop: " + b"a" * 24):
+        assert await world.send("alice@example.test", letter=line + b"\r\n" + LETTER) == "250 2.0.0"
+
+
+@pytest.mark.parametrize("address", ["gone@example.test", "out@example.test"])
+async def test_what_is_sent_on_is_known_when_it_comes_back(make: Maker, address: str) -> None:
+    # S41: redirection and alias
+    world = make()
+    assert await world.send(address) == "250 2.0.0"
+    ((to, left),) = world.queued()
+    assert to == "friend@elsewhere.test"
+    assert b"X-Mailstack-Loop: " in left
+    head = left[: left.index(b"Hello.")]
+    assert await world.send(address, letter=head + b"Hello.\r\n") == "554 5.4.6"
+    assert len(world.queued()) == 1
+
+
+async def test_beside_others_a_circle_ends_in_the_mailbox(make: Maker) -> None:
+    world = make()
+    assert await world.send("gone@example.test") == "250 2.0.0"
+    ((_, left),) = world.queued()
+    letter = left[: left.index(b"Hello.")] + b"Hello.\r\n"
+    assert await world.send("gone@example.test", "bob@example.test", letter=letter) == "250 2.0.0"
+    assert len(world.held("bob@example.test")) == 1
+    (kept,) = world.held("gone@example.test")
+    assert b"could not be rejected" in kept
+    assert len(world.queued()) == 1
+
+
+# -- bounces --------------------------------------------------------------------------------
+
+BOUNCE = (
+    b"From: MAILER-DAEMON@far.test\r\nMessage-ID: <b@far.test>\r\n\r\nfailed:\r\n"
+    b"Message-ID: <%s@example.test>\r\n\r\nhi\r\n"
+)
+
+
+async def test_a_bounce_of_a_message_nobody_here_sent_is_recognised(make: Maker) -> None:
+    # product page, section 2.4
+    world = make()
+    world.maillog.accepted(
+        "id1", peer="192.0.2.1", sender="alice@example.test", recipients=["y@far.test"], size_octets=1,
+        login="alice@example.test", message_id="<ours@example.test>",
+    )  # fmt: skip
+    world.maillog.accepted(
+        "id2", peer="192.0.2.1", sender="x@far.test", recipients=["alice@example.test"], size_octets=1,
+        message_id="<theirs@example.test>",
+    )  # fmt: skip
+    world.maillog.close()
+    for name, hints in ((b"ours", []), (b"forged", ["backscatter"]), (b"theirs", ["backscatter"])):
+        assert await world.send("alice@example.test", sender="", letter=BOUNCE % name) == "250 2.0.0"
+        assert world.filter.hints == hints
+    assert await world.send("alice@example.test", sender="x@far.test", letter=BOUNCE % b"forged")
+    assert world.filter.hints == []
+
+
+async def test_a_bounce_that_names_only_a_recipient_is_compared_with_what_was_delivered(make: Maker) -> None:
+    world = make()
+    world.maillog.delivered(
+        "q1", to="y@far.test", host="mx.far.test", answer="250 ok", tries=1, owner="alice@example.test"
+    )
+    world.maillog.close()
+    for name, hints in (("y", []), ("z", ["backscatter"])):
+        letter = (
+            f"X-Failed-Recipients: {name}@far.test\r\nFrom: postmaster@far.test\r\n\r\nsorry\r\n".encode()
+        )
+        assert await world.send("alice@example.test", sender="", letter=letter) == "250 2.0.0"
+        assert world.filter.hints == hints
+
+
+async def test_a_bounce_to_several_recipients_is_taken_and_scored(make: Maker) -> None:
+    # S23
+    world = make()
+    assert await world.send("alice@example.test", "bob@example.test", sender="") == "250 2.0.0"
+    assert world.filter.hints == ["bounce_recipients"]
+    assert await world.send("alice@example.test", sender="") == "250 2.0.0"
+    assert world.filter.hints == []
+
+
+async def test_one_rewritten_sender_takes_so_many_bounces_an_hour(make: Maker) -> None:
+    # S32
+    world = make("[mx]\nsrs_bounces_per_hour = 5\n")
+    secrets = world.service._directory.srs_secrets()
+    address = rewrite.forward(
+        Address.parse("x@far.test"), domain="example.test", secrets=secrets, now=world.clock()
+    )
+    said = [await world.rcpt(str(address), sender="") for _ in range(7)]
+    assert said == ["250 2.1.5"] * 5 + ["450 4.7.1"] * 2
+    world.clock.advance(3600)
+    assert await world.rcpt(str(address), sender="") == "250 2.1.5"
+
+
+# -- postmaster ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["postmaster", "Abuse"])
+async def test_postmaster_and_abuse_are_reached_by_whom_content_rules_refuse(make: Maker, name: str) -> None:
+    # S26
+    world = make()
+    world.filter.verdict = REJECTED
+    assert await world.send(f"{name}@example.test") == "250 2.0.0"
+    assert await world.send(f"{name}@example.test", "alice@example.test") == "550 5.7.1"
+
+
+# -- traps -----------------------------------------------------------------------------------
+
+
+async def test_hits_of_traps_raise_the_score_of_their_network_in_every_worker(make: Maker) -> None:
+    # product page, section 1
+    world = make()
+    other = make()
+    for n in range(3):
+        assert await world.send("alice@example.test", ip="198.51.100.99") == "250 2.0.0"
+        assert world.filter.hints == []
+        assert await world.send("trap@example.test", ip=f"198.51.100.{n}") == "250 2.0.0"
+        await world.look()
+        world.clock.advance(1)
+    await other.look()
+    assert await other.send("alice@example.test", ip="198.51.100.99") == "250 2.0.0"
+    assert other.filter.hints == ["trap_network"]
+    assert await other.send("alice@example.test", ip="198.51.101.99") == "250 2.0.0"
+    assert other.filter.hints == []
+    world.clock.advance(259_201)
+    await other.look()
+    assert await other.send("alice@example.test", ip="198.51.100.99") == "250 2.0.0"
+    assert other.filter.hints == []
+    assert "trap id=" in world.lines.getvalue()
+
+
+async def test_wanted_mail_protects_its_network(make: Maker) -> None:
+    world = make()
+    world.filter.verdict = PASSED
+    assert await world.send("alice@example.test", ip="198.51.100.1") == "250 2.0.0"
+    world.filter.verdict = MessageVerdict()
+    for _ in range(5):
+        await world.send("trap@example.test", ip="198.51.100.2")
+        world.clock.advance(1)
+    await world.look()
+    await world.send("alice@example.test", ip="198.51.100.3")
+    assert world.filter.hints == []
+    world.clock.advance(30 * 86_400)
+    for _ in range(5):
+        await world.send("trap@example.test", ip="198.51.100.2")
+        world.clock.advance(1)
+    await world.look()
+    await world.send("alice@example.test", ip="198.51.100.3")
+    assert world.filter.hints == ["trap_network"]
+
+
+# -- greylisting ------------------------------------------------------------------------------
+
+GREY = "[mx]\ngreylist = true\n"
+
+
+async def test_greylisting_is_off_by_default(make: Maker) -> None:
+    world = make()
+    assert await world.send("alice@example.test") == "250 2.0.0"
+    assert not world.filter.asked[-1].wants_codes
+
+
+async def test_a_new_sender_comes_again_and_is_known_then(make: Maker) -> None:
+    world = make(GREY)
+    assert await world.send("alice@example.test", sender="list-123@far.test") == "451 4.7.1"
+    assert world.held("alice@example.test") == []
+    assert "check=greylist" in world.lines.getvalue()
+    world.clock.advance(301)
+    assert (
+        await world.send("alice@example.test", sender="list-124@far.test", ip="198.51.100.8") == "250 2.0.0"
+    )
+    assert await world.send("alice@example.test", sender="list-125@far.test") == "250 2.0.0"
+    assert await world.send("bob@example.test", sender="list-125@far.test") == "451 4.7.1"
+    assert await world.send("postmaster@example.test") == "250 2.0.0"
+
+
+async def test_authenticated_known_senders_and_codes_never_wait(make: Maker) -> None:
+    world = make(GREY)
+    world.filter.verdict = PASSED
+    assert await world.send("alice@example.test") == "451 4.7.1"
+    coded = replace_reasons(PASSED, Reason("one_time_code", 0.0, "it holds a one-time code"))
+    world.filter.verdict = coded
+    assert await world.send("bob@example.test") == "250 2.0.0"
+    await world.look()
+    world.filter.verdict = PASSED
+    assert await world.send("alice@example.test", ip="203.0.113.200") == "250 2.0.0"
+    world.filter.verdict = replace_reasons(MessageVerdict(), *coded.reasons)
+    assert await world.send("boss@example.test") == "451 4.7.1"
+
+
+def replace_reasons(verdict: MessageVerdict, *reasons: Reason) -> MessageVerdict:
+    return MessageVerdict(authentication=verdict.authentication, reasons=reasons)
+
+
+# -- guesses ----------------------------------------------------------------------------------
+
+
+async def test_who_guesses_is_put_off_in_every_worker_and_learns_nothing(make: Maker) -> None:
+    # S44
+    world = make("[mx]\nguesses = 10\n")
+    other = make()
+    for n in range(5):
+        assert await world.rcpt(f"nobody{n}@example.test") == "550 5.1.1"
+        assert await other.rcpt(f"no{n}%x@example.test") == "550 5.7.1"
+    await world.look()
+    await other.look()
+    await world.look()
+    for worker in (world, other):
+        assert await worker.rcpt("alice@example.test") == "450 4.7.1"
+        assert await worker.rcpt("nobody@example.test") == "450 4.7.1"
+        assert await worker.rcpt("postmaster@example.test") == "250 2.1.5"
+        assert await worker.rcpt("alice@example.test", ip="198.51.100.8") == "250 2.1.5"
+    world.clock.advance(3601)
+    assert await world.rcpt("alice@example.test") == "250 2.1.5"
+
+
+async def test_an_ipv6_network_guesses_as_one(make: Maker) -> None:
+    world = make("[mx]\nguesses = 10\n")
+    for n in range(10):
+        await world.rcpt(f"nobody{n}@example.test", ip=f"2001:db8::{n:x}")
+    await world.look()
+    assert await world.rcpt("alice@example.test", ip="2001:db8::ffff") == "450 4.7.1"
+    assert await world.rcpt("alice@example.test", ip="2001:db8:0:1::1") == "250 2.1.5"
+
+
+async def test_a_broken_database_stops_no_mail(make: Maker) -> None:
+    # P7
+    world = make("[mx]\nguesses = 1\n")
+    world.instance.config.paths.state_db.write_bytes(b"no database" * 1000)
+    await world.rcpt("nobody@example.test")
+    await world.look()
+    assert await world.rcpt("alice@example.test") == "250 2.1.5"
+    assert await world.send("trap@example.test") == "250 2.0.0"
+    await world.look()
