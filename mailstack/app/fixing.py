@@ -15,6 +15,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from mailstack.disk.durable import failure, write_all
+from mailstack.mime.sevenbit import is_plain
 from mailstack.model.envelope import Body, Envelope
 from mailstack.smtp import fixups
 
@@ -63,16 +64,8 @@ def _write(path: str, pieces: Iterable[bytes]) -> int:
         os.close(fd)
 
 
-def relabel(envelope: Envelope, message: bytes | mmap.mmap) -> Envelope:
-    """The envelope as the fixed message wants it: 7BIT when there is nothing else in it."""
-    if envelope.body == "7BIT" or not _is_ascii(message):
-        return envelope
-    return replace(envelope, body="7BIT")
-
-
-def _is_ascii(message: bytes | mmap.mmap) -> bool:
-    for at in range(0, len(message), _WRITE_OCTETS):
-        piece = message[at : at + _WRITE_OCTETS]
-        if not piece.isascii() or b"\0" in piece:
-            return False
-    return True
+def relabel(envelope: Envelope, body: Body, message: bytes | mmap.mmap) -> tuple[Envelope, Body]:
+    """Both as the fixed message wants them: 7BIT and not binary when there is nothing else in it."""
+    if envelope.body == "7BIT" or not is_plain(message):
+        return envelope, body
+    return replace(envelope, body="7BIT"), replace(body, is_binary=False)

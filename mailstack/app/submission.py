@@ -49,7 +49,7 @@ def finish(services: Services, mail: Mail, account: Account) -> tuple[Body, byte
     with trace.opened(mail.body) as message:
         body = fixing.fix(mail.body, message, _wishes(services, mail.envelope, account))
     with trace.opened(body) as fixed:
-        mail.envelope = fixing.relabel(mail.envelope, fixed)
+        mail.envelope, body = fixing.relabel(mail.envelope, body, fixed)
         return body, _signature(services, fixed, account, int(mail.envelope.received_at))
 
 

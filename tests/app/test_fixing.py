@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import io
 import os
 import types
@@ -60,7 +61,13 @@ class Kit:
         return found
 
     async def send(
-        self, letter: bytes, *to: str, login: str = ALICE, in_file: bool = False, **facts: object
+        self,
+        letter: bytes,
+        *to: str,
+        login: str = ALICE,
+        in_file: bool = False,
+        is_binary: bool = False,
+        **facts: object,
     ) -> str:
         sender = Address.parse(login or "x@far.test")
         envelope = Envelope(
@@ -73,7 +80,7 @@ class Kit:
             received_at=self.clock(),
             **facts,  # type: ignore[arg-type]
         )
-        body = Body(letter, size_octets=len(letter))
+        body = Body(letter, size_octets=len(letter), is_binary=is_binary)
         if in_file:
             path = self.spool / envelope.accept_id
             path.write_bytes(letter)
@@ -154,6 +161,18 @@ async def test_nothing_is_fixed_on_port_25(kit: Kit, in_file: bool) -> None:
     letter = b"Bcc: b@example.test\r\nSubject: \xff\r\n\r\n\xc3\xa4" + b"w" * 5000 + b"\r\n"
     assert await kit.send(letter, login="", in_file=in_file) == "250 2.0.0"
     assert kit.stored().endswith(letter)
+
+
+async def test_binary_parts_of_a_submission_travel_as_base64(kit: Kit) -> None:
+    # RFC 3030 section 3: who cannot be sure of the next host converts
+    blob = bytes(range(256)) * 3
+    part = b"Content-Type: image/tiff\r\nContent-Transfer-Encoding: binary\r\n\r\n" + blob
+    letter = HEAD + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" + part + b"\r\n--b--\r\n"
+    assert await kit.send(letter, body="BINARYMIME", is_binary=True) == "250 2.0.0"
+    stored = kit.stored()
+    assert stored.isascii() and b"Content-Transfer-Encoding: base64\r\n" in stored
+    assert binascii.b2a_base64(blob[:57], newline=False) in stored
+    assert kit.verify(stored, 0)
 
 
 async def test_mail_signed_by_its_writer_is_as_it_came(kit: Kit) -> None:
