@@ -275,6 +275,7 @@ class SmtpConnection(SmtpIntake):
         self._wire.close()
 
     def _command_deadline(self) -> float:
+        self._session.is_stressed = self._server.shared.is_stressed()
         return min(self.loop.time() + self._wait_s(self._options.command_wait_s), self._latest())
 
     def _latest(self) -> float:
@@ -333,7 +334,6 @@ class SmtpConnection(SmtpIntake):
 
     async def _sender(self, event: AskSender) -> Say:
         shared = self._server.shared
-        self._session.is_stressed = shared.is_stressed()
         reply = None if shared.has_room() else replies.NO_SPACE
         if reply is None:
             reply = await shared.acceptor.check_sender(self._session.client, event.account, event.mail)
@@ -477,6 +477,8 @@ class SmtpConnection(SmtpIntake):
         finally:
             self._is_accepting = False
             self._deadline = NEVER
+            if self._has_eof:  # RFC 1047, S15: who hears no answer sends the message again
+                self._server.shared.maillog.write("lost", accept_id, peer=self._peer.ip, at="reply")
 
     def _log_end(self, reply: Reply, accept_id: str) -> None:
         envelope = self._session.envelope(accept_id, 0.0)

@@ -177,7 +177,8 @@ class Session:
         return self._hello(argument, esmtp=False)
 
     def _hello(self, argument: bytes, *, esmtp: bool) -> Event:
-        penalty = self._counters.junk()
+        # Saying it once is no noise, also when patience is short.
+        penalty = self._counters.junk() if self._has_hello else NONE
         if penalty.goodbye is not None:
             return self._goodbye(penalty)
         if not argument or len(argument) > MAX_HELO:

@@ -475,7 +475,7 @@ def test_pipelined_commands_are_answered_in_order() -> None:
 @pytest.mark.parametrize("line", ["NOOP", "RSET", "VRFY bob", "HELP", "EXPN x", "EHLO x"])
 def test_the_51st_useless_command_ends_the_session(line: str) -> None:
     # S18
-    session = BareSmtp()
+    session = mx()
     said = [session.ask(line)[:3] for _ in range(51)]
     assert said[-1] == "421"
     assert "421" not in said[:-1]
