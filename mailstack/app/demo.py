@@ -55,7 +55,7 @@ STOP_GRACE_S = 3.0
 LONGEST_RUN_DIR = 80
 MAX_LOG_OCTETS = 20_000_000
 
-#: What `--limits` keeps: connection counts, rates and delays.  Sizes, recipients and the
+#: What `--limits` keeps: connection counts, rates, delays and bans.  Sizes, recipients and the
 #: counters of errors and junk commands are never off.
 NO_LIMITS: dict[str, dict[str, object]] = {
     "smtp": {
@@ -72,6 +72,7 @@ NO_LIMITS: dict[str, dict[str, object]] = {
         "stress_percent": "off",
         "stress_lag_s": 3600,
     },
+    "bans": {"enabled": False},
     "mx": {"guesses": "off", "srs_bounces_per_hour": "off"},
     "sending": {
         f"{plan}_{what}_per_{window}": "off"
@@ -263,7 +264,9 @@ def _settings(options: Options, files: CertificateFiles) -> dict[str, dict[str, 
     }
     if options.dns:
         found["dns"] = {"servers": [options.dns]}
-    if not options.limits:
+    if options.limits:
+        found["bans"] = {"private_networks": True}  # to be tried from this machine
+    else:
         for section, values in NO_LIMITS.items():
             found[section] = found.get(section, {}) | values
     return found

@@ -55,6 +55,7 @@ def test_sizes_recipients_and_error_counters_stay(tmp_path: Path) -> None:
     assert config.smtp.junk_commands == normal.smtp.junk_commands
     assert config.smtp.mx_sessions_per_ip == "off"
     assert config.smtp.login_delays_s == (0,)
+    assert not config.bans.enabled
 
 
 def test_with_limits_the_numbers_are_those_of_a_real_service(tmp_path: Path) -> None:
@@ -63,6 +64,7 @@ def test_with_limits_the_numbers_are_those_of_a_real_service(tmp_path: Path) -> 
     config = configured(tmp_path, limits=True)
     assert isinstance(config, Config)
     assert config.smtp == Config().smtp
+    assert config.bans.enabled and config.bans.private_networks
     assert config.imap.max_per_account == Config().imap.max_per_account
     assert config.imap.allow_plaintext_loopback
 
