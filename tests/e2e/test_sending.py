@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import smtplib
 import threading
 from collections.abc import Iterator
@@ -266,3 +268,30 @@ def test_a_redirect_goes_out_when_the_original_proves_its_author(tmp_path: Path)
         said = submit(client, "alice@example.test", to, changed)
         assert said.startswith("550 5.7.1 alice@example.test may not redirect mail of bob@far.test, because")
         assert "forward it as alice@example.test instead" in said
+
+
+def test_the_plans_limits_survive_kill_9_of_every_worker(tmp_path: Path) -> None:
+    carol = "carol@example.test"  # a free account: 10 messages an hour
+
+    def send(number: int) -> list[str]:
+        with login(demo, carol) as client:
+            return [submit(client, carol, ["bob@example.test"], letter(carol)) for _ in range(number)]
+
+    def is_back() -> bool:
+        try:
+            with login(demo, carol):
+                return True
+        except OSError:
+            return False
+
+    with running_demo(tmp_path / "demo", "--limits") as demo:
+        assert all(said.startswith("250 ") for said in send(6))
+        for pid in demo.pids("smtp"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        eventually(is_back, 60, demo.log)
+        replies = send(6)
+        assert [said[:4] for said in replies] == ["250 "] * 4 + ["450 "] * 2
+        assert replies[-1].startswith(f"450 4.7.1 {carol} may send 10 messages an hour and has sent them;")
+        explained = [one for one in demo.json("log", "show", carol, "--sent") if one["event"] == "refused"]
+        assert {one["fields"]["check"] for one in explained} == {"messages_per_hour"}
