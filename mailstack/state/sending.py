@@ -169,6 +169,12 @@ class Sending(StateTable):
                 [(account_id, address, now, now) for address in addresses],
             )
 
+    def forget(self, account_id: int) -> None:
+        """The account is gone for good."""
+        with self._lock, transaction(self._open(), "forgetting correspondents") as connection:
+            for table in ("sent", "correspondent", "sending_notice"):
+                connection.execute(f"DELETE FROM {table} WHERE account_id = ?", (account_id,))  # noqa: S608
+
     def knows(self, account_id: int, address: str) -> bool:
         """True when the account has written to this address key."""
         with self._lock:

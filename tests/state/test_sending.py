@@ -194,6 +194,15 @@ def test_what_no_limit_looks_at_is_removed(table: Sending, path: Path) -> None:
     assert sending.purge(path, now=NOW + DAY_S + 120, keep_days=400) == 2
 
 
+def test_who_is_gone_for_good_leaves_nothing_behind(table: Sending) -> None:
+    for account in (1, 2):
+        take(table, Caps(), account=account)
+        table.learn(account, [BOB], NOW)
+    table.forget(1)
+    assert (table.used(1, NOW).messages_per_day, table.used(2, NOW).messages_per_day) == (0, 1)
+    assert (table.knows(1, BOB), table.knows(2, BOB)) == (False, True)
+
+
 def test_the_start_of_counting_is_known(table: Sending) -> None:
     assert table.started_at() > 1_700_000_000
 
