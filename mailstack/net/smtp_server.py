@@ -218,8 +218,9 @@ class SmtpConnection(SmtpIntake):
             return await self._say(said)
         if self._options.greeting_wait_s:
             await self._input(self.loop.time() + self._options.greeting_wait_s)
-        if self._is_early():
-            return await self._say(self._session.spoke_early())
+        if early := self._early():
+            session = self._session
+            return await self._say(session.spoke_tls() if session.is_foreign(early) else session.spoke_early())
         self._write(self._session.greeting())
         return None
 

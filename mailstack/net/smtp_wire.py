@@ -32,6 +32,8 @@ _BATCH: Final = 50
 _LINGER_S: Final = 2.0
 _LINGER_OCTETS: Final = 4_194_304
 _PEEK: Final = int(socket.MSG_PEEK | socket.MSG_DONTWAIT)
+#: So much of what comes too early tells what kind of client it is, in octets.
+_SHOWN_EARLY: Final = 16
 #: The timer looks at the deadline at least so often, in seconds.
 _TICK_S: Final = 60.0
 NEVER: Final = float("inf")
@@ -234,16 +236,16 @@ class SmtpWire(SMTP):
     def _has_pending(self) -> bool:
         return bool(self._buffer or self._chunks or self._lines)
 
-    def _is_early(self) -> bool:
-        """True when the client spoke before it was greeted."""
+    def _early(self) -> bytes:
+        """What the client said before it was greeted, at least its first octets."""
         if self._chunks:
-            return True
+            return self._chunks[0]
         if self.is_encrypted:
-            return False
+            return b""
         try:
-            return bool(self._peer.sock.recv(1, _PEEK))
+            return self._peer.sock.recv(_SHOWN_EARLY, _PEEK)
         except OSError:
-            return False
+            return b""
 
     # -- output ---------------------------------------------------------------------------
 

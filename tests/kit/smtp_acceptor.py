@@ -100,6 +100,12 @@ class FakeAcceptor:
         reply = await self.accept(envelope, body, None)
         return [self.replies.get(str(r.address), reply) for r in envelope.recipients]
 
+    def directory_version(self) -> int:
+        return 0
+
+    def is_current(self, account: Account) -> bool:
+        return True
+
     def now(self) -> float:
         return 1_763_776_800.0
 
@@ -167,7 +173,7 @@ async def running(
         admission=Admission(caps or ConnectionCaps()),
         tls=implicit,
         watcher=watcher,
-        handshake_s=2,
+        handshake_s=lambda: 2,
     )
     listener.start()
     try:
