@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from mailstack.mime.addresses import Unparsable, parse, strict_addresses
-from mailstack.mime.header import Headers, RawField
+from mailstack.mime.header import MAX_BLOCK_OCTETS, MAX_FIELDS, Headers, RawField
 from mailstack.model.address import Address
 from mailstack.model.directory import Account
 from mailstack.model.reply import Reply
@@ -63,6 +63,8 @@ def check_header(header_block: bytes, account: Account, *, may_send_as: MaySendA
     if account.kind == "device":
         return None
     headers = Headers.parse(header_block)
+    if _is_cut(headers, header_block):
+        return _refuse("The header has more fields than are looked at", "header")
     count = headers.count("from")
     if count == 0:
         return _refuse(f"The message has no From field; {_use(account)}", "from_missing")
@@ -88,17 +90,16 @@ class _Check:
         """From and Sender."""
         if self.headers.count("sender") > 1:
             return _refuse("The message has more than one Sender field", "sender_field")
-        refusal = self._fields("from", self.headers.all("from"), "from")
+        refusal = self._fields("from", "from")
         if isinstance(refusal, Mismatch) and self._is_list_mail():
             return _list_mismatch(self.account, refusal.address)
-        return refusal or self._fields("sender", self.headers.all("sender"), "sender_field")
+        return refusal or self._fields("sender", "sender_field")
 
     def newest_resent(self) -> Reply | None:
         """The block of whoever resends it now; it stands on top (RFC 5322 section 3.6.6)."""
         newest = list(_newest_block(self.headers))
         for name in _RESENT_WHO:
-            values = [self.headers.value(field) for field in newest if field.name == name]
-            if refusal := self._fields(name.decode(), values, "resent"):
+            if refusal := self._fields(name.decode(), "resent", among=newest):
                 return refusal
         if not any(field.name == b"resent-from" for field in newest):
             return _refuse(f"The message is resent by nobody; {_use(self.account)} in Resent-From", "resent")
@@ -108,7 +109,7 @@ class _Check:
         """Author and earlier resenders, once the newest block is the login's."""
         refusals = [self.author()]
         for name in _RESENT_WHO:
-            refusals.append(self._fields(name.decode(), self.headers.all(name.decode()), "resent"))
+            refusals.append(self._fields(name.decode(), "resent"))
         foreign = None
         for refusal in refusals:
             if isinstance(refusal, Mismatch):
@@ -119,16 +120,20 @@ class _Check:
 
     def unreadable(self, name: str) -> Reply | None:
         """As `_fields`, whoever the authors are."""
-        return self._fields(name, self.headers.all(name), name, anybody=True)
+        return self._fields(name, name, anybody=True)
 
     def _is_list_mail(self) -> bool:
         return bool(self.headers.count("list-id") or self.headers.count("list-post"))
 
     def _fields(
-        self, name: str, values: Sequence[bytes], check: str, *, anybody: bool = False
+        self, name: str, check: str, *, among: Sequence[RawField] | None = None, anybody: bool = False
     ) -> Reply | None:
-        shown = name.title()
-        for value in values:
+        shown, wanted = name.title(), name.encode()
+        for field in self.headers.fields if among is None else among:
+            if field.name != wanted:
+                continue
+            # As it stands: what is cut for showing could hide somebody behind a lot of space.
+            value = self.headers.raw(field)[field.value - field.start :]
             found = strict_addresses(value)
             if isinstance(found, Unparsable):
                 return _refuse(f"The {shown} field cannot be read: {found.why}", "author_unreadable")
@@ -140,6 +145,13 @@ class _Check:
                 if not anybody and not self.may_send_as(address):
                     return _mismatch(self.account, address, f"in the {shown} field", check=check)
         return None
+
+
+def _is_cut(headers: Headers, block: bytes) -> bool:
+    """There is more than `mime.header` looks at; a configuration may allow messages that have."""
+    return len(block) > MAX_BLOCK_OCTETS or (
+        len(headers.fields) >= MAX_FIELDS and headers.fields[-1].end < len(block)
+    )
 
 
 def _newest_block(headers: Headers) -> Iterator[RawField]:

@@ -89,6 +89,17 @@ def test_foreign_doubtful_or_missing_authors_are_refused(header: bytes) -> None:
     assert refusal(header).startswith("550 5.7.1 ")
 
 
+def test_nobody_hides_behind_what_is_too_long_to_be_looked_at() -> None:
+    far = b"From: alice@example.test," + b" " * 65_536 + b"bob@far.test\r\n"
+    assert "too long" in refusal(far)
+    folded = b"From: alice@example.test,\r\n" + b" \t \r\n" * 20_000 + b" bob@far.test\r\n"
+    assert "too long" in refusal(folded)
+    own = b"From: alice@example.test\r\n"
+    assert refusal(own + b"X: y\r\n" * 999) == ""
+    assert "more fields" in refusal(own + b"X: y\r\n" * 999 + b"From: bob@far.test\r\n")
+    assert "more fields" in refusal(own + b"X: " + b"y" * 524_288 + b"\r\nFrom: bob@far.test\r\n")
+
+
 def test_a_refused_author_is_named_with_the_login_and_a_remedy() -> None:
     text = refusal(b"From: Bob <bob@example.test>\r\n")
     assert "bob@example.test" in text
