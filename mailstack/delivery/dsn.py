@@ -388,8 +388,8 @@ def _fields(original: Original, one: Reported, *, is_global: bool) -> list[bytes
 def _original(orcpt: str, *, is_global: bool) -> str:
     """Original-Recipient: as given; of type "utf-8" in the form the part allows."""
     kind, _, address = orcpt.partition(";")
-    if kind.lower() != "utf-8":
-        return _ascii(orcpt)
+    if orcpt.isascii() and kind.lower() != "utf-8":
+        return orcpt
     plain = unitext.decode(address.strip())
     return f"utf-8;{plain if is_global else unitext.encode(plain)}"
 

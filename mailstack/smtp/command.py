@@ -395,15 +395,20 @@ def _orcpt(value: str | None) -> str:
         return f"{kind};{_unitext(address)}"
     if not address.isascii():
         raise _bad_parameter("ORCPT", "wants the type utf-8 for an address that is not ASCII")
-    return f"{kind};{_xtext('ORCPT', address, MAX_ORCPT_OCTETS)}"
+    # Postfix writes an internationalised address as its octets, with the type rfc822.
+    return f"{kind};{_xtext('ORCPT', address, MAX_ORCPT_OCTETS, has_utf8=True)}"
 
 
-def _xtext(name: str, value: str | None, limit: int) -> str:
+def _xtext(name: str, value: str | None, limit: int, *, has_utf8: bool = False) -> str:
     """RFC 3461 section 4; nothing that is not printable may come out (T14)."""
     if not value or len(value) > limit or not _XTEXT.match(value):
         raise _bad_parameter(name, f"wants up to {limit} octets of xtext")
-    text = _XTEXT_CODE.sub(lambda code: chr(int(code[1], 16)), value)
-    if any(not "\x20" <= character <= "\x7e" for character in text):
+    octets = _XTEXT_CODE.sub(lambda code: chr(int(code[1], 16)), value).encode("latin-1")
+    try:
+        text = octets.decode("utf-8" if has_utf8 else "ascii")
+    except UnicodeDecodeError:
+        text = "\0"
+    if not text.isprintable():
         raise _bad_parameter(name, "hides a character that is not printable")
     return text
 

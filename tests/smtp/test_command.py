@@ -411,3 +411,12 @@ def test_dsn_wishes_are_unknown_where_they_are_not_offered() -> None:
     with pytest.raises(PeerError) as error:
         rcpt(b"TO:<a@b> NOTIFY=NEVER", MX)
     assert code(error) == "555 5.5.4"
+
+
+def test_an_original_recipient_in_octets_of_utf8_is_read_whatever_its_type() -> None:
+    # what Postfix sends for jürgen@example.test
+    found = rcpt(b"TO:<a@b> ORCPT=rfc822;j+C3+BCrgen@c", EVERYTHING)
+    assert found.orcpt == "rfc822;jürgen@c"
+    for bad in (b"j+FC", b"+C2+85", b"+E2+80+AE"):
+        with pytest.raises(PeerError):
+            rcpt(b"TO:<a@b> ORCPT=rfc822;" + bad, EVERYTHING)
