@@ -73,7 +73,8 @@ class SendingNotices:
         subject = f"Sending limit reached: {account.address}"
         told = self._tell(account, f"limit {reply.check}", subject, lines)
         if told and account.kind in _READERS:
-            self._tell_postmaster(f"limit {reply.check} {account.id}", subject, lines)
+            about = f"limit {reply.check} {account.id}"
+            self._tell_postmaster(about, subject, lines, unless=str(account.address))
 
     def _facts(self, client: Client) -> list[str]:
         at = datetime.datetime.fromtimestamp(self._now(), datetime.UTC)
@@ -83,47 +84,55 @@ class SendingNotices:
         """Gives a notice to the login's owner unless it was given today; True when it was."""
         if account.kind not in _READERS:
             return self._tell_postmaster(f"{about} {account.id}", subject, lines)
-        return self._send(account.id, about, str(account.address), subject, lines)
+        most = self._s.config.sending.notices_per_day
+        to = str(account.address)
+        return self._once(account.id, about, most) and self._send(to, subject, lines) != ""
 
-    def _tell_postmaster(self, about: str, subject: str, lines: Sequence[str]) -> bool:
+    def _tell_postmaster(self, about: str, subject: str, lines: Sequence[str], *, unless: str = "") -> bool:
+        """`unless`: who has the notice already."""
         found = postmaster(self._s.config, self._s.directory)
-        return found is not None and self._send(_POSTMASTER, about, str(found), subject, lines)
+        if found is None or not self._once(
+            _POSTMASTER, about, self._s.config.sending.postmaster_notices_per_day
+        ):
+            return False
+        return self._send(str(found), subject, lines, unless=unless) != ""
 
-    def _send(self, account_id: int, about: str, to: str, subject: str, lines: Sequence[str]) -> bool:
-        now, services = self._now(), self._s
-        most = services.config.sending.notices_per_day
+    def _once(self, account_id: int, about: str, most: int) -> bool:
         try:
-            if not self._table.may_tell(account_id, about, most=most, now=now):
-                return False
+            return self._table.may_tell(account_id, about, most=most, now=self._now())
+        except TemporaryFailure as error:
+            _log.error("a notice about sending: %s", error.why)
+            return False
+
+    def _send(self, to: str, subject: str, lines: Sequence[str], *, unless: str = "") -> str:
+        """Queues a notice; gives where it goes, "" when it goes nowhere."""
+        now, services = self._now(), self._s
+        notice_id = services.new_id()
+        try:
             where, kind = return_path(
                 to, services.config, services.directory, long_senders=services.long_senders, now=now
             )
-            if not where:
-                return False
-            notice_id = services.new_id()
+            if where in ("", unless):
+                return ""
+            owner = where if kind == "local" else ""
+            octets = compose(
+                to, subject, lines, notice_id=notice_id, hostname=services.config.hostname, now=now
+            )
             message = QueueMessage(
                 queue_id=notice_id,
-                recipients=(
-                    QueueRecipient(
-                        where, frozenset({"NEVER"}), kind=kind, owner=where if kind == "local" else ""
-                    ),
-                ),
-                data=compose(
-                    to, subject, lines, notice_id=notice_id, hostname=services.config.hostname, now=now
-                ),
+                recipients=(QueueRecipient(where, frozenset({"NEVER"}), kind=kind, owner=owner),),
+                data=octets,
                 smtputf8=not (to.isascii() and where.isascii()),
                 kind="vacation",
-                owner=where if kind == "local" else "",
+                owner=owner,
             )
             services.queue.enqueue([message])
         except TemporaryFailure as error:
             _log.error("a notice to %s: %s", to, error.why)
-            return False
-        services.maillog.queued(
-            "", queue_id=notice_id, sender="", to=where, kind="notice", owner=message.owner
-        )
+            return ""
+        services.maillog.queued("", queue_id=notice_id, sender="", to=where, kind="notice", owner=owner)
         services.bus.publish("queue", {"event": "queued"})
-        return True
+        return where
 
 
 def compose(

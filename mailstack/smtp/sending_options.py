@@ -60,6 +60,8 @@ class SendingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     correspondent_days: int = 400
     #: Notices about refused senders and reached limits an account gets in 24 hours; one of each at most.
     notices_per_day: int = 10
+    #: The same for the postmaster, about limits of all accounts.
+    postmaster_notices_per_day: int = 100
 
     def __post_init__(self) -> None:
         """Refuses limits that contradict each other."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import email
+import email.policy
 import io
 import os
 import types
@@ -12,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mailstack.app.accept import AcceptService
+from mailstack.app.sending_notices import compose
 from mailstack.model.address import Address
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Body, Client, Envelope, Recipient
@@ -105,8 +108,9 @@ class Kit:
 async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
     instance = new_instance(tmp_path)
     with instance.writer(now=Clock()) as writer:
-        for address in (ALICE, "postmaster@example.test", "bob@example.test"):
+        for address in (ALICE, "bob@example.test"):
             writer.accounts.add(address)
+        writer.aliases.add("postmaster@example.test", ["bob@example.test"])
     kit = Kit(instance)
     yield kit
     kit.table.close()
@@ -194,7 +198,7 @@ async def test_owner_and_postmaster_are_told_once_a_day(kit: Kit) -> None:
     kit.limit(messages_per_day=0)
     for _ in range(4):
         assert (await kit.data("x@far.test")).startswith("550 5.7.1 ")
-    assert sorted(await kit.notices(2)) == [ALICE, "postmaster@example.test"]
+    assert sorted(await kit.notices(2)) == [ALICE, "bob@example.test"]
     kit.clock.advance(DAY_S)
     await kit.data("x@far.test")
     assert len(await kit.notices(4)) == 4
@@ -220,3 +224,29 @@ async def test_an_attack_with_many_senders_fills_no_mailbox(kit: Kit) -> None:
     for worker in kit.workers:
         await asyncio.gather(*worker._sending._tasks)
     assert len(await kit.notices(10)) == 10
+
+
+async def test_a_postmaster_at_a_limit_is_told_once(kit: Kit) -> None:
+    with kit.instance.writer() as writer:
+        writer.aliases.remove("postmaster@example.test")
+        writer.aliases.add("postmaster@example.test", [ALICE])
+    kit.limit(messages_per_day=0)
+    await kit.data("x@far.test")
+    for worker in kit.workers:
+        await asyncio.gather(*worker._sending._tasks)
+    assert await kit.notices(1) == [ALICE]
+
+
+def test_a_notice_can_be_read_whatever_was_tried() -> None:
+    lines = ["A program tried to send as", '    "=?utf-8?q?x?= \r\nBcc: y"@far.test', "Größe " * 40]
+    octets = compose(
+        "jörg@example.test", "x\r\nBcc: z", lines, notice_id="n1", hostname="mx.test", now=1.79e9
+    )
+    message = email.message_from_bytes(octets, policy=email.policy.SMTPUTF8)
+    assert message["bcc"] is None
+    assert message["to"] == "jörg@example.test"
+    assert "Größe Größe" in message.get_content()
+    assert all(len(line) <= 78 for line in octets.splitlines())
+    plain = compose(ALICE, "x", ["x " * 100], notice_id="n1", hostname="mx.test", now=1.79e9)
+    assert plain.isascii()
+    assert b"charset=us-ascii" in plain
