@@ -29,6 +29,7 @@ OCTETS = b"Subject: x\r\n\r\n" + b"x" * 1_000 + b"\r\n"
 class Kit:
     def __init__(self, instance: Instance) -> None:
         self.clock = Clock()
+        self._log = io.StringIO()
         self.store = MailStore(instance.config.paths.mail, now=self.clock, random_bytes=os.urandom)
         context = types.SimpleNamespace(
             config=instance.config,
@@ -36,11 +37,14 @@ class Kit:
             now=self.clock,
             random_bytes=os.urandom,
             bus=types.SimpleNamespace(publish=lambda role, event: None),
-            maillog=MailLog(None, daemon="smtp", now=self.clock, stream=io.StringIO()),
+            maillog=MailLog(None, daemon="smtp", now=self.clock, stream=self._log),
             fatal=lambda why: None,
             workers=1,
         )
         self.service = AcceptService(context)  # type: ignore[arg-type]
+
+    def log(self) -> list[str]:
+        return self._log.getvalue().splitlines()
 
     async def rcpt(self, to: str = "alice@example.test") -> str:
         reply = await self.service.check_recipient(CLIENT, None, SENDER, Address.parse(to))

@@ -1,0 +1,172 @@
+"""The end of DATA by LMTP: every recipient is answered for itself (RFC 2033)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from mailstack.model.address import Address
+from mailstack.model.envelope import Body, Client, Envelope, Recipient
+from mailstack.model.verdict import (
+    AccountVerdict,
+    FilterAnswer,
+    FilterRequest,
+    Keep,
+    MessageVerdict,
+    RejectMail,
+)
+from tests.app.test_accept import OCTETS, SENDER, Kit
+from tests.kit.instance import new_instance
+
+CLIENT = Client("198.51.100.1", 2_500, "list.example.test", listener="lmtp")
+
+
+class Filter:
+    """Keeps everything; rejects for `no@`, and calls the message what it is told to."""
+
+    def __init__(self) -> None:
+        self.requests: list[FilterRequest] = []
+        self.verdict = MessageVerdict()
+
+    async def ask(self, request: FilterRequest) -> FilterAnswer:
+        self.requests.append(request)
+        accounts = tuple(
+            AccountVerdict(
+                r.number,
+                "ham",
+                0.0,
+                (RejectMail("Not wanted"),) if r.address == "no@example.test" else (Keep(),),
+            )
+            for r in request.recipients
+        )
+        return FilterAnswer(self.verdict, accounts)
+
+    async def close(self) -> None:
+        pass
+
+
+class EachKit(Kit):
+    """As Kit, with a filter that answers."""
+
+    filter: Filter
+
+    async def each(self, *to: str) -> list[str]:
+        envelope = Envelope(
+            accept_id=self.service.new_id(),
+            client=CLIENT,
+            reverse_path=SENDER,
+            recipients=tuple(Recipient(Address.parse(text), n) for n, text in enumerate(to, 1)),
+            received_at=self.clock(),
+        )
+        replies = await self.service.accept_each(envelope, Body(OCTETS, size_octets=len(OCTETS)))
+        return [f"{reply.code} {reply.code // 100}.{reply.status}" for reply in replies]
+
+    def count(self, address: str, folder: str = "INBOX") -> int:
+        return self.store.account(Address.parse(address)).status(folder).messages
+
+    def queued(self) -> list[tuple[str, str]]:
+        return [
+            (str(row[0]), str(row[1]))
+            for row in self.service._services.queue.read("SELECT address, kind FROM recipient")
+        ]
+
+
+@pytest.fixture
+async def kit(tmp_path: Path) -> AsyncIterator[EachKit]:
+    instance = new_instance(tmp_path)
+    with instance.writer() as writer:
+        writer.accounts.add("full@example.test", quota_octets=2_500)
+        for name in ("bob", "carol", "no"):
+            writer.accounts.add(f"{name}@example.test")
+        for alias, targets in {
+            "b": ["bob@example.test"],
+            "group": ["bob@example.test", "full@example.test", "no@example.test"],
+            "out": ["friend@outside.test"],
+            "never": ["no@example.test"],
+        }.items():
+            writer.aliases.add(f"{alias}@example.test", targets, posters="all")
+    kit = EachKit(instance)
+    kit.filter = Filter()
+    kit.service._services = dataclasses.replace(kit.service._services, filter=kit.filter)  # type: ignore[arg-type]
+    full = kit.store.account(Address.parse("full@example.test"))
+    from mailstack.model.mailbox import NewMessage
+
+    full.append("INBOX", [NewMessage(OCTETS)] * 3)
+    yield kit
+    kit.store.close()
+    await kit.service.close()
+
+
+async def test_each_recipient_has_its_own_answer(kit: EachKit) -> None:
+    said = await kit.each("bob@example.test", "full@example.test", "no@example.test", "carol@example.test")
+    assert said == ["250 2.0.0", "452 4.2.2", "550 5.7.1", "250 2.0.0"]
+    assert [kit.count(f"{name}@example.test") for name in ("bob", "full", "no", "carol")] == [1, 3, 0, 1]
+    # The client tries again, and tells the sender; we do neither.
+    assert kit.queued() == []
+
+
+async def test_the_log_says_who_got_it_and_who_did_not(kit: EachKit) -> None:
+    await kit.each("bob@example.test", "full@example.test", "no@example.test")
+    log = kit.log()
+    assert "recipients=1" in next(line for line in log if " accepted " in line)
+    refused = [line for line in log if " refused " in line]
+    assert ["to=full@example.test" in refused[1], "to=no@example.test" in refused[0]] == [True, True]
+
+
+async def test_two_names_of_one_mailbox_are_two_answers_and_one_copy(kit: EachKit) -> None:
+    assert await kit.each("bob@example.test", "b@example.test") == ["250 2.0.0"] * 2
+    assert kit.count("bob@example.test") == 1
+    assert await kit.each("no@example.test", "never@example.test") == ["550 5.7.1"] * 2
+
+
+async def test_a_group_is_taken_when_one_member_takes_it(kit: EachKit) -> None:
+    # bob has it; the full one is retried by us, since the client has been told that all is well.
+    assert await kit.each("group@example.test") == ["250 2.0.0"]
+    assert kit.count("bob@example.test") == 1
+    assert ("full@example.test", "local") in kit.queued()
+
+
+async def test_a_member_that_is_named_by_itself_too_is_not_told_twice_to_try_again(kit: EachKit) -> None:
+    # The group's copy of the full member is retried here; the client must not send another one.
+    said = await kit.each("group@example.test", "full@example.test")
+    assert said[0] == "250 2.0.0"
+    assert kit.queued().count(("full@example.test", "local")) == 1
+
+
+async def test_nobody_stores_it_and_everybody_is_told(kit: EachKit) -> None:
+    assert await kit.each("full@example.test", "no@example.test") == ["452 4.2.2", "550 5.7.1"]
+    assert await kit.each("full@example.test") == ["452 4.2.2"]
+    assert kit.queued() == []
+    assert not [line for line in kit.log() if " accepted " in line]
+
+
+async def test_mail_for_outside_is_queued_before_it_is_answered(kit: EachKit) -> None:
+    assert await kit.each("out@example.test", "no@example.test") == ["250 2.0.0", "550 5.7.1"]
+    assert [address for address, _ in kit.queued()] == ["friend@outside.test"]
+
+
+async def test_content_is_never_refused(kit: EachKit) -> None:
+    # The client would have to bounce it to somebody who never sent it.
+    kit.filter.verdict = MessageVerdict(
+        "spam", 0.99, "reject", reply_code=550, reply_status="7.1", reply_text="No"
+    )
+    assert await kit.each("bob@example.test") == ["250 2.0.0"]
+    assert kit.count("bob@example.test") == 1
+
+
+async def test_the_clients_address_is_not_what_spf_is_asked_about(kit: EachKit) -> None:
+    await kit.each("bob@example.test")
+    assert kit.filter.requests[0].ip == ""
+
+
+async def test_trouble_is_told_to_everybody(kit: EachKit, monkeypatch: pytest.MonkeyPatch) -> None:
+    # P7
+    def broken(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(kit.service._recipients, "facts", broken)
+    assert await kit.each("bob@example.test", "carol@example.test") == ["451 4.3.0"] * 2
+    assert kit.queued() == []
