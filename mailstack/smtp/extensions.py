@@ -14,6 +14,8 @@ from mailstack.model.reply import Reply
 from mailstack.sasl.exchange import MECHANISMS
 
 _OLD: Final = " ".join(MECHANISMS)
+#: LOGIN first: some search for the text "AUTH=LOGIN".
+_OLDEST: Final = " ".join(reversed(MECHANISMS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ def ehlo(offer: Offer) -> Reply:
     if offer.auth:
         # The second form is what printers of the nineties look for, and what they know.
         others = [name for name in offer.auth if name not in MECHANISMS]
-        lines += [f"AUTH {' '.join([_OLD, *others])}", f"AUTH={_OLD}"]
+        lines += [f"AUTH {' '.join([_OLD, *others])}", f"AUTH={_OLDEST}"]
     mails = f"MAILMAX={offer.messages} " if offer.messages is not None else ""
     lines += [f"LIMITS {mails}RCPTMAX={offer.recipients}", "HELP"]
     return Reply(250, "", "\n".join(lines))

@@ -71,7 +71,7 @@ def test_a_listed_printer_of_long_ago_sends(office: Office, tls: str, starttls: 
         if not starttls:
             assert printer.reply().startswith("220 ")
         assert printer.say("EHLO MFP Drucker_3").startswith("250 ")
-        assert any(line.startswith("250-AUTH=PLAIN LOGIN") for line in printer.heard)
+        assert any(line.startswith("250-AUTH=LOGIN PLAIN") for line in printer.heard)
         assert printer.log_in(PRINTER, demo.users[PRINTER]).startswith("235 ")
         sent = printer.scan(sender="scanner", to=ALICE, message=SCAN % mark)
         assert sent.startswith("250 2.0.0"), printer.heard

@@ -34,7 +34,7 @@ def test_only_facts_are_announced() -> None:
         b"250-DSN\r\n",
         b"250-STARTTLS\r\n",
         b"250-AUTH PLAIN LOGIN\r\n",
-        b"250-AUTH=PLAIN LOGIN\r\n",
+        b"250-AUTH=LOGIN PLAIN\r\n",
         b"250-LIMITS MAILMAX=5 RCPTMAX=10\r\n",
     ):
         assert line in everything

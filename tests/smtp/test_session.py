@@ -186,7 +186,7 @@ def test_login_is_announced_on_submission_under_tls_only() -> None:
     assert b"250-STARTTLS" in plain._lines
     assert not any(b"AUTH" in line for line in plain._lines)
     assert b"250-AUTH PLAIN LOGIN" in secure._lines
-    assert b"250-AUTH=PLAIN LOGIN" in secure._lines
+    assert b"250-AUTH=LOGIN PLAIN" in secure._lines
     assert b"250-STARTTLS" not in secure._lines
 
 
@@ -210,7 +210,7 @@ def test_a_declared_size_is_compared_with_the_limit(size: str, said: str) -> Non
 
 
 def test_a_free_account_has_its_own_size() -> None:
-    session = submission("carol@example.test", "carol-pw")
+    session = submission("carol@example.test", "carol-password")
     assert session.ask("MAIL FROM:<carol@example.test> SIZE=26214401")[:9] == "552 5.3.4"
 
 
@@ -230,7 +230,7 @@ def test_the_101st_recipient_from_outside_waits_and_the_first_100_get_the_mail()
     ("login", "password", "limit"),
     [
         ("alice@example.test", "a$1 geheim", 100),
-        ("carol@example.test", "carol-pw", 10),
+        ("carol@example.test", "carol-password", 10),
         ("printer@example.test", "printer-pw", 10),
     ],
 )
@@ -250,7 +250,7 @@ def test_an_account_above_its_limit_sends_to_nobody(login: str, password: str, l
 
 def test_duplicate_recipients_count_once() -> None:
     # S10
-    session = submission("carol@example.test", "carol-pw")
+    session = submission("carol@example.test", "carol-password")
     session.ask("MAIL FROM:<carol@example.test>")
     for n in range(50):
         assert session.ask(f"RCPT TO:<u{n % 10}@elsewhere.test>")[:3] == "250"
@@ -670,7 +670,7 @@ def test_scram_logs_in_and_is_announced_behind_what_printers_know() -> None:
     session = BareSmtp("submissions", offer=offer)
     session.send(b"EHLO client.example\r\n")
     assert b"250-AUTH PLAIN LOGIN SCRAM-SHA-256" in session._lines
-    assert b"250-AUTH=PLAIN LOGIN" in session._lines
+    assert b"250-AUTH=LOGIN PLAIN" in session._lines
     client = ScramClient("alice@example.test", "a$1 geheim")
     said = session.ask("AUTH SCRAM-SHA-256 " + client.first().decode())
     said = session.ask(client.final(said.removeprefix("334 ").encode()))
