@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -30,6 +31,11 @@ if TYPE_CHECKING:
     from mailstack.state.senders import LongSenders
 
 
+#: Large submissions a worker fixes and signs at a time: that is work for the processor, so
+#: more would not be faster, only hold more files in memory.
+LARGE_AT_ONCE = 2
+
+
 @dataclass(frozen=True)
 class Services:
     """What a transaction works with; one per worker process.
@@ -39,6 +45,7 @@ class Services:
         disk: threads for whatever blocks.
         new_id: a fresh accept or queue id.
         fatal: promise P8: the process must stop.
+        large: held while a submission that lies in a file is prepared.
     """
 
     config: Config
@@ -54,6 +61,7 @@ class Services:
     disk: Executor
     new_id: Callable[[], str]
     fatal: Callable[[str], None]
+    large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LARGE_AT_ONCE))
 
 
 @dataclass

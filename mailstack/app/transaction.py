@@ -13,6 +13,7 @@ exception means nothing is promised and the client will send again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -89,9 +90,10 @@ class Transaction:
         """Received line; for submissions also checks, fix-ups and DKIM signature."""
         mail, config = self._mail, self._s.config
         if mail.account is not None:
-            prepared = await self._blocking(submission.prepare, self._s, mail, mail.account)
-            if isinstance(prepared, Resent):
-                prepared = await self._redirected(prepared, mail.account)
+            async with self._s.large if mail.body.data is None else contextlib.nullcontext():
+                prepared = await self._blocking(submission.prepare, self._s, mail, mail.account)
+                if isinstance(prepared, Resent):
+                    prepared = await self._redirected(prepared, mail.account)
             if isinstance(prepared, Reply):
                 return prepared
             mail.body, mail.signature = prepared
