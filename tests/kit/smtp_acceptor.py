@@ -27,7 +27,7 @@ from mailstack.state.maillog import MailLog
 from tests.kit import certificates
 from tests.kit.accounts import ALICE, CAROL, PRINTER
 
-PASSWORDS = {"alice@example.test": ("a$1 geheim", ALICE), "carol@example.test": ("carol-pw", CAROL)}
+PASSWORDS = {"alice@example.test": ("a$1 geheim", ALICE), "carol@example.test": ("carol-password", CAROL)}
 PASSWORDS["printer@example.test"] = ("printer-pw", PRINTER)
 LOCAL = "example.test"
 LMTP_REPLIES = {

@@ -223,7 +223,7 @@ async def test_one_recipient_too_many_of_an_account_stops_the_message(
     tmp_path: Path, login: dict[str, str], most: int
 ) -> None:
     # S9, S10
-    login = {**login, "password": "a$1 geheim" if most == 100 else "carol-pw"}
+    login = {**login, "password": "a$1 geheim" if most == 100 else "carol-password"}
     async with running(tmp_path, "submissions") as server:
         async with await Talk.hello(server.port, tls=True, **login) as talk:
             assert f"RCPTMAX={most}" in await talk.ask("EHLO again")  # RFC 9422
