@@ -66,6 +66,7 @@ def done(services: Services, mail: Mail, decision: Decision) -> None:
         login=envelope.client.login,
         message_id=mail.message_id,
         tls=envelope.client.tls,
+        why="without a login, known by its address" if envelope.client.by_address else "",
     )
     _queued(services, mail)
     _filed(services, mail)

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from mailstack.mime.header import MAX_BLOCK_OCTETS, MAX_FIELDS
 from mailstack.model.errors import ConfigError
 
 Cap = int | Literal["off"]
@@ -147,5 +148,10 @@ class SmtpOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ConfigError("smtp.mx_recipients", "RFC 5321 section 4.5.3.1.8 asks for at least 100")
         if self.message_octets < 65_536:
             raise ConfigError("smtp.message_octets", "RFC 5321 section 4.5.3.1.7 asks for at least 65536")
+        # What lies beyond is not looked at by anybody, so a Bcc or a second From could hide there.
+        if self.header_octets > MAX_BLOCK_OCTETS:
+            raise ConfigError("smtp.header_octets", f"at most {MAX_BLOCK_OCTETS} octets are looked at")
+        if self.header_fields > MAX_FIELDS:
+            raise ConfigError("smtp.header_fields", f"at most {MAX_FIELDS} fields are looked at")
         if not self.login_delays_s:
             raise ConfigError("smtp.login_delays_s", "give at least one number; [0] for no delay")

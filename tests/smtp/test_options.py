@@ -43,3 +43,10 @@ def test_what_cannot_work_is_refused_with_its_key(key: str, value: object) -> No
     with pytest.raises(ConfigError) as error:
         SmtpOptions(**{key: value})  # type: ignore[arg-type]
     assert error.value.key.startswith("smtp.")
+
+
+@pytest.mark.parametrize(("key", "most"), [("header_octets", 524_288), ("header_fields", 1000)])
+def test_no_more_header_is_taken_than_is_looked_at(key: str, most: int) -> None:
+    SmtpOptions(**{key: most})  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=f"at most {most}"):
+        SmtpOptions(**{key: most + 1})  # type: ignore[arg-type]
