@@ -99,6 +99,11 @@ class Paths:
         return self.run / "pop3-logins"
 
     @property
+    def connections(self) -> Path:
+        """Where the smtp workers count the connections of each client."""
+        return self.run / "connections"
+
+    @property
     def folders(self) -> tuple[Path, ...]:
         """Every folder an instance needs, parents first."""
         return (

@@ -24,11 +24,12 @@ import socket
 import ssl
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
 from mailstack.model.network import network_of, unmap
+from mailstack.net.counts import Counts, LocalCounts
 from mailstack.net.handshake import explain_handshake
 from mailstack.net.proxy_wire import Proxies
 from mailstack.smtp.proxy import ProxyError
@@ -80,7 +81,8 @@ class ConnectionCaps:
 
     Attributes:
         total: in this process.
-        per_ip, per_network, per_wide_network: one address; IPv4 /24 or IPv6 /64; IPv6 /48.
+        per_ip, per_network, per_wide_network: one address; IPv4 /24 or IPv6 /64; IPv6 /48;
+            in all processes that share the counts.
         per_minute: new connections of one address a minute, once `burst` is used up.
     """
 
@@ -95,10 +97,19 @@ class ConnectionCaps:
 class Admission:
     """Counts connections; may be shared by several listeners.  One event loop only."""
 
-    def __init__(self, caps: ConnectionCaps, *, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        caps: ConnectionCaps,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        counts: Counts | None = None,
+        exempt: Container[str] = (),
+    ) -> None:
+        """`counts`: where connections are counted; `exempt`: addresses only the total counts."""
         self._caps = caps
         self._now = now
-        self._counts: dict[str, int] = {}
+        self._counts = counts if counts is not None else LocalCounts()
+        self._exempt = exempt
         self._rates: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._known_keys: dict[str, list[tuple[str, int, str]]] = {}
         self.total = 0
@@ -116,27 +127,34 @@ class Admission:
         """Counts a connection of `ip` in; "" or why it is refused."""
         if self.is_full:
             return "too many connections"
-        if ip:
+        if ip and ip not in self._exempt:
             if self._caps.per_minute is not None and not self._rate_allows(ip, self._caps.per_minute):
                 return "too many new connections from your address"
-            counts, keys = self._counts, self._keys(ip)
-            for key, limit, whom in keys:
-                if counts.get(key, 0) >= limit:
-                    return f"too many connections from your {whom}"
-            for key, _, _ in keys:
-                counts[key] = counts.get(key, 0) + 1
+            whom = self._count(ip)
+            if whom:
+                self._counts.reap()  # of workers that died
+                whom = self._count(ip)
+            if whom:
+                return f"too many connections from your {whom}"
         self.total += 1
+        return ""
+
+    def _count(self, ip: str) -> str:
+        """Counts a connection in; "" or whose limit is passed, and nothing is counted."""
+        keys = self._keys(ip)
+        for number, (key, limit, whom) in enumerate(keys):
+            # First counted, then compared: two workers at once never let in one too many.
+            if self._counts.add(key, 1) > limit:
+                for counted, _, _ in keys[: number + 1]:
+                    self._counts.add(counted, -1)
+                return whom
         return ""
 
     def release(self, ip: str) -> None:
         """Gives back what `admit` counted."""
         self.total -= 1
-        for key, _, _ in self._keys(ip) if ip else ():
-            count = self._counts[key] - 1
-            if count:
-                self._counts[key] = count
-            else:
-                del self._counts[key]
+        for key, _, _ in self._keys(ip) if ip and ip not in self._exempt else ():
+            self._counts.add(key, -1)
 
     def _keys(self, ip: str) -> list[tuple[str, int, str]]:
         known = self._known_keys.get(ip)

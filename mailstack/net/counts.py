@@ -1,0 +1,145 @@
+"""How many there are of something, by key: in this process, or in all that share a file.
+
+`SharedCounts` is a table in mapped memory with a row for each process: everybody writes
+only its own row and reads the sum, without locks or system calls.  A row belongs to whoever
+holds the lock on its octet; the system takes the lock from a process that dies, and the next
+one that looks clears what it left.  Keys are hashed to two cells and the smaller sum counts,
+so that two keys that share one cell do not add up.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import mmap
+import os
+from pathlib import Path
+from typing import Final, Protocol
+
+#: Processes that can share a file; two generations of workers overlap when the configuration changes.
+ROWS: Final = 64
+#: Cells of a row; a process has some hundred connections.
+CELLS: Final = 16_384
+#: A cell holds no more.
+MOST: Final = 65_535
+#: The cell behind the table counts how often a row was taken, so that others look anew.
+_CLAIMS: Final = ROWS * CELLS
+_OCTETS: Final = (_CLAIMS + 1) * 2
+#: Octets whose locks are the rows'; the last guards the claiming.
+_LOCKS: Final = _OCTETS
+_GUARD: Final = _LOCKS + ROWS
+
+
+class Counts(Protocol):
+    """Counts by key."""
+
+    def add(self, key: str, change: int) -> int:
+        """Adds; gives the new count of all processes."""
+        ...
+
+    def reap(self) -> None:
+        """Forgets what processes that died had counted."""
+        ...
+
+
+class LocalCounts:
+    """Of this process."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def add(self, key: str, change: int) -> int:
+        """Adds; gives the new count."""
+        count = self._counts.get(key, 0) + change
+        if count:
+            self._counts[key] = count
+        else:
+            self._counts.pop(key, None)
+        return count
+
+    def reap(self) -> None:
+        """Nobody else is here."""
+
+
+class SharedCounts:
+    """Of all processes that share a file."""
+
+    def __init__(self, path: Path) -> None:
+        """Opens the file, made when it is missing, and takes a row.
+
+        Raises:
+            OSError: it cannot be opened, or has no row left.
+        """
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            os.ftruncate(self._fd, _GUARD + 1)
+            self._map = mmap.mmap(self._fd, _OCTETS)
+            self._cells = memoryview(self._map).cast("H")
+            self._row = self._claim()
+        except BaseException:
+            os.close(self._fd)
+            raise
+        self._rows = [self._row]
+        self._seen = -1
+        self.reap()
+
+    def add(self, key: str, change: int) -> int:
+        """Adds; gives the new count of all processes."""
+        cells = self._cells
+        if cells[_CLAIMS] != self._seen:
+            self.reap()
+        base, sums = self._row * CELLS, []
+        for cell in _cells_of(key):
+            cells[base + cell] = min(max(cells[base + cell] + change, 0), MOST)
+            sums.append(sum(cells[row * CELLS + cell] for row in self._rows))
+        return min(sums)
+
+    def reap(self) -> None:
+        """Clears rows of processes that died; looks which rows are in use."""
+        self._seen = self._cells[_CLAIMS]
+        used = [self._row]
+        for row in range(ROWS):
+            if row == self._row:
+                continue
+            if not self._lock(_LOCKS + row):
+                used.append(row)
+                continue
+            if any(self._cells[row * CELLS : (row + 1) * CELLS]):
+                self._clear(row)
+            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, _LOCKS + row)
+        self._rows = used
+
+    def close(self) -> None:
+        """Gives the row back."""
+        self._clear(self._row)
+        self._cells.release()
+        self._map.close()
+        os.close(self._fd)
+
+    def _claim(self) -> int:
+        fcntl.lockf(self._fd, fcntl.LOCK_EX, 1, _GUARD)
+        try:
+            for row in range(ROWS):
+                if self._lock(_LOCKS + row):
+                    self._clear(row)
+                    self._cells[_CLAIMS] = (self._cells[_CLAIMS] + 1) % (MOST + 1)
+                    return row
+        finally:
+            fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, _GUARD)
+        raise OSError(f"more than {ROWS} processes share the file")
+
+    def _lock(self, octet: int) -> bool:
+        try:
+            fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, octet)
+        except (BlockingIOError, PermissionError):
+            return False
+        return True
+
+    def _clear(self, row: int) -> None:
+        start = row * CELLS * 2
+        self._map[start : start + CELLS * 2] = bytes(CELLS * 2)
+
+
+def _cells_of(key: str) -> tuple[int, int]:
+    digest = hashlib.blake2b(key.encode(), digest_size=4).digest()
+    return int.from_bytes(digest[:2], "big") % CELLS, int.from_bytes(digest[2:], "big") % CELLS
