@@ -47,7 +47,9 @@ CHUNK_REFUSED: Final = Reply(503, "5.1", "A chunk of this message was refused; s
 BINARY_WANTS_BDAT: Final = Reply(503, "5.1", "A message with BODY=BINARYMIME comes by BDAT, not DATA")
 NEED_RCPT: Final = Reply(503, "5.1", "Say RCPT first")
 NO_RECIPIENTS: Final = Reply(554, "5.1", "No recipient was accepted")
-SENT_TO_NOBODY: Final = Reply(554, "5.3", "Too many recipients: the message is sent to none of them")
+SENT_TO_NOBODY: Final = Reply(
+    554, "5.3", "Too many recipients: the message is sent to none of them", "too_many"
+)
 IN_TRANSACTION: Final = Reply(503, "5.1", "Not inside a transaction")
 
 NO_LOGINS_NOW: Final = Reply(454, "7.0", "Logins cannot be checked at the moment; try again later")

@@ -197,13 +197,15 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
     "size": Explanation(
         "The size announced in MAIL is above what this sender may send.",
         ("smtp.message_octets", "smtp.free_message_octets"),
-        "Send a link instead of the file, or raise the key.",
+        "Send a link instead of the file; or raise the key, or lift a size of the login's own:"
+        " 'mailstack user limits ADDRESS --message-size default'.",
     ),
     "sender": Explanation(
         "The envelope sender must belong to the login: its own address, an alias of it, or an"
         " address that was granted to it.",
         (),
-        "Choose an allowed sender in the program; 'mailstack user show LOGIN' lists them.",
+        "Choose an allowed sender in the program; 'mailstack user show LOGIN' lists them, 'mailstack user"
+        " grant LOGIN identity ADDRESS' adds one.",
     ),
     "messages_per_hour": Explanation(
         "An account sends so many messages in an hour.",
@@ -226,7 +228,7 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         "Wait as the reply says, or 'mailstack user limits ADDRESS --messages-per-day N'.",
     ),
     "recipients_per_hour": Explanation(
-        "An account sends to so many recipients in all in an hour.",
+        "An account writes to so many recipients in an hour, over all its messages.",
         (
             "sending.normal_recipients_per_hour",
             "sending.free_recipients_per_hour",
@@ -236,7 +238,7 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         "Wait as the reply says, or 'mailstack user limits ADDRESS --recipients-per-hour N'.",
     ),
     "recipients_per_day": Explanation(
-        "An account sends to so many recipients in all in 24 hours.",
+        "An account writes to so many recipients in 24 hours, over all its messages.",
         (
             "sending.normal_recipients_per_day",
             "sending.free_recipients_per_day",
@@ -279,9 +281,11 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
             "smtp.mx_recipients",
             "smtp.normal_recipients",
             "smtp.free_recipients",
+            "smtp.list_recipients",
             "smtp.device_recipients",
         ),
-        "Use a mailing list, or several messages.",
+        "Use a group address or a mailing list, or several messages; or give the login a number of its own:"
+        " 'mailstack user limits ADDRESS --recipients N'.",
     ),
     "unknown_user": Explanation(
         "There is no such address here.",
@@ -416,7 +420,8 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
     "message_size": Explanation(
         "The message is larger than this sender may send.",
         ("smtp.message_octets", "smtp.free_message_octets"),
-        "Send a link instead of the file, or raise the key.",
+        "Send a link instead of the file; or raise the key, or lift a size of the login's own:"
+        " 'mailstack user limits ADDRESS --message-size default'.",
     ),
     "line_length": Explanation(
         "A line of the message is longer than can be carried on (RFC 5321 section 4.5.3.1.6: 998).",
@@ -447,7 +452,8 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         "Every author a reader could see (From, Sender, Resent-From, Resent-Sender) must belong to"
         " the login, so that nobody here writes in another's name.",
         (),
-        "Choose an allowed sender in the program; 'mailstack user show LOGIN' lists them.",
+        "Choose an allowed sender in the program; 'mailstack user show LOGIN' lists them, 'mailstack user"
+        " grant LOGIN identity ADDRESS' adds one.",
     ),
     "from_missing": Explanation(
         "A message from a login names its author: one From field.",
