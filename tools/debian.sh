@@ -22,6 +22,7 @@ fetchmail fetchmail
 getmail getmail6
 gsasl gsasl
 mpop mpop
+msmtp msmtp
 thunderbird thunderbird
 mkfs.ext4 e2fsprogs
 mount mount
@@ -31,6 +32,34 @@ LIST
 compgen -G '/usr/lib/*/sasl2/libscram.so' > /dev/null || missing+=(libsasl2-modules)
 # swaks talks TLS with it.
 perl -MNet::SSLeay -e 1 2> /dev/null || missing+=(libnet-ssleay-perl)
+# Debian has one mail server at a time: where another is installed, it stays and Postfix is not.
+command -v postfix > /dev/null || command -v sendmail > /dev/null || missing+=(postfix)
+
+# Exim stands unpacked beside it; what it is linked with is installed.
+exim=.tools/exim4/usr/sbin/exim4
+if [ ! -x "$exim" ] && command -v apt-get > /dev/null && [ "${MAILSTACK_NO_APT:-}" != 1 ]; then
+    place=$(mktemp -d)
+    if (cd "$place" && timeout 120 apt-get -q -o APT::Sandbox::User=root download exim4-daemon-light) \
+        > "$place/log" 2>&1 && dpkg -x "$place"/exim4-daemon-light_*.deb "$place/exim4"; then
+        mkdir -p .tools
+        chmod u-s "$place/exim4/usr/sbin/exim4"
+        mv "$place/exim4" .tools/
+    else
+        tail -n 5 "$place/log" >&2
+        echo "Exim could not be fetched, so some tests are skipped" >&2
+    fi
+    rm -rf "$place"
+fi
+while read -r library package; do
+    if [ -x "$exim" ] && ldd "$exim" | grep -q "$library.*not found"; then
+        missing+=("$package")
+    fi
+done <<'LIST'
+libdb-5.3 libdb5.3
+libgnutls-dane libgnutls-dane0
+libidn.so libidn12
+libnsl libnsl2
+LIST
 [ ${#missing[@]} -gt 0 ] || exit 0
 
 if [ "$(id -u)" != 0 ] || [ "${MAILSTACK_NO_APT:-}" = 1 ] || ! command -v apt-get > /dev/null; then

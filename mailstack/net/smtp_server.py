@@ -21,9 +21,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from concurrent.futures import Executor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -55,7 +55,7 @@ from mailstack.smtp.events import (
     Say,
 )
 from mailstack.smtp.lmtp import LmtpSession
-from mailstack.smtp.options import SmtpOptions, cap
+from mailstack.smtp.options import SmtpOptions, cap, for_relay
 from mailstack.smtp.session import Session
 from mailstack.smtp.setting import Setting
 from mailstack.smtp.text import Text
@@ -75,6 +75,7 @@ class Shared:
         is_stressed: whether waits must be short; cheap.
         verifier: for SCRAM, by login; None: it is not offered.
         sessions: open sessions of each account, by account id.
+        relays: addresses of trusted relays: neither their errors nor what they bring ends a session.
     """
 
     options: SmtpOptions
@@ -89,6 +90,7 @@ class Shared:
     verifier: Callable[[str], Verifier] | None = None
     spool_folder: str = field(init=False)
     sessions: dict[int, int] = field(default_factory=dict)
+    relays: Container[str] = ()
 
     def __post_init__(self) -> None:
         self.spool_folder = str(self.spool)
@@ -111,8 +113,13 @@ class SmtpServer:
         can_tls = starttls and not name.startswith("submissions")
         can_tls = can_tls and shared.tls is not None and shared.tls.is_available
         self.setting = Setting(
-            shared.hostname, shared.options, starttls=can_tls, is_submission=self.is_submission
+            shared.hostname,
+            shared.options,
+            starttls=can_tls,
+            is_submission=self.is_submission,
+            sends_reports=name != "lmtp",
         )
+        self.relay_setting = replace(self.setting, options=for_relay(shared.options), offers={})
         options = shared.options
         usual_s = options.submission_session_s if self.is_submission else options.mx_session_s
         self.session_s = usual_s if session_s is None else session_s
@@ -122,6 +129,10 @@ class SmtpServer:
     def connection(self, peer: Peer) -> SmtpConnection:
         """The factory a listener wants."""
         return SmtpConnection(self, peer)
+
+    def is_relay(self, ip: str) -> bool:
+        """True for a trusted relay on port 25."""
+        return self.name == "mx" and ip in self.shared.relays
 
     def stop(self) -> None:
         """Ends sessions between messages with 421; those in a message end after it."""
@@ -171,8 +182,9 @@ class SmtpConnection(SmtpIntake):
     async def _handle_client(self) -> None:
         peer, server = self._peer, self._server
         client = Client(peer.ip, peer.port, "", True, describe(self._wire), "", server.name)
+        setting = server.relay_setting if server.is_relay(peer.ip) else server.setting
         acceptor = server.shared.acceptor
-        session = self._session = make_session(server.setting, client, acceptor, offer=self._offer)
+        session = self._session = make_session(setting, client, acceptor, offer=self._offer)
         check_recipient = acceptor.check_recipient
         say = await self._greet()
         deadline, in_a_row = NEVER, 0
@@ -220,7 +232,9 @@ class SmtpConnection(SmtpIntake):
             await self._input(self.loop.time() + self._options.greeting_wait_s)
         if early := self._early():
             session = self._session
-            return await self._say(session.spoke_tls() if session.is_foreign(early) else session.spoke_early())
+            return await self._say(
+                session.spoke_tls() if session.is_foreign(early) else session.spoke_early()
+            )
         self._write(self._session.greeting())
         return None
 
@@ -428,7 +442,7 @@ class SmtpConnection(SmtpIntake):
         assert message is not None
         interrupted = await self._read_octets(event.octets, message, wait_s=wait_s, latest=latest)
         if interrupted is not None or not event.is_last:
-            return self._log_lost(interrupted, message) or self._session.chunk_taken()
+            return self._log_lost(interrupted, message) or self._session.chunk_taken(event.octets)
         message.end()
         try:
             return await self._end(message)
@@ -438,7 +452,8 @@ class SmtpConnection(SmtpIntake):
     def _new_message(self, reader: Text) -> Incoming:
         shared = self._server.shared
         spool = SpoolFile(shared.spool_folder, shared.acceptor.new_id(), shared.disk)
-        return Incoming(spool, self._options, reader, one_from=self._server.name == "mx")
+        one_from = self._server.name == "mx" and not self._server.is_relay(self._peer.ip)
+        return Incoming(spool, self._options, reader, one_from=one_from)
 
     def _drop_message(self) -> None:
         if self._message is not None:

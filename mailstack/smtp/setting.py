@@ -18,6 +18,7 @@ class Setting:
         hostname: ours.
         starttls: TLS can be had on this connection.
         is_submission: people and devices send here; else other servers.
+        sends_reports: the wishes of RFC 3461 are carried out; not for LMTP, whose client reports.
         offers: what EHLO says before a login, by whether TLS is active and the mechanisms;
             made when needed.
     """
@@ -26,6 +27,7 @@ class Setting:
     options: SmtpOptions
     starttls: bool = False
     is_submission: bool = False
+    sends_reports: bool = True
     offers: dict[tuple[bool, tuple[str, ...]], Say] = field(default_factory=dict)
 
     @cached_property
@@ -35,7 +37,7 @@ class Setting:
         return Dialect(
             bare_paths=self.is_submission,
             smtputf8=options.smtputf8,
-            dsn=options.dsn,
+            dsn=options.dsn and self.sends_reports,
             binarymime=options.chunking and options.binarymime,
         )
 

@@ -18,6 +18,14 @@ def need(program: str) -> str:
     return found
 
 
+def need_unpacked(name: str, program: str) -> Path:
+    """A program of a package that is unpacked in `.tools`; skips the test when it is not there."""
+    found = Path(__file__).resolve().parents[2] / ".tools" / name / program
+    if not found.exists():
+        pytest.skip(f"{name} is not unpacked; 'make test' does it")
+    return found
+
+
 def run(
     command: Sequence[str | Path],
     *,
