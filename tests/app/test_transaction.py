@@ -5,16 +5,20 @@ Real directory, real queue, mailboxes in memory, and a filter that says what a t
 
 from __future__ import annotations
 
+import asyncio
 import io
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mailstack.app import submission
 from mailstack.app.arrival import Arrivals
-from mailstack.app.mail import Services
+from mailstack.app.mail import LARGE_AT_ONCE, Services
 from mailstack.app.reputation import Reputation
 from mailstack.app.transaction import Transaction
 from mailstack.delivery.queue import Queue
@@ -141,8 +145,14 @@ class World:
         return found
 
     async def send(
-        self, *to: str, sender: str | None = "x@far.test", letter: bytes = LETTER, login: str = ""
+        self,
+        *to: str,
+        sender: str | None = "x@far.test",
+        letter: bytes = LETTER,
+        login: str = "",
+        path: Path | None = None,
     ) -> Reply:
+        """`path`: where the letter lies as if it were too large for memory."""
         reverse = Address.parse(sender) if sender else None
         account = self.account(login) if login else None
         envelope = Envelope(
@@ -158,6 +168,9 @@ class World:
             sender=reverse, now=START, login=account, srs_secrets=self.services.directory.srs_secrets()
         )
         body = Body(letter, size_octets=len(letter))
+        if path is not None:
+            path.write_bytes(letter)
+            body = Body(None, str(path), len(letter))
         return await Transaction(self.services, envelope, body, account=account, facts=facts).run()
 
     def account(self, text: str) -> Account:
@@ -513,6 +526,30 @@ async def test_a_submission_is_signed_and_queued_whole(world: World) -> None:
     (stored,) = world.mail.held("bob")
     assert stored.count(b"DKIM-Signature:") == 2
     assert b"192.0.2.7" not in stored
+
+
+async def test_few_large_submissions_are_prepared_at_a_time(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # limits, P9: memory is bounded by configuration, not by how many clients come at once
+    real, at_once, most = submission.prepare, [0], [0]
+
+    def prepare(*arguments: Any) -> Any:
+        at_once[0] += 1
+        most[0] = max(most[0], at_once[0])
+        time.sleep(0.05)
+        try:
+            return real(*arguments)
+        finally:
+            at_once[0] -= 1
+
+    monkeypatch.setattr(submission, "prepare", prepare)
+    letters = [
+        world.send(BOB, sender=ALICE, letter=OWN, login=ALICE, path=tmp_path / str(n))
+        for n in range(8)
+    ]
+    assert {reply.code for reply in await asyncio.gather(*letters)} == {250}
+    assert most == [LARGE_AT_ONCE]
 
 
 async def test_a_submission_with_a_foreign_author_is_refused(world: World) -> None:
