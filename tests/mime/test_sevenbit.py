@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from mailstack.mime import refold, sevenbit, text
 from mailstack.mime.header import find_end
+from mailstack.mime.lines import normalise
 from mailstack.mime.scanner import Part, scan
 from mailstack.mime.sevenbit import is_plain, make_plan, write_body
+from tests.kit import corpus
 
 LONG = b"x" * 1200
 
@@ -208,6 +210,19 @@ def test_a_mapped_file_gives_the_same_as_octets(tmp_path: Path) -> None:
         pieces = list(write_body(octets, make_plan(octets)))
     assert b"".join(pieces) == b"".join(write_body(message, make_plan(message)))
     assert max(map(len, pieces)) < 1_000_000
+
+
+def test_real_mail_says_the_same_afterwards() -> None:
+    changed = 0
+    for name, octets in corpus.messages(every=5):
+        message = normalise(octets)
+        out = travelling(message)
+        assert max(map(len, out.split(b"\r\n"))) <= 998, name
+        assert sevenbit.is_plain(out, find_end(out)[1]), name
+        assert contents(out) == contents(message), name
+        assert [part.filename for part in leaves(out)] == [part.filename for part in leaves(message)], name
+        changed += out != message
+    assert changed > 10
 
 
 TEXTS = st.text(st.sampled_from("aä=. \t漢\r\n\0-"), max_size=60)
