@@ -119,7 +119,7 @@ def test_a_bound_channel_is_proven() -> None:
 
 
 def test_another_channel_is_a_wrong_password() -> None:
-    # Somebody stands in between with a certificate of their own.
+    # A12: somebody stands in between with a certificate of their own.
     client = ScramClient("user", "pencil", flag="p=tls-server-end-point", binding=BINDING[::-1])
     step = run(client, BOUND, "SCRAM-SHA-256-PLUS")
     assert isinstance(step, Credentials) and isinstance(step.password, Proof)
@@ -137,7 +137,7 @@ def test_another_channel_is_a_wrong_password() -> None:
     ],
 )
 def test_a_downgrade_is_noticed(mechanism: str, offer: Offer, flag: str) -> None:
-    # RFC 5802 section 6
+    # A12, RFC 5802 section 6
     talk = exchange.start(mechanism, offer)
     assert talk is not None
     with pytest.raises(SaslError):
@@ -185,6 +185,7 @@ def test_a_first_message_that_is_none(message: str) -> None:
     ],
 )  # fmt: skip
 def test_a_final_message_that_is_none(change: object) -> None:
+    # A12: with another nonce, among others
     talk = exchange.start("SCRAM-SHA-256", OFFER)
     assert talk is not None and callable(change)
     client = ScramClient("user", "pencil")
@@ -193,6 +194,38 @@ def test_a_final_message_that_is_none(change: object) -> None:
     final = base64.b64decode(client.final(step.line)).decode()
     with pytest.raises(SaslError):
         talk.respond(text(change(final)))
+
+
+def test_a_proof_is_good_for_one_exchange() -> None:
+    # A12: the nonce of another one, replayed
+    nonces = iter([b"x" * 18, b"y" * 18])
+    offer = Offer(look_up, lambda: next(nonces))
+    client = ScramClient("user", "pencil")
+    first = exchange.start("SCRAM-SHA-256", offer)
+    again = exchange.start("SCRAM-SHA-256", offer)
+    assert first is not None and again is not None
+    step = first.respond(client.first())
+    assert isinstance(step, Challenge)
+    final = client.final(step.line)
+    again.respond(client.first())
+    with pytest.raises(SaslError, match="nonce"):
+        again.respond(final)
+    assert isinstance(first.respond(final), Challenge)
+
+
+@pytest.mark.parametrize("change", [("i=4096", "i=1"), ("s=W22Z", "s=X22Z"), ("r=rOpr", "r=rOpr")])
+def test_a_server_first_message_that_was_changed_on_its_way_fails(change: tuple[str, str]) -> None:
+    # A12: fewer iterations are what somebody in between would like
+    talk = exchange.start("SCRAM-SHA-256", OFFER)
+    assert talk is not None
+    client = ScramClient("user", "pencil")
+    step = talk.respond(client.first())
+    assert isinstance(step, Challenge)
+    told = base64.b64decode(step.line).decode()
+    changed = told.replace(*change) + ("" if change[0] != change[1] else ",x=y")
+    final = talk.respond(client.final(text(changed)))
+    assert isinstance(final, Credentials) and isinstance(final.password, Proof)
+    assert not final.password.stored_key
 
 
 @pytest.mark.parametrize(
