@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mailstack.app.daemon import Context
 from mailstack.app.logouts import review
 from mailstack.app.ports import open_ports
+from mailstack.model.network import Networks
 from mailstack.net.listener import Admission
 from mailstack.net.smtp_body import has_room, sweep
 from mailstack.net.smtp_server import Shared
@@ -45,6 +46,7 @@ async def serve(context: Context) -> None:
             has_room=lambda: state.has_room,
             is_stressed=lambda: state.is_stressed,
             verifier=acceptor.verifier if context.config.auth.scram else None,
+            relays=Networks(context.config.mx.trusted_relays),
         )
         async with state.probing():
             await _serve(context, shared, state, acceptor)

@@ -23,7 +23,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Container
 from concurrent.futures import Executor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -55,7 +55,7 @@ from mailstack.smtp.events import (
     Say,
 )
 from mailstack.smtp.lmtp import LmtpSession
-from mailstack.smtp.options import SmtpOptions, cap, for_relay
+from mailstack.smtp.options import SmtpOptions, cap
 from mailstack.smtp.session import Session
 from mailstack.smtp.setting import Setting
 from mailstack.smtp.text import Text
@@ -119,7 +119,6 @@ class SmtpServer:
             is_submission=self.is_submission,
             sends_reports=name != "lmtp",
         )
-        self.relay_setting = replace(self.setting, options=for_relay(shared.options), offers={})
         options = shared.options
         usual_s = options.submission_session_s if self.is_submission else options.mx_session_s
         self.session_s = usual_s if session_s is None else session_s
@@ -182,7 +181,7 @@ class SmtpConnection(SmtpIntake):
     async def _handle_client(self) -> None:
         peer, server = self._peer, self._server
         client = Client(peer.ip, peer.port, "", True, describe(self._wire), "", server.name)
-        setting = server.relay_setting if server.is_relay(peer.ip) else server.setting
+        setting = server.setting.for_relay if server.is_relay(peer.ip) else server.setting
         acceptor = server.shared.acceptor
         session = self._session = make_session(setting, client, acceptor, offer=self._offer)
         check_recipient = acceptor.check_recipient

@@ -155,3 +155,15 @@ class SmtpOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
             raise ConfigError("smtp.header_fields", f"at most {MAX_FIELDS} fields are looked at")
         if not self.login_delays_s:
             raise ConfigError("smtp.login_delays_s", "give at least one number; [0] for no delay")
+
+
+def for_relay(options: SmtpOptions) -> SmtpOptions:
+    """The same for a trusted relay: its errors are those of the senders behind it."""
+    return msgspec.structs.replace(
+        options,
+        errors="off",
+        errors_before_recipient="off",
+        unknown_recipients="off",
+        error_delay_s=0,
+        mx_messages_per_session="off",
+    )

@@ -7,7 +7,7 @@ from functools import cached_property
 
 from mailstack.smtp.command import Dialect
 from mailstack.smtp.events import Say
-from mailstack.smtp.options import SmtpOptions
+from mailstack.smtp.options import SmtpOptions, for_relay
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,11 @@ class Setting:
     is_submission: bool = False
     sends_reports: bool = True
     offers: dict[tuple[bool, tuple[str, ...]], Say] = field(default_factory=dict)
+
+    @cached_property
+    def for_relay(self) -> Setting:
+        """The same for a trusted relay."""
+        return replace(self, options=for_relay(self.options), offers={})
 
     @cached_property
     def dialect(self) -> Dialect:

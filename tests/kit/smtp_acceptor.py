@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import io
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Container, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -141,6 +141,7 @@ async def running(
     devices: tuple[str, ...] = (),
     caps: ConnectionCaps | None = None,
     watcher: Watcher | None = None,
+    relays: Container[str] = (),
     **options: object,
 ) -> AsyncIterator[Running]:
     """Serves `name` in the running loop."""
@@ -162,6 +163,7 @@ async def running(
         maillog=MailLog(None, daemon="smtp", now=acceptor.now, stream=log, stamped=False),
         tls=contexts,
         spool=spool,
+        relays=relays,
     )
     server = SmtpServer(name, shared)
     sock = socket.create_server(("127.0.0.1", 0))

@@ -392,3 +392,24 @@ async def test_everything_is_released_however_it_ends(tmp_path: Path, name: str,
         await until(lambda: len(asyncio.all_tasks()) <= tasks)
         assert server.server.connections == set()
         assert os.listdir(server.spool) == []
+
+
+# -- trusted relays -------------------------------------------------------------------------------
+
+
+@on_uvloop
+async def test_errors_and_authors_of_others_do_not_end_the_session_of_a_relay(tmp_path: Path) -> None:
+    # product page, section 2.1: no bans, no content refusals
+    two = "From: a@far.test\r\nFrom: b@far.test\r\n\r\nhi\r\n.\r\n"
+    async with running(tmp_path, relays={"127.0.0.1"}) as server, await Talk.hello(server.port) as talk:
+        await talk.ask("MAIL FROM:<a@far.test>")
+        for n in range(60):
+            assert (await talk.ask(f"RCPT TO:<nobody{n}@example.test>"))[:9] == "550 5.1.1"
+        assert (await talk.ask("RCPT TO:<alice@example.test>"))[:3] == "250"
+        assert (await talk.ask("DATA"))[:3] == "354"
+        assert (await talk.ask(two))[:3] == "250"
+    async with running(tmp_path) as server, await Talk.hello(server.port) as talk:
+        await talk.ask("MAIL FROM:<a@far.test>")
+        await talk.ask("RCPT TO:<alice@example.test>")
+        await talk.ask("DATA")
+        assert (await talk.ask(two))[:9] == "550 5.7.1"
