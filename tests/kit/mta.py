@@ -192,12 +192,12 @@ class Mta:
         lines = "".join(file.read_text(errors="replace") for file in files).split("\n")
         return self.process.output + "\n".join(line for line in lines if "queue run" not in line)
 
-    def wait_for(self, text: bytes, timeout_s: float = 30.0) -> bytes:
-        """The first message for peer.test that holds `text`, with CRLF line ends."""
+    def wait_for(self, text: bytes, *, within: bytes = b"", timeout_s: float = 30.0) -> bytes:
+        """The first message for peer.test that holds `text`, and `within`; with CRLF line ends."""
         until = time.monotonic() + timeout_s
         while True:
             for message in self.mail:
-                if text in message:
+                if text in message and within in message:
                     return message.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
             assert time.monotonic() < until, f"no message with {text!r}; log:\n{self.log[-4000:]}"
             time.sleep(0.05)
