@@ -250,3 +250,19 @@ def test_a_notice_can_be_read_whatever_was_tried() -> None:
     plain = compose(ALICE, "x", ["x " * 100], notice_id="n1", hostname="mx.test", now=1.79e9)
     assert plain.isascii()
     assert b"charset=us-ascii" in plain
+
+
+async def test_a_count_that_cannot_be_kept_refuses_for_the_moment(kit: Kit) -> None:
+    for worker in kit.workers:
+        worker._sending._table.close()
+    path = kit.instance.config.paths.state_db
+    path.rename(path.with_name("aside.db"))
+    path.write_bytes(b"this is no database" * 1_000)
+    # MAIL lets it in: what counts is the end of DATA.
+    assert await kit.mail() is None
+    assert (await kit.data("x@far.test")).startswith("451 4.3.0 ")
+    path.with_name("aside.db").rename(path)
+    for worker in kit.workers:
+        worker._sending._table.close()
+    assert (await kit.data("x@far.test")).startswith("250 ")
+    assert kit.used.messages_per_hour == 1
