@@ -20,7 +20,8 @@ from mailstack.model.reply import Reply
 from mailstack.net.counts import Counts, LocalCounts, SharedCounts
 from mailstack.net.listener import Admission, ConnectionCaps, Listener, Peer, Watcher
 from mailstack.net.proxy_wire import Proxies
-from mailstack.net.smtp_server import Shared, SmtpServer
+from mailstack.net.smtp_server import SmtpServer
+from mailstack.net.smtp_shared import Shared
 from mailstack.smtp.lmtp_options import LmtpOptions
 from mailstack.smtp.options import SmtpOptions, cap
 from mailstack.smtp.replies import wire

@@ -15,7 +15,7 @@ from mailstack.app.ports import open_ports
 from mailstack.model.network import Networks
 from mailstack.net.listener import Admission
 from mailstack.net.smtp_body import has_room, sweep
-from mailstack.net.smtp_server import Shared
+from mailstack.net.smtp_shared import Shared
 from mailstack.net.tls import TlsContexts
 from mailstack.smtp.options import cap
 

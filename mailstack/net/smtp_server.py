@@ -21,24 +21,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Container
-from concurrent.futures import Executor
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Final
 
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Body, Client
 from mailstack.model.reply import Reply
-from mailstack.model.secret import Verifier
-from mailstack.net.acceptor import Acceptor
 from mailstack.net.listener import Peer
 from mailstack.net.login_offer import make_offer
 from mailstack.net.smtp_body import Incoming, SpoolFile
 from mailstack.net.smtp_intake import GONE, SmtpIntake
 from mailstack.net.smtp_sessions import make_session
+from mailstack.net.smtp_shared import Shared
 from mailstack.net.smtp_wire import NEVER
-from mailstack.net.tls import Kind, TlsContexts, TlsFailed, describe, start_tls
+from mailstack.net.tls import Kind, TlsFailed, describe, start_tls
 from mailstack.sasl.exchange import Offer
 from mailstack.smtp import replies
 from mailstack.smtp.chunks import ChunkReader
@@ -55,45 +50,12 @@ from mailstack.smtp.events import (
     Say,
 )
 from mailstack.smtp.lmtp import LmtpSession
-from mailstack.smtp.options import SmtpOptions, cap
+from mailstack.smtp.options import cap
 from mailstack.smtp.session import Session
 from mailstack.smtp.setting import Setting
 from mailstack.smtp.text import Text
-from mailstack.state.maillog import MailLog
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass
-class Shared:
-    """What the listeners of one worker have in common.
-
-    Attributes:
-        spool: folder for large messages.
-        disk: threads for it; None: the loop's own.
-        has_room: whether the disk can take a message; cheap.
-        is_stressed: whether waits must be short; cheap.
-        verifier: for SCRAM, by login; None: it is not offered.
-        sessions: open sessions of each account, by account id.
-        relays: addresses of trusted relays: neither their errors nor what they bring ends a session.
-    """
-
-    options: SmtpOptions
-    hostname: str
-    acceptor: Acceptor
-    maillog: MailLog
-    tls: TlsContexts | None
-    spool: Path
-    disk: Executor | None = None
-    has_room: Callable[[], bool] = lambda: True
-    is_stressed: Callable[[], bool] = lambda: False
-    verifier: Callable[[str], Verifier] | None = None
-    spool_folder: str = field(init=False)
-    sessions: dict[int, int] = field(default_factory=dict)
-    relays: Container[str] = ()
-
-    def __post_init__(self) -> None:
-        self.spool_folder = str(self.spool)
 
 
 class SmtpServer:
@@ -364,6 +326,8 @@ class SmtpConnection(SmtpIntake):
             self._log_refusal(answer, Refusal("auth", answer.check))
         if isinstance(answer, Account):
             answer = self._remember_account(answer)
+            if isinstance(answer, Reply):
+                self._log_refusal(answer, Refusal("auth", answer.check))
         return session.login_answered(answer)
 
     def _offer(self) -> Offer:

@@ -7,7 +7,7 @@
     AskLogin     -> session.login_answered(account or reply)
     BeginTls     -> say `reply`, do the handshake, session.tls_started("TLSv1.3 ...")
     BeginData    -> say `reply`, read the message, session.message_ended(reply)
-    ReadChunk    -> read so many octets, say `refusal` or session.chunk_taken(),
+    ReadChunk    -> read so many octets, say `refusal` or session.chunk_taken(n),
                     after the last chunk session.message_ended(reply)
 
 While a question is open no further line may be given.  Order matters to pipelining:
@@ -45,8 +45,9 @@ from mailstack.smtp.events import (
 from mailstack.smtp.extensions import Offer, ehlo
 from mailstack.smtp.login import Login
 from mailstack.smtp.options import cap
+from mailstack.smtp.patience import Patience
 from mailstack.smtp.policy import limits
-from mailstack.smtp.policy.errors import NONE, Counters, Penalty
+from mailstack.smtp.policy.errors import NONE
 from mailstack.smtp.setting import Setting
 from mailstack.smtp.transaction import Transaction, chunk_refusal, data_refusal
 
@@ -55,10 +56,12 @@ MAX_HELO: Final = 255
 
 _RCPT_OK: Final = Say(replies.RECIPIENT_OK)
 _MAIL_OK: Final = Say(replies.SENDER_OK)
+#: Refused chunks below this, in octets, are noise.
+_CHUNK_OF_USE: Final = 1024
 _CHUNK_OK: Final = Say(replies.CHUNK_OK)
 
 
-class Session:
+class Session(Patience):
     """The server's side of one connection.
 
     Args:
@@ -68,7 +71,6 @@ class Session:
     Attributes:
         client: who it is, as far as it has said.
         account: who logged in; None before.
-        is_stressed: set by the shell when the server is short of room.
         has_good_command: something that belongs to SMTP was said.
         handlers: what each command does; LMTP knows others.
     """
@@ -78,12 +80,12 @@ class Session:
     def __init__(
         self, setting: Setting, client: Client, *, offer: Callable[[], sasl.Offer] = lambda: sasl.PASSWORDS
     ) -> None:
+        super().__init__(setting.options)
         self._setting = setting
         self._logins = offer
         self._options = setting.options
         self._is_submission = setting.is_submission
         self._dialect = setting.dialect_under_tls if client.tls else setting.dialect
-        self._counters = Counters(setting.options)
         self._transaction: Transaction | None = None
         self._asked_mail: command.Mail | None = None
         self._asked_rcpt: command.Rcpt | None = None
@@ -92,7 +94,6 @@ class Session:
         self._has_hello = False
         self.client = client
         self.account: Account | None = None
-        self.is_stressed = False
         self.has_good_command = False
 
     def greeting(self) -> Reply:
@@ -265,13 +266,13 @@ class Session:
         return self._error(step.reply, "auth", step.check) if isinstance(step, login.Refused) else step
 
     def login_answered(self, answer: Account | Reply) -> Say:
-        """What became of the credentials; a refusal counts when it is 5xx."""
+        """What became of the credentials, which is in the log already; a refusal counts when it is 5xx."""
         if isinstance(answer, Account):
             self.account = answer
             self.client = replace(self.client, login=str(answer.address))
             return Say(replies.LOGGED_IN)
         if answer.is_temporary:
-            return Say(answer, close=answer.code == 421, refusal=Refusal("auth", "temporary"))
+            return Say(answer, close=answer.code == 421)
         self._login.failures += 1
         most = cap(self._options.login_failures)
         if most is not None and self._login.failures >= most:
@@ -387,7 +388,7 @@ class Session:
             # RFC 3030 section 2: the octets come all the same.
             if transaction is not None:
                 transaction.fail()
-            said = self._error(refusal or replies.NEED_MAIL, "data", "order")
+            said = self._refused_chunk(refusal or replies.NEED_MAIL, octets)
             return ReadChunk(octets, is_last=is_last, refusal=said)
         is_first = transaction.add_chunk(octets)
         return ReadChunk(octets, is_first, is_last, None, most, transaction.mail.body == "BINARYMIME")
@@ -398,9 +399,15 @@ class Session:
         transaction = self._transaction
         return transaction is not None and transaction.has_chunks and not transaction.is_failed
 
-    def chunk_taken(self) -> Say:
+    def _refused_chunk(self, reply: Reply, octets: int) -> Say:
+        if reply is not replies.CHUNK_REFUSED:
+            return self._error(reply, "data", "order")
+        # The first one counted; these were on their way (RFC 3030 section 2), unless somebody plays.
+        return Say(reply) if octets >= _CHUNK_OF_USE else self._junk(reply)
+
+    def chunk_taken(self, octets: int) -> Say:
         """A chunk that is not the last was read."""
-        return _CHUNK_OK
+        return _CHUNK_OK if octets else self._junk(replies.CHUNK_OK)
 
     def envelope(self, accept_id: str, now: float) -> Envelope:
         """The facts of the transaction; valid between BeginData and message_ended.
@@ -445,33 +452,6 @@ class Session:
 
     def _quit(self, argument: bytes) -> Event:
         return Say(replies.BYE, close=True)
-
-    # -- penalties ---------------------------------------------------------------------
-
-    def _junk(self, reply: Reply) -> Say:
-        penalty = self._counters.junk(stressed=self.is_stressed)
-        return Say(reply) if penalty is NONE else self._goodbye(penalty)
-
-    def _goodbye(self, penalty: Penalty) -> Say:
-        assert penalty.goodbye is not None
-        return Say(
-            penalty.goodbye,
-            delay_s=penalty.delay_s,
-            close=True,
-            refusal=Refusal("command", "too_many_errors"),
-        )
-
-    def _error(self, reply: Reply, at: At, check: str, *, is_last: bool = False) -> Say:
-        return self._punished(
-            reply, self._counters.error(stressed=self.is_stressed), Refusal(at, check), is_last=is_last
-        )
-
-    def _punished(
-        self, reply: Reply, penalty: Penalty, refusal: Refusal | None, *, is_last: bool = False
-    ) -> Say:
-        if penalty.goodbye is None:
-            return Say(reply, delay_s=penalty.delay_s, is_last=is_last, refusal=refusal)
-        return Say(reply, delay_s=penalty.delay_s, close=True, refusal=refusal, then=penalty.goodbye)
 
 
 _Handler: TypeAlias = Callable[[Session, bytes], Event]

@@ -173,7 +173,7 @@ class BareSmtp:
         if event.refusal is not None:
             self._say(event.refusal)
         elif not event.is_last:
-            self._say(self.session.chunk_taken())
+            self._say(self.session.chunk_taken(event.octets))
         else:
             assert self._chunks is not None
             self._chunks.end()

@@ -16,7 +16,8 @@ from mailstack.model.envelope import Body, Client, Envelope
 from mailstack.model.reply import Reply
 from mailstack.model.secret import Proof
 from mailstack.net.listener import Admission, ConnectionCaps, Listener, Watcher
-from mailstack.net.smtp_server import Shared, SmtpServer
+from mailstack.net.smtp_server import SmtpServer
+from mailstack.net.smtp_shared import Shared
 from mailstack.net.tls import TlsContexts
 from mailstack.net.tls_options import TlsOptions
 from mailstack.sasl.exchange import Credentials

@@ -19,7 +19,8 @@ from mailstack.model.errors import ConfigError
 from mailstack.net.listener import Admission, ConnectionCaps, Listener
 from mailstack.net.proxy_options import ProxyOptions
 from mailstack.net.proxy_wire import Proxies
-from mailstack.net.smtp_server import Shared, SmtpServer
+from mailstack.net.smtp_server import SmtpServer
+from mailstack.net.smtp_shared import Shared
 from mailstack.net.tls import TlsContexts
 from mailstack.net.tls_options import TlsOptions
 from mailstack.smtp.options import SmtpOptions

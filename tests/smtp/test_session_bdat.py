@@ -167,6 +167,25 @@ def test_too_many_recipients_of_an_account_reach_nobody() -> None:
     assert session.acceptor.taken == []
 
 
+def test_chunks_that_were_on_their_way_are_forgiven() -> None:
+    # RFC 3030 section 2
+    session = begun("RCPT TO:<nobody@example.test>")
+    assert chunk(session, b"x" * 2000)[:9] == "554 5.5.1"
+    for _ in range(400):
+        assert chunk(session, b"x" * 2000)[:9] == "503 5.5.1"
+    assert chunk(session, b"x" * 2000, last=True)[:9] == "503 5.5.1"
+    assert session.ask("QUIT")[:3] == "221"
+
+
+@pytest.mark.parametrize("recipient", [BOB, "RCPT TO:<nobody@example.test>"])
+def test_chunks_without_use_end_the_session(recipient: str) -> None:
+    # S18
+    session = begun(recipient)
+    said = [chunk(session, b"") for _ in range(60)]
+    assert said[-1] == ""
+    assert any(line.startswith("421") for line in said)
+
+
 def test_lmtp_answers_the_last_chunk_for_each_recipient() -> None:
     # RFC 2033 section 4.3
     session = BareSmtp("lmtp")
