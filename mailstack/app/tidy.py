@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mailstack.model.errors import TemporaryFailure
-from mailstack.state import maillog, sending
+from mailstack.state import logins, maillog, sending
 
 if TYPE_CHECKING:
     from mailstack.app.daemon import Context
@@ -50,8 +50,13 @@ def _sending_rows(context: Context) -> int:
     return sending.purge(context.paths.state_db, now=context.now(), keep_days=days)
 
 
+def _login_rows(context: Context) -> int:
+    return logins.purge(context.paths.state_db, context.config.bans, now=context.now())
+
+
 #: What goes, in words, and who removes it; gives how many rows.
 JOBS: dict[str, Callable[[Context], int]] = {
     "log rows": _log_rows,
     "counts and correspondents": _sending_rows,
+    "logins and bans": _login_rows,
 }

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from mailstack.disk.sqlite import failure, transaction
+from mailstack.disk.sqlite import failure, open_database, transaction
 from mailstack.state.ban_options import BanOptions
 from mailstack.state.bans import (
     DAY_S,
@@ -44,6 +44,8 @@ _NOTED: Final = 20_000
 #: Rows looked at to find out whether an account is guessed at.
 _ENOUGH: Final = 5_000
 _MARK_OCTETS: Final = 2
+#: An app password that nobody used for so many days is shown as never used.
+_USE_DAYS: Final = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,6 +234,28 @@ class LoginRecords(StateTable):
         ban = Ban(network, now, now + time_s, step, why, is_by_operator=False)
         write_ban(connection, ban)
         return ban
+
+
+def purge(path: Path, options: BanOptions, *, now: float) -> int:
+    """Removes what counts no more; gives how many rows.
+
+    Raises:
+        TemporaryFailure: the database cannot be written.
+    """
+    connection = open_database(path, synchronous="NORMAL")
+    try:
+        with transaction(connection, "removing old failed logins"):
+            return sum(
+                connection.execute(f"DELETE FROM {table} WHERE {column} < ?", (now - age_s,)).rowcount  # noqa: S608
+                for table, column, age_s in (
+                    ("login_failure", "at", WINDOW_S),
+                    ("login_network", "at", options.known_days * DAY_S),
+                    ("ban", "until", options.memory_days * DAY_S),
+                    ("app_password_use", "at", _USE_DAYS * DAY_S),
+                )
+            )
+    finally:
+        connection.close()
 
 
 def _count(connection: sqlite3.Connection, network: str, login: str, since: float) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mailstack.model.errors import ConfigError, TemporaryFailure
-from mailstack.state import shared_networks, statedb
+from mailstack.state import logins, shared_networks, statedb
 from mailstack.state.ban_options import BanOptions
 from mailstack.state.bans import DAY_S, Ban, Bans
 from mailstack.state.logins import WINDOW_S, Failed, LoginRecords
@@ -219,6 +219,22 @@ def test_a_clock_set_back_or_forth_bans_nobody_for_ever(kit: Kit) -> None:
     kit.clock.time = START
     assert not kit.is_banned()
     assert kit.fail().failures == 1
+
+
+def test_what_counts_no_more_goes(kit: Kit, path: Path) -> None:
+    kit.until_banned(50)
+    kit.succeed(1)
+    kit.records.succeeded(1, GUESSER, app_password=5, protocol="imap", now=kit.clock())
+
+    def left() -> list[int]:
+        tables = ("login_failure", "login_network", "ban", "app_password_use")
+        connection = sqlite3.connect(path)
+        return [connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in tables]
+
+    assert left() == [50, 1, 1, 1]
+    for days, rows in ((0.5, [0, 1, 1, 1]), (8, [0, 1, 0, 1]), (31, [0, 0, 0, 1]), (401, [0, 0, 0, 0])):
+        logins.purge(path, kit.options, now=kit.clock() + days * DAY_S)
+        assert left() == rows
 
 
 def test_nothing_of_a_password_can_be_found_in_the_database(kit: Kit, path: Path) -> None:
