@@ -104,3 +104,46 @@ def test_requiretls_wants_tls(demo: Demo, probe: Probe) -> None:
     probe.envelope([ALICE], more=" REQUIRETLS")
     assert probe.message(mail("requiretls-mark")).code == 250
     demo.wait_for_message(ALICE, b"requiretls-mark")
+
+
+@pytest.fixture
+def laptop(demo: Demo) -> Iterator[Probe]:
+    """A program of alice's, logged in on port 465."""
+    with Probe((demo.host, demo.port("submissions")), tls=demo.tls()) as probe:
+        probe.open()
+        assert probe.login(ALICE, demo.users[ALICE]).code == 235
+        probe.hello()
+        yield probe
+
+
+def test_a_login_sends_binary_mail_here_and_outside(demo: Demo, laptop: Probe) -> None:
+    head = b"From: alice@example.test\r\nTo: bob@example.test\r\nSubject: binary-out\r\n" + PARTS
+    message = head + b"\r\n" + BODY % BINARY
+    laptop.envelope(["bob@example.test", "friend@outside.test"], sender=ALICE, more=" BODY=BINARYMIME")
+    sent_in_chunks(laptop, message, 3000)
+    for arrived in (
+        demo.wait_for_message("bob@example.test", b"Subject: binary-out"),
+        demo.wait_for_outside(b"Subject: binary-out"),
+    ):
+        assert contents(arrived) == ["grüße".encode(), BINARY]
+
+
+def test_a_signed_binary_message_stays_whole_or_comes_back(demo: Demo, laptop: Probe) -> None:
+    # What is signed cannot be re-encoded on its way out: who cannot take it as it is does not get it (5.6.3).
+    head = (
+        b"From: alice@example.test\r\nTo: bob@example.test\r\nSubject: binary-signed\r\nMIME-Version: 1.0\r\n"
+        b"Content-Type: multipart/signed; boundary=outer; protocol=x; micalg=y\r\n"
+    )
+    inner = PARTS.removeprefix(b"MIME-Version: 1.0\r\n") + b"\r\n" + BODY % BINARY
+    message = head + b"\r\n--outer\r\n" + inner + b"\r\n--outer\r\n\r\nsignature\r\n--outer--\r\n"
+    laptop.envelope(["bob@example.test"], sender=ALICE, more=" BODY=BINARYMIME")
+    sent_in_chunks(laptop, message, 3000)
+    arrived = demo.wait_for_message("bob@example.test", b"Subject: binary-signed")
+    assert contents(arrived)[:2] == ["grüße".encode(), BINARY]
+
+
+def test_a_login_sends_mail_in_any_script(demo: Demo, laptop: Probe) -> None:
+    message = "From: alice@example.test\r\nTo: δοκιμή@outside.test\r\nSubject: unicode-out ß\r\n\r\nhi\r\n"
+    laptop.envelope(["δοκιμή@outside.test"], sender=ALICE, more=" SMTPUTF8")
+    assert laptop.message(message.encode()).code == 250
+    demo.wait_for_outside("unicode-out ß".encode())
