@@ -11,7 +11,7 @@ Imports: header, addresses, generate, parameters.  No I/O.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from mailstack.mime import addresses, generate, parameters
@@ -77,6 +77,15 @@ def put_right(block: bytes, *, fields: Mapping[bytes, bytes], keep_utf8: bool = 
     return out + b"".join(missing)
 
 
+def with_charset(value: bytes, charset: str) -> bytes:
+    """A Content-Type field of that value with another charset, or with one."""
+    found = parameters.parse(value)
+    kept = [pair for pair in found.parameters if pair[0].lower() != b"charset"]
+    kind = found.value if b"/" in found.value else b"text/plain"  # as whoever cannot read it takes it
+    words = [kind.decode("ascii", "replace"), *_parameter_words(kept), f"charset={charset}"]
+    return generate.structured("Content-Type", "; ".join(words))
+
+
 def _field(headers: Headers, field: RawField, *, keep_utf8: bool) -> bytes:
     raw = headers.raw(field)
     if is_plain(raw):
@@ -114,12 +123,18 @@ def _parameters(shown: str, value: bytes) -> bytes | None:
     found = parameters.parse(value)
     if not found.value.isascii() or any(not key.isascii() or b"*" in key for key, _ in found.parameters):
         return None
-    words = [found.value.decode("ascii")]
-    for key, octets in found.parameters:
-        words[-1] += ";"
-        words.append(generate.parameter(key.decode("ascii"), decode_words(octets)))
-    text = " ".join(words)
+    text = "; ".join([found.value.decode("ascii"), *_parameter_words(found.parameters)])
     return generate.structured(shown, text) if len(text) <= generate.MAX_VALUE_OCTETS else None
+
+
+def _parameter_words(pairs: Iterable[tuple[bytes, bytes]]) -> list[str]:
+    """Such as `name="a b.pdf"`; those in pieces or with percent signs stay as they are (RFC 2231)."""
+    words = []
+    for key, octets in pairs:
+        name = key.decode("ascii", "replace")
+        plain = octets.decode("ascii", "replace")
+        words.append(f"{name}={plain}" if "*" in name else generate.parameter(name, decode_words(octets)))
+    return words
 
 
 def _folded(name: bytes, raw: bytes) -> bytes:

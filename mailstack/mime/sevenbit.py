@@ -191,9 +191,22 @@ class _Maker:
         if is_message:
             # Without this field nobody looks at the others (RFC 2045 section 4).
             fields[b"mime-version"] = b"MIME-Version: 1.0\r\n"
-        if b"content-type" not in part.fields and (charset := self._charset(part)):
-            fields[b"content-type"] = b"Content-Type: text/plain; charset=%b\r\n" % charset
+        if part.type.lower() == b"text":
+            fields |= self._content_type(part)
         self._label(part, fields, is_root=is_root)
+
+    def _content_type(self, part: Part) -> dict[bytes, bytes]:
+        """The field with the charset a text turns out to have; nothing where the writer said one."""
+        said = part.parameter("charset")
+        if said is not None and said.lower() != "us-ascii":
+            return {}
+        value, charset = part.fields.get(b"content-type"), self._charset(part)
+        if value is None and charset:
+            return {b"content-type": b"Content-Type: text/plain; charset=%b\r\n" % charset}
+        if value is not None and charset == b"utf-8":
+            # Where it is not UTF-8, readers guess, from HTML for one: a word for "unknown" would stop them.
+            return {b"content-type": refold.with_charset(value, "utf-8")}
+        return {}
 
     def _how(self, part: Part) -> _How | None:
         """How a part that needs it is written; None: as it is, for nobody may encode it."""

@@ -103,6 +103,29 @@ def test_text_without_a_label_gets_one_that_is_true(body: bytes, charset: bytes)
     assert contents(out) == [body.rstrip(b"\r\n")]
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "becomes"),
+    [
+        (b"text/html", "schöner Text für alle", b"text/html; charset=utf-8"),
+        (
+            b"text/plain; charset=US-ASCII; format=flowed",
+            "schöner Text",
+            b"text/plain; format=flowed; charset=utf-8",
+        ),
+        (b'text/calendar; name="a b.ics"', "schöner Text", b'text/calendar; name="a b.ics"; charset=utf-8'),
+        (b"text/plain; charset=iso-8859-1", "schöner Text", b"text/plain; charset=iso-8859-1"),
+        (b"text/html", "caf\udce9 and cake", b"text/html"),
+        (b"text/plain", "w" * 1000, b"text/plain"),
+        (b"image/svg", "schöner Text", b"image/svg"),
+    ],
+)
+def test_a_charset_is_said_where_the_writer_forgot_it(kind: bytes, body: str, becomes: bytes) -> None:
+    octets = body.encode("utf-8", "surrogateescape")
+    out = travelling(mixed(b"Content-Type: " + kind + b"\r\n\r\n" + octets))
+    assert scan(out).children[0].fields[b"content-type"] == becomes
+    assert contents(out) == [octets]
+
+
 def test_only_the_part_that_needs_it_is_changed() -> None:
     fine = b"Content-Type: text/html\r\n\r\n<p>fine</p>\r\n"
     out = travelling(mixed(fine, b"Content-Type: text/plain; charset=utf-8\r\n\r\n\xc3\xa4\r\n"))
