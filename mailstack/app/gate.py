@@ -262,8 +262,10 @@ class Gate:
         self._log_failed(attempt, wrong.why)
         if wrong.failed.ban is not None:
             self._log_ban(wrong.failed.ban, attempt.client.ip)
-        failures = wrong.failed.failures
-        delay_s = self._curve[min(failures, len(self._curve)) - 1] if failures else 0.0
+        failed = wrong.failed
+        delay_s = self._curve[min(failed.failures, len(self._curve)) - 1] if failed.failures else 0.0
+        if failed.is_widespread:
+            delay_s = max(delay_s, self._curve[-1])
         if delay_s:
             pair = _pair(attempt)
             self._asleep[pair] = self._asleep.get(pair, 0) + 1

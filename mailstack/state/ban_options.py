@@ -27,7 +27,8 @@ class BanOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     accounts: int = 10
     #: It is only shut out when that many times more accounts fail than have logged in well from it.
     ratio: int = 5
-    #: A network with a good login in the last days may fail so many times more often.
+    #: A network with a good login in the last days may fail so many times more often; a wider one (IPv4
+    #: /24, IPv6 /48) that fails that often gets the longest delay, and is never shut out.
     known_factor: int = 5
     #: Days a good login is remembered for this.
     known_days: int = 30

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from mailstack.disk.sqlite import failure, open_database, transaction
+from mailstack.model.network import network_of
 from mailstack.state.ban_options import BanOptions
 from mailstack.state.bans import (
     DAY_S,
@@ -70,10 +71,12 @@ class Failed:
     Attributes:
         failures: as in Standing, with this one.
         ban: the one it brought about; None mostly.
+        is_widespread: wrong passwords come from all over the wider network (IPv4 /24, IPv6 /48).
     """
 
     failures: int
     ban: Ban | None = None
+    is_widespread: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +92,11 @@ def login_key(login: str) -> str:
     """What a login is counted under, whether or not it exists."""
     known = unicodedata.normalize("NFC", login[:MAX_LOGIN]).casefold()
     return known.encode("utf-8", "replace").decode()
+
+
+def wide_network(ip: str) -> str:
+    """The wider network an address belongs to: what a provider hands out at once."""
+    return network_of(ip, 24, 48)
 
 
 class LoginRecords(StateTable):
@@ -143,13 +151,14 @@ class LoginRecords(StateTable):
                 "DELETE FROM login_failure WHERE at <= ? OR at > ?", (now - WINDOW_S, now + WINDOW_S)
             )
             done = connection.execute(
-                "INSERT OR IGNORE INTO login_failure (network, login, mark, at) VALUES (?, ?, ?, ?)",
-                (network, login, mark[:_MARK_OCTETS], now),
+                "INSERT OR IGNORE INTO login_failure (network, login, mark, at, wide) VALUES (?, ?, ?, ?, ?)",
+                (network, login, mark[:_MARK_OCTETS], now, wide_network(ip)),
             )
             failures = _count(connection, network, login, now - WINDOW_S)
-            if not done.rowcount:
+            if not done.rowcount or not self._options.enabled or self._spared.why(ip):
                 return Failed(failures)
-            return Failed(failures, self._judge(connection, network, ip, now))
+            ban = self._judge(connection, network, now)
+            return Failed(failures, ban, self._is_widespread(connection, wide_network(ip), now))
 
     def succeeded(
         self, account_id: int, ip: str, *, app_password: int | None, protocol: str, now: float
@@ -162,8 +171,8 @@ class LoginRecords(StateTable):
         network = ban_network(ip)
         with self._lock, transaction(self._open(), "noting a login") as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO login_network (network, account_id, at) VALUES (?, ?, ?)",
-                (network, account_id, now),
+                "INSERT OR REPLACE INTO login_network (network, account_id, at, wide) VALUES (?, ?, ?, ?)",
+                (network, account_id, now, wide_network(ip)),
             )
             connection.execute(
                 "DELETE FROM login_network WHERE at < ?", (now - self._options.known_days * DAY_S,)
@@ -204,11 +213,26 @@ class LoginRecords(StateTable):
         options = self._options
         return bool(failures > options.account_failures and networks > options.account_networks)
 
-    def _judge(self, connection: sqlite3.Connection, network: str, ip: str, now: float) -> Ban | None:
+    def _is_widespread(self, connection: sqlite3.Connection, wide: str, now: float) -> bool:
+        """As for a network, with five times the numbers; a wide one is never banned."""
+        options = self._options
+        failures, accounts = connection.execute(
+            "SELECT count(*), count(DISTINCT login) FROM"
+            " (SELECT login FROM login_failure WHERE wide = ? AND at > ? LIMIT ?)",
+            (wide, now - WINDOW_S, _ENOUGH),
+        ).fetchone()
+        few = failures < options.failures * options.known_factor
+        if few and accounts < options.accounts * options.known_factor:
+            return False
+        good = connection.execute(
+            "SELECT count(DISTINCT account_id) FROM login_network WHERE wide = ? AND at > ?",
+            (wide, now - options.known_days * DAY_S),
+        ).fetchone()[0]
+        return bool(accounts >= options.ratio * good)
+
+    def _judge(self, connection: sqlite3.Connection, network: str, now: float) -> Ban | None:
         """Bans the network when it is time."""
         options = self._options
-        if not options.enabled or self._spared.why(ip):
-            return None
         before = last_ban(connection, network)
         if before is not None and before.holds(now):
             return None  # whoever was connected already

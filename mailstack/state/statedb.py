@@ -109,6 +109,12 @@ SCHEMA: tuple[str, ...] = (
         protocol TEXT NOT NULL
     );
     """,
+    """
+    ALTER TABLE login_failure ADD COLUMN wide TEXT NOT NULL DEFAULT '';
+    CREATE INDEX login_failure_wide ON login_failure (wide, at);
+    ALTER TABLE login_network ADD COLUMN wide TEXT NOT NULL DEFAULT '';
+    CREATE INDEX login_network_wide ON login_network (wide, at);
+    """,
 )
 
 

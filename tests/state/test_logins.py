@@ -176,6 +176,19 @@ def test_shared_networks_are_networks() -> None:
         assert ipaddress.ip_network(text).is_global, text
 
 
+def test_a_wide_network_gets_delays_and_no_ban(kit: Kit) -> None:
+    # Somebody with an IPv6 /48 has 65,536 networks.
+    for n in range(49):
+        assert not kit.fail(f"user{n}@example.test", f"2001:db8:0:{n:x}::1").is_widespread
+    failed = kit.fail("one more@example.test", "2001:db8:0:ff::1")
+    assert failed.is_widespread and failed.ban is None and failed.failures == 1
+    assert not kit.is_banned("2001:db8:0:ff::1")
+    assert not kit.fail(ip="2001:db8:1::1").is_widespread
+    for account in range(11):
+        kit.succeed(account, f"2001:db8:0:{account:x}::1")
+    assert not kit.fail("and another@example.test", "2001:db8:0:fe::1").is_widespread
+
+
 def test_an_account_guessed_at_from_everywhere_is_slow_for_strangers_only(kit: Kit) -> None:
     # A9: 10,000 addresses, one try each; 300 are enough to see it
     kit.succeed(7, "9.9.9.9")
