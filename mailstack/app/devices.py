@@ -11,15 +11,25 @@ import logging
 from mailstack.directory import Directory
 from mailstack.model.address import Address
 from mailstack.model.directory import Account
+from mailstack.model.envelope import Client
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
 
 _log = logging.getLogger(__name__)
 
 
-def check_recipient(directory: Directory, account: Account, recipient: Address) -> Reply | None:
-    """Whether a device that has not logged in may write to this domain; None when it may."""
+def check_recipient(
+    directory: Directory, client: Client, account: Account, recipient: Address
+) -> Reply | None:
+    """Whether a device that has not logged in may write to this domain; None when it may.
+
+    Asked each time, so that what is taken back counts in open sessions too.
+    """
     try:
+        still = directory.device_at(client.ip)
+        if still is None or still.id != account.id:
+            text = f"{account.address} may not send from {client.ip} without a login any more"
+            return Reply(550, "7.1", text, "device_recipient")
         domains = directory.device_entry(account.id).domains
     except TemporaryFailure as error:
         _log.error("whom %s may write to: %s", account.address, error.why)

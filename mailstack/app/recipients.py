@@ -51,7 +51,7 @@ class Recipients:
     ) -> Reply:
         """Routes one recipient: 250 or why not."""
         if account is not None and client.by_address:
-            refusal = devices.check_recipient(self._services.directory, account, recipient)
+            refusal = devices.check_recipient(self._services.directory, client, account, recipient)
             if refusal is not None:
                 return refusal
         if account is not None or client.listener != "mx":

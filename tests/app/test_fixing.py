@@ -245,3 +245,6 @@ async def test_a_device_without_a_login_writes_to_listed_domains_only(kit: Kit, 
     assert await rcpt("nobody@example.test") == "550 unknown_user"
     # With its password it may write to anybody.
     assert await rcpt("x@elsewhere.test", Client("192.0.2.7", 5000, login=PRINTER)) == "250 "
+    with Instance(tmp_path / "i").writer() as writer:
+        writer.devices.forbid(PRINTER, networks=["192.0.2.7"])
+    assert await rcpt(BOB) == "550 device_recipient"
