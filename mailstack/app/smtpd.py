@@ -15,6 +15,7 @@ from mailstack.app.ports import open_ports
 from mailstack.model.network import Networks
 from mailstack.net.listener import Admission
 from mailstack.net.smtp_body import has_room, sweep
+from mailstack.net.smtp_server import SmtpServer
 from mailstack.net.smtp_shared import Shared
 from mailstack.net.tls import TlsContexts
 from mailstack.smtp.options import cap
@@ -61,6 +62,7 @@ async def _serve(context: Context, shared: Shared, state: _State, acceptor: Acce
     )
     listeners = ports.listeners
     state.admissions = [listener.admission for listener in listeners]
+    state.servers = ports.servers
     for listener in listeners:
         listener.start()
     context.ready()
@@ -91,6 +93,7 @@ class _State:
             inodes=options.free_inodes,
         )
         self.admissions: list[Admission] = []
+        self.servers: list[SmtpServer] = []
         self.has_room = True
         self.is_stressed = False
 
@@ -103,7 +106,10 @@ class _State:
         is_stressed = is_late or any(one.share_used() > most for one in self.admissions)
         if is_stressed != self.is_stressed:
             _log.warning("stress %s", "begins: waits are short" if is_stressed else "is over")
-        self.is_stressed = is_stressed
+        has_begun, self.is_stressed = is_stressed and not self.is_stressed, is_stressed
+        if has_begun:
+            for server in self.servers:
+                server.hurry()
 
     @contextlib.asynccontextmanager
     async def probing(self) -> AsyncIterator[None]:

@@ -95,6 +95,11 @@ class SmtpServer:
         """True for a trusted relay on port 25."""
         return self.name == "mx" and ip in self.shared.relays
 
+    def hurry(self) -> None:
+        """Stress begins: those who are waited for have little time left."""
+        for connection in self.connections:
+            connection.hurry()
+
     def stop(self) -> None:
         """Ends sessions between messages with 421; those in a message end after it."""
         self.is_stopping = True
@@ -236,6 +241,14 @@ class SmtpConnection(SmtpIntake):
         self._wire.abort()
         self._is_lost = self._has_eof = True
         return Say(replies.TIMEOUT, close=True, refusal=Refusal("command", "output_timeout"))
+
+    def hurry(self) -> None:
+        """Cuts a wait for the client that began before the stress."""
+        account = self._session.account
+        is_patient = self._is_accepting or (account is not None and account.kind == "device")
+        soon = self.loop.time() + self._options.stress_wait_s
+        if self._waiter is not None and soon < self._deadline < NEVER and not is_patient:
+            self._arm(soon)
 
     def _wait_s(self, seconds: float) -> float:
         return min(seconds, self._options.stress_wait_s) if self._server.shared.is_stressed() else seconds

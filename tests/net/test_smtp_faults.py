@@ -312,6 +312,20 @@ async def test_under_stress_patience_is_short(tmp_path: Path) -> None:
             assert (await talk.ask("MAIL FROM:<a@b.test>"))[:9] == "421 4.7.0"
 
 
+@both_loops
+async def test_whoever_is_waited_for_when_stress_begins_has_little_time(tmp_path: Path) -> None:
+    # S43: hundreds of idle clients may be there already
+    async with running(tmp_path, stress_wait_s=0.2) as server:
+        idle, sending = await Talk.hello(server.port), await Talk.hello(server.port)
+        await sending.begin()
+        await asyncio.sleep(0.05)
+        server.server.hurry()
+        assert (await idle.reply())[:9] == "421 4.4.2"
+        assert (await sending.reply())[:9] == "421 4.4.2"
+        await idle.close()
+        await sending.close()
+
+
 @on_uvloop
 async def test_patience_comes_back_with_the_room(tmp_path: Path) -> None:
     async with running(tmp_path) as server:
