@@ -12,7 +12,6 @@ from mailstack.delivery import dsn
 from mailstack.delivery.decide import Decision
 from mailstack.delivery.entry import QueueMessage, QueueRecipient, RecipientKind
 from mailstack.delivery.local import dump_retry
-from mailstack.mime import sevenbit
 from mailstack.model.address import Address
 from mailstack.routing.expand import RemoteTarget
 from mailstack.srs import rewrite, short
@@ -82,7 +81,7 @@ def retries(services: Services, mail: Mail) -> list[QueueMessage]:
                 prefix=trace.stored_prefix(mail, store, key=services.arrivals.key),
                 kind="local",
                 smtputf8=mail.envelope.smtputf8,
-                body=mail.envelope.body,
+                body=_body_type(mail),
                 ret=mail.envelope.ret,
                 envid=mail.envelope.envid,
                 requiretls=mail.envelope.requiretls,
@@ -132,11 +131,9 @@ def _orcpt(remote: RemoteTarget) -> str:
 
 
 def _body_type(mail: Mail) -> str:
-    """BODY as declared; a submission's binary parts may have been encoded meanwhile."""
+    """BODY as declared; what was declared binary and is not can go to more servers."""
     body = mail.envelope.body
-    if body != "BINARYMIME" or mail.account is None:
-        return body
-    return "7BIT" if sevenbit.is_plain(trace.read(mail.body)) else body
+    return "8BITMIME" if body == "BINARYMIME" and not mail.body.is_binary else body
 
 
 def _owners(remote: RemoteTarget) -> tuple[Address, ...]:

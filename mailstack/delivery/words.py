@@ -60,12 +60,25 @@ _BY_STATUS: dict[str, Words] = {
         "The other server cannot handle addresses with letters beyond a to z.",
         "Ask the recipient for an address with plain letters.",
     ),
+    "6.9": Words(
+        "The other server cannot handle a header with letters beyond a to z.",
+        "Write subject and names with plain letters, or ask the recipient in another way.",
+    ),
     "7.0": Words("The other server does not want this message.", _ASK),
     "7.1": Words(
         "The other server does not accept this message from this sender, or for this recipient.", _ASK
     ),
     "7.2": Words("You may not write to that mailing list.", "Ask the list's owner to let you."),
     "7.5": Words("No safe connection to the other server could be made.", _OURS),
+    "7.10": Words(
+        "You want the message to travel only over a safe connection, and there is none to the other server.",
+        "Ask the recipient in another way, or send it without that wish.",
+    ),
+    "7.30": Words(
+        "You want the message to travel only over a safe connection, and the other server does not promise"
+        " that.",
+        "Ask the recipient in another way, or send it without that wish.",
+    ),
     "7.20": Words("The message carries no valid signature that the other server wants.", _OURS),
     "7.23": Words("The other server found that this server may not send for your domain.", _OURS),
     "7.25": Words("The other server wants this server's address to have a name.", _OURS),
