@@ -75,6 +75,8 @@ def _notes(config: Config, account: Account, entry: DeviceEntry) -> list[str]:
         " that does not find the name lacks a DNS server in its network settings.",
         "The sender may be left as the device has it: another From is replaced by the address above, and"
         " whom it named gets the replies. Nobody can write to this address.",
+        "When it does not trust the certificate, load the root certificate of its authority into the device,"
+        " or update its software; it is sent an RSA certificate when it knows no other.",
         "Set the device's clock from the network (NTP); a Date that is days off is replaced.",
         _old_tls(config),
     ]

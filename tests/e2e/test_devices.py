@@ -10,8 +10,11 @@ import smtplib
 from collections.abc import Iterator
 from typing import Any
 
+import dkim
 import pytest
 
+from mailstack.app.config import load_config
+from mailstack.directory import Directory
 from tests.kit import debian
 from tests.kit.demo import Demo, running_demo
 from tests.kit.old_printer import old_printer
@@ -58,6 +61,22 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         yield Office(demo, base)
 
 
+def signature_verifies(demo: Demo, stored: bytes) -> bool:
+    """Our RSA signature over what was stored, for somebody else."""
+    directory = Directory(load_config(demo.config).paths)
+    try:
+        records = {
+            f"{key.selector}._domainkey.{demo.domain}": f"v=DKIM1; k={key.algorithm[:-7]}; p={key.public}"
+            for key in directory.published_keys(demo.domain)
+        }
+    finally:
+        directory.close()
+    message = stored[stored.index(b"DKIM-Signature:") :]
+    return bool(
+        dkim.verify(message, dnsfunc=lambda name, timeout=5: records[name.decode().rstrip(".")].encode())
+    )
+
+
 SCAN = b"Subject: %b\r\nFrom: Scanner 3 <scan@local>\r\n\r\nPage 1\nPage 2 \xe9\n"
 
 
@@ -81,6 +100,7 @@ def test_a_listed_printer_of_long_ago_sends(office: Office, tls: str, starttls: 
     assert message.startswith(b"Return-Path: <printer@example.test>\r\n")
     assert b"\r\nDate: " in message and b"\r\nMessage-ID: <" in message
     assert message.isascii() and message.count(b"\n") == message.count(b"\r\n")
+    assert signature_verifies(office.demo, message)
 
 
 def test_the_list_says_who_needs_old_tls(office: Office) -> None:
