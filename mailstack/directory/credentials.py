@@ -135,7 +135,7 @@ def verify(hash_: str, password: str, parameters: HashParameters = NORMAL) -> bo
         parameters: what a check costs where there is nothing to compare with.
     """
     secrets = _secrets(password)
-    if secrets and is_sane(hash_):
+    if secrets and parameters_of(hash_) is not None:
         return any(_is_of(hash_, secret) for secret in secrets)
     if hash_ and secrets:
         log.error("a stored password hash is malformed or has absurd parameters: login refused")
@@ -154,13 +154,14 @@ def _is_of(hash_: str, secret: bytes) -> bool:
         return False
 
 
-def is_sane(hash_: str) -> bool:
-    """Whether a stored hash is argon2id with parameters we are willing to compute."""
+def parameters_of(hash_: str) -> HashParameters | None:
+    """What a stored hash costs; None unless it is argon2id and we are willing to compute it."""
     found = _ENCODED.match(hash_) if len(hash_) <= _MAX_HASH_CHARACTERS else None
     if found is None:
-        return False
+        return None
     memory, passes, lanes = (int(found.group(n)) for n in (1, 2, 3))
-    return 8 * lanes <= memory <= MAX_MEMORY_KIB and passes <= MAX_PASSES and lanes <= MAX_LANES
+    is_sane = 8 * lanes <= memory <= MAX_MEMORY_KIB and passes <= MAX_PASSES and lanes <= MAX_LANES
+    return HashParameters(memory, passes, lanes) if is_sane else None
 
 
 def waste_time(parameters: HashParameters = NORMAL) -> None:

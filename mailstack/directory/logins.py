@@ -8,10 +8,12 @@ does every failure, whether or not there is such a user (T81, A6, A11).
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import re
 import sqlite3
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from mailstack.directory import credentials, scram_rows
@@ -34,6 +36,18 @@ _MAX_TYPED = 64
 _APP_PASSWORDS = """
     SELECT id, name, scopes, created_at, mac, scram_stored_key, scram_server_key
     FROM app_password WHERE account_id = ? AND revoked_at IS NULL ORDER BY id"""
+
+
+#: Passwords whose costs stand for all.
+_SAMPLE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Costs:
+    """What checking a password costs."""
+
+    hash: credentials.HashParameters
+    scram_iterations: int
 
 
 class Source(Protocol):
@@ -62,8 +76,8 @@ class Logins:
     def __init__(self, source: Source, options: AuthOptions, cache: credentials.SuccessCache) -> None:
         self._source = source
         self._cache = cache
-        self._scram_iterations = options.scram_iterations
-        self._parameters = credentials.HashParameters(options.hash_memory_kib, options.hash_passes)
+        parameters = credentials.HashParameters(options.hash_memory_kib, options.hash_passes)
+        self._costs = _Costs(parameters, options.scram_iterations)
 
     def remembered(self, login: str, password: str | Proof, *, protocol: str) -> Entered | None:
         """The same as `check` where it takes microseconds: app passwords and what was good lately.
@@ -105,7 +119,7 @@ class Logins:
         if isinstance(password, Proof):
             found = self._proven(account, password)
         else:
-            found = self._matching(account, password)
+            found = self._matching(login, account, password)
         if isinstance(found, Denied):
             return found
         app, account = found.app_password, found.account
@@ -129,23 +143,24 @@ class Logins:
             )
             if stored is not None and stored.keys:
                 return stored
+        costs = self._costs_for(login)
         key = self._source.derived_key("SCRAM salts")
         salt = hmac.digest(key, login.lower().encode("utf-8", "replace"), "sha256")[: scram_rows.SALT_OCTETS]
         why = "" if stored is None else "there is no SCRAM verifier: the password must be set again"
-        return Verifier(salt, self._scram_iterations, why=why)
+        return Verifier(salt, costs.scram_iterations, why=why)
 
     def app_passwords(self, account_id: int) -> tuple[AppPassword, ...]:
         """Those that are not revoked, the oldest first.  Cheap."""
         return self._source.ask(("app passwords", account_id), lambda cursor: load(cursor, account_id))
 
-    def _matching(self, account: Account | None, password: str) -> Entered | Denied:
+    def _matching(self, login: str, account: Account | None, password: str) -> Entered | Denied:
         app = None if account is None else self._find_app_password(account, password)
         if account is not None and app is not None:
             return Entered(account, app)
         stored = None if account is None else self._source.credential(account.id)
         if account is not None and stored is not None and self._cache.knows(stored, password):
             return Entered(account)
-        is_right = credentials.verify(stored or "", password, self._parameters)
+        is_right = credentials.verify(stored or "", password, self._costs_for(login).hash)
         if account is None:
             return Denied("there is no such user")
         if stored is None:
@@ -154,6 +169,28 @@ class Logins:
             return Denied("the password does not match")
         self._cache.add(stored, password)
         return Entered(account)
+
+    def _costs_for(self, login: str) -> _Costs:
+        """What a login costs that has no password: as much as one of those that have, always the same.
+
+        Were it what the configuration says today, older accounts would be told from none (A11).
+        """
+        known = self._source.ask(("password costs",), self._sample)
+        mark = hashlib.sha256(login.lower().encode("utf-8", "replace")).digest()
+        return known[int.from_bytes(mark[:8], "big") % len(known)]
+
+    def _sample(self, cursor: sqlite3.Cursor) -> list[_Costs]:
+        rows = cursor.execute(
+            "SELECT hash, scram_iterations FROM credential ORDER BY account_id LIMIT ?", (_SAMPLE,)
+        ).fetchall()
+        costs = [
+            _Costs(
+                credentials.parameters_of(hash_) or self._costs.hash,
+                iterations or self._costs.scram_iterations,
+            )
+            for hash_, iterations in rows
+        ]
+        return costs or [self._costs]
 
     def _find_app_password(self, account: Account, password: str) -> AppPassword | None:
         known = self.app_passwords(account.id)

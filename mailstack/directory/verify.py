@@ -63,7 +63,7 @@ def _bad_hashes(cursor: sqlite3.Cursor) -> Iterator[str]:
         "SELECT c.hash, a.local || '@' || d.name FROM credential c JOIN account a ON a.id = c.account_id"
         " JOIN domain d ON d.id = a.domain_id"
     ).fetchall():
-        if not credentials.is_sane(hash_):
+        if credentials.parameters_of(hash_) is None:
             yield f"the password hash of {name} is malformed: set a new password"
 
 

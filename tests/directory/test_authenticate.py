@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import threading
 import time
@@ -9,6 +10,7 @@ import time
 import pytest
 
 from mailstack.directory import Directory, DirectoryWriter, credentials
+from mailstack.directory.options import AuthOptions
 from tests.kit.clock import Clock
 from tests.kit.instance import PASSWORD, Instance
 
@@ -152,3 +154,32 @@ def test_parallel_logins_all_get_their_own_answer(reader: Directory, writer: Dir
     for thread in threads:
         thread.join()
     assert answers == {(n, tried): n == tried for n in range(4) for tried in range(4)}
+
+
+def test_unknown_users_cost_what_known_ones_do_after_the_configuration_changed(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A11: old accounts keep the cost of their hash, so must those that do not exist
+    changed = AuthOptions(hash_memory_kib=4_096, hash_passes=3, scram_iterations=50_000)
+    reader = Directory(instance.config.paths, options=changed)
+    spent: list[credentials.HashParameters] = []
+    monkeypatch.setattr(credentials, "waste_time", spent.append)
+    for n in range(20):
+        assert reader.authenticate(f"nobody{n}@example.test", "wrong") is None
+    assert set(spent) == {credentials.HashParameters(1_024, 1, 1)}
+    with DirectoryWriter(instance.config.paths, options=changed) as writer:
+        for n in range(10):
+            writer.accounts.add(f"new{n}@example.test", password_hash=new_hash(n))
+    spent.clear()
+    for _ in range(2):
+        for n in range(40):
+            assert reader.authenticate(f"nobody{n}@example.test", "wrong") is None
+    assert spent[:40] == spent[40:], "a name costs the same each time"
+    assert {cost.memory_kib for cost in spent} == {1_024, 4_096}
+    reader.close()
+
+
+def new_hash(n: int) -> str:
+    return credentials.hash_password(
+        f"password {n} of mine", os.urandom, credentials.HashParameters(4_096, 3)
+    )
