@@ -100,7 +100,7 @@ class SendingGuard:
         if isinstance(taken, Over):
             deliver.close()
             refusal = sending.refusal(account, taken)
-            self._log(envelope, refusal)
+            self._log(envelope, refusal, sending.key_of(account, taken.name))
         else:
             refusal = await self._delivered(taken, deliver)
         if not refusal.is_ok:
@@ -140,7 +140,7 @@ class SendingGuard:
             # The reply stands; what stays counted is on the safe side.
             _log.error("counting what account %d sends: %s", ticket.account_id, error.why)
 
-    def _log(self, envelope: Envelope, refusal: Reply) -> None:
+    def _log(self, envelope: Envelope, refusal: Reply, key: str) -> None:
         self._s.maillog.refused(
             envelope.accept_id,
             peer=envelope.client.ip,
@@ -151,6 +151,7 @@ class SendingGuard:
             why=refusal.text,
             sender=envelope.sender,
             login=envelope.client.login,
+            key=key,
             to=",".join(str(recipient.address) for recipient in envelope.recipients[:5]),
         )
 

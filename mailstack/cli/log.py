@@ -16,7 +16,7 @@ from mailstack.cli.context import Context, cell, fail, group, show, talk
 from mailstack.cli.directory_access import reader as directory_reader
 from mailstack.model.address import Address, AddressError
 from mailstack.model.directory import Alias
-from mailstack.state.explanations import EXPLANATIONS
+from mailstack.state.explanations import EXPLANATIONS, Explanation
 from mailstack.state.maillog import Event, MailLogReader, Value
 
 app = group("What happened to a message or an address: 20 days back.")
@@ -196,7 +196,7 @@ def _explained(event: Event, settings: Mapping[str, object]) -> dict[str, object
     found = EXPLANATIONS.get(str(event.fields.get("check", "")))
     if found is None:
         return {}
-    keys = {key: settings.get(key) for key in found.keys}
+    keys = {key: settings.get(key) for key in _keys(event, found)}
     return {"explanation": {"rule": found.rule, "configuration": keys, "advice": found.advice}}
 
 
@@ -211,9 +211,15 @@ def _reasons(event: Event, settings: Mapping[str, object]) -> Iterator[str]:
     if facts:
         yield f"    facts          {', '.join(facts)}"
     yield f"    rule           {found.rule}"
-    for key in found.keys:
-        yield f"    configuration  {key} = {toml_value(settings.get(key, ''))}"
+    for key in _keys(event, found):
+        yield f"    configuration  {key}{f' = {toml_value(settings[key])}' if key in settings else ''}"
     yield f"    what to do     {found.advice}"
+
+
+def _keys(event: Event, found: Explanation) -> tuple[str, ...]:
+    """The key that decided, as far as the event names it; else all that could have."""
+    decided = cell(event.fields.get("key", ""))
+    return (decided,) if decided else found.keys
 
 
 #: Of a refusal, what its sentence does not say.

@@ -216,6 +216,7 @@ class MailLog:
         sender: str = "",
         to: str = "",
         login: str = "",
+        key: str = "",
         received_by: Iterable[str] = (),
     ) -> None:
         """We said 4xx or 5xx.
@@ -223,6 +224,7 @@ class MailLog:
         Args:
             at: connect, helo, auth, mail, rcpt, data, end, command.
             check: the word `state/explanations.py` explains.
+            key: the configuration key that decided, where the word has several; or what did instead.
         """
         self.write(
             "refused",
@@ -238,6 +240,7 @@ class MailLog:
             login=login,
             sender=sender,
             to=to,
+            key=key,
             why=why,
         )
 

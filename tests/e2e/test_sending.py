@@ -293,5 +293,23 @@ def test_the_plans_limits_survive_kill_9_of_every_worker(tmp_path: Path) -> None
         replies = send(6)
         assert [said[:4] for said in replies] == ["250 "] * 4 + ["450 "] * 2
         assert replies[-1].startswith(f"450 4.7.1 {carol} may send 10 messages an hour and has sent them;")
-        explained = [one for one in demo.json("log", "show", carol, "--sent") if one["event"] == "refused"]
-        assert {one["fields"]["check"] for one in explained} == {"messages_per_hour"}
+        refused = [one for one in demo.json("log", "show", carol, "--sent") if one["event"] == "refused"]
+        assert {one["fields"]["check"] for one in refused} == {"messages_per_hour"}
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_the_log_explains_which_limit_it_was(tmp_path: Path, own: bool) -> None:
+    carol = "carol@example.test"
+    with running_demo(tmp_path / "demo", "--limits") as demo:
+        if own:
+            demo.cli("user", "limits", carol, "--recipients-per-hour", "19")
+        with login(demo, carol) as client:
+            to = [f"x{n}@outside.test" for n in range(9)]
+            for said in ("250", "250", "450"):
+                assert submit(client, carol, to, letter(carol)).startswith(said)
+        [refused] = [one for one in demo.json("log", "show", carol, "--sent") if one["event"] == "refused"]
+        told = demo.cli("log", "explain", refused["id"])
+        key = "sending.free_recipients_per_hour = 20"
+        assert "written to 18, and this message has 9" in told
+        assert (key in told, "the account's own" in told) == (not own, own)
+        assert "normal_recipients" not in told

@@ -49,6 +49,13 @@ def caps_of(account: Account, options: SendingOptions) -> Caps:
     return Caps(**found)
 
 
+def key_of(account: Account, name: LimitName) -> str:
+    """Where a limit in force comes from, for the log: its configuration key, or the account."""
+    if getattr(account.sending, name) is not None:
+        return "the account's own ('mailstack user limits')"
+    return f"sending.{plan_of(account)}_{name}"
+
+
 def counts_new(account: Account, started_at: float, options: SendingOptions, now: float) -> bool:
     """True once first-time recipients are limited, not only learned.
 

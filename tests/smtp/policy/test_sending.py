@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from mailstack.app.config import known_keys
 from mailstack.model.directory import NO_LIMIT
 from mailstack.model.errors import ConfigError
 from mailstack.model.sending import LIMITS, Caps, Over, SendingRules
-from mailstack.smtp.policy.sending import caps_of, counts_new, plan_of, refusal, strangers
+from mailstack.smtp.policy.sending import caps_of, counts_new, key_of, plan_of, refusal, strangers
 from mailstack.smtp.sending_options import SendingOptions
 from mailstack.state.explanations import EXPLANATIONS
 from tests.kit.accounts import ALICE, CAROL, PRINTER
@@ -32,6 +33,15 @@ def test_each_plan_has_its_limits() -> None:
 def test_an_account_may_differ_from_its_plan() -> None:
     own = SendingRules(messages_per_day=7, recipients_per_hour=0, new_recipients_per_day=NO_LIMIT)
     assert caps_of(replace(ALICE, sending=own), OPTIONS) == Caps(200, 7, 0, 2000, 100, None)
+
+
+def test_the_log_says_which_of_the_four_it_was() -> None:
+    assert key_of(CAROL, "messages_per_day") == "sending.free_messages_per_day"
+    own = replace(CAROL, sending=SendingRules(messages_per_day=7))
+    assert "own" in key_of(own, "messages_per_day")
+    known = set(known_keys())
+    for account in (ALICE, CAROL, PRINTER, LIST):
+        assert {key_of(account, name) for name in LIMITS} <= known
 
 
 def test_limits_can_be_off() -> None:
