@@ -46,7 +46,8 @@ def add(
 
     One target: another name of a mailbox, which its owner may also send as.  Several: each
     gets a copy.  Targets of this server must exist; targets outside are forwarded to, with
-    a rewritten sender (SRS).
+    a rewritten sender (SRS).  The alias itself as its target: its mail is passed on as it is to
+    the [[queue.route]] of its domain, such as a mailing-list manager.
     """
     expires_at = None if expires is None else parse_expiry(expires)
     context = Context.load()
@@ -56,6 +57,10 @@ def add(
             alias, targets, expires_at=expires_at, posters=posters, listed=poster or []
         )
     show(_row(made), f"added {made.address}")
+    if made.is_passed_on and not any(
+        r.domain.lower() == made.address.domain for r in context.config.queue.route
+    ):
+        talk(f"no [[queue.route]] names {made.address.domain}: add one, or its mail does not leave")
     if len(made.targets) > 1 and posters is None and not poster:
         talk(f"only {made.address.domain} may post to this group; change that with --posters")
 

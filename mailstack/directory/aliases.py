@@ -35,6 +35,8 @@ class Aliases:
         """Makes an alias, or with several targets a group.
 
         Args:
+            targets: the address itself, alone: mail for it is passed on as it is, by the static
+                route of its domain; for a mailing-list manager.
             expires_at: Unix seconds after which it is refused; None: never.
             posters: who may post; None: everybody to an alias, the own domain to a group.
             listed: who may post when `posters` is "listed".
@@ -54,7 +56,7 @@ class Aliases:
         with self._session.transaction() as cursor:
             id_ = domain_id(cursor, new.domain)
             check_free(cursor, new, wanted)
-            for target in wanted:
+            for target in wanted if wanted != [new] else ():
                 _check_loop(cursor, new, target)
                 check_target(cursor, target)
             cursor.execute(

@@ -104,6 +104,11 @@ class Alias:
     posters: Posters = "all"
     listed: tuple[str, ...] = ()
 
+    @property
+    def is_passed_on(self) -> bool:
+        """True when its only target is itself: a list manager's, reached by a static route."""
+        return self.targets == (str(self.address),)
+
 
 @dataclass(frozen=True, slots=True)
 class Gone:

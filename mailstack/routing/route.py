@@ -216,6 +216,8 @@ def _alias(alias: Alias, original: Address, directory: DirectoryReader, facts: F
         return Refuse(Reply(550, "1.1", f"{original} has expired"), "expired")
     if not facts.trusted and not _may_post(alias, directory, facts):
         return Refuse(Reply(550, "7.1", f"You may not post to {original}"), "posters")
+    if alias.is_passed_on:
+        return Remote(replace(original, domain=alias.address.domain), "relay")
     return Expand(alias, original)
 
 

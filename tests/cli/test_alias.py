@@ -74,3 +74,18 @@ def test_an_alias_outside_ascii_wants_smtputf8(instance: Instance) -> None:
         file.write("[smtp]\nsmtputf8 = false\n")
     found = instance.cli("alias", "add", "jörg@example.test", "alice@example.test")
     assert (found.code, "while smtp.smtputf8 is off" in found.err) == (65, True)
+
+
+def test_an_alias_to_itself_is_a_list_managers(instance: Instance) -> None:
+    made = instance.cli("alias", "add", "dev@example.test", "dev@example.test")
+    assert made.code == 0, made.err
+    assert "no [[queue.route]] names example.test" in made.err
+    with instance.file.open("a") as file:
+        file.write(
+            '[[queue.route]]\ndomain = "example.test"\nhost = "127.0.0.1"\nport = 8024\nprotocol = "lmtp"\n'
+        )
+    again = instance.cli("alias", "add", "dev-bounces@example.test", "dev-bounces@example.test")
+    assert again.code == 0
+    assert "queue.route" not in again.err
+    assert instance.cli("alias", "add", "pretty@example.test", "dev@example.test").code == 0
+    assert instance.cli("alias", "add", "two@example.test", "two@example.test", "dev@example.test").code != 0

@@ -253,3 +253,26 @@ def test_an_old_srs_address_is_refused(directory: MemoryDirectory) -> None:
     assert isinstance(srs, Address)
     late = Facts(sender=None, now=NOW + 12 * 86_400, srs_secrets=SECRETS)
     assert isinstance(route(srs, directory, late), Refuse)
+
+
+@pytest.mark.parametrize(
+    ("text", "passed_on"),
+    [
+        ("dev@us.example", "dev@us.example"),
+        ("Dev+token=x@us.example", "Dev+token=x@us.example"),
+        ("dev@us-too.example", "dev@us.example"),
+    ],
+)
+def test_a_lists_address_is_passed_on_as_it_is_written(
+    text: str, passed_on: str, directory: MemoryDirectory
+) -> None:
+    # Mailman has its bounces come to dev-bounces+somebody=example.org@...
+    directory.add_alias("dev@us.example", "dev@us.example")
+    found = to(text, directory)
+    assert isinstance(found, Remote)
+    assert (str(found.address), found.kind) == (passed_on, "relay")
+
+
+def test_who_may_not_post_to_a_list_is_told_here(directory: MemoryDirectory) -> None:
+    directory.add_alias("dev@us.example", "dev@us.example", posters="domain")
+    assert isinstance(to("dev@us.example", directory), Refuse)
