@@ -7,6 +7,7 @@ import os
 import signal
 import smtplib
 import threading
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -313,3 +314,34 @@ def test_the_log_explains_which_limit_it_was(tmp_path: Path, own: bool) -> None:
         assert "written to 18, and this message has 9" in told
         assert (key in told, "the account's own" in told) == (not own, own)
         assert "normal_recipients" not in told
+
+
+def test_first_time_recipients_are_limited_and_old_ones_are_not(tmp_path: Path) -> None:
+    # Q24: 10 an hour for a free account; here from its first day.
+    carol = "carol@example.test"
+    new = [f"new{n}@outside.test" for n in range(8)]
+    with running_demo(tmp_path / "demo", "--limits"):
+        pass
+    with (tmp_path / "demo" / "mailstack.toml").open("a") as file:
+        file.write("\n[sending]\nnew_recipients_after_days = 0\n")
+    with running_demo(tmp_path / "demo", "--limits", port_base=_base(tmp_path)) as demo:
+        with login(demo, carol) as client:
+            assert submit(client, carol, [*new, "bob@example.test"], letter(carol)).startswith("250 ")
+            said = submit(
+                client, carol, ["a@outside.test", "b@outside.test", "c@outside.test"], letter(carol)
+            )
+            assert said.startswith(
+                f"450 4.7.1 {carol} may write to 10 recipients an hour for the first time,"
+            )
+            # Nothing of it counts, and whom it has written to before may be written to again.
+            assert submit(client, carol, ["a@outside.test", *new[:2]], letter(carol)).startswith("250 ")
+            assert submit(client, carol, new[:3], letter(carol)).startswith("250 ")
+        used = demo.json("user", "limits", carol)
+        assert used["counts_new_recipients"] is True
+        assert used["new_recipients_per_hour"] == {"sent": 9, "limit": 10, "own": False}
+
+
+def _base(folder: Path) -> int:
+    """The port base a demo was made with: another one would make its configuration anew."""
+    found = tomllib.loads((folder / "demo" / "mailstack.toml").read_text())
+    return int(found["listen"]["mx"][0].rpartition(":")[2]) - 25
