@@ -249,7 +249,10 @@ def test_grants_count_at_once(demo: Demo, account: str) -> None:
 
 
 def test_a_redirect_goes_out_when_the_original_proves_its_author(tmp_path: Path) -> None:
-    original = letter("bob@far.test", mark="as I wrote it")
+    head = (
+        "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n"
+    )
+    original = letter("bob@far.test", mark="as I wrote it", head=head) + "Grüße\r\n".encode()
     signed = sign(original, [dkim_keys.ed25519_key("far.test")], now=1_790_000_000) + original
     resent = b"Resent-From: alice@example.test\r\nResent-To: x@outside.test\r\n"
     resent += b"Resent-Date: Sun, 22 Nov 2026 09:00:00 +0000\r\nResent-Message-ID: <r@example.test>\r\n"
