@@ -224,6 +224,8 @@ class SessionConnection(asyncio.BufferedProtocol):
             session.close()
             self._all.leave(self)
             self._left()
+            # After STARTTLS the listener knows only the wire below, which has no close_notify.
+            self._tell(lambda transport: transport.close())
             # The garbage collector comes late to a process that waits: no circles.
             self._asked = self._resting = self._transport = None
 

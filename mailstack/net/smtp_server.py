@@ -142,6 +142,7 @@ class SmtpConnection(SmtpIntake):
             self._forget_account()
             self._drop_message()
             self._flush()
+            self._wire.close()  # after STARTTLS the listener knows only the wire below, without close_notify
             if self._timer is not None:
                 self._timer.cancel()
 
