@@ -26,7 +26,7 @@ from mailstack.mime.header import find_end
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.network import network_of
 from mailstack.model.reply import Reply
-from mailstack.model.verdict import Reason
+from mailstack.model.verdict import AccountVerdict, FileInto, Reason
 from mailstack.routing.route import ALWAYS_REACHED
 from mailstack.smtp import bounces, relays
 from mailstack.state.greylist import Greylist, Waits, triplet
@@ -178,6 +178,20 @@ class Arrivals:
         if any(reason.name == "one_time_code" for reason in verdict.reasons):
             return True
         return await self._reputation.is_wanted("", domain)
+
+    def trapped(self, mail: Mail) -> dict[int, AccountVerdict]:
+        """What becomes of copies for spam traps, by target number: Spam, whatever they are, and no rule."""
+        return {
+            target.number: AccountVerdict(
+                target.number,
+                "spam",
+                mail.answer.verdict.score,
+                (FileInto(target.account.filters.spam_folder, create=True),),
+                (Reason("trap", 0.0, f"{target.account.address} is a spam trap"),),
+            )
+            for target in mail.plan.locals
+            if target.account.kind == "spamtrap"
+        }
 
     # -- when it is done ------------------------------------------------------------------
 

@@ -7,6 +7,7 @@ import logging
 from mailstack.app.mail import Mail, Services
 from mailstack.delivery.decide import Decision
 from mailstack.delivery.local import Copy
+from mailstack.filters import explain
 from mailstack.model.reply import Reply
 from mailstack.model.verdict import FilterAnswer
 
@@ -32,7 +33,7 @@ def verdict(services: Services, mail: Mail, answer: FilterAnswer) -> None:
         spf=who.spf.result,
         dkim=",".join(f"{d.result}:{d.domain}" for d in who.dkim) or "none",
         dmarc=who.dmarc.result,
-        reasons=",".join(f"{r.name}:{r.weight:.2f}" for r in found.reasons[:12]),
+        reasons=explain.reasons(found.reasons),
     )
 
 

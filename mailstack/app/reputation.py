@@ -49,6 +49,7 @@ class Reputation:
         most = cap(options.guesses)
         self._rule = None if most is None else Rule(most, options.guesses_ratio, options.guesses_window_s)
         self._counts: dict[str, Count] = {}
+        self._window = 0
         self._hits: list[tuple[str, str, float]] = []
         self._noted: dict[str, float] = {}
         self._to_note: set[str] = set()
@@ -136,7 +137,7 @@ class Reputation:
 
     async def look(self) -> None:
         """Writes what was seen and takes a new snapshot."""
-        counts, self._counts = self._counts, {}
+        counts = self._take_counts()
         hits, self._hits = self._hits, []
         names, self._to_note = self._to_note, set()
         loop = asyncio.get_running_loop()
@@ -147,6 +148,19 @@ class Reputation:
             return
         self._is_broken = False
         self._guessing, self._trapped = found
+
+    def _take_counts(self) -> dict[str, Count]:
+        """Counts to be written: those of clients that named somebody unknown.
+
+        Good recipients alone need no write; they wait for the day they are weighed.
+        """
+        counts = {client: count for client, count in self._counts.items() if count.unknown}
+        for client in counts:
+            del self._counts[client]
+        window = int(self._now() // self._options.guesses_window_s)
+        if window != self._window or len(self._counts) > MAX_NOTED:
+            self._window, self._counts = window, {}
+        return counts
 
     def _exchange(
         self, counts: dict[str, Count], hits: list[tuple[str, str, float]], names: set[str]

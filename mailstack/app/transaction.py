@@ -128,6 +128,7 @@ class Transaction:
         if mail.account is None:
             mail.hints = await arrivals.hints(mail)
         await self._evaluate()
+        mail.verdicts.update(arrivals.trapped(mail))
         if mail.circling:
             mail.plan = loops.without(mail.plan, mail.circling)
             mail.verdicts.update(loops.verdicts(mail.plan, mail.circling))

@@ -387,6 +387,16 @@ async def test_hits_of_traps_raise_the_score_of_their_network_in_every_worker(ma
     assert "trap id=" in world.lines.getvalue()
 
 
+async def test_mail_to_a_trap_lies_in_its_spam_folder_whatever_it_is(make: Maker) -> None:
+    # There it goes after 30 days, and never fills the mailbox.
+    world = make()
+    world.instance.cli("forward", "set", "trap@example.test", "friend@elsewhere.test", "--no-keep")
+    assert await world.send("trap@example.test", "alice@example.test") == "250 2.0.0"
+    assert len(world.held("trap@example.test", "Spam")) == 1
+    assert len(world.held("alice@example.test")) == 1
+    assert world.queued() == []
+
+
 async def test_wanted_mail_protects_its_network(make: Maker) -> None:
     world = make()
     world.filter.verdict = PASSED
@@ -469,6 +479,17 @@ async def test_who_guesses_is_put_off_in_every_worker_and_learns_nothing(make: M
         assert await worker.rcpt("postmaster@example.test") == "250 2.1.5"
         assert await worker.rcpt("alice@example.test", ip="198.51.100.8") == "250 2.1.5"
     world.clock.advance(3601)
+    assert await world.rcpt("alice@example.test") == "250 2.1.5"
+
+
+async def test_who_writes_to_many_that_exist_does_not_guess(make: Maker) -> None:
+    world = make("[mx]\nguesses = 10\n")
+    for n in range(20):
+        if n % 2:
+            assert await world.rcpt("alice@example.test") == "250 2.1.5"
+            await world.look()
+        assert await world.rcpt(f"nobody{n}@example.test") == "550 5.1.1"
+        await world.look()
     assert await world.rcpt("alice@example.test") == "250 2.1.5"
 
 
