@@ -87,6 +87,8 @@ def refusal(account: Account, over: Over) -> Reply:
     sentence = _SENTENCES[over.name].format(
         login=account.address, limit=over.limit, used=over.used, wanted=over.wanted
     )
+    if over.limit == 0:
+        return Reply(550, "7.1", f"{account.address} may not send mail: one of its limits is 0", over.name)
     if over.wait_s is None:
         return Reply(
             550, "7.1", f"{sentence}; send it to fewer at a time, or ask for a higher limit", over.name

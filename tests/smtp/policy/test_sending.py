@@ -89,3 +89,4 @@ def test_what_can_never_go_and_what_a_device_sends_is_refused_for_good() -> None
     # Devices have no queue: product, section 6.
     assert refusal(ALICE, Over("recipients_per_day", 5, 0, 6, None)).code == 550
     assert refusal(PRINTER, Over("messages_per_day", 200, 200, 1, 60.0)).code == 550
+    assert "may not send" in refusal(ALICE, Over("messages_per_day", 0, 0, 1, None)).text
