@@ -21,7 +21,6 @@ from tests.kit.bare_session import PASSWORD, USER, message
 from tests.kit.imap_service import RawClient, running
 from tests.kit.loops import both_loops
 from tests.kit.memory_mailbox import MemoryMailbox
-from tests.kit.smtp_talk import client_context
 
 LOGIN = f'a LOGIN "{USER}" "{PASSWORD}"\r\n'.encode()
 
@@ -482,24 +481,3 @@ async def test_a_connection_that_is_over_leaves_nothing_to_the_garbage_collector
                     await asyncio.sleep(0.01)
         finally:
             gc.enable()
-
-
-def _says_goodbye_in_tls(port: int) -> bytes:
-    """STARTTLS, LOGOUT, and what comes behind the answer; an SSLError when it is cut off."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as raw:
-        raw.recv(1000)
-        raw.sendall(b"a STARTTLS\r\n")
-        raw.recv(1000)
-        with client_context().wrap_socket(raw, suppress_ragged_eofs=False) as secure:
-            secure.sendall(b"b LOGOUT\r\n")
-            said = b""
-            while b"b OK" not in said:
-                said += secure.recv(1000)
-            return secure.recv(1000)
-
-
-@both_loops
-async def test_tls_is_ended_as_it_should(tmp_path: Path) -> None:
-    # RFC 8446 section 6.1
-    async with running(tmp_path) as service:
-        assert await asyncio.to_thread(_says_goodbye_in_tls, service.port) == b""

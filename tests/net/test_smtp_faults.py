@@ -14,7 +14,7 @@ import pytest
 from mailstack.net.listener import ConnectionCaps
 from tests.kit.loops import both_loops, on_uvloop
 from tests.kit.smtp_acceptor import running
-from tests.kit.smtp_talk import Talk, client_context
+from tests.kit.smtp_talk import Talk
 from tests.net.test_smtp_server import ALICE, until
 
 # -- lines and words -----------------------------------------------------------------------------
@@ -427,23 +427,3 @@ async def test_errors_and_authors_of_others_do_not_end_the_session_of_a_relay(tm
         await talk.ask("RCPT TO:<alice@example.test>")
         await talk.ask("DATA")
         assert (await talk.ask(two))[:9] == "550 5.7.1"
-
-
-def _says_goodbye_in_tls(port: int) -> bytes:
-    """STARTTLS, QUIT, and what comes behind the 221; an SSLError when it is cut off."""
-    with socket.create_connection(("127.0.0.1", port), timeout=5) as raw:
-        raw.recv(1000)
-        for line in (b"EHLO x\r\n", b"STARTTLS\r\n"):
-            raw.sendall(line)
-            raw.recv(1000)
-        with client_context().wrap_socket(raw, suppress_ragged_eofs=False) as secure:
-            secure.sendall(b"QUIT\r\n")
-            assert secure.recv(1000)[:3] == b"221"
-            return secure.recv(1000)
-
-
-@both_loops
-async def test_tls_is_ended_as_it_should(tmp_path: Path) -> None:
-    # RFC 8446 section 6.1: without close_notify the other side logs an attack
-    async with running(tmp_path) as server:
-        assert await asyncio.to_thread(_says_goodbye_in_tls, server.port) == b""
