@@ -17,7 +17,7 @@ from functools import partial
 from mailstack.app.daemon import Context
 from mailstack.model.network import Networks
 from mailstack.model.reply import Reply
-from mailstack.net.counts import Counts, LocalCounts, SharedCounts
+from mailstack.net.counts import Counts, LocalCounts, Prefixed, SharedCounts
 from mailstack.net.listener import Admission, ConnectionCaps, Listener, Peer, Watcher
 from mailstack.net.proxy_wire import Proxies
 from mailstack.net.smtp_server import SmtpServer
@@ -46,9 +46,10 @@ def open_ports(context: Context, shared: Shared) -> Ports:
     options, lmtp = context.config.smtp, context.config.lmtp
     descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     counts = _counts(context)
-    submission = Admission(submission_caps(options), counts=_Prefixed(counts, "submission "))
+    shared.sessions = Prefixed(counts, "account ")
+    submission = Admission(submission_caps(options), counts=Prefixed(counts, "submission "))
     relays = Networks(context.config.mx.trusted_relays)
-    mx = Admission(mx_caps(options, descriptors=descriptors), counts=_Prefixed(counts, "mx "), exempt=relays)
+    mx = Admission(mx_caps(options, descriptors=descriptors), counts=Prefixed(counts, "mx "), exempt=relays)
     found = Ports()
     _open(found, context, shared, "mx", mx)
     for name in SUBMISSION:
@@ -64,18 +65,6 @@ def _counts(context: Context) -> Counts:
     except OSError as error:
         _log.error("connections are counted by each worker for itself: %s", error)
         return LocalCounts()
-
-
-class _Prefixed:
-    """Counts of one kind of port beside those of others."""
-
-    def __init__(self, counts: Counts, prefix: str) -> None:
-        self._counts = counts
-        self._prefix = prefix
-        self.reap = counts.reap
-
-    def add(self, key: str, change: int) -> int:
-        return self._counts.add(self._prefix + key, change)
 
 
 def _open(found: Ports, context: Context, shared: Shared, name: str, admission: Admission) -> None:

@@ -143,3 +143,20 @@ class SharedCounts:
 def _cells_of(key: str) -> tuple[int, int]:
     digest = hashlib.blake2b(key.encode(), digest_size=4).digest()
     return int.from_bytes(digest[:2], "big") % CELLS, int.from_bytes(digest[2:], "big") % CELLS
+
+
+class Prefixed:
+    """Counts of one thing beside those of others, in the same place."""
+
+    def __init__(self, counts: Counts, prefix: str) -> None:
+        """`prefix`: of its keys."""
+        self._counts = counts
+        self._prefix = prefix
+
+    def add(self, key: str, change: int) -> int:
+        """Adds; gives the new count."""
+        return self._counts.add(self._prefix + key, change)
+
+    def reap(self) -> None:
+        """Forgets what processes that died had counted."""
+        self._counts.reap()

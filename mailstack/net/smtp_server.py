@@ -350,21 +350,20 @@ class SmtpConnection(SmtpIntake):
     def _remember_account(self, account: Account) -> Account | Reply:
         sessions = self._server.shared.sessions
         most = cap(self._options.submission_sessions_per_account)
-        if most is not None and sessions.get(account.id, 0) >= most:
+        # First counted, then compared: two workers at once never let in one too many.
+        count = sessions.add(str(account.id), 1)
+        if most is not None and count > most:
+            sessions.add(str(account.id), -1)
+            sessions.reap()  # of workers that died: the next try may succeed
             text = f"{account.address} has {most} connections open; close one first"
             return Reply(454, "7.0", text, "account_connections")
-        sessions[account.id] = sessions.get(account.id, 0) + 1
         self.account = account
         return account
 
     def _forget_account(self) -> None:
-        if self.account is None:
-            return
-        sessions, account_id = self._server.shared.sessions, self.account.id
-        sessions[account_id] -= 1
-        if not sessions[account_id]:
-            del sessions[account_id]
-        self.account = None
+        if self.account is not None:
+            self._server.shared.sessions.add(str(self.account.id), -1)
+            self.account = None
 
     async def _start_tls(self, event: BeginTls) -> Say | None:
         """The STARTTLS box: see net/tls.py."""

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mailstack.model.secret import Verifier
 from mailstack.net.acceptor import Acceptor
+from mailstack.net.counts import Counts, LocalCounts
 from mailstack.net.tls import TlsContexts
 from mailstack.smtp.options import SmtpOptions
 from mailstack.state.maillog import MailLog
@@ -24,7 +25,7 @@ class Shared:
         has_room: whether the disk can take a message; cheap.
         is_stressed: whether waits must be short; cheap.
         verifier: for SCRAM, by login; None: it is not offered.
-        sessions: open sessions of each account, by account id.
+        sessions: open sessions of each account, by account id; perhaps of all workers.
         relays: addresses of trusted relays: neither their errors nor what they bring ends a session.
     """
 
@@ -39,7 +40,7 @@ class Shared:
     is_stressed: Callable[[], bool] = lambda: False
     verifier: Callable[[str], Verifier] | None = None
     spool_folder: str = field(init=False)
-    sessions: dict[int, int] = field(default_factory=dict)
+    sessions: Counts = field(default_factory=LocalCounts)
     relays: Container[str] = ()
 
     def __post_init__(self) -> None:
