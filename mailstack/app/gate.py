@@ -83,7 +83,7 @@ class _Attempt:
 class _Wrong:
     """It failed, and that was counted."""
 
-    why: str
+    denied: Denied
     failed: Failed
 
 
@@ -156,7 +156,7 @@ class Gate:
         attempt = _Attempt(protocol, client, login, password, mechanism, acting_for, self._context.now())
         ban = self._find_ban(client.ip)
         if ban is not None:
-            self._log_failed(attempt, _ban_text(ban))
+            self._log_failed(attempt, _ban_text(ban), "banned")
             return LoginRefused(_BANNED_CODE, _ban_text(ban), hang_up=True)
         try:
             found = await self._check(attempt)
@@ -164,7 +164,7 @@ class Gate:
             _log.error("checking a login: %s", failure.why)
             return _NOT_NOW
         if isinstance(found, LoginRefused):
-            self._log_failed(attempt, found.text)
+            self._log_failed(attempt, found.text, login_refused(found).check)
             return found
         if isinstance(found, _Wrong):
             return await self._refuse(attempt, found)
@@ -225,8 +225,8 @@ class Gate:
         if isinstance(found, Entered):
             if not attempt.acting_for:
                 return found
-            found = Denied(f"may not act for {attempt.acting_for}")  # A5
-        return _Wrong(found.why, self._count(attempt))
+            found = Denied(f"may not act for {attempt.acting_for}", "login_for_other")  # A5
+        return _Wrong(found, self._count(attempt))
 
     def _must_wait(self, attempt: _Attempt) -> bool:
         account = self._directory.find_account(attempt.login)
@@ -259,7 +259,7 @@ class Gate:
         return password.mark or self._context.random_bytes(8)
 
     async def _refuse(self, attempt: _Attempt, wrong: _Wrong) -> LoginRefused:
-        self._log_failed(attempt, wrong.why)
+        self._log_failed(attempt, wrong.denied.why, wrong.denied.check)
         if wrong.failed.ban is not None:
             self._log_ban(wrong.failed.ban, attempt.client.ip)
         failed = wrong.failed
@@ -309,7 +309,7 @@ class Gate:
         except TemporaryFailure as failure:
             self._say(failure)
 
-    def _log_failed(self, attempt: _Attempt, why: str) -> None:
+    def _log_failed(self, attempt: _Attempt, why: str, check: str) -> None:
         self._context.maillog.login(
             protocol=attempt.protocol,
             peer=attempt.client.ip,
@@ -317,6 +317,7 @@ class Gate:
             ok=False,
             mechanism=attempt.mechanism,
             tls=attempt.client.tls,
+            check=check,
             why=why,
         )
 

@@ -47,6 +47,8 @@ def words(event: Event) -> str:
     text = sentence.format_map(_Blank(fields)) if sentence else ""
     if not text:
         text = event.name + " " + " ".join(f"{key}={value}" for key, value in fields.items() if value)
+    if event.name == "login" and fields.get("app_password"):
+        text += f" with the app password {fields['app_password']}"
     why = fields.get("why", "")
     return f"{text}: {why}" if why and sentence and "{why}" not in sentence else text
 
@@ -70,6 +72,8 @@ _SENTENCES = {
     "deferred": "not delivered to {to} yet ({host} said {code}); next try in {next_s} s",
     "bounced": "given up for {to} ({host} said {code}); report: {dsn}",
     "login": "{account} logged in over {protocol} from {peer}",
+    "banned": "{network} may not log in for {seconds} s",
+    "guessed_at": "the password of {account} is guessed at",
     "login_failed": "failed login as {account} over {protocol} from {peer}",
 }
 

@@ -270,7 +270,7 @@ def passwd_file() -> None:
     """Prints a passwd-file for a Dovecot that serves these mailboxes (conf/dovecot/).
 
     One line per address that reads mail: its password's hash and its home.  App passwords
-    are not in it; suspended addresses neither.
+    are not in it; suspended addresses, and those that take nothing else, neither.
     """
     from mailstack.mailbox import maildir
 
@@ -279,7 +279,8 @@ def passwd_file() -> None:
     with reader(context) as directory:
         for found in directory.accounts(""):
             hash_ = directory.credential(found.id)
-            if found.enabled and hash_ and found.kind in ("mailbox", "catchall", "noreply"):
+            may = found.enabled and not found.app_passwords_only
+            if may and hash_ and found.kind in ("mailbox", "catchall", "noreply"):
                 home = maildir.account_home(context.paths.mail, found.address)
                 lines.append({"address": found.address.key, "hash": hash_, "home": str(home)})
     show(

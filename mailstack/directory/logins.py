@@ -124,13 +124,14 @@ class Logins:
             return found
         app, account = found.app_password, found.account
         if app is not None and not _is_in_scope(app, protocol):
-            return Denied(f"the app password {app.name!r} is not for {protocol}")
+            return Denied(f"the app password {app.name!r} is not for {protocol}", "login_scope")
         if app is None and account.app_passwords_only:
-            return Denied("only app passwords are taken for this address")
+            return Denied("only app passwords are taken for this address", "login_app_only")
         if not account.enabled:
-            return Denied("the account is suspended")
+            return Denied("the account is suspended", "login_suspended")
         if not _may_log_in(account, protocol):
-            return Denied(f"an account of the kind {account.kind} does not log in to {protocol or 'this'}")
+            why = f"an account of the kind {account.kind} does not log in to {protocol or 'this'}"
+            return Denied(why, "login_kind")
         return found
 
     def verifier(self, login: str) -> Verifier:
@@ -162,11 +163,11 @@ class Logins:
             return Entered(account)
         is_right = credentials.verify(stored or "", password, self._costs_for(login).hash)
         if account is None:
-            return Denied("there is no such user")
+            return Denied("there is no such user", "login_user")
         if stored is None:
-            return Denied("the account has no password of its own")
+            return Denied("the account has no password of its own", "login_user")
         if not is_right:
-            return Denied("the password does not match")
+            return Denied("the password does not match", "login_password")
         self._cache.add(stored, password)
         return Entered(account)
 
@@ -202,9 +203,9 @@ class Logins:
 
     def _proven(self, account: Account | None, proof: Proof) -> Entered | Denied:
         if account is None:
-            return Denied("there is no such user")
+            return Denied("there is no such user", "login_user")
         if not proof.stored_key:
-            return Denied(proof.why or "the password does not match")
+            return Denied(proof.why or "the password does not match", "login_password")
         for app in self.app_passwords(account.id):
             if app.keys is not None and hmac.compare_digest(app.keys.stored_key, proof.stored_key):
                 return Entered(account, app)
@@ -214,7 +215,7 @@ class Logins:
         )
         if stored is not None and hmac.compare_digest(stored.stored_key, proof.stored_key):
             return Entered(account)
-        return Denied("the password was changed meanwhile")
+        return Denied("the password was changed meanwhile", "login_password")
 
 
 def typed_app_password(password: str) -> str:

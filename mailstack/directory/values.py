@@ -93,9 +93,15 @@ class Entered:
 
 @dataclass(frozen=True, slots=True)
 class Denied:
-    """A login that is refused; the client never hears why, the log does."""
+    """A login that is refused; the client never hears why, the log does.
+
+    Attributes:
+        why: a sentence.
+        check: the word for the rule (state/explanations.py).
+    """
 
     why: str
+    check: str
 
 
 @dataclass(frozen=True, slots=True)

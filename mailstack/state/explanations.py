@@ -167,6 +167,43 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         ("smtp.login_delays_s", "smtp.login_failures"),
         "The login_failed line of the log says why: 'mailstack log show ADDRESS'.",
     ),
+    "login_user": Explanation(
+        "The user name is the full address of an account with a password; aliases do not log in.",
+        (),
+        "Look for a typing mistake; 'mailstack user list' shows the addresses, 'mailstack user passwd' sets"
+        " a password.",
+    ),
+    "login_password": Explanation(
+        "The password is neither that of the address nor one of its app passwords; different ones wait"
+        " longer and longer, the same one again counts once an hour.",
+        ("smtp.login_delays_s", "auth.scram"),
+        "Type it again; 'mailstack user passwd' sets a new one. A SCRAM verifier that is missing is made then.",
+    ),
+    "login_scope": Explanation(
+        "An app password is good for the protocols it was made for.",
+        (),
+        "'mailstack apppw list' shows them; 'mailstack apppw add' makes one with others.",
+    ),
+    "login_app_only": Explanation(
+        "The address takes app passwords only, not the password of its own.",
+        (),
+        "'mailstack apppw add' makes one; 'mailstack user set ADDRESS --any-password' takes the flag away.",
+    ),
+    "login_suspended": Explanation(
+        "The account is suspended.",
+        (),
+        "'mailstack user set ADDRESS --enable' ends that.",
+    ),
+    "login_kind": Explanation(
+        "A device only submits, and nobody logs in as a spam trap.",
+        (),
+        "Use an address of the kind mailbox to read mail.",
+    ),
+    "login_for_other": Explanation(
+        "Nobody logs in to act as another user (a SASL authorisation identity of another).",
+        (),
+        "Leave the field for the other identity empty in the program.",
+    ),
     "logins_busy": Explanation(
         "So many logins of one worker may wait for their password to be checked.",
         ("auth.waiting_logins", "auth.hash_memory_kib", "auth.hash_passes"),
@@ -309,7 +346,7 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         "Programs of yours log in on port 465 or 587; a domain of yours: 'mailstack domain add'.",
     ),
     "relay_form": Explanation(
-        "user%other@here, other!user@here and \"user@other\"@here are old ways to send mail through a"
+        'user%other@here, other!user@here and "user@other"@here are old ways to send mail through a'
         " server to another; nobody here has such a name, and no catch-all takes it.",
         (),
         "Write to the address itself.",

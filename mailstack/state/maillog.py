@@ -364,16 +364,25 @@ class MailLog:
         mechanism: str,
         app_password: str = "",
         tls: str = "",
+        check: str = "",
         why: str = "",
     ) -> None:
-        """Somebody logged in, or failed to.  `account`: as the client wrote it; `app_password`: its name."""
+        """Somebody logged in, or failed to.
+
+        Args:
+            account: as the client wrote it.
+            app_password: its name, when one was used.
+            check: the word for the rule that refused it.
+        """
         self.write(
             "login" if ok else "login_failed",
             received_by=[account],
+            refused_to=() if ok else (peer, account),
             protocol=protocol,
             peer=peer,
             account=account,
             mechanism=mechanism,
+            check=check,
             app_password=app_password,
             tls=tls,
             why=why,

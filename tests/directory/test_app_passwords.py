@@ -122,7 +122,7 @@ def test_scram_works_with_any_of_them(writer: DirectoryWriter, reader: Directory
         assert (found.app_password.name if found.app_password else None) == name
     proof = prove(reader, ALICE, phone)
     refused = reader.logins.check(ALICE, proof, protocol="smtp")
-    assert refused == Denied("the app password 'phone' is not for smtp")
+    assert refused == Denied("the app password 'phone' is not for smtp", "login_scope")
     # Its keys could not be made again: the salt stays when the password changes.
     salt = reader.verifier(ALICE).salt
     writer.accounts.set_password(ALICE, "quite another word 7")

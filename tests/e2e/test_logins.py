@@ -5,12 +5,16 @@ The addresses of the loopback network stand for networks: the gate bans each by 
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import itertools
 import socket
 import ssl
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -391,8 +395,47 @@ def test_the_log_says_who_what_and_why(limited: Demo, account: str) -> None:
     log_in(limited, "smtp", account, app)
     log_in(limited, "pop3", account, "wrong")
 
-    def shown() -> str:
-        return limited.cli("log", "show", account)
+    def said() -> str:
+        return limited.cli("log", "show", account) + limited.cli("log", "explain", account, check=False)
 
-    for text in ("laptop", "is not for smtp", "the password does not match"):
-        eventually(lambda text=text: text in shown(), 10, shown)  # type: ignore[misc]
+    wanted = [
+        "with the app password laptop",
+        "'laptop' is not for smtp",
+        "the password does not match",
+        "rule           An app password is good for the protocols it was made for.",
+        "configuration  smtp.login_delays_s",
+        "'mailstack apppw list' shows them",
+    ]
+    eventually(lambda: all(text in said() for text in wanted), 40, said)
+
+
+async def test_two_hundred_logins_at_once(limited: Demo) -> None:
+    # A10: each gets an answer (within ten seconds on a machine of its own), others are served
+    # meanwhile, memory is bounded.
+    def peak_kib() -> int:
+        lines = [
+            line
+            for pid in limited.pids("smtp") + limited.pids("imap")
+            for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+            if line.startswith("VmHWM")
+        ]
+        return sum(int(line.split()[1]) for line in lines)
+
+    def guess(n: int) -> str:
+        source = f"127.0.{2 + n // 10}.{n % 10 + 1}"
+        with submission(limited, source=source) as line:
+            began = time.monotonic()
+            said = line.ask(f"AUTH PLAIN {plain(f'user{n}@example.test', 'wrong')}")
+            return said if time.monotonic() - began < 30 else f"late: {said}"
+
+    before = peak_kib()
+    with ThreadPoolExecutor(200) as threads:
+        loop = asyncio.get_running_loop()
+        tasks = [loop.run_in_executor(threads, guess, n) for n in range(200)]
+        for _ in range(5):
+            with Line(limited, "mx") as line:
+                assert line.ask("EHLO client.example")[:3] == "250"
+        answers = await asyncio.gather(*tasks)
+    assert {answer[:9] for answer in answers} <= {"535 5.7.8", "454 4.7.0"}
+    assert answers.count(WRONG) >= 64
+    assert peak_kib() - before < 200 * 1024
