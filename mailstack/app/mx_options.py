@@ -40,8 +40,8 @@ class MxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     greylist_delay_s: float = 300
     #: Seconds after which a second try counts as a first one.
     greylist_window_s: float = 172_800
-    #: Seconds a sender that passed is remembered.
-    greylist_keep_s: float = 3_024_000
+    #: Seconds a sender that passed is remembered after its last message.
+    greylist_keep_s: float = 1_728_000
 
     def __post_init__(self) -> None:
         try:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mailstack.model.errors import TemporaryFailure
-from mailstack.state import logins, maillog, sending
+from mailstack.state import clients, logins, maillog, sending
 
 if TYPE_CHECKING:
     from mailstack.app.daemon import Context
@@ -54,9 +54,16 @@ def _login_rows(context: Context) -> int:
     return logins.purge(context.paths.state_db, context.config.bans, now=context.now())
 
 
+def _client_rows(context: Context) -> int:
+    mx = context.config.mx
+    keep = clients.Keep(mx.guesses_window_s, mx.trap_s, mx.wanted_s, mx.greylist_window_s, mx.greylist_keep_s)
+    return clients.purge(context.paths.state_db, keep, now=context.now())
+
+
 #: What goes, in words, and who removes it; gives how many rows.
 JOBS: dict[str, Callable[[Context], int]] = {
     "log rows": _log_rows,
     "counts and correspondents": _sending_rows,
     "logins and bans": _login_rows,
+    "facts about clients": _client_rows,
 }

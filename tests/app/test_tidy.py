@@ -13,8 +13,12 @@ from mailstack.app import tidy
 from mailstack.app.config import Config
 from mailstack.model.sending import Caps, Used
 from mailstack.state import maillog, statedb
+from mailstack.state.greylist import Greylist, Waits, triplet
+from mailstack.state.guesses import Count, Guesses, Rule
 from mailstack.state.maillog import MailLog, MailLogReader
 from mailstack.state.sending import Sending
+from mailstack.state.traps import Traps
+from mailstack.state.wanted import Wanted
 from tests.kit.clock import Clock
 
 ALICE = "alice@example.test"
@@ -65,3 +69,25 @@ async def test_a_database_in_trouble_does_not_end_it(
     path.write_bytes(b"this is no database" * 100)
     await tidy.tidy_once(context(path, Clock()))
     assert "old log rows stay" in caplog.text
+
+
+async def test_what_is_known_about_clients_goes_when_it_says_nothing_any_more(tmp_path: Path) -> None:
+    clock = Clock()
+    maillog.migrate(tmp_path / "maillog.db")
+    given = context(tmp_path / "maillog.db", clock)
+    path = given.paths.state_db
+    tables = (Guesses(path), Traps(path), Wanted(path), Greylist(path))
+    guesses, traps, wanted, greylist = tables
+    guesses.add({"192.0.2.1/32": Count(unknown=9)}, Rule(50, 5, 3600), now=clock())
+    traps.hit("192.0.2.0/24", "trap@example.test", now=clock(), keep_s=1e9)
+    wanted.note(["dom far.test"], now=clock(), keep_s=1e9)
+    greylist.wait_s([triplet("n", "s", "r")], Waits(1, 2, 3), now=clock())
+    await tidy.tidy_once(given)
+    assert guesses.forget("192.0.2.1/32") == 1
+    clock.advance(31 * 86_400)
+    await tidy.tidy_once(given)
+    assert traps.listed() == []
+    assert not wanted.is_any(["dom far.test"], since=0)
+    assert greylist.forget() == 0
+    for table in tables:
+        table.close()
