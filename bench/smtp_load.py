@@ -4,7 +4,7 @@ Works against any server: `--host --port --to`; `--login ADDRESS:PASSWORD --tls`
 submission on 465.  Prints one JSON document:
 
     {"messages", "octets", "connections", "wall_s", "per_s", "p50_ms", "p99_ms", "failed",
-     "cpu_s", "cpu_ms_per_message", "peak_mib", "peak_anonymous_mib"}
+     "cpu_s", "cpu_ms_per_message", "cpu_ms_by_daemon", "peak_mib", "peak_anonymous_mib"}
 
 `--pids` (or `--demo DIR`) adds the CPU time these processes and their children used, and
 the most memory they had at once (the sum of their proportional set sizes, and of these what
@@ -147,7 +147,7 @@ def family(pids: Iterable[int]) -> dict[int, psutil.Process]:
     return found
 
 
-def cpu_s(pids: list[int]) -> float:
+def cpu_s(pids: Iterable[int]) -> float:
     """CPU seconds of these processes and all their children."""
     times = [process.cpu_times() for process in family(pids).values()]
     return sum(spent.user + spent.system for spent in times)
@@ -166,37 +166,63 @@ def memory_octets(pids: Iterable[int]) -> dict[str, int]:
 
 
 class Watch:
-    """The most memory of some processes while the block runs."""
+    """What some daemons use while the block runs.
 
-    def __init__(self, pids: list[int]) -> None:
-        self._pids = pids
+    Attributes:
+        peak_octets, peak_anonymous_octets: the most memory of all together.
+    """
+
+    def __init__(self, daemons: dict[str, int]) -> None:
+        self._daemons = daemons
+        # By daemon and process: a worker that is replaced takes its figures along.
+        self._first: dict[tuple[str, int], float] = {}
+        self._last: dict[tuple[str, int], float] = {}
         self.peak_octets = self.peak_anonymous_octets = 0
 
     async def __aenter__(self) -> Watch:
+        self._first = self._cpu()
         self._task = asyncio.create_task(self._look())
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._task.cancel()
+        self._last |= self._cpu()
+
+    def cpu_s(self) -> dict[str, float]:
+        """CPU seconds of each daemon, within the block."""
+        spent = dict.fromkeys(self._daemons, 0.0)
+        for (name, pid), last in self._last.items():
+            spent[name] += last - self._first.get((name, pid), 0.0)
+        return spent
+
+    def _cpu(self) -> dict[tuple[str, int], float]:
+        found = {}
+        for name, root in self._daemons.items():
+            for pid, process in family([root]).items():
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    times = process.cpu_times()
+                    found[name, pid] = times.user + times.system
+        return found
 
     async def _look(self) -> None:
         while True:
-            found = memory_octets(family(self._pids))
+            self._last |= self._cpu()
+            found = memory_octets({pid for _, pid in self._last})
             self.peak_octets = max(self.peak_octets, found["Pss:"])
             self.peak_anonymous_octets = max(self.peak_anonymous_octets, found["Pss_Anon:"])
             await asyncio.sleep(LOOK_S)
 
 
-async def main(options: argparse.Namespace) -> dict[str, float]:
+async def main(options: argparse.Namespace) -> dict[str, object]:
     warm = Load(options, min(50, options.messages))
     await warm.work()
-    before = cpu_s(options.pids)
     load = Load(options, options.messages)
     began = time.perf_counter()
-    async with Watch(options.pids) as watch:
+    async with Watch(options.daemons) as watch:
         await asyncio.gather(*(load.work() for _ in range(options.connections)))
-    wall = time.perf_counter() - began
-    spent = cpu_s(options.pids) - before
+        wall = time.perf_counter() - began
+    by_daemon = watch.cpu_s()
+    spent = sum(by_daemon.values())
     waits = sorted(load.waits)
     return {
         "messages": options.messages,
@@ -210,6 +236,7 @@ async def main(options: argparse.Namespace) -> dict[str, float]:
         "failed": len(load.failed),
         "cpu_s": round(spent, 3),
         "cpu_ms_per_message": round(spent * 1000 / options.messages, 3),
+        "cpu_ms_by_daemon": {n: round(s * 1000 / options.messages, 2) for n, s in by_daemon.items()},
         "peak_mib": round(watch.peak_octets / 2**20, 1),
         "peak_anonymous_mib": round(watch.peak_anonymous_octets / 2**20, 1),
     }
@@ -234,6 +261,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--daemon", default="", help="with --demo: watch this daemon alone, such as smtp")
     parser.add_argument("--demo", type=Path, help="folder of a running demo instance")
     options = parser.parse_args()
+    options.daemons = {str(pid): pid for pid in options.pids}
     if options.demo is not None:
         _use_demo(options, json.loads((options.demo / "demo.json").read_text()))
     options.to = options.to or ["alice@example.test"]
@@ -249,11 +277,12 @@ def parse() -> argparse.Namespace:
 def _use_demo(options: argparse.Namespace, demo: dict[str, dict[str, object]]) -> None:
     options.host = demo["host"]
     options.port = demo["ports"]["submissions" if options.submission else "mx"]
-    options.pids = [
-        pids[0]
+    options.daemons = {
+        name: pids[0]
         for name, pids in demo["pids"].items()
         if isinstance(pids, list) and options.daemon in ("", name)
-    ]
+    }
+    options.pids = list(options.daemons.values())
     names = [name for name in demo["users"] if name.startswith(("alice@", "bob@"))]
     options.to = options.to or names
     if options.submission:
