@@ -196,8 +196,7 @@ def test_authors_that_do_not_belong_to_the_login(demo: Demo, account: str, messa
     with login(demo, account) as client:
         said = submit(client, account, ["x@outside.test"], message.replace(b"{me}", account.encode()))
     assert said.startswith("550 5.7.1 ")
-    if b"bob@" in message or b"other@" in message:
-        assert account in said or "more than one" in said or "cannot be read" in said
+    assert account in said
     assert demo.json("user", "limits", account)["messages_per_hour"]["sent"] == 0
 
 

@@ -69,7 +69,7 @@ def check_header(header_block: bytes, account: Account, *, may_send_as: MaySendA
     if count == 0:
         return _refuse(f"The message has no From field; {_use(account)}", "from_missing")
     if count > 1:
-        return _refuse("The message has more than one From field", "from_twice")
+        return _refuse(f"The message has more than one From field; {_use(account)} in one", "from_twice")
     check = _Check(headers, account, may_send_as)
     if account.sending.is_list and headers.count("list-id"):
         return check.unreadable("from")
@@ -89,7 +89,9 @@ class _Check:
     def author(self) -> Reply | None:
         """From and Sender."""
         if self.headers.count("sender") > 1:
-            return _refuse("The message has more than one Sender field", "sender_field")
+            return _refuse(
+                f"The message has more than one Sender field; {_use(self.account)} in one", "sender_field"
+            )
         refusal = self._fields("from", "from")
         if isinstance(refusal, Mismatch) and self._is_list_mail():
             return _list_mismatch(self.account, refusal.address)
@@ -136,7 +138,10 @@ class _Check:
             value = self.headers.raw(field)[field.value - field.start :]
             found = strict_addresses(value)
             if isinstance(found, Unparsable):
-                return _refuse(f"The {shown} field cannot be read: {found.why}", "author_unreadable")
+                return _refuse(
+                    f"The {shown} field cannot be read: {found.why}; {_use(self.account)}",
+                    "author_unreadable",
+                )
             if not found or any(not entry.is_mailbox for entry in parse(value)):
                 return _refuse(
                     f"The {shown} field names no author or a group; {_use(self.account)}", "author_group"

@@ -192,6 +192,7 @@ def test_each_mismatch_has_a_sentence_and_an_explanation_of_its_own() -> None:
     replies = [reply for reply in found if isinstance(reply, Reply)]
     assert len({reply.text for reply in replies}) == len({reply.check for reply in replies}) == 9
     assert all(reply.check in EXPLANATIONS and len(reply.text) < 400 for reply in replies)
+    assert all("alice@example.test" in reply.text for reply in replies)
 
 
 FIELDS = st.sampled_from(
