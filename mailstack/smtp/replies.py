@@ -7,6 +7,7 @@ Standards: RFC 5321 section 4.2, RFC 2034, RFC 3463.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -80,6 +81,16 @@ SESSION_OVER: Final = Reply(421, "7.0", "The session lasts too long, connect aga
 ENOUGH_MESSAGES: Final = Reply(421, "7.0", "Enough messages in one session, connect again")
 OUR_FAULT: Final = Reply(421, "3.0", "Something broke here, try again later")
 NO_SPACE: Final = Reply(452, "3.1", "There is no space for mail at the moment, try again later", "no_space")
+
+
+def told(reply: Reply, *, has_utf8: bool) -> Reply:
+    """The reply as this client may hear it: in ASCII, unless its mail says SMTPUTF8.
+
+    Source: RFC 6531 section 3.7.4.2.
+    """
+    if has_utf8 or reply.text.isascii():
+        return reply
+    return replace(reply, text=reply.text.encode("ascii", "backslashreplace").decode("ascii"))
 
 
 @lru_cache(maxsize=16)

@@ -271,6 +271,7 @@ class Session(Patience):
             self.account = answer
             self.client = replace(self.client, login=str(answer.address))
             return Say(replies.LOGGED_IN)
+        answer = replies.told(answer, has_utf8=False)
         if answer.is_temporary:
             return Say(answer, close=answer.code == 421)
         self._login.failures += 1
@@ -309,7 +310,7 @@ class Session(Patience):
         mail, self._asked_mail = self._asked_mail, None
         assert mail is not None
         if reply is not None and not reply.is_ok:
-            return self._error(reply, "mail", "sender")
+            return self._error(replies.told(reply, has_utf8=mail.smtputf8), "mail", "sender")
         account = self.account
         if account is not None and account.kind == "device" and mail.reverse_path is not None:
             # A device sends as itself, whatever it was set up with.
@@ -341,6 +342,7 @@ class Session(Patience):
         transaction = self._transaction
         assert rcpt is not None
         assert transaction is not None
+        reply = replies.told(reply, has_utf8=transaction.mail.smtputf8)
         if reply.is_ok:
             transaction.add(rcpt)
             self._counters.good_recipient()
@@ -420,7 +422,8 @@ class Session(Patience):
 
     def message_ended(self, reply: Reply) -> Say:
         """The message was read to its end and `reply` is the answer to it."""
-        self._transaction = None
+        transaction, self._transaction = self._transaction, None
+        reply = replies.told(reply, has_utf8=transaction is not None and transaction.mail.smtputf8)
         self._messages += 1
         if reply.is_ok:
             self._counters.message_taken()

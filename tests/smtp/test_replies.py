@@ -32,3 +32,12 @@ def test_control_characters_never_reach_the_wire() -> None:
 
 def test_the_greeting_names_the_host_first() -> None:
     assert replies.wire(replies.greeting("mx.test")) == b"220 mx.test ESMTP mailstack\r\n"
+
+
+def test_only_mail_that_says_smtputf8_hears_other_letters() -> None:
+    # RFC 6531 section 3.7.4.2
+    reply = Reply(550, "7.1", "jörg may not use it", "my_word")
+    assert replies.told(reply, has_utf8=True) is reply
+    told = replies.told(reply, has_utf8=False)
+    assert (told.text, told.check) == ("j\\xf6rg may not use it", "my_word")
+    assert replies.told(replies.OK, has_utf8=False) is replies.OK
