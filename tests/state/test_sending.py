@@ -207,6 +207,54 @@ def test_the_start_of_counting_is_known(table: Sending) -> None:
     assert table.started_at() > 1_700_000_000
 
 
+# -- against a list of everything that was sent ---------------------------------------------
+
+
+def sent_within(log: list[tuple[float, int]], since: float) -> tuple[int, int]:
+    young = [recipients for at, recipients in log if at > since]
+    return len(young), sum(young)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    steps=st.lists(
+        st.tuples(st.floats(0, 5_000) | st.floats(80_000, 90_000), st.integers(1, 4), st.booleans()),
+        max_size=40,
+    ),
+    per_hour=st.integers(1, 6),
+    per_day=st.integers(4, 25),
+)
+def test_no_window_ever_holds_more_and_nothing_is_refused_without_need(
+    path: Path, steps: list[tuple[float, int, bool]], per_hour: int, per_day: int
+) -> None:
+    connection = open_database(path)
+    connection.execute("DELETE FROM sent")
+    connection.close()
+    table, now = Sending(path), NOW
+    caps = Caps(messages_per_hour=per_hour, recipients_per_day=per_day)
+    log: list[tuple[float, int]] = []
+    for pause, recipients, is_accepted in steps:
+        now += pause
+        to = [f"r{n}@far.example" for n in range(recipients)]
+        got = table.take(1, to, caps, strangers=[], counts_new=True, now=now)
+        if isinstance(got, Ticket):
+            if is_accepted:
+                log.append((now, recipients))
+            else:
+                table.give_back(got)
+            assert sent_within(log, now - HOUR_S)[0] <= per_hour
+            assert sent_within(log, now - DAY_S)[1] <= per_day
+            continue
+        # A minute counts in full: refused only for what is at most a minute too old.
+        if got.name == "messages_per_hour":
+            assert sent_within(log, now - HOUR_S - 60.001)[0] + 1 > per_hour
+        else:
+            assert sent_within(log, now - DAY_S - 60.001)[1] + recipients > per_day
+        assert got.wait_s is not None
+        assert 0 <= got.wait_s <= DAY_S + 60
+    table.close()
+
+
 # -- exact, with several processes ---------------------------------------------------------
 
 _OPEN: dict[str, Sending] = {}
