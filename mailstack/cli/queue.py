@@ -172,6 +172,7 @@ def _row(view: MessageView) -> dict[str, object]:
         "size_octets": view.size_octets,
         "created": _when(view.created_at),
         "next_try": _when(view.next_at),
+        "needs": view.needs,
         "damage": view.damage,
         "recipients": [_recipient(recipient) for recipient in view.recipients],
     }
@@ -185,6 +186,7 @@ def _recipient(view: RecipientView) -> dict[str, object]:
         "next_try": _when(view.next_at),
         "host": view.host,
         "reply": view.reply,
+        "notify": view.notify,
     }
 
 

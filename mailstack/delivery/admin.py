@@ -8,7 +8,7 @@ nothing that was delivered is called removed.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -29,6 +29,7 @@ class RecipientView:
     next_at: float | None
     host: str
     reply: str
+    notify: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class MessageView:
         state: "running", "waiting", "held" or "damaged".
         next_at: Unix seconds of the next attempt; None when none is planned.
         damage: why it cannot be delivered as it is; "" when fine.
+        needs: what the next host must announce, such as "REQUIRETLS".
     """
 
     queue_id: str
@@ -52,6 +54,7 @@ class MessageView:
     next_at: float | None
     damage: str
     recipients: tuple[RecipientView, ...]
+    needs: str = ""
 
 
 def messages(queue: Queue, *, limit: int = 1_000_000, owner: str = "") -> list[MessageView]:
@@ -93,7 +96,7 @@ def header(queue: Queue, queue_id: str, *, limit: int = 65_536) -> bytes:
 
 def _view(queue: Queue, facts: Facts, held: bool, damage: str) -> MessageView:
     found = queue.read(
-        "SELECT address, kind, state, tries, next_at, host, code, status, reply FROM recipient"
+        "SELECT address, kind, state, tries, next_at, host, code, status, reply, notify FROM recipient"
         " WHERE message = ? ORDER BY position",
         (facts.queue_id,),
     )
@@ -113,11 +116,23 @@ def _view(queue: Queue, facts: Facts, held: bool, damage: str) -> MessageView:
         next_at=min(times, default=None),
         damage=damage,
         recipients=recipients,
+        needs=" ".join(_needs(facts)),
     )
 
 
+def _needs(facts: Facts) -> Iterator[str]:
+    if facts.requiretls:
+        yield "REQUIRETLS"
+    if facts.smtputf8 and (facts.has_8bit_header or not facts.sender.isascii()):
+        yield "SMTPUTF8"
+    if facts.body == "BINARYMIME":
+        yield "BINARYMIME"
+    elif facts.has_8bit:
+        yield "8BITMIME"
+
+
 def _recipient(row: tuple[object, ...]) -> RecipientView:
-    address, kind, state, tries, next_at, host, code, status, reply = row
+    address, kind, state, tries, next_at, host, code, status, reply, notify = row
     number = int(str(state))
     said = f"{code} {str(code)[0]}.{status} {reply}" if code and status else f"{code} {reply}" if code else ""
     return RecipientView(
@@ -128,6 +143,7 @@ def _recipient(row: tuple[object, ...]) -> RecipientView:
         next_at=float(str(next_at)) if number == schema.WAITING else None,
         host=str(host),
         reply=said,
+        notify=str(notify),
     )
 
 

@@ -67,7 +67,7 @@ class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     tls: TlsMode = "opportunistic"
     #: Certificates that are trusted where a server's must be verified (REQUIRETLS); empty: the system's.
     ca_file: str = ""
-    #: 8-bit mail for a server without 8BITMIME: "bounce" (5.6.3) or "send" as it is.
+    #: Others' 8-bit mail for a server without 8BITMIME: "bounce" (5.6.3) or "send" as it is.
     eight_bit: EightBit = "bounce"
     #: Seconds before the second attempt; doubles up to max_wait_s.
     first_wait_s: float = 300.0

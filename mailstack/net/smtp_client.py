@@ -338,9 +338,7 @@ async def connect(
     Raises:
         OpenFailed: no session.
     """
-    mode: TlsMode = options.tls
-    if grade in ("clear", "verified"):
-        mode = "none" if grade == "clear" else "require"
+    mode = _tls_mode(host, grade, options)
     session = ClientSession(
         helo=helo,
         tls=mode,
@@ -368,6 +366,14 @@ async def connect(
         connection.abort()
         raise
     return connection
+
+
+def _tls_mode(host: Host, grade: Grade, options: QueueOptions) -> TlsMode:
+    if grade == "clear" or host.ip.startswith(UNIX):
+        return "none"
+    if grade == "verified":
+        return "require"
+    return "opportunistic" if host.is_here else options.tls
 
 
 async def _open(wire: _Wire, host: Host) -> None:

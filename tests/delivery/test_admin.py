@@ -3,11 +3,12 @@
 import pytest
 
 from mailstack.delivery import admin, recover
+from mailstack.delivery.entry import QueueRecipient
 from mailstack.delivery.schema import HELD, RUNNING, WAITING
 from mailstack.model.errors import PermanentFailure
 from mailstack.model.outcome import Deferred, Delivered
 from mailstack.model.reply import Reply
-from tests.kit.queues import QueueKit
+from tests.kit.queues import MESSAGE, QueueKit
 
 OK = Delivered("mx", "ok")
 LATER = Deferred(Reply(451, "7.1", "greylisted"))
@@ -121,3 +122,13 @@ def test_a_damaged_message_is_shown_as_such_and_can_only_be_removed(kit: QueueKi
     assert admin.release(kit.queue, [queue_id]) == 0
     assert admin.header(kit.queue, queue_id) == b""
     assert admin.remove(kit.queue, [queue_id]) == 1
+
+
+def test_what_a_message_needs_of_the_next_host_is_shown(kit: QueueKit) -> None:
+    facts = {"requiretls": True, "smtputf8": True, "sender": "ä@x.org", "body": "BINARYMIME"}
+    wish = QueueRecipient("b@example.net", notify=frozenset({"SUCCESS", "FAILURE"}))
+    view = admin.message(kit.queue, kit.put(wish, **facts))
+    assert view.needs == "REQUIRETLS SMTPUTF8 BINARYMIME"
+    assert view.recipients[0].notify == "FAILURE SUCCESS"
+    assert admin.message(kit.queue, kit.put(data=MESSAGE + b"\xe4")).needs == "8BITMIME"
+    assert admin.message(kit.queue, kit.put()).needs == ""

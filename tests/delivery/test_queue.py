@@ -12,6 +12,7 @@ from mailstack.delivery.queue import LeaseLost, Queue
 from mailstack.delivery.rows import destination_of
 from mailstack.delivery.schema import DELIVERED, FAILED, RUNNING, WAITING
 from mailstack.delivery.spool import Content
+from mailstack.disk.sqlite import open_database
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.outcome import Deferred, Delivered, Failed
 from mailstack.model.reply import Reply
@@ -23,6 +24,24 @@ NO = Failed(Reply(550, "1.1", "no such user"))
 
 
 # -- in
+
+
+def test_a_queue_of_an_earlier_version_keeps_its_mail(tmp_path: Path) -> None:
+    kit = QueueKit(tmp_path)
+    kit.put("b@example.net")
+    kit.queue.close()
+    before = open_database(kit.paths.queue_db)
+    before.execute("ALTER TABLE message DROP COLUMN requiretls")
+    before.execute("ALTER TABLE recipient DROP COLUMN original")
+    before.execute("PRAGMA user_version = 1")
+    before.close()
+    with pytest.raises(TemporaryFailure, match="mailstack migrate"):
+        kit.open()
+    assert schema.migrate(kit.paths.queue_db, now=kit.clock)
+    kit.queue = kit.open()
+    (entry,) = kit.claim()
+    assert (entry.facts.requiretls, entry.recipients[0].original) == (False, "")
+    kit.queue.close()
 
 
 def test_what_was_queued_is_claimed_with_all_its_facts(kit: QueueKit) -> None:

@@ -1,8 +1,10 @@
 """Message files: written whole, read only when unchanged, self-describing."""
 
+import hashlib
 import os
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mailstack.delivery import spool as spool_module
@@ -13,7 +15,7 @@ from tests.kit.queues import MESSAGE, QueueFolders
 
 RECIPIENTS = (
     QueueRecipient("b@example.net", frozenset({"FAILURE", "DELAY"}), "rfc822;b@example.net", owner="a@x.org"),
-    QueueRecipient("c@x.org", kind="local", detail='{"n": 1}'),
+    QueueRecipient("c@x.org", kind="local", detail='{"n": 1}', original="sales@x.org"),
 )
 
 
@@ -78,6 +80,7 @@ def test_the_trailer_tells_everything_the_rows_do(spool: Spool) -> None:
         envid="e+1",
         owner="o@x.org",
         is_sender_verified=False,
+        requiretls=True,
     )
     envelope = stored(spool, message)
     found = read_trailer(spool.path("id1"))
@@ -86,6 +89,51 @@ def test_the_trailer_tells_everything_the_rows_do(spool: Spool) -> None:
     assert [r.address for r in found.recipients] == ["b@example.net", "c@x.org"]
     assert found.recipients[0].notify == ("DELAY", "FAILURE")
     assert found.recipients[1].detail == '{"n": 1}'
+    assert found.recipients[1].original == "sales@x.org"
+    assert found.requiretls
+
+
+def test_a_file_of_an_earlier_version_is_read_too(spool: Spool) -> None:
+    envelope = stored(spool, QueueMessage(RECIPIENTS, sender="a@x.org", data=MESSAGE))
+    told = msgspec.json.decode(msgspec.json.encode(envelope))
+    del told["requiretls"]
+    for recipient in told["recipients"]:
+        del recipient["original"]
+    text = msgspec.json.encode(told)
+    digest = hashlib.sha256(text).hexdigest().encode()
+    footer = b"mailstack-queue 1 %010d %s" % (len(text), digest)
+    spool.path("id1").write_bytes(MESSAGE + text + b"\n" + footer + b"\n")
+    found = read_trailer(spool.path("id1"))
+    assert isinstance(found, Envelope)
+    assert (found.sender, found.requiretls) == ("a@x.org", False)
+    assert [recipient.original for recipient in found.recipients] == ["", ""]
+
+
+PARTS = (
+    b'Subject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary="b"\r\n\r\n'
+    b"--b\r\nContent-Disposition: attachment; filename=%s\r\n\r\n%s\r\n--b--\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("data", "smtputf8", "needs"),
+    [
+        (PARTS % ("ä".encode(), b"x"), True, True),
+        (PARTS % ("ä".encode(), b"x"), False, False),
+        (PARTS % (b"a", "ä".encode()), True, False),
+        (PARTS % (b"a", b"x"), True, False),
+    ],
+    ids=["name", "not declared", "text", "plain"],
+)
+@pytest.mark.parametrize("is_file", [True, False])
+def test_utf8_in_the_header_of_a_part_wants_smtputf8_too(
+    spool: Spool, tmp_path: Path, data: bytes, smtputf8: bool, needs: bool, is_file: bool
+) -> None:
+    # RFC 6531 section 3.6
+    (tmp_path / "m").write_bytes(data)
+    where = {"path": str(tmp_path / "m")} if is_file else {"data": data}
+    message = QueueMessage(RECIPIENTS, smtputf8=smtputf8, prefix=b"Received: x\r\n", **where)  # type: ignore[arg-type]
+    assert stored(spool, message).has_8bit_header is needs
 
 
 def test_a_file_is_private(spool: Spool) -> None:

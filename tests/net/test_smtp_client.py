@@ -92,7 +92,7 @@ async def test_several_messages_use_one_connection(sink: SmtpSink) -> None:
 async def test_a_message_from_a_file_is_streamed(sink: SmtpSink, tmp_path: Path) -> None:
     data = b"Subject: big\r\n\r\n" + b"0123456789\r\n.\r\n" * 200_000
     (tmp_path / "body").write_bytes(data + b"trailer that must not be sent")
-    connection = await open_(sink)
+    connection = await open_(sink, options=QueueOptions())
     done = await connection.deliver(transaction(size=len(data)), Content(None, tmp_path / "body", len(data)))
     await connection.quit()
     assert done.answers[0].reply.code == 250

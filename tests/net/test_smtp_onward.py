@@ -304,6 +304,24 @@ async def test_what_needs_tls_reaches_a_list_manager_on_this_machine(lists: tupl
         assert codes(await made.deliver(entry("a@y.test", requiretls=True), content)) == [250]
 
 
+async def test_mail_for_this_machine_needs_no_tls_where_all_other_does(lists: tuple[SmtpSink, Route]) -> None:
+    _, route = lists
+    async with delivery(route=(route,), tls="require") as made:
+        assert codes(await made.deliver(entry("a@y.test"), Content(MESSAGE, Path("x"), len(MESSAGE)))) == [
+            250
+        ]
+
+
+async def test_a_list_manager_with_tls_is_spoken_to_under_tls(tmp_path: Path) -> None:
+    with SmtpSink(lmtp=True, tls=write(tmp_path), extensions=("STARTTLS",)) as sink:
+        route = Route(domain="y.test", host="localhost", port=sink.port, protocol="lmtp")
+        zone = Zone(localhost={"A": ["127.0.0.1"]})
+        async with delivery(zone=zone, route=(route,)) as made:
+            content = Content(MESSAGE, Path("unused"), len(MESSAGE))
+            assert codes(await made.deliver(entry("a@y.test"), content)) == [250]
+    assert sink.messages[0].tls.startswith("TLSv1.")
+
+
 async def test_nobody_at_the_socket_is_for_now(tmp_path: Path) -> None:
     route = Route(domain="y.test", host=f"unix:{tmp_path}/none", protocol="lmtp")
     async with delivery(route=(route,)) as made:
