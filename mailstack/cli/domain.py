@@ -26,7 +26,7 @@ UnknownOption = Annotated[
     Unknown | None,
     typer.Option(
         help="What happens to addresses that do not exist: refuse (default), or relay to the old server"
-        " ([[queue.route]] in the configuration) during a move. A catch-all address goes before both."
+        " ([[queue.route]] in the configuration) during a move, which goes before a catch-all."
     ),
 ]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The domain, such as example.org.")]

@@ -184,6 +184,9 @@ def test_a_domain_that_follows_its_mx_is_local_only_while_the_mx_points_here(
 
 def test_unknown_names_of_a_moving_domain_are_relayed_to_the_old_server(directory: MemoryDirectory) -> None:
     assert to("x@old.example", directory) == Remote(Address("x", "old.example"), "relay")
+    # A catch-all here does not swallow the mail of those who have not moved yet.
+    directory.add_account("all@old.example", kind="catchall")
+    assert to("x@old.example", directory) == Remote(Address("x", "old.example"), "relay")
 
 
 def test_an_alias_is_expanded_later(directory: MemoryDirectory) -> None:
