@@ -205,7 +205,7 @@ class AcceptService:
         await self._reputation.close()
         await self._sending.close()
         await asyncio.to_thread(self._disk.shutdown)
-        self._gate.close()
+        await asyncio.to_thread(self._gate.close)
         await self._services.filter.close()
         await self._resolver.close()
         self._arrivals.close()

@@ -104,7 +104,7 @@ class Gate:
         # All workers of a daemon together hash as much as there are cores (A10).
         cores = max(1, (os.cpu_count() or 1) // max(1, context.workers))
         self._threads = ThreadPoolExecutor(cores, thread_name_prefix="login")
-        self._waiting = 0
+        self._judging: dict[object, asyncio.Future[Entered | _Wrong | _GuessedAt]] = {}
         self._asleep: dict[tuple[str, str], int] = {}
         self._alarms: dict[str, float] = {}
         self._said_at = -_SAY_S
@@ -207,15 +207,20 @@ class Gate:
     async def _judged(
         self, attempt: _Attempt, *, has_waited: bool
     ) -> Entered | _Wrong | _GuessedAt | LoginRefused:
-        if self._waiting >= self._max_waiting:
-            return _TOO_MANY
-        self._waiting += 1
-        try:
-            return await asyncio.get_running_loop().run_in_executor(
+        # Mail programs open several connections at once, each with the same login.
+        same = (attempt.login, attempt.client.ip, attempt.protocol, attempt.password, attempt.acting_for)
+        key = (same, has_waited)
+        judging = self._judging.get(key)
+        if judging is None:
+            if len(self._judging) >= self._max_waiting:
+                return _TOO_MANY
+            judging = asyncio.get_running_loop().run_in_executor(
                 self._threads, self._judge, attempt, has_waited
             )
-        finally:
-            self._waiting -= 1
+            self._judging[key] = judging
+            judging.add_done_callback(lambda _: self._judging.pop(key))
+        # Whoever hangs up does not take the others' answer away.
+        return await asyncio.shield(judging)
 
     def _judge(self, attempt: _Attempt, has_waited: bool) -> Entered | _Wrong | _GuessedAt:
         """In a thread: up to one hash, and a row for a failure."""

@@ -94,7 +94,7 @@ async def kit(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
     async def sleep(seconds: float) -> None:
         kit.slept.append(seconds)
 
-    fake = types.SimpleNamespace(sleep=sleep, get_running_loop=asyncio.get_running_loop)
+    fake = types.SimpleNamespace(**{**vars(asyncio), "sleep": sleep})
     monkeypatch.setattr(module, "asyncio", fake)
     yield kit
     kit.close()
@@ -282,11 +282,36 @@ async def test_app_passwords_and_remembered_ones_pass_a_full_queue(instance: Ins
         _, app = writer.app_passwords.add(ALICE, "phone")
     kit = Kit(instance)
     assert await kit.log_in(ip=HOME) == "OK"
-    kit.gate._waiting = 64
+    kit.gate._max_waiting = 0
     assert await kit.log_in(ip=HOME) == "OK"
     assert await kit.log_in(app, ip=HOME) == "OK"
     assert (await kit.log_in("wrong", ip=HOME)).startswith("454 4.7.0")
-    kit.gate._waiting = 0
+    kit.close()
+
+
+async def test_the_same_login_at_once_costs_one_hash(
+    instance: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kit = Kit(instance)
+    hashes: list[str] = []
+    verify = credentials.verify
+
+    def counted(hash_: str, password: str, *more: object) -> bool:
+        hashes.append(password)
+        time.sleep(0.05)
+        return verify(hash_, password, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(credentials, "verify", counted)
+    tasks = [asyncio.create_task(kit.log_in(ip=HOME)) for _ in range(100)]
+    await asyncio.sleep(0)
+    tasks.pop(0).cancel()
+    assert await asyncio.gather(*tasks) == ["OK"] * 99
+    assert hashes == [PASSWORD]
+    wrong = [kit.log_in("wrong", ip=ip) for ip in (HOME, GUESSER) for _ in range(10)]
+    assert await asyncio.gather(*wrong) == [WRONG] * 20
+    assert hashes == [PASSWORD, "wrong", "wrong"]
+    assert kit.gate._judging == {}
+    assert len(kit.lines) == 119
     kit.close()
 
 
