@@ -63,6 +63,8 @@ _SENTENCES = {
     "refused": "refused with {code} {status} at {at} ({check}), client {peer}",
     "filtered": "classified as {klass}, spam probability {score}; SPF {spf}, DKIM {dkim}, DMARC {dmarc};"
     " {reasons}",
+    "looked_through": "brought by the trusted relay {relay}; judged is its client {client}",
+    "trap": "the spam trap {trap} was written to from {peer}",
     "unfiltered": "delivered without the filter",
     "filed": "filed into {mailbox} of {to} as UID {uid} ({sieve})",
     "discarded": "thrown away by a rule of {to}",
