@@ -311,7 +311,8 @@ class _Known:
             # RFC 5321 section 4.1.1.11
             named = ", ".join(name[:40] for name in unknown[:5])
             raise PeerError(
-                Reply(555, "5.4", f"Parameter not known here: {named}"), source="RFC 5321 section 4.1.1.11"
+                Reply(555, "5.4", f"Parameter not known here: {named}", "parameter"),
+                source="RFC 5321 section 4.1.1.11",
             )
         return values
 

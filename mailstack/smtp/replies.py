@@ -36,16 +36,22 @@ ARGUMENT_MISSING: Final = Reply(501, "5.4", "The command wants an argument")
 HELO_SYNTAX: Final = Reply(501, "5.4", "Say your host name, of at most 255 characters")
 MAIL_SYNTAX: Final = Reply(501, "5.2", "Write MAIL FROM:<address> and parameters")
 RCPT_SYNTAX: Final = Reply(501, "5.2", "Write RCPT TO:<address> and parameters")
-NEEDS_SMTPUTF8: Final = Reply(553, "6.7", "The address is not ASCII and MAIL had no SMTPUTF8 parameter")
+NEEDS_SMTPUTF8: Final = Reply(
+    553, "6.7", "The address is not ASCII and MAIL had no SMTPUTF8 parameter", "needs_smtputf8"
+)
 
 SAY_HELLO: Final = Reply(503, "5.1", "Say EHLO first")
 NESTED_MAIL: Final = Reply(503, "5.1", "There is a sender already")
 NEED_MAIL: Final = Reply(503, "5.1", "Say MAIL first")
 CHUNK_OK: Final = Reply(250, "0.0", "Chunk ok")
-BDAT_SYNTAX: Final = Reply(501, "5.4", "Write BDAT size, or BDAT size LAST")
-CHUNKS_BEGUN: Final = Reply(503, "5.1", "BDAT has begun the message; end it with BDAT, or say RSET")
-CHUNK_REFUSED: Final = Reply(503, "5.1", "A chunk of this message was refused; say RSET")
-BINARY_WANTS_BDAT: Final = Reply(503, "5.1", "A message with BODY=BINARYMIME comes by BDAT, not DATA")
+BDAT_SYNTAX: Final = Reply(501, "5.4", "Write BDAT size, or BDAT size LAST", "chunk_size")
+CHUNKS_BEGUN: Final = Reply(
+    503, "5.1", "BDAT has begun the message; end it with BDAT, or say RSET", "chunk_order"
+)
+CHUNK_REFUSED: Final = Reply(503, "5.1", "A chunk of this message was refused; say RSET", "chunk_order")
+BINARY_WANTS_BDAT: Final = Reply(
+    503, "5.1", "A message with BODY=BINARYMIME comes by BDAT, not DATA", "binary_by_data"
+)
 NEED_RCPT: Final = Reply(503, "5.1", "Say RCPT first")
 NO_RECIPIENTS: Final = Reply(554, "5.1", "No recipient was accepted")
 SENT_TO_NOBODY: Final = Reply(

@@ -130,6 +130,33 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         _PROTOCOL,
     ),
     "unknown": Explanation("There is no such command.", (), _PROTOCOL),
+    "parameter": Explanation(
+        "A parameter of MAIL or RCPT belongs to an extension that EHLO has not offered here"
+        " (RFC 5321 section 4.1.1.11); REQUIRETLS is offered under TLS only.",
+        ("smtp.smtputf8", "smtp.dsn", "smtp.chunking", "smtp.requiretls"),
+        _PROTOCOL,
+    ),
+    "needs_smtputf8": Explanation(
+        "An address with letters beyond ASCII goes only with mail that says SMTPUTF8 (RFC 6531 section 3.5).",
+        ("smtp.smtputf8",),
+        "The sender's program cannot send to such addresses; give the account an alias in ASCII.",
+    ),
+    "chunk_size": Explanation(
+        "BDAT says how many octets follow, in at most ten digits (RFC 3030 section 2).",
+        ("smtp.chunking",),
+        _PROTOCOL,
+    ),
+    "chunk_order": Explanation(
+        "Once BDAT has begun a message, BDAT ends it; after a refused chunk nothing of it is taken"
+        " (RFC 3030 section 2).",
+        ("smtp.chunking",),
+        _PROTOCOL,
+    ),
+    "binary_by_data": Explanation(
+        "DATA is made of lines; a binary message would not arrive whole (RFC 3030 section 3).",
+        ("smtp.binarymime",),
+        _PROTOCOL,
+    ),
     "order": Explanation(
         "The command has its place (RFC 5321 section 4.1.4) and came elsewhere.",
         (),
