@@ -420,6 +420,7 @@ class SmtpConnection(SmtpIntake):
         if interrupted is not None or not event.is_last:
             return self._log_lost(interrupted, message) or self._session.chunk_taken(event.octets)
         message.end()
+        self._flush()  # the answers to the chunks before do not wait for the disk
         try:
             return await self._end(message)
         finally:
