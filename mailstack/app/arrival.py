@@ -114,7 +114,7 @@ class Arrivals:
         if mail.envelope.reverse_path is None and recipients > 1:
             why = f"a bounce to {recipients} recipients"
             found.append(Reason("bounce_recipients", options.bounce_recipients_weight, why))
-        if options.backscatter:
+        if options.backscatter and mail.plan.locals:
             loop = asyncio.get_running_loop()
             found.extend(await loop.run_in_executor(self._disk, self._backscatter, mail))
         return tuple(found)
@@ -127,10 +127,10 @@ class Arrivals:
         owners = {str(recipient.address) for recipient in mail.envelope.recipients}
         owners |= {str(target.account.address) for target in mail.plan.locals}
         try:
-            if bounce.messages:
-                if self._sent.is_message(bounce.messages):
-                    return []
-            elif self._sent.is_recipient(owners, bounce.recipients, now=self._now()):
+            # The recipient is asked for too: some relays give what they pass on a new Message-ID.
+            if self._sent.is_message(bounce.messages):
+                return []
+            if self._sent.is_recipient(owners, bounce.recipients, now=self._now()):
                 return []
         except TemporaryFailure as error:
             _log.error("a bounce is not looked at: %s", error.why)

@@ -50,8 +50,8 @@ class BlockList(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def __post_init__(self) -> None:
         try:
             parse_domain(self.zone)
-        except AddressError as error:
-            raise ConfigError("filter.block_list.zone", f"{self.zone!r}: {error}") from None
+        except AddressError:
+            raise ConfigError("filter.block_list.zone", f"{self.zone!r} is not a domain name") from None
         for text, weight in self.answers.items():
             _parse_range(text)
             if not 0 <= weight <= MAX_WEIGHT:

@@ -328,6 +328,18 @@ async def test_a_bounce_that_names_only_a_recipient_is_compared_with_what_was_de
         assert world.filter.hints == hints
 
 
+async def test_a_relay_that_renames_messages_makes_no_bounce_a_forged_one(make: Maker) -> None:
+    world = make()
+    world.maillog.delivered(
+        "q1", to="y@far.test", host="relay.test", answer="250 ok", tries=1, owner="alice@example.test"
+    )
+    world.maillog.close()
+    for name, hints in ((b"y", []), (b"z", ["backscatter"])):
+        letter = b"X-Failed-Recipients: " + name + b"@far.test\r\n" + BOUNCE % b"renamed"
+        assert await world.send("alice@example.test", sender="", letter=letter) == "250 2.0.0"
+        assert world.filter.hints == hints
+
+
 async def test_a_bounce_to_several_recipients_is_taken_and_scored(make: Maker) -> None:
     # S23
     world = make()
