@@ -33,6 +33,10 @@ from mailstack.mime.scanner import Part, scan
 _PIECE_OCTETS: Final = 57 * 1_024
 _LINE_OCTETS: Final = 57
 _BASE64_LINE: Final = 76
+_QUOTED_LINE: Final = 76
+#: What continues a line between parts begins with a space, so that it is never a boundary.
+_FOLD: Final = b"\r\n "
+_QUESTION_MARKS: Final = bytes([0x3F if octet in (0, *range(128, 256)) else octet for octet in range(256)])
 _NOT_BASE64 = bytes(
     set(range(256)) - set(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
 )
@@ -152,7 +156,7 @@ def write_body(data: Octets, plan: Plan) -> Iterator[bytes]:
             case "shorter quoted-printable":
                 yield from _quoted(_decoded_lines(data, edit.start, edit.end))
             case "gap":
-                yield _gap(data[edit.start : edit.end])
+                yield from _gap(_lines(data, edit.start, edit.end))
         at = edit.end
     yield from _as_it_is(data, at, len(data))
 
@@ -332,10 +336,13 @@ def _decoded_lines(data: Octets, start: int, end: int) -> Iterator[bytes]:
 
 
 def _whole(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    """Pieces that end with a line; a line longer than a piece comes in several."""
     held = b""
     for piece in pieces:
         held += piece
         cut = held.rfind(b"\n") + 1
+        if not cut and len(held) >= _PIECE_OCTETS:
+            cut = len(held) - held.endswith(b"\r")
         if cut:
             yield held[:cut]
             held = held[cut:]
@@ -344,8 +351,11 @@ def _whole(pieces: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _quoted(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    """Quoted-printable of text in whole lines."""
+    """Quoted-printable of text that comes in lines."""
+    before = b""
     for piece in pieces:
+        if before and not before.endswith(b"\r\n"):
+            yield b"=\r\n"  # the line goes on
         # A CR or LF that is no line end must be escaped, a line end must not.
         if _has_only_crlf(piece):
             text = binascii.b2a_qp(piece, istext=True)
@@ -353,17 +363,31 @@ def _quoted(pieces: Iterator[bytes]) -> Iterator[bytes]:
             text = b"\r\n".join(binascii.b2a_qp(line, istext=False) for line in piece.split(b"\r\n"))
         if b"\n" in text:
             text = text.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-        yield text
+        before = piece
+        yield _with_room(text)
 
 
-def _gap(text: bytes) -> bytes:
+def _with_room(text: bytes) -> bytes:
+    """Leaves room for one more "=" in the last line; RFC 2045 section 6.7 allows 76 characters."""
+    if len(text) - text.rfind(b"\n") - 1 < _QUOTED_LINE:
+        return text
+    cut = -3 if text[-3:-2] == b"=" else -1
+    return text[:cut] + b"=\r\n" + text[cut:]
+
+
+def _gap(pieces: Iterator[bytes]) -> Iterator[bytes]:
     """Text between parts, which nobody is shown: ASCII in short lines, boundaries as they are."""
-    ascii_ = text.decode("ascii", "replace").replace("\ufffd", "?").replace("\0", "?").encode("ascii")
-    lines = ascii_.replace(b"\r\n", b"\n").replace(b"\r", b" ").split(b"\n")
-    out = []
-    for line in lines:
-        # What continues a line begins with a space, so that it is never a boundary.
-        first, rest = line[:MAX_LINE_OCTETS], line[MAX_LINE_OCTETS:]
-        step = MAX_LINE_OCTETS - 1
-        out.append(b"\r\n ".join([first, *(rest[n : n + step] for n in range(0, len(rest), step))]))
-    return b"\r\n".join(out)
+    before = b"\n"
+    for piece in pieces:
+        if not before.endswith(b"\n"):
+            yield _FOLD
+        plain = piece.translate(_QUESTION_MARKS).replace(b"\r\n", b"\n").replace(b"\r", b" ")
+        yield b"\r\n".join(_short(line) for line in plain.split(b"\n"))
+        before = piece
+
+
+def _short(line: bytes) -> bytes:
+    if len(line) <= MAX_LINE_OCTETS:
+        return line
+    step = MAX_LINE_OCTETS - 1
+    return _FOLD.join(line[n : n + step] for n in range(0, len(line), step))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import email
 import email.policy
 import mmap
@@ -201,7 +202,7 @@ def test_other_messages_stay_as_they_are(kind: bytes) -> None:
 
 
 def test_what_stands_between_parts_is_cut_and_never_becomes_a_boundary() -> None:
-    preamble = b"p" * 998 + b"--b\r\n\xff for old readers\r\n"
+    preamble = b"p" * 997 + b"--b\r\n\xff for old readers\r\n"
     out = travelling(mixed(b"\r\none\r\n", preamble=preamble))
     assert out.isascii()
     assert b"\r\n --b\r\n? for old readers\r\n" in out
@@ -233,6 +234,33 @@ def test_a_mapped_file_gives_the_same_as_octets(tmp_path: Path) -> None:
         pieces = list(write_body(octets, make_plan(octets)))
     assert b"".join(pieces) == b"".join(write_body(message, make_plan(message)))
     assert max(map(len, pieces)) < 1_000_000
+
+
+@pytest.mark.parametrize("kind", ["qp", "8bit", "binary", "gap"])
+def test_a_line_without_end_is_never_held_whole(kind: str) -> None:
+    long = "ä€x yz= ".encode() * 100_000
+    if kind == "qp":
+        soft = b"=C3=A4 abc =\r\n" * 60_000 + b"\xc3\xa4"
+        message = mixed(b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + soft)
+    elif kind == "gap":
+        message = mixed(b"\r\none\r\n", preamble=long + b"\r\n")
+    else:
+        words = long if kind == "8bit" else b"word and word \r" * 60_000
+        message = mixed(b"Content-Type: text/plain; charset=utf-8\r\n\r\n" + words)
+    pieces = list(write_body(message, make_plan(message)))
+    assert max(map(len, pieces)) < 400_000
+    out = travelling(message)
+    most = 998 if kind == "gap" else 76
+    assert max(map(len, out.split(b"\r\n"))) <= most
+    assert contents(out) == contents(message)
+
+
+@given(st.integers(0, 90), st.sampled_from([b"x", b"=", b"\xc3\xa4", b" "]))
+def test_a_line_that_goes_on_leaves_room_for_its_sign(octets: int, last: bytes) -> None:
+    pieces = [b"w" * octets + last, b"next"]
+    out = b"".join(sevenbit._quoted(iter(pieces)))
+    assert max(map(len, out.split(b"\r\n"))) <= 76
+    assert binascii.a2b_qp(out) == b"".join(pieces)
 
 
 def test_real_mail_says_the_same_afterwards() -> None:
