@@ -352,6 +352,30 @@ def test_wrong_passwords_wait(limited: Demo, account: str) -> None:
         assert log_in(limited, "smtp", account, PASSWORD) == "OK"
 
 
+def test_an_account_guessed_at_from_everywhere_is_slow_for_strangers(limited: Demo, account: str) -> None:
+    # A9
+    assert log_in(limited, "imap", account, PASSWORD) == "OK"
+    sources = [network() for _ in range(34)]
+
+    def guess(n: int) -> str:
+        return log_in(limited, ALL[n % 3], account, f"guess {n}", source=sources[n // 3])
+
+    with ThreadPoolExecutor(8) as threads:
+        assert "OK" not in list(threads.map(guess, range(102)))
+
+    def is_answered_at_once(source: str) -> bool:
+        with Line(limited, "imaps", source=source) as line:
+            line.send(f"t LOGIN {quoted(account)} {quoted('wrong')}\r\n")
+            line._sock.settimeout(3.0)
+            with contextlib.suppress(TimeoutError):
+                return bool(line._sock.recv(1))
+            return False
+
+    assert not is_answered_at_once(network())
+    assert log_in(limited, "smtp", account, PASSWORD) == "OK"
+    eventually(lambda: "is guessed at" in limited.cli("log", "show", account), 20, limited.log)
+
+
 @pytest.mark.parametrize("change", ["password", "suspended", "removed", "revoked"])
 def test_open_sessions_end_with_what_they_were_made_with(limited: Demo, account: str, change: str) -> None:
     # A15, A16
