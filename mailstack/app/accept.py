@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 #: Deliveries that may wait for the disk at the same time in one worker.
 DISK_THREADS = 16
+#: How long an answer of the directory counts without a new look, in seconds.
+TRUSTED_S = 0.001
 
 T = TypeVar("T")
 
@@ -69,7 +71,7 @@ class AcceptService:
         self._context = context
         self._config = config
         self._disk = ThreadPoolExecutor(DISK_THREADS, "disk")
-        self._directory = Directory(paths, options=config.auth)
+        self._directory = Directory(paths, options=config.auth, trusted_s=TRUSTED_S)
         self._gate = Gate(context, self._directory)
         self._resolver = Resolver(config.dns)
         self._reputation = Reputation(paths.state_db, config.mx, now=context.now, disk=self._disk)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import queue
+import re
 import sqlite3
 import sys
 import threading
@@ -57,6 +58,7 @@ SCHEMA: tuple[str, ...] = (
 )
 
 Value = str | int | float
+_PLAIN = re.compile(r"[!#-<>-\[\]-~]+\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ def quote(value: Value) -> str:
     text = str(value)
     if len(text) > MAX_FIELD:
         text = text[:MAX_FIELD] + "..."
-    if text and text.isascii() and not any(c <= " " or c in '"=\\\x7f' for c in text):
+    if _PLAIN.match(text):
         return text
     return json.dumps(text).replace("\x7f", "\\u007f")
 

@@ -33,6 +33,19 @@ def test_it_is_what_routing_asks_for(reader: Directory) -> None:
     assert asked.find(address("nobody@example.test")) is None
 
 
+def test_a_daemon_may_look_for_changes_less_often(writer: DirectoryWriter, instance: Instance) -> None:
+    now = [100.0]
+    reader = Directory(instance.config.paths, clock=lambda: now[0], trusted_s=0.5)
+    assert reader.find(address("alice@example.test")) is None
+    writer.accounts.add("alice@example.test")
+    now[0] += 0.4
+    assert reader.find(address("alice@example.test")) is None
+    assert [domain.name for domain in reader.domains()] == ["example.test"], "what is not known is looked up"
+    now[0] += 0.2
+    assert reader.find(address("alice@example.test")) is not None
+    reader.close()
+
+
 def test_account_sends_as_itself_its_aliases_and_their_plus_forms(
     writer: DirectoryWriter, reader: Directory, alice: Account
 ) -> None:
