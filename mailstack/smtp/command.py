@@ -13,11 +13,11 @@ Imports: model.  No I/O.
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from mailstack.model import unitext
 from mailstack.model.address import Address, AddressError
 from mailstack.model.errors import PeerError
 from mailstack.model.reply import Reply
@@ -46,7 +46,6 @@ _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*\Z")
 _XTEXT_CODE = re.compile(r"\+([0-9A-F]{2})")
 # RFC 6533 section 3: what may stand in an ORCPT of type utf-8, and any character by its number.
 _VALUE_UTF8 = re.compile("[!-<>-~\u0080-\U0010ffff]+\\Z")
-_UNITEXT_CODE = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 _UNITEXT = re.compile("(?:[!-*,-<>-\\[\\]-~\u0080-\U0010ffff]|\\\\x\\{[0-9A-Fa-f]{2,6}\\})+\\Z")
 _SIZE = re.compile(r"[0-9]{1,40}\Z")
 # Ten digits are 9 GB; nobody could be made to read more than that away.
@@ -418,10 +417,7 @@ def _unitext(value: str) -> str:
     """RFC 6533 section 3: the three forms of an internationalised address, decoded."""
     if len(value.encode()) > MAX_ORCPT_OCTETS or not _UNITEXT.match(value):
         raise _bad_parameter("ORCPT", f"wants up to {MAX_ORCPT_OCTETS} octets of unitext")
-    codes = [int(code, 16) for code in _UNITEXT_CODE.findall(value)]
-    if any(code > sys.maxunicode for code in codes):
-        raise _bad_parameter("ORCPT", "names a character that does not exist")
-    text = _UNITEXT_CODE.sub(lambda code: chr(int(code[1], 16)), value)
-    if not text.isprintable():
+    text = unitext.decode(value)
+    if not text.isprintable() or "\\x{" in text:  # what cannot be shown is left as it is
         raise _bad_parameter("ORCPT", "hides a character that is not printable")
     return text
