@@ -115,6 +115,22 @@ def test_the_list_says_who_needs_old_tls(office: Office) -> None:
     assert FAX not in rows
 
 
+@pytest.mark.parametrize("ciphers", ["AES128-SHA", "AES256-SHA256", "ECDHE-RSA-AES128-SHA"])
+def test_tls_1_2_with_old_ciphers_needs_no_list(office: Office, ciphers: str) -> None:
+    # limits, section 8: RSA key exchange and CBC on 465 and 587
+    demo = office.demo
+    password = demo.cli("user", "passwd", "copier@example.test", check=False).rpartition(" ")[2].strip()
+    if not password:
+        made = demo.cli("user", "add", "copier@example.test", "--kind", "device")
+        password = made.rpartition(" ")[2].strip()
+    with old_printer(demo.port("submissions"), tls="-tls1_2", ciphers=ciphers) as printer:
+        assert printer.reply().startswith("220 ")
+        printer.say("EHLO copier")
+        assert printer.log_in("copier@example.test", password).startswith("235 ")
+    rows = {row["address"]: row for row in demo.json("device", "list", "--legacy")}
+    assert rows["copier@example.test"]["tls_age"] == "old ciphers"
+
+
 def test_an_unlisted_printer_is_told_apart_in_the_log(office: Office) -> None:
     # L5
     with old_printer(office.demo.port("submissions")) as printer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import IO
 
 from tests.kit.debian import need
@@ -67,7 +67,7 @@ def _b64(text: str) -> str:
 
 @contextlib.contextmanager
 def old_printer(
-    port: int, *, bind: str = "", tls: str = "-tls1", starttls: bool = False, options: Sequence[str] = ()
+    port: int, *, bind: str = "", tls: str = "-tls1", starttls: bool = False, ciphers: str = "ALL"
 ) -> Iterator[OldPrinter]:
     """Connects to 127.0.0.1; the greeting is not read yet (with STARTTLS, s_client reads it).
 
@@ -76,7 +76,7 @@ def old_printer(
         tls: "-tls1", "-tls1_1" or "-tls1_2".
     """
     command = [need("openssl"), "s_client", "-connect", f"127.0.0.1:{port}", "-quiet", "-ign_eof", tls]
-    command += ["-cipher", "ALL:@SECLEVEL=0", "-noservername", *options]
+    command += ["-cipher", f"{ciphers}:@SECLEVEL=0", "-noservername"]
     command += ["-bind", f"{bind}:0"] if bind else []
     command += ["-starttls", "smtp"] if starttls else []
     process = subprocess.Popen(
