@@ -13,6 +13,7 @@ import fcntl
 import hashlib
 import mmap
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -79,7 +80,8 @@ class SharedCounts:
         except BaseException:
             os.close(self._fd)
             raise
-        self._rows = [self._row]
+        self._start = self._row * CELLS
+        self._others: list[int] = []
         self._seen = -1
         self.reap()
 
@@ -88,26 +90,36 @@ class SharedCounts:
         cells = self._cells
         if cells[_CLAIMS] != self._seen:
             self.reap()
-        base, sums = self._row * CELLS, []
-        for cell in _cells_of(key):
-            cells[base + cell] = min(max(cells[base + cell] + change, 0), MOST)
-            sums.append(sum(cells[row * CELLS + cell] for row in self._rows))
-        return min(sums)
+        first, second = _cells_of(key)
+        one = self._change(first, change)
+        other = self._change(second, change) if second != first else one
+        for start in self._others:
+            one += cells[start + first]
+            other += cells[start + second]
+        return min(one, other)
+
+    def _change(self, cell: int, change: int) -> int:
+        at = self._start + cell
+        count = self._cells[at]
+        if change:
+            count = min(max(count + change, 0), MOST)
+            self._cells[at] = count
+        return count
 
     def reap(self) -> None:
         """Clears rows of processes that died; looks which rows are in use."""
         self._seen = self._cells[_CLAIMS]
-        used = [self._row]
+        others = []
         for row in range(ROWS):
             if row == self._row:
                 continue
             if not self._lock(_LOCKS + row):
-                used.append(row)
+                others.append(row * CELLS)
                 continue
             if any(self._cells[row * CELLS : (row + 1) * CELLS]):
                 self._clear(row)
             fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, _LOCKS + row)
-        self._rows = used
+        self._others = others
 
     def close(self) -> None:
         """Gives the row back."""
@@ -140,6 +152,7 @@ class SharedCounts:
         self._map[start : start + CELLS * 2] = bytes(CELLS * 2)
 
 
+@lru_cache(maxsize=4096)
 def _cells_of(key: str) -> tuple[int, int]:
     digest = hashlib.blake2b(key.encode(), digest_size=4).digest()
     return int.from_bytes(digest[:2], "big") % CELLS, int.from_bytes(digest[2:], "big") % CELLS

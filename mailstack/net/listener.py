@@ -23,15 +23,15 @@ import errno
 import socket
 import ssl
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
 from mailstack.model.network import network_of, unmap
-from mailstack.net.counts import Counts, LocalCounts
+from mailstack.net.counts import Counts, LocalCounts, Prefixed
 from mailstack.net.handshake import explain_handshake
 from mailstack.net.proxy_wire import Proxies
+from mailstack.net.rates import Rates
 from mailstack.smtp.proxy import ProxyError
 
 #: A worker that took a connection leaves the next to others for so long, in seconds.
@@ -42,8 +42,8 @@ _EXHAUSTED_S: Final = 1.0
 _COMPLAIN_S: Final = 60.0
 #: Pause before a connection above the total is taken and refused: another worker may have room.
 _FULL_S: Final = 0.2
-#: Addresses whose connection rate is remembered.
-_RATES: Final = 10_000
+#: Addresses whose networks are remembered.
+_KEYS: Final = 10_000
 _EXHAUSTED: Final = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -83,7 +83,7 @@ class ConnectionCaps:
         total: in this process.
         per_ip, per_network, per_wide_network: one address; IPv4 /24 or IPv6 /64; IPv6 /48;
             in all processes that share the counts.
-        per_minute: new connections of one address a minute, once `burst` is used up.
+        per_minute: new connections of one IPv4 address or IPv6 /64 a minute in the long run, `burst` at once.
     """
 
     total: int | None = None
@@ -107,10 +107,13 @@ class Admission:
     ) -> None:
         """`counts`: where connections are counted; `exempt`: addresses only the total counts."""
         self._caps = caps
-        self._now = now
         self._counts = counts if counts is not None else LocalCounts()
+        self._rates = None
+        if caps.per_minute is not None:
+            self._rates = Rates(
+                Prefixed(self._counts, "rate "), per_minute=caps.per_minute, burst=caps.burst, now=now
+            )
         self._exempt = exempt
-        self._rates: OrderedDict[str, tuple[float, float]] = OrderedDict()
         self._known_keys: dict[str, list[tuple[str, int, str]]] = {}
         self.total = 0
 
@@ -128,7 +131,7 @@ class Admission:
         if self.is_full:
             return "too many connections"
         if ip and ip not in self._exempt:
-            if self._caps.per_minute is not None and not self._rate_allows(ip, self._caps.per_minute):
+            if self._rates is not None and not self._rates.allows(network_of(ip, 32, 64)):
                 return "too many new connections from your address"
             whom = self._count(ip)
             if whom:
@@ -159,7 +162,7 @@ class Admission:
     def _keys(self, ip: str) -> list[tuple[str, int, str]]:
         known = self._known_keys.get(ip)
         if known is None:
-            if len(self._known_keys) >= _RATES:
+            if len(self._known_keys) >= _KEYS:
                 self._known_keys.clear()
             known = self._known_keys[ip] = self._make_keys(ip)
         return known
@@ -174,18 +177,6 @@ class Admission:
         if caps.per_wide_network is not None and ":" in ip:
             keys.append((network_of(ip, 24, 48), caps.per_wide_network, "network"))
         return keys
-
-    def _rate_allows(self, ip: str, per_minute: int) -> bool:
-        # A token bucket per IPv4 address or IPv6 /64.
-        now = self._now()
-        key = network_of(ip, 32, 64)
-        tokens, at = self._rates.pop(key, (float(self._caps.burst), now))
-        tokens = min(float(self._caps.burst), tokens + (now - at) * per_minute / 60)
-        allowed = tokens >= 1
-        self._rates[key] = (tokens - 1 if allowed else tokens, now)
-        if len(self._rates) > _RATES:
-            self._rates.popitem(last=False)
-        return allowed
 
 
 class Watcher:
