@@ -59,14 +59,19 @@ class Running:
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, *, tls: dict[str, Any] | None = None, **sections: Any
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    tls: dict[str, Any] | None = None,
+    smtp_options: dict[str, Any] | None = None,
+    **sections: Any,
 ) -> AsyncIterator[Running]:
     """`smtpd.serve` with all its ports on loopback, and LMTP on a Unix socket too."""
     certificate, key = certificates.write(folder)
     config = Config(
         server=ServerOptions(hostname="mx.example.test", state_dir=str(folder), stop_grace_s=3),
-        tls=TlsOptions(certificate_file=certificate, key_file=key, **(tls or {})),
-        smtp=SmtpOptions(error_delay_s=0.0, login_delays_s=(0.0,)),
+        tls=TlsOptions(**{"certificate_file": certificate, "key_file": key, **(tls or {})}),
+        smtp=SmtpOptions(error_delay_s=0.0, login_delays_s=(0.0,), **(smtp_options or {})),
         listen=ListenOptions(
             **{name: ("127.0.0.1:0",) for name in NAMES[:-1]},
             lmtp=("127.0.0.1:0", f"unix:{folder}/lmtp"),
