@@ -210,7 +210,7 @@ class SmtpConnection(SmtpIntake):
     async def _more(self, deadline: float) -> Say | None:
         """Gets more input for the command loop, or says why the session ends."""
         session, rest = self._session, self._buffer
-        if rest:
+        if rest and not self._lines:
             if session.is_foreign(rest) and not session.client.tls:
                 return session.spoke_tls()
             if len(rest) > session.line_limit(rest) + 1:

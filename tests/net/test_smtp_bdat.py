@@ -34,6 +34,18 @@ async def test_everything_may_come_at_once(tmp_path: Path) -> None:
 
 
 @both_loops
+async def test_a_chunk_behind_many_commands_is_no_long_line(tmp_path: Path) -> None:
+    recipients = b"".join(b"RCPT TO:<any%d@example.test>\r\n" % n for n in range(60))
+    body = b"a: b\r\n\r\n" + b"\0" * 60_000
+    async with running(tmp_path) as server, await Talk.hello(server.port) as talk:
+        mail = b"MAIL FROM:<a@b.test> BODY=BINARYMIME\r\n" + recipients
+        talk.send(mail + b"BDAT %d LAST\r\n" % len(body) + body + b"QUIT\r\n")
+        said = (await talk.rest()).splitlines()
+        assert [line[:3] for line in said] == ["250"] * 62 + ["221"]
+        assert server.acceptor.taken[0][1] == body
+
+
+@both_loops
 async def test_one_octet_at_a_time_is_the_same(tmp_path: Path) -> None:
     async with running(tmp_path) as server, await Talk.hello(server.port) as talk:
         await begin(talk)
