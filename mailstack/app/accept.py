@@ -107,6 +107,7 @@ class AcceptService:
             fatal=context.fatal,
         )
         self._sending = SendingGuard(self._services, now=context.now)
+        self._arrivals.tell_operator = self._sending.tell_operator
         self._recipients = Recipients(
             self._services, self._resolver, reputation=self._reputation, now=context.now
         )

@@ -15,7 +15,7 @@ import asyncio
 import logging
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -72,6 +72,8 @@ class Arrivals:
         self._now = now
         self._disk = disk
         self.key = key
+        #: Set by whoever can send mail: subject of the day's notice, its title, its lines.
+        self.tell_operator: Callable[[str, str, Sequence[str]], bool] = lambda about, subject, lines: False
 
     def close(self) -> None:
         """Releases the databases."""
@@ -202,15 +204,29 @@ class Arrivals:
         accounts = [target.account for target in mail.plan.locals]
         for account in accounts:
             if account.kind == "spamtrap":
-                self._reputation.trap(mail.origin.ip, str(account.address))
-                self._maillog.write(
-                    "trap", mail.envelope.accept_id, peer=mail.origin.ip, trap=str(account.address)
-                )
+                self._trapped(mail, str(account.address))
         verdict = mail.answer.verdict
         is_wanted = verdict.klass != "spam" and verdict.action == "accept" and verdict.score < WANTED_SCORE
         domain = _authenticated_domain(mail)
         if is_wanted and domain and any(account.kind != "spamtrap" for account in accounts):
             self._reputation.wanted(mail.origin.ip, domain)
+
+    def _trapped(self, mail: Mail, trap: str) -> None:
+        ip, options = mail.origin.ip, self._options
+        hits = self._reputation.trap(ip, trap)
+        self._maillog.write("trap", mail.envelope.accept_id, peer=ip, trap=trap)
+        if hits < options.trap_hits:
+            return
+        network = network_of(ip, 24, 64)
+        lines = [
+            f"Spam traps here got mail from the network {network} {hits} times in"
+            f" {options.trap_s / 86_400:.3g} days; the last one was {trap}, written to from {ip}.",
+            f"Its mail is scored {options.trap_weight:g} higher until that is over, unless wanted mail came"
+            " from it lately; nothing is refused.",
+            "'mailstack client list' shows all such networks, 'mailstack client forget' ends it.",
+            "There is at most one notice a day about each network.",
+        ]
+        self._disk.submit(self.tell_operator, f"trap {network}", f"Spam traps hit from {network}", lines)
 
 
 def is_always_reached(mail: Mail) -> bool:

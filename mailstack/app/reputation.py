@@ -86,10 +86,13 @@ class Reputation:
         more = replace(count, good=count.good + 1) if is_known else replace(count, unknown=count.unknown + 1)
         self._counts[client] = more
 
-    def trap(self, ip: str, address: str) -> None:
-        """Mail for a spam trap came from here."""
-        if is_outside(ip) and ip not in self._relays:
-            self._hits.append((network_of(ip, 24, 64), address, self._now()))
+    def trap(self, ip: str, address: str) -> int:
+        """Mail for a spam trap came from here; gives how often, as far as this worker knows."""
+        if not is_outside(ip) or ip in self._relays:
+            return 0
+        network = network_of(ip, 24, 64)
+        self._hits.append((network, address, self._now()))
+        return self._trapped.get(network, 0) + sum(hit[0] == network for hit in self._hits)
 
     def wanted(self, ip: str, domain: str) -> None:
         """Authenticated mail that is no spam came from here."""

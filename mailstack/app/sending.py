@@ -38,6 +38,7 @@ class SendingGuard:
         self._now = now
         self._table = Sending(services.config.paths.state_db)
         self._notices = SendingNotices(services, self._table, now=now)
+        self.tell_operator = self._notices.operator
         self._started_at: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 

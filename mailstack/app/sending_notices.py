@@ -76,6 +76,10 @@ class SendingNotices:
             about = f"limit {reply.check} {account.id}"
             self._tell_postmaster(about, subject, lines, unless=str(account.address))
 
+    def operator(self, about: str, subject: str, lines: Sequence[str]) -> bool:
+        """Tells the postmaster; once a day about each thing.  True when it was told."""
+        return self._tell_postmaster(about, subject, lines)
+
     def _facts(self, client: Client) -> list[str]:
         at = datetime.datetime.fromtimestamp(self._now(), datetime.UTC)
         return [f"It came from the network address {client.ip}, {at:%Y-%m-%d %H:%M} UTC."]

@@ -5,6 +5,7 @@ The real acceptor with real mailboxes, queue and databases; the filter says what
 
 from __future__ import annotations
 
+import asyncio
 import io
 import os
 import re
@@ -397,6 +398,19 @@ async def test_hits_of_traps_raise_the_score_of_their_network_in_every_worker(ma
     assert await other.send("alice@example.test", ip="198.51.100.99") == "250 2.0.0"
     assert other.filter.hints == []
     assert "trap id=" in world.lines.getvalue()
+
+
+async def test_the_operator_hears_of_a_network_that_hits_traps_once_a_day(make: Maker) -> None:
+    world = make()
+    for _ in range(6):
+        assert await world.send("trap@example.test", ip="198.51.100.9") == "250 2.0.0"
+        await world.look()
+        world.clock.advance(1)
+    await asyncio.to_thread(world.service._disk.shutdown)
+    ((to, notice),) = world.queued()
+    assert to == "boss@example.test"
+    assert b"Subject: Spam traps hit from 198.51.100.0/24\r\n" in notice
+    assert b"3 times" in notice
 
 
 async def test_mail_to_a_trap_lies_in_its_spam_folder_whatever_it_is(make: Maker) -> None:
