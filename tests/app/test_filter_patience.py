@@ -1,0 +1,91 @@
+"""Block lists and reverse names are not waited for long."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from mailstack.app.filter_patience import SILENCES, Patience
+from mailstack.filters.block_lists import BlockList
+from mailstack.model.dns import Answer, Question
+from mailstack.net.dns_wire import TEMPERROR
+from mailstack.net.resolver import Budget
+
+LISTED = Question("1.2.0.192.bl.test", "A")
+OTHER = Question("example.org", "TXT")
+FOUND = Answer("ok", ("127.0.0.2",))
+
+
+class Source:
+    """Answers what it knows; is silent about the rest until the budget's deadline."""
+
+    def __init__(self) -> None:
+        self.known: dict[str, Answer] = {OTHER.name: FOUND}
+        self.asked: list[tuple[str, float]] = []
+
+    def new_budget(self) -> Budget:
+        return Budget(64, asyncio.get_running_loop().time() + 20)
+
+    async def lookup(self, name: str, kind: str, *, budget: Budget | None = None) -> Answer:
+        assert budget is not None
+        now = asyncio.get_running_loop().time()
+        self.asked.append((name, budget.deadline - now))
+        if budget.questions <= 0:
+            return TEMPERROR
+        budget.questions -= 1
+        if name in self.known:
+            return self.known[name]
+        await asyncio.sleep(max(0.0, min(budget.deadline - now, 0.01)))
+        return TEMPERROR
+
+
+def make(wait_s: float = 0.5) -> tuple[Source, Patience]:
+    source = Source()
+    return source, Patience(source, (BlockList(zone="BL.test", name="the list"),), wait_s=wait_s)
+
+
+async def test_only_the_hasty_ones_have_the_short_wait() -> None:
+    source, patience = make()
+    budget = source.new_budget()
+    answers = await patience.lookup_all([LISTED, OTHER], {LISTED}, budget=budget)
+    assert answers == {LISTED: TEMPERROR, OTHER: FOUND}
+    waits = dict(source.asked)
+    assert waits[LISTED.name] <= 0.5
+    assert waits[OTHER.name] > 10
+    assert budget.questions == 62
+
+
+async def test_a_list_that_is_silent_again_and_again_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    source, patience = make()
+    budget = source.new_budget()
+    with caplog.at_level(logging.WARNING):
+        for _ in range(SILENCES + 5):
+            assert await patience.lookup_all([LISTED], {LISTED}, budget=budget) == {LISTED: TEMPERROR}
+    assert len(source.asked) == SILENCES
+    assert caplog.messages == ["block list the list does not answer: it is left alone for 60 s"]
+    source.known[LISTED.name] = FOUND
+    for zone in patience._zones.values():
+        zone.rests_until = 0.0
+    assert await patience.lookup_all([LISTED], {LISTED}, budget=budget) == {LISTED: FOUND}
+
+
+async def test_one_answer_makes_up_for_silence() -> None:
+    source, patience = make()
+    budget = source.new_budget()
+    for _ in range(3 * SILENCES):
+        for _ in range(SILENCES - 1):
+            await patience.lookup_all([LISTED], {LISTED}, budget=budget)
+        source.known[LISTED.name] = FOUND
+        assert await patience.lookup_all([LISTED], {LISTED}, budget=budget) == {LISTED: FOUND}
+        del source.known[LISTED.name]
+        budget = source.new_budget()
+
+
+async def test_the_questions_of_a_message_are_counted_all_the_same() -> None:
+    source, patience = make()
+    budget = Budget(1, asyncio.get_running_loop().time() + 20)
+    many = [Question(f"{n}.2.0.192.bl.test", "A") for n in range(10)]
+    assert set((await patience.lookup_all(many, set(many), budget=budget)).values()) == {TEMPERROR}
+    assert len(source.asked) == 1
