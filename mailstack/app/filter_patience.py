@@ -12,7 +12,7 @@ import logging
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from mailstack.filters.block_lists import BlockList
+from mailstack.filters.block_lists import BlockList, find_error
 from mailstack.model.dns import Answer, Question
 from mailstack.net.dns_wire import TEMPERROR
 from mailstack.net.resolver import Budget, DnsSource
@@ -20,14 +20,17 @@ from mailstack.net.resolver import Budget, DnsSource
 #: Silences in a row after which a list is left alone, and for how long, in seconds.
 SILENCES = 5
 REST_S = 60.0
+#: A list that refuses us is named in the log once in so many seconds.
+COMPLAIN_S = 3_600.0
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
 class _Zone:
-    label: str
+    list: BlockList
     silences: int = 0
+    complained_at: float = float("-inf")
     rests_until: float = float("-inf")
 
 
@@ -37,7 +40,7 @@ class Patience:
     def __init__(self, source: DnsSource, lists: Iterable[BlockList], *, wait_s: float) -> None:
         self._source = source
         self._wait_s = wait_s
-        self._zones = {one.zone.lower().rstrip("."): _Zone(one.label) for one in lists}
+        self._zones = {one.zone.lower().rstrip("."): _Zone(one) for one in lists}
 
     async def lookup_all(
         self, questions: Iterable[Question], hasty: Collection[Question], *, budget: Budget
@@ -70,8 +73,20 @@ class Patience:
     def _heard(self, zone: _Zone, answer: Answer, now: float) -> None:
         if answer.status != "temperror":
             zone.silences = 0
+            self._look_for_errors(zone, answer, now)
             return
         zone.silences += 1
         if zone.silences >= SILENCES:
             zone.silences, zone.rests_until = 0, now + REST_S
-            _log.warning("block list %s does not answer: it is left alone for %d s", zone.label, REST_S)
+            _log.warning("block list %s does not answer: it is left alone for %d s", zone.list.label, REST_S)
+
+    def _look_for_errors(self, zone: _Zone, answer: Answer, now: float) -> None:
+        code = find_error(zone.list, answer)
+        if code and now - zone.complained_at >= COMPLAIN_S:
+            zone.complained_at = now
+            _log.warning(
+                "block list %s answers %s, an error and no listing: see its terms of use,"
+                " and ask it through a resolver of your own (dns.servers)",
+                zone.list.label,
+                code,
+            )

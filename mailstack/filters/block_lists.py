@@ -96,18 +96,26 @@ def check(ip: str, lists: Sequence[BlockList], lookup: Lookup, *, max_weight: fl
 def _read(one: BlockList, answer: Answer, ip: str) -> Iterator[Reason]:
     if answer.status != "ok":
         return
-    codes = [code for code in map(_address, answer.records[:MAX_RECORDS]) if code is not None]
-    wrong = next((code for code in codes if _is_error(one, code)), None)
-    if wrong is not None:
+    wrong = find_error(one, answer)
+    if wrong:
         yield Reason("list_error", 0.0, f"{one.label} answers {wrong}, which is an error, no listing")
         return
-    weight, code = max(((_weight(one, code), code) for code in codes), default=(0.0, None))
+    weight, code = max(((_weight(one, code), code) for code in _codes(answer)), default=(0.0, None))
     if not weight:
         return
     if one.allows:
         yield Reason(f"good_{one.label}", -weight, f"{one.label} vouches for {ip} ({code})")
     else:
         yield Reason(f"listed_{one.label}", weight, f"{one.label} lists {ip} ({code})")
+
+
+def find_error(one: BlockList, answer: Answer) -> str:
+    """The code that says the list refuses us or is none any more; "" when there is none."""
+    return next((str(code) for code in _codes(answer) if _is_error(one, code)), "")
+
+
+def _codes(answer: Answer) -> list[ipaddress.IPv4Address]:
+    return [code for code in map(_address, answer.records[:MAX_RECORDS]) if code is not None]
 
 
 def _is_error(one: BlockList, code: ipaddress.IPv4Address) -> bool:

@@ -89,3 +89,13 @@ async def test_the_questions_of_a_message_are_counted_all_the_same() -> None:
     many = [Question(f"{n}.2.0.192.bl.test", "A") for n in range(10)]
     assert set((await patience.lookup_all(many, set(many), budget=budget)).values()) == {TEMPERROR}
     assert len(source.asked) == 1
+
+
+async def test_a_list_that_refuses_us_is_named_once_an_hour(caplog: pytest.LogCaptureFixture) -> None:
+    source, patience = make()
+    source.known[LISTED.name] = Answer("ok", ("127.255.255.254",))
+    with caplog.at_level(logging.WARNING):
+        for _ in range(5):
+            await patience.lookup_all([LISTED], {LISTED}, budget=source.new_budget())
+    (said,) = caplog.messages
+    assert said.startswith("block list the list answers 127.255.255.254, an error and no listing")
