@@ -89,19 +89,26 @@ class Recipients:
         """What routing needs to know beside the directory."""
         services = self._services
         config, directory = services.config, services.directory
+        # Every domain is looked at for these: once per change, not once per RCPT.
+        where, following = directory.derived(("routing",), self._standing)
         facts = Facts(
             sender=sender,
             now=self._now(),
             login=account,
-            postmaster=postmaster(config, directory),
+            postmaster=where,
             srs_secrets=directory.srs_secrets(),
             srs_valid_days=config.srs.valid_days,
             long_sender=services.long_senders.find,
         )
-        following = [domain.name for domain in directory.domains() if domain.inbound == "follow-mx"]
         if not following:
             return facts
         return replace(facts, mx_here={name: await self._is_mx_here(name) for name in following})
+
+    def _standing(self) -> tuple[Address | None, list[str]]:
+        """The postmaster, and the domains whose MX decides whether they are here."""
+        directory = self._services.directory
+        following = [domain.name for domain in directory.domains() if domain.inbound == "follow-mx"]
+        return postmaster(self._services.config, directory), following
 
     def _check_alias(self, recipient: Address, facts: Facts) -> Reply:
         """Refuses an alias or group none of whose targets can be reached; never names them."""

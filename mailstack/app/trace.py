@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from mailstack.delivery.decide import Store
 
 _MESSAGE_ID = re.compile(rb"<[^<>\s]{1,900}>")
+_NAME = re.compile(rb"^message-id", re.IGNORECASE | re.MULTILINE)
+# As nearly all of them look: the first field of the name, on one line; others are parsed.
+_USUAL = re.compile(rb"message-id: ?(<[!-;=?-~]{1,900}>)\r\n", re.IGNORECASE)
 
 
 def read(body: Body) -> bytes:
@@ -80,6 +83,11 @@ def find_cuts(body: Body, config: Config) -> tuple[tuple[int, int], ...]:
 
 def message_id(message: bytes) -> str:
     """The Message-ID with its angle brackets, for the log; "" without a usable one."""
+    block_end = message.find(b"\r\n\r\n", 0, MAX_BLOCK_OCTETS)
+    named = _NAME.search(message, 0, max(0, block_end))
+    usual = _USUAL.match(message, named.start()) if named is not None else None
+    if usual is not None:
+        return usual[1].decode("ascii")
     value = Headers.parse(message[:MAX_BLOCK_OCTETS]).first("message-id")
     found = _MESSAGE_ID.search(value or b"")
     return found.group().decode("utf-8", "replace") if found else ""

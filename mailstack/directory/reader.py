@@ -143,14 +143,23 @@ class Directory:
         return [text for text, _, expires_at in known if expires_at is None or now < expires_at]
 
     def may_send_as(self, account: Account, address: Address) -> bool:
-        """Own address, plus form, alias that points at it, granted identity or domain."""
+        """Own address, plus form, alias that points at it, granted identity or domain.
+
+        Who posts for lists may also use the addresses of a list manager.
+        """
         wanted = {self._home(address).key, self._home(_without_detail(address)).key}
         now = self._now()
         known = self.ask(("addresses", account.id), lambda cursor: _addresses(cursor, account.id))
         if any(key in wanted and (end is None or now < end) for _, key, end in known):
             return True
         granted = self.identities(account.id)
-        return bool(granted) and (not granted.isdisjoint(wanted) or address.domain in granted)
+        if granted and (not granted.isdisjoint(wanted) or address.domain in granted):
+            return True
+        return account.sending.is_list and self._is_passed_on(address)
+
+    def _is_passed_on(self, address: Address) -> bool:
+        found = self.find(self._home(_without_detail(address)))
+        return isinstance(found, Alias) and found.is_passed_on
 
     def identities(self, account_id: int) -> frozenset[str]:
         """Further senders granted to an account: address keys and whole domains."""
@@ -329,6 +338,18 @@ class Directory:
                 raise failure(error, "reading the directory") from error
             self._cache[key] = answer
             return answer
+
+    def derived(self, key: tuple[object, ...], make: Callable[[], T]) -> T:
+        """What follows from several answers; `make` is asked again once somebody has committed."""
+        version = self.ask(("version",), lambda cursor: self._version)
+        with self._lock:
+            if version == self._version and key in self._cache:
+                return cast("T", self._cache[key])
+        answer = make()
+        with self._lock:
+            if version == self._version:
+                self._cache[key] = answer
+        return answer
 
     def _read(self, load: Callable[[sqlite3.Cursor], T]) -> T:
         with self._lock:

@@ -18,6 +18,7 @@ import re
 import stat
 import unicodedata
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -57,6 +58,7 @@ _BIT_OF = dict(_LETTERS)
 _KNOWN = ["".join(letter for letter, bit in _LETTERS if bits & bit) for bits in range(64)]
 
 
+@lru_cache(maxsize=4096)
 def account_home(root: Path, address: Address) -> Path:
     """Where an account lives; one place for every spelling of its address.
 

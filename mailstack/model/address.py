@@ -71,7 +71,8 @@ class Address:
     @property
     def key(self) -> str:
         """The form our own tables compare: local part folded for ASCII only."""
-        return f"{_ascii_lower(self.local)}@{self.domain}"
+        local = self.local
+        return f"{local.lower() if local.isascii() else _ascii_lower(local)}@{self.domain}"
 
     @property
     def is_ascii(self) -> bool:
@@ -81,7 +82,7 @@ class Address:
 
 def _ascii_lower(text: str) -> str:
     # No folding beyond ASCII: the Turkish i and the German sz must not make two people one.
-    return text.lower() if text.isascii() else "".join(c.lower() if c.isascii() else c for c in text)
+    return "".join(c.lower() if c.isascii() else c for c in text)
 
 
 def _quote(local: str) -> str:

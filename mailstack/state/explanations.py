@@ -204,7 +204,7 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         "The password is neither that of the address nor one of its app passwords; different ones wait"
         " longer and longer, the same one again counts once an hour.",
         ("smtp.login_delays_s", "auth.scram"),
-        "Type it again; 'mailstack user passwd' sets a new one. A SCRAM verifier that is missing is made then.",
+        "Type it again; 'mailstack user passwd' sets a new one, which makes a missing SCRAM verifier too.",
     ),
     "login_scope": Explanation(
         "An app password is good for the protocols it was made for.",

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TextIO
 
@@ -77,7 +78,7 @@ def quote(value: Value) -> str:
 
     Control characters, separators, bidi marks and everything outside printable ASCII are escaped.
     """
-    text = str(value)
+    text = value if type(value) is str else str(value)
     if len(text) > MAX_FIELD:
         text = text[:MAX_FIELD] + "..."
     if _PLAIN.match(text):
@@ -85,10 +86,17 @@ def quote(value: Value) -> str:
     return json.dumps(text).replace("\x7f", "\\u007f")
 
 
+@lru_cache(maxsize=4)
+def _stamp(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
+
+
 def line(name: str, id_: str, fields: dict[str, Value]) -> str:
     """`name id=... key=value ...`, always exactly one line."""
     parts = [name, f"id={quote(id_)}"] if id_ else [name]
-    parts.extend(f"{key}={quote(value)}" for key, value in fields.items() if value != "")
+    for key, value in fields.items():
+        if value != "":
+            parts.append(f"{key}={quote(value)}")
     return " ".join(parts)
 
 
@@ -146,8 +154,7 @@ class MailLog:
         at = self._now()
         text = line(name, id_, fields)
         if self._stamped:
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
-            text = f"{stamp}.{int(at % 1 * 1000):03d}Z {self._daemon} {text}"
+            text = f"{_stamp(int(at))}.{int(at % 1 * 1000):03d}Z {self._daemon} {text}"
         try:
             self._stream.write(text + "\n")
             self._stream.flush()
