@@ -8,7 +8,7 @@ import pytest
 
 from mailstack.directory import Directory, DirectoryWriter
 from mailstack.model.address import Address
-from mailstack.model.directory import Alias, Gone
+from mailstack.model.directory import Account, Alias, Gone
 from mailstack.model.errors import PermanentFailure
 from tests.kit.clock import Clock
 from tests.kit.instance import Instance
@@ -145,3 +145,22 @@ def test_expired_alias_is_found_but_is_nobodys_address(instance: Instance, write
 def test_alias_that_would_have_expired_is_refused(writer: DirectoryWriter) -> None:
     with pytest.raises(PermanentFailure, match="expired already"):
         writer.aliases.add("x@example.test", ["alice@example.test"], expires_at=1.0)
+
+
+def test_who_posts_for_lists_may_use_their_addresses(writer: DirectoryWriter, reader: Directory) -> None:
+    for name in ("dev", "dev-bounces"):
+        writer.aliases.add(f"{name}@example.test", [f"{name}@example.test"])
+    writer.aliases.add("sales@example.test", ["bob@example.test"])
+    bounces = Address.parse("dev-bounces+somebody=far.test@example.test")
+
+    def alice() -> Account:
+        found = reader.find(Address.parse("alice@example.test"))
+        assert isinstance(found, Account)
+        return found
+
+    assert not reader.may_send_as(alice(), bounces)
+    writer.sending.grant_list("alice@example.test", is_list=True)
+    assert reader.may_send_as(alice(), bounces)
+    assert reader.may_send_as(alice(), Address.parse("dev@example.test"))
+    assert not reader.may_send_as(alice(), Address.parse("sales@example.test"))
+    assert not reader.may_send_as(alice(), Address.parse("bob@example.test"))
