@@ -304,6 +304,7 @@ class SmtpConnection(SmtpIntake):
             why=reply.text,
             to=refusal.to,
             login=client.login,
+            key=refusal.key,
             received_by=[refusal.to] if refusal.check == "recipient" else (),
         )
 

@@ -18,11 +18,18 @@ At: TypeAlias = Literal["connect", "helo", "auth", "mail", "rcpt", "data", "end"
 
 
 class Refusal(NamedTuple):
-    """What the log says about a 4xx or 5xx.  `check` is one word, `to` the recipient."""
+    """What the log says about a 4xx or 5xx.
+
+    Attributes:
+        check: one word.
+        to: the recipient.
+        key: the option that decided, where several stand behind the word.
+    """
 
     at: At
     check: str
     to: str = ""
+    key: str = ""
 
 
 class Say(NamedTuple):

@@ -330,7 +330,9 @@ class Session(Patience):
         most = limits.recipients(self.account, self._options)
         if len(transaction.recipients) >= most:
             # One line in the log is enough, however many more are tried.
-            refusal = None if transaction.is_over_limit else Refusal("rcpt", "too_many", str(rcpt.address))
+            key = limits.recipients_key(self.account)
+            is_first = not transaction.is_over_limit
+            refusal = Refusal("rcpt", "too_many", str(rcpt.address), key) if is_first else None
             transaction.is_over_limit = True
             return Say(limits.too_many_recipients(self.account, most), refusal=refusal)
         self._asked_rcpt = rcpt
@@ -365,7 +367,8 @@ class Session(Patience):
         if refusal is not replies.SENT_TO_NOBODY:
             return self._error(refusal, "data", "order", is_last=True)
         self._transaction = None
-        return Say(refusal, is_last=True, refusal=Refusal("data", "too_many"))
+        key = limits.recipients_key(self.account)
+        return Say(refusal, is_last=True, refusal=Refusal("data", "too_many", key=key))
 
     def _bdat(self, argument: bytes) -> Event:
         if not self._options.chunking:

@@ -236,6 +236,8 @@ async def test_one_recipient_too_many_of_an_account_stops_the_message(
             assert f" {most} " in over
             assert (await talk.ask("DATA"))[:9] == "554 5.5.3"
         assert server.acceptor.taken == []
+        key = f"key=smtp.{'normal' if most == 100 else 'free'}_recipients"
+        assert [key in line for line in server.lines if "check=too_many" in line] == [True, True]
 
 
 @pytest.mark.parametrize("line", ["NOOP", "RSET", "VRFY x", "HELP", "EXPN x", "EHLO x"])

@@ -25,6 +25,18 @@ def recipients(account: Account | None, options: SmtpOptions) -> int:
     return options.free_recipients if account.plan == "free" else options.normal_recipients
 
 
+def recipients_key(account: Account | None) -> str:
+    """The option that `recipients` took its number from."""
+    if account is None:
+        return "smtp.mx_recipients"
+    if account.sending.recipients is not None:
+        return "the account's own ('mailstack user limits')"
+    if account.sending.is_list:
+        return "smtp.list_recipients"
+    kind = account.kind if account.kind == "device" else "free" if account.plan == "free" else "normal"
+    return f"smtp.{kind}_recipients"
+
+
 def message_octets(account: Account | None, options: SmtpOptions) -> int:
     """Octets one message may have; never more than what everybody may send."""
     if account is None:

@@ -26,3 +26,10 @@ def test_an_account_is_told_its_number_and_a_stranger_to_go_on() -> None:
     reply = limits.too_many_recipients(ALICE, 100)
     assert str(reply) == "550 5.5.3 this account may address at most 100 recipients per message"
     assert str(limits.too_many_recipients(None, 100)).startswith("452 4.5.3 ")
+
+
+def test_the_log_names_the_option_that_decided() -> None:
+    assert limits.recipients_key(None) == "smtp.mx_recipients"
+    assert limits.recipients_key(ALICE) == "smtp.normal_recipients"
+    assert limits.recipients_key(CAROL) == "smtp.free_recipients"
+    assert limits.recipients_key(PRINTER) == "smtp.device_recipients"
