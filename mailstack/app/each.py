@@ -2,7 +2,8 @@
 
 Differs from app/transaction.py where it speaks of one reply for all:
 
-- Who refuses says so; no report is sent and nobody keeps a copy instead.
+- Who refuses says so, and the client reports it; unless the sender may be forged: then it is
+  kept, as for every relay.
 - Who cannot be stored for the moment is told so and retried by the client, not by us;
   unless the same recipient (a group) has been stored or queued in part.
 - Content is never refused: the client is a mail server or list manager that would have to
@@ -70,21 +71,35 @@ class EachTransaction(Transaction):
         taking = {target.account.id for target in self._takers(decision)}
         leaving = {remote.address.key for remote in decision.forwards}
         refusing = {r.target.account.id: r for r in decision.rejections if r.target is not None}
-        of_alias = {r.recipient.number: r.reply for r in decision.rejections if r.target is None}
-        of_alias |= {r.number: reply for r, reply in self._mail.plan.refused if r.number not in of_alias}
+        of_alias = {r.recipient.number: r for r in decision.rejections if r.target is None}
+        if not self._mail.is_sender_verified:
+            # The client would bounce to a sender that may be forged: `_settle` keeps it instead.
+            taking |= refusing.keys()
         told: set[int] = set()
         kept: set[int] = set()
         for recipient in self._recipients:
-            plan = self._plan_of(recipient)
+            plan, number = self._plan_of(recipient), recipient.number
             ids = {target.account.id for target in plan.locals}
             takes = bool(ids & taking) or any(r.address.key in leaving for r in plan.remotes)
+            takes = takes or (number in of_alias and not self._mail.is_sender_verified)
             (kept if takes else told).update(ids & refusing.keys())
             if not takes:
-                answers = [refusing[i].reply for i in ids if i in refusing]
-                answers.append(of_alias.get(recipient.number) or _nobody(recipient))
-                self._tell(recipient, answers[0], "recipient")
+                self._tell(recipient, self._why_not(recipient, ids, decision), "recipient")
         left = [r for i, r in refusing.items() if i in kept or i not in told]
+        left += [r for number, r in of_alias.items() if number not in self._said]
         return replace(decision, rejections=tuple(left))
+
+    def _why_not(self, recipient: Recipient, ids: set[int], decision: Decision) -> Reply:
+        for rejection in decision.rejections:
+            owner = rejection.target
+            if (
+                (rejection.recipient.number == recipient.number)
+                if owner is None
+                else (owner.account.id in ids)
+            ):
+                return rejection.reply
+        refused = [reply for other, reply in self._mail.plan.refused if other.number == recipient.number]
+        return refused[0] if refused else _nobody(recipient)
 
     def _takers(self, decision: Decision) -> list[LocalTarget]:
         """Accounts with which the message ends well: a copy, a rule's discard, a forward of theirs."""

@@ -12,11 +12,13 @@ from mailstack.model.address import Address
 from mailstack.model.envelope import Body, Client, Envelope, Recipient
 from mailstack.model.verdict import (
     AccountVerdict,
+    Authentication,
     FilterAnswer,
     FilterRequest,
     Keep,
     MessageVerdict,
     RejectMail,
+    SpfResult,
 )
 from tests.app.test_accept import OCTETS, SENDER, Kit
 from tests.kit.instance import new_instance
@@ -24,12 +26,15 @@ from tests.kit.instance import new_instance
 CLIENT = Client("198.51.100.1", 2_500, "list.example.test", listener="lmtp")
 
 
+VERIFIED = MessageVerdict(authentication=Authentication(spf=SpfResult("pass", "elsewhere.test")))
+
+
 class Filter:
     """Keeps everything; rejects for `no@`, and calls the message what it is told to."""
 
     def __init__(self) -> None:
         self.requests: list[FilterRequest] = []
-        self.verdict = MessageVerdict()
+        self.verdict = VERIFIED
 
     async def ask(self, request: FilterRequest) -> FilterAnswer:
         self.requests.append(request)
@@ -155,6 +160,14 @@ async def test_content_is_never_refused(kit: EachKit) -> None:
     )
     assert await kit.each("bob@example.test") == ["250 2.0.0"]
     assert kit.count("bob@example.test") == 1
+
+
+async def test_a_rule_that_refuses_keeps_it_when_the_sender_may_be_forged(kit: EachKit) -> None:
+    # T9: the client's report would go to somebody who never wrote.
+    kit.filter.verdict = MessageVerdict()
+    assert await kit.each("no@example.test", "never@example.test", "bob@example.test") == ["250 2.0.0"] * 3
+    assert (kit.count("no@example.test"), kit.count("bob@example.test")) == (1, 1)
+    assert kit.queued() == []
 
 
 async def test_the_clients_address_is_not_what_spf_is_asked_about(kit: EachKit) -> None:
