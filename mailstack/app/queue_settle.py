@@ -215,6 +215,8 @@ class Settler:
             path_octets=content.size_octets,
             prefix=prefix,
             kind="local",
+            smtputf8=facts.smtputf8,
+            body=facts.body,
             owner=owner,
         )
         return _Follow((copy,), told=f"{owner} has it")

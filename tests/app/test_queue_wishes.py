@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from mailstack.delivery.entry import QueueRecipient
+from mailstack.delivery.entry import Entry, EntryRecipient, QueueRecipient
 from mailstack.delivery.options import Route
-from mailstack.model.outcome import Failed
+from mailstack.delivery.spool import Content
+from mailstack.model.outcome import Failed, Outcome
 from mailstack.model.reply import Reply
 from tests.app.test_queue_engine import ALICE, dead
 from tests.kit.queue_engine import routes, running
@@ -166,3 +167,21 @@ async def test_a_failed_retry_of_a_local_copy_is_told_as_the_sender_wished(tmp_p
         await kit.until(lambda: len(kit.mail(ALICE)) == 1)
         await kit.until_empty()
     assert len(kit.mail(ALICE)) == 1
+
+
+async def test_a_binary_message_nobody_may_be_told_of_stays_binary(tmp_path: Path) -> None:
+    data = b"Subject: x\r\nContent-Type: image/png\r\n\r\n" + bytes(range(256))
+    with SmtpSink(replies={"rcpt": "550 5.1.1 no"}) as sink:
+        async with running(tmp_path, *routes(live_test=sink)) as kit:
+            bodies: list[str] = []
+            deliver = kit.home.deliver
+
+            def noting(entry: Entry, recipient: EntryRecipient, content: Content) -> Outcome:
+                bodies.append(entry.facts.body)
+                return deliver(entry, recipient, content)
+
+            kit.engine._deliver_local = noting
+            kit.put("b@live.test", data=data, body="BINARYMIME", **FORWARD, is_sender_verified=False)
+            await kit.until_empty()
+    assert kit.mail(ALICE)[0].endswith(data)
+    assert bodies == ["BINARYMIME"]

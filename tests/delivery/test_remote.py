@@ -20,11 +20,23 @@ def answer(zone: Zone, question: Question) -> Answer:
     if question.name not in zone:
         return Answer("nxdomain")
     records = zone[question.name].get(question.kind, "nodata")
-    return Answer(records) if isinstance(records, str) else Answer("ok", tuple(records))
+    secure = bool(zone[question.name].get("signed"))
+    return (
+        Answer(records, secure=secure)
+        if isinstance(records, str)
+        else Answer("ok", tuple(records), secure=secure)
+    )
 
 
 def find(domain: str, zone: Zone, **options: Any) -> list[str] | str:
     """Names and addresses, or the reply."""
+    found = find_all(domain, zone, **options)
+    if isinstance(found, NoHost):
+        return str(found.reply)
+    return [f"{host}:{host.port}" for host in found.hosts]
+
+
+def find_all(domain: str, zone: Zone, **options: Any) -> Hosts | NoHost:
     known: dict[Question, Answer] = {}
     chances = itertools.cycle([0.9, 0.1, 0.5])
     me = Self({US}, lambda ip: ip == OWN, lambda: next(chances))
@@ -35,10 +47,7 @@ def find(domain: str, zone: Zone, **options: Any) -> list[str] | str:
         except NeedLookup:
             known.update({question: answer(zone, question) for question in lookup.wanted})
             continue
-        if isinstance(found, NoHost):
-            return str(found.reply)
-        assert isinstance(found, Hosts)
-        return [f"{host}:{host.port}" for host in found.hosts]
+        return found
     raise AssertionError("asks for ever")
 
 
@@ -236,3 +245,46 @@ def test_connections_are_counted_by_where_they_lead() -> None:
     assert next_hop("y.test", QueueOptions(route=ROUTES)) == "127.0.0.1:2525"
     assert next_hop("x.test", QueueOptions(route=ROUTES[:1])) == "x.test"
     assert next_hop("x.test", QueueOptions(relay_host="r.test")) == "r.test:25"
+
+
+# -- who can be trusted, and what is spoken
+
+
+@pytest.mark.parametrize(
+    ("zone", "options", "is_secure"),
+    [
+        ({**MX, "x.test": {**MX["x.test"], "signed": True}}, {}, True),
+        (MX, {}, False),
+        ({"x.test": {"A": ["192.0.2.1"], "signed": True}}, {}, True),
+        ({"x.test": {"A": ["192.0.2.1"]}}, {}, False),
+        ({}, {"route": (Route(domain="x.test", host="192.0.2.7"),)}, True),
+        ({}, {"relay_host": "192.0.2.7"}, True),
+    ],
+    ids=["signed MX", "unsigned MX", "signed, no MX", "unsigned, no MX", "route", "relay"],
+)
+def test_names_are_safe_by_dnssec_or_by_the_operators_word(
+    zone: Zone, options: dict[str, Any], is_secure: bool
+) -> None:
+    # RFC 8689 section 4.2.1
+    found = find_all("x.test", zone, **options)
+    assert isinstance(found, Hosts)
+    assert found.is_secure is is_secure
+
+
+@pytest.mark.parametrize(
+    ("host", "protocol", "is_here", "shown"),
+    [
+        ("127.0.0.1", "lmtp", True, "127.0.0.1[127.0.0.1]"),
+        ("::1", "lmtp", True, "::1[::1]"),
+        ("192.0.2.7", "lmtp", False, "192.0.2.7[192.0.2.7]"),
+        ("127.0.0.1", "smtp", False, "127.0.0.1[127.0.0.1]"),
+        ("unix:/run/lists/lmtp.sock", "lmtp", True, "unix:/run/lists/lmtp.sock"),
+    ],
+)
+def test_a_route_may_lead_to_a_mail_store_on_this_machine(
+    host: str, protocol: Any, is_here: bool, shown: str
+) -> None:
+    found = find_all("x.test", {}, route=(Route(domain="x.test", host=host, port=24, protocol=protocol),))
+    assert isinstance(found, Hosts)
+    (one,) = found.hosts
+    assert (one.protocol, one.is_here, str(one)) == (protocol, is_here, shown)
