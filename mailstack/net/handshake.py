@@ -27,6 +27,8 @@ _REASONS: Final = {
     "WRONG_VERSION_NUMBER": "client speaks clear text on a TLS port; it must be set to SSL/TLS, not STARTTLS",
     "PACKET_LENGTH_TOO_LONG": "client speaks no TLS on a TLS port",
     "RECORD_TOO_SMALL": "client speaks no TLS on a TLS port",
+    "CALLBACK_FAILED": "client asks for a host name that is none",
+    "BAD_EXTENSION": "client sends a broken extension",
     "UNEXPECTED_EOF_WHILE_READING": "client went away during the TLS handshake",
     "TLSV1_ALERT_UNKNOWN_CA": "client does not trust our certificate",
     "SSLV3_ALERT_CERTIFICATE_UNKNOWN": "client does not trust our certificate",

@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
+import sys
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -70,6 +71,8 @@ class TlsContexts:
         self._default: Chain | None = None
         self._chains: list[Chain] = []
         self._by_name: dict[str, Chain] = {}
+        if options.names:
+            _hide_names_that_are_none()
         if options.certificate_file:
             self._default = Chain("tls", options, options, alarm=alarm, made=self._made)
             self._default.load(kinds, now=time.time())
@@ -161,6 +164,25 @@ class TlsContexts:
         changed = [chain.refresh(now=time.time()) for chain in self._chains]
         if any(changed):
             self._index()
+
+
+def _hide_names_that_are_none() -> None:
+    """Keeps strangers from writing tracebacks into the log.
+
+    Python's ssl decodes the name a client asks for as ASCII, ends the handshake when it is
+    not, and reports that as an exception nobody could catch; `CALLBACK_FAILED` says it too.
+    """
+    if sys.unraisablehook is not _hook:
+        _before.append(sys.unraisablehook)
+        sys.unraisablehook = _hook
+
+
+_before: Final[list[Callable[[sys.UnraisableHookArgs], object]]] = []
+
+
+def _hook(what: sys.UnraisableHookArgs) -> None:
+    if not (isinstance(what.exc_value, UnicodeDecodeError) and isinstance(what.object, bytes)):
+        _before[-1](what)
 
 
 def end_point(transport: asyncio.BaseTransport) -> bytes:
