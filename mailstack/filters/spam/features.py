@@ -23,6 +23,11 @@ MAX_CHARACTERS = 65_536
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)?")
+#: The characters of such words in lower case, blanks for all others: splitting is three times
+#: faster than searching.
+_ASCII_LETTERS = str.maketrans(
+    {chr(n): chr(n).lower() if chr(n).isalnum() else " " for n in range(128) if n != 39}
+)
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]+")
 _MONEY = re.compile(r"[$£€]\s?\d")
 _PHONE = re.compile(r"8(?:00|88|77|66)\)?[-. ]\d{3}[-. ]\d{4}")
@@ -55,13 +60,19 @@ def words(text: str) -> list[str]:
     """
     text = text[:MAX_CHARACTERS]
     if text.isascii():
-        found = dict.fromkeys(_ASCII_WORD.findall(text.lower()))
+        found = dict.fromkeys(text.translate(_ASCII_LETTERS).split())
+        if "'" in text:
+            found = dict.fromkeys(piece for word in found for piece in _unquoted(word))
         return [w for w in found if 2 <= len(w) <= MAX_TOKEN_OCTETS and not w.isdigit()]
     folded = unicodedata.normalize("NFKC", text).casefold()
     found = dict.fromkeys(_WORD.findall(folded))
     if _CJK.search(folded) is not None:
         found = dict.fromkeys(piece for word in found for piece in _pieces(word))
     return [w for w in found if len(w) >= 2 and _octets(w) <= MAX_TOKEN_OCTETS and not w.isdigit()]
+
+
+def _unquoted(word: str) -> Iterable[str]:
+    return _ASCII_WORD.findall(word) if "'" in word else (word,)
 
 
 def _octets(word: str) -> int:

@@ -4,9 +4,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailstack.filters.document import read
 from mailstack.filters.fields import Header
@@ -25,6 +28,12 @@ def test_words_are_folded_and_split() -> None:
         "x1",
     ]
     assert words("plain ASCII Words 99") == ["plain", "ascii", "words"]
+
+
+@given(st.text("aB1'' _.-\n\0Zz9", max_size=60))
+def test_words_of_ascii_text_are_what_a_pattern_finds(text: str) -> None:
+    found = dict.fromkeys(re.findall("[a-z0-9]+(?:'[a-z0-9]+)?", text.lower()))
+    assert words(text) == [w for w in found if 2 <= len(w) <= MAX_TOKEN_OCTETS and not w.isdigit()]
 
 
 def test_cjk_text_becomes_pairs() -> None:
