@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mailstack.net import counts
 from mailstack.net.counts import LocalCounts, SharedCounts
 from mailstack.net.listener import Admission, ConnectionCaps
 
@@ -98,7 +99,9 @@ def test_what_a_killed_process_held_is_given_back(tmp_path: Path) -> None:
     ours.close()
 
 
-def test_the_21st_connection_of_an_address_is_refused_whatever_worker_has_the_others(tmp_path: Path) -> None:
+def test_the_21st_connection_of_an_address_is_refused_whatever_worker_has_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # S42
     ours = SharedCounts(tmp_path / "counts")
     admission = Admission(ConnectionCaps(per_ip=20, per_network=60), counts=ours)
@@ -111,6 +114,7 @@ def test_the_21st_connection_of_an_address_is_refused_whatever_worker_has_the_ot
         admission.release("192.0.2.1")
         assert admission.admit("192.0.2.1") == ""
         other.end(kill=True)
+    monkeypatch.setattr(counts, "REAP_S", 0.0)
     # Its connections ended with it.
     assert [admission.admit("192.0.2.1") for _ in range(16)] == [""] * 15 + [
         "too many connections from your address"
@@ -129,19 +133,32 @@ def test_trusted_relays_are_only_counted_in_all() -> None:
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_many_keys_do_not_disturb_each_other(tmp_path: Path, shared: bool) -> None:
-    counts = SharedCounts(tmp_path / "counts") if shared else LocalCounts()
+    table = SharedCounts(tmp_path / "counts") if shared else LocalCounts()
     for n in range(500):
-        counts.add(f"192.0.2.{n}", 1)
+        table.add(f"192.0.2.{n}", 1)
     # Of 500 connections from 500 addresses hardly one looks like two, and none like twenty.
-    seen = [counts.add(f"198.51.100.{n}", 1) for n in range(200)]
+    seen = [table.add(f"198.51.100.{n}", 1) for n in range(200)]
     assert max(seen) <= 3
     assert sum(seen) <= 210
-    if isinstance(counts, SharedCounts):
-        counts.close()
+    if isinstance(table, SharedCounts):
+        table.close()
 
 
 def test_a_file_of_another_size_is_made_right(tmp_path: Path) -> None:
     (tmp_path / "counts").write_bytes(b"\xff" * 100_000)
-    counts = SharedCounts(tmp_path / "counts")
-    assert counts.add("a", 1) == 1
-    counts.close()
+    table = SharedCounts(tmp_path / "counts")
+    assert table.add("a", 1) == 1
+    table.close()
+
+
+def test_a_flood_above_its_limit_costs_little(tmp_path: Path) -> None:
+    # S43
+    import time
+
+    table = SharedCounts(tmp_path / "counts")
+    admission = Admission(ConnectionCaps(per_ip=20, per_network=60, per_minute=60, burst=100), counts=table)
+    began = time.process_time()
+    for _ in range(20_000):
+        admission.admit("192.0.2.1")
+    assert time.process_time() - began < 3
+    table.close()
