@@ -21,7 +21,7 @@ import math
 import ssl
 import time
 from collections.abc import Callable
-from typing import Any, TypeGuard, TypeVar, cast
+from typing import Any, Final, TypeGuard, TypeVar, cast
 
 from mailstack.model.asking import (
     Announce,
@@ -46,6 +46,7 @@ from mailstack.net.login_offer import make_offer
 from mailstack.net.session_hub import SessionHub, account_key
 from mailstack.sasl.exchange import Offer
 from mailstack.sasl.setup import Setup
+from mailstack.smtp.strangers import speaks_tls
 
 T = TypeVar("T")
 OptionsT = TypeVar("OptionsT")
@@ -62,6 +63,7 @@ HANDSHAKE_S = 30.0
 #: A wait this long ends up to a second late.
 LONG_WAIT_S = 5.0
 
+_PLAIN: Final = "This port begins in clear text: set the program to STARTTLS, or to the port for TLS"
 _log = logging.getLogger(__name__)
 
 
@@ -157,6 +159,12 @@ class SessionConnection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         self._received.append(bytes(self._all.buffer[:nbytes]))
         self._held += nbytes
+        if self.account is None and speaks_tls(self._received[-1]):
+            self._received.clear()
+            self._held, name = 0, self._peer.listener
+            _log.info("%s: the client began TLS at once on the %s port: %s", self.ip, name, _PLAIN)
+            self.end(_PLAIN)
+            return
         if self._held > MAX_HELD and self._reading:
             self._reading = False
             self._tell(lambda transport: transport.pause_reading())

@@ -70,6 +70,20 @@ async def test_octets_behind_starttls_are_never_executed(tmp_path: Path) -> None
 
 
 @both_loops
+async def test_a_tls_client_on_the_plain_port_is_explained(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with running(tmp_path) as service:
+        client = await RawClient.connect(service.port)
+        await client.line()
+        await client.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 500)
+        assert (await client.line()).startswith(b"* BYE") and await client.line() == b""
+        await client.close()
+    assert "the client began TLS at once on the" in caplog.text
+
+
+@both_loops
 async def test_a_failed_handshake_ends_only_that_connection(tmp_path: Path) -> None:
     async with running(tmp_path) as service:
         client = await RawClient.connect(service.port)
@@ -272,15 +286,23 @@ async def test_a_command_line_without_end_closes_and_its_tail_is_no_command(tmp_
         await client.close()
 
 
-@pytest.mark.parametrize("hello", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00\r\n"])
-async def test_another_protocol_is_sent_away_at_its_first_line(tmp_path: Path, hello: bytes) -> None:
+@pytest.mark.parametrize(
+    ("hello", "said"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"* BYE This is an IMAP server"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\r\n", b"* BYE This port begins in clear text"),
+    ],
+)
+async def test_another_protocol_is_sent_away_at_its_first_line(
+    tmp_path: Path, hello: bytes, said: bytes
+) -> None:
     # T63
     async with running(tmp_path) as service:
         client = await RawClient.connect(service.port)
         await client.line()
         await client.send(hello + b"a LOGOUT\r\n")
         lines = await client.until(b"a ")
-        assert lines[0] == b"* BYE This is an IMAP server" and lines[1:] == [b""]
+        assert lines[0].startswith(said) and lines[1:] == [b""]
         await client.close()
 
 

@@ -43,6 +43,20 @@ async def test_octets_behind_stls_are_never_executed(tmp_path: Path) -> None:
         await client.close()
 
 
+@both_loops
+async def test_a_tls_client_on_the_plain_port_is_explained(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    async with running(tmp_path) as service:
+        client = await service.connect(tls=False)
+        await client.send(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"x" * 500)
+        assert b"set the program to STARTTLS" in await client.line()
+        assert await client.line() == b""
+        await client.close()
+    assert "the client began TLS at once on the" in caplog.text
+
+
 async def test_commands_sent_before_a_half_close_are_still_answered(tmp_path: Path) -> None:
     async with running(tmp_path) as service:
         client = await service.connect(tls=False)
