@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from mailstack.cli import usage
 from mailstack.cli.context import Context, fail, show
 from mailstack.cli.directory_access import account, reader, writer
 from mailstack.directory import names
@@ -16,6 +17,9 @@ from mailstack.directory.writer import DirectoryWriter
 from mailstack.model.directory import NO_LIMIT, Account
 from mailstack.model.errors import PermanentFailure
 from mailstack.model.sending import LIMITS, Used
+
+#: Rows in one transaction: daemons count messages in the same database.
+_LEARNED_AT_ONCE = 1_000
 
 What = Literal["identity", "domain", "list"]
 AddressArgument = Annotated[str, typer.Argument(metavar="ADDRESS", help="Such as alice@example.org.")]
@@ -38,6 +42,7 @@ def register(app: typer.Typer) -> None:
     app.command()(grant)
     app.command()(revoke)
     app.command()(limits)
+    app.command()(learn)
 
 
 def grant(address: AddressArgument, what: WhatArgument, sender: SenderArgument = "") -> None:
@@ -104,6 +109,43 @@ def limits(
             _change(directory, address, wanted)
     with reader(context) as found:
         show(_limits(context, found, account(found, address)))
+
+
+def learn(
+    address: AddressArgument,
+    folder: Annotated[
+        str, typer.Option(metavar="NAME", help="Read this folder; else the one for sent mail.")
+    ] = "",
+) -> None:
+    """Learns from sent mail whom an address has written to before.
+
+    After mail was brought from another server: those people are no first-time recipients,
+    which are limited ('mailstack user limits').
+    """
+    from mailstack.app.correspondents import collect, sent_folder
+    from mailstack.state.sending import Sending
+
+    context = Context.load()
+    with reader(context) as directory:
+        found = account(directory, address)
+    with usage.store(context) as store:
+        mailbox = store.existing(found.address)
+        source = sent_folder(mailbox, folder)
+        if source is None:
+            fail(
+                os.EX_DATAERR, f"{address} has no folder {folder or 'for sent mail; name one with --folder'}"
+            )
+        known = list(collect(mailbox, mailbox.status(source.name).id))
+    table = Sending(context.paths.state_db)
+    try:
+        for start in range(0, len(known), _LEARNED_AT_ONCE):
+            table.learn(found.id, known[start : start + _LEARNED_AT_ONCE], time.time())
+    finally:
+        table.close()
+    show(
+        {"address": str(found.address), "folder": source.name, "correspondents": len(known)},
+        f"{len(known)} correspondents of {found.address} are known from {source.name}",
+    )
 
 
 def _change(directory: DirectoryWriter, address: str, wanted: dict[str, int | None]) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 import pytest
 
+from mailstack.mailbox.store import MailStore
+from mailstack.model.address import Address
+from mailstack.model.mailbox import NewMessage
 from mailstack.model.sending import Caps
 from mailstack.state.sending import Sending
 from tests.kit.instance import PASSWORD, Instance, new_instance
@@ -75,6 +79,29 @@ def test_limits_are_the_plans_until_they_are_the_accounts_own(instance: Instance
     assert back["messages_per_day"] == {"sent": 0, "limit": 1000, "own": False}
     assert instance.cli("user", "set", ALICE, "--plan", "free").code == 0
     assert instance.cli("user", "limits", ALICE, "--json").json["messages_per_day"]["limit"] == 50
+
+
+def test_correspondents_are_learned_from_sent_mail(instance: Instance) -> None:
+    letters = [
+        b"To: Bob <Bob@far.test>, =?x?= <c@far.test>\r\nCc: d@far.test, not an address\r\n\r\nx\r\n",
+        b"To: bob@far.test\r\nBcc: secret@far.test\r\nFrom: me@example.test\r\n\r\nx\r\n",
+        b"X: " + b"y" * 20_000 + b"\r\nTo: " + b"long@far.test, " * 2_000 + b"\r\n\r\nx\r\n",
+    ]
+    store = MailStore(instance.config.paths.mail, now=time.time, random_bytes=os.urandom)
+    store.account(Address.parse(ALICE)).append("Sent", [NewMessage(one) for one in letters])
+    store.account(Address.parse(ALICE)).create("Old")
+    store.close()
+    found = instance.cli("user", "learn", ALICE, "--json").json
+    assert (found["folder"], found["correspondents"]) == ("Sent", 5)
+    table = Sending(instance.config.paths.state_db)
+    wanted = ("bob", "c", "d", "secret", "long")
+    assert all(table.knows(1, f"{name}@far.test") for name in wanted)
+    assert not table.knows(1, "me@example.test")
+    table.close()
+    assert instance.cli("user", "learn", ALICE, "--folder", "Old", "--json").json["correspondents"] == 0
+    nowhere = instance.cli("user", "learn", ALICE, "--folder", "Nowhere")
+    assert (nowhere.code, "no folder Nowhere" in nowhere.err) == (65, True)
+    assert instance.cli("user", "learn", "nobody@example.test").code == 67
 
 
 def test_what_was_sent_is_shown(instance: Instance) -> None:
