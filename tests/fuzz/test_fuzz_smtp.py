@@ -14,6 +14,7 @@ PIECES = st.sampled_from(
     [
         b"EHLO x\r\n",
         b"HELO x\r\n",
+        b"LHLO x\r\n",
         b"MAIL FROM:<a@b.test>\r\n",
         b"MAIL FROM:<> SIZE=10 BODY=8BITMIME\r\n",
         b"RCPT TO:<bob@example.test>\r\n",
@@ -56,7 +57,7 @@ def run(name: str, blocks: list[bytes]) -> tuple[list[bytes], int, bool]:
 
 
 @FUZZ
-@given(st.sampled_from(["mx", "submission", "submissions"]), LINES)
+@given(st.sampled_from(["mx", "submission", "submissions", "lmtp"]), LINES)
 def test_any_octets_give_valid_replies(name: str, pieces: list[bytes]) -> None:
     lines, _, _ = run(name, pieces)
     for line in lines:
@@ -68,7 +69,7 @@ def test_any_octets_give_valid_replies(name: str, pieces: list[bytes]) -> None:
 
 
 @FUZZ
-@given(st.sampled_from(["mx", "submissions"]), LINES, st.integers(2, 40))
+@given(st.sampled_from(["mx", "submissions", "lmtp"]), LINES, st.integers(2, 40))
 def test_cutting_changes_nothing_but_who_spoke_early(name: str, pieces: list[bytes], size: int) -> None:
     # Octets that arrive before our answer are an offence, those that arrive after it are not:
     # so whole lines are kept apart here, and cut inside.
