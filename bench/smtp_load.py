@@ -101,6 +101,7 @@ class Load:
         self.todo = list(range(count))
         self.waits: list[float] = []
         self.failed: list[int] = []
+        self.held = count_messages(options.maildirs) if options.maildirs else 0
 
     async def work(self) -> None:
         """One client after another sends until nothing is left."""
@@ -213,13 +214,27 @@ class Watch:
             await asyncio.sleep(LOOK_S)
 
 
+def count_messages(folder: Path) -> int:
+    """Message files in the Maildirs below a folder."""
+    return sum(1 for new in folder.glob("**/new") for _ in new.iterdir())
+
+
+async def delivered(options: argparse.Namespace, count: int) -> None:
+    """Waits until the Maildirs hold so many: other servers answer first and deliver later."""
+    while options.maildirs and count_messages(options.maildirs) < count:
+        await asyncio.sleep(LOOK_S)
+
+
 async def main(options: argparse.Namespace) -> dict[str, object]:
     warm = Load(options, min(50, options.messages))
     await warm.work()
+    await delivered(options, warm.held + len(warm.waits) - len(warm.failed))
     load = Load(options, options.messages)
+    held = load.held
     began = time.perf_counter()
     async with Watch(options.daemons) as watch:
         await asyncio.gather(*(load.work() for _ in range(options.connections)))
+        await delivered(options, held + options.messages - len(load.failed))
         wall = time.perf_counter() - began
     by_daemon = watch.cpu_s()
     spent = sum(by_daemon.values())
@@ -259,6 +274,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--submission", action="store_true", help="with --demo: log in as alice on 465")
     parser.add_argument("--pids", type=int, nargs="*", default=[])
     parser.add_argument("--daemon", default="", help="with --demo: watch this daemon alone, such as smtp")
+    parser.add_argument("--maildirs", type=Path, help="below here every message must lie in the end")
     parser.add_argument("--demo", type=Path, help="folder of a running demo instance")
     options = parser.parse_args()
     options.daemons = {str(pid): pid for pid in options.pids}
