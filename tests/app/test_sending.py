@@ -96,7 +96,7 @@ class Kit:
 
     async def notices(self, number: int) -> list[str]:
         """Whom notices went to, once there are so many."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 found = [to for to, kind in self.queued() if kind == "vacation"]
                 if len(found) >= number:

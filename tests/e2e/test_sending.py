@@ -96,7 +96,7 @@ def test_one_recipient_too_many_and_nobody_gets_it(demo: Demo, account: str, pla
         assert (code, text[:6]) == (554, b"5.5.3 ")
         # The session goes on; the same mail to as many as are allowed goes out.
         assert submit(client, account, ["bob@example.test"], letter(account, mark=mark)).startswith("250 ")
-    demo.wait_for_message("bob@example.test", mark.encode())
+    demo.wait_for_message("bob@example.test", mark.encode(), timeout_s=60)
     assert sum(mark.encode() in one for one in demo.messages("bob@example.test")) == 1
 
 
@@ -149,9 +149,10 @@ def test_however_many_connections_bring_it_exactly_the_limit_goes_out(demo: Demo
         for reply in refused
     )
     assert demo.json("user", "limits", account)["messages_per_hour"] == {"sent": 10, "limit": 10, "own": True}
-    told = demo.wait_for_message(account, b"Subject: Sending limit reached")
+    told = demo.wait_for_message(account, b"Subject: Sending limit reached", timeout_s=60)
     assert b"may send 10 messages an hour" in told.replace(b"\r\n", b" ")
-    demo.wait_for_message("alice@example.test", f"Sending limit reached: {account}".encode())  # postmaster@
+    notice = f"Sending limit reached: {account}".encode()
+    demo.wait_for_message("alice@example.test", notice, timeout_s=60)  # she is postmaster@
     # One more refusal makes no second notice.
     with login(demo, account) as client:
         assert submit(client, account, ["z@outside.test"], letter(account)).startswith("450 ")
@@ -212,7 +213,7 @@ def test_a_foreign_sender_is_named_with_the_login_and_the_owner_told_once(demo: 
                     f" use {account} or an alias of it"
                 ).encode()
             )
-    told = demo.wait_for_message(account, b"Subject: Refused:")
+    told = demo.wait_for_message(account, b"Subject: Refused:", timeout_s=60)
     assert b"bob@example.test" in told
     assert b"Auto-Submitted: auto-generated" in told
     assert sum(b"Subject: Refused:" in one for one in demo.messages(account)) == 1
@@ -263,7 +264,7 @@ def test_a_redirect_goes_out_when_the_original_proves_its_author(tmp_path: Path)
     ):
         to = ["x@outside.test"]
         assert submit(client, "alice@example.test", to, resent + signed).startswith("250 ")
-        gone = demo.wait_for_outside(b"as I wrote it")
+        gone = demo.wait_for_outside(b"as I wrote it", timeout_s=60)
         # Byte for byte: its signature still holds at the next host.
         assert signed in gone
         assert b"d=example.test" in gone
