@@ -40,7 +40,8 @@ class Sending:
         """Says MAIL, and with PIPELINING everything up to DATA."""
         whole = self._check_message()
         for number, recipient in enumerate(self._t.recipients):
-            refusal = whole or self._check_recipient(recipient)
+            # What is wrong with the address says more than what follows for the header.
+            refusal = self._check_recipient(recipient) or whole
             if refusal is not None:
                 self._answers[number] = Answer(refusal, "check", is_ours=True)
             else:

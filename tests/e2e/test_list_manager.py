@@ -26,6 +26,12 @@ LETTER = (
 CONFIG = """
 [listen]
 mx = ["127.0.0.1:{port}"]
+submissions = []
+submission = []
+imap = []
+imaps = []
+pop3 = []
+pop3s = []
 [dns]
 servers = ["127.0.0.1:1"]
 [queue]
