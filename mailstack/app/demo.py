@@ -80,6 +80,7 @@ NO_LIMITS: dict[str, dict[str, object]] = {
         for what in ("messages", "recipients", "new_recipients")
         for window in ("hour", "day")
     },
+    "lmtp": {"sessions": "off"},
     "imap": {
         "max_per_account_and_address": 100_000,
         "max_per_account": 100_000,

@@ -64,10 +64,8 @@ def special(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     text = text.replace(
         f'lmtp = ["127.0.0.1:{base + 24}"', f'lmtp = ["unix:{folder}/lmtp", "127.0.0.1:{base + 24}"'
     )
+    text = text.replace("[lmtp]\n", '[lmtp]\nsocket_mode = "0600"\n')
     text += f"""
-[lmtp]
-socket_mode = "0600"
-
 [proxy]
 networks = ["{PROXY}"]
 
