@@ -1,8 +1,8 @@
 """What the owner of a login is told: an address that is not theirs, a sending limit.
 
 One message a day of each kind, and so many a day in all; the tables are in state/sending.
-They go through the queue into the login's own mailbox; those of devices, which have none,
-and a copy of every limit that was reached, go to the postmaster.
+They go through the queue into the login's own mailbox; those of devices and of addresses
+that only send, which nobody reads, and a copy of every limit that was reached, go to the postmaster.
 
 Standards: RFC 5322, RFC 3834 section 5 (Auto-Submitted).
 """
@@ -27,7 +27,7 @@ from mailstack.model.reply import Reply
 from mailstack.state.sending import Sending
 
 #: Kinds of account whose owner reads mail here.
-_READERS = ("mailbox", "catchall", "noreply")
+_READERS = ("mailbox", "catchall")
 #: The postmaster's notices are counted under a number no account has.
 _POSTMASTER = 0
 

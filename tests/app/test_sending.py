@@ -237,6 +237,15 @@ async def test_a_postmaster_at_a_limit_is_told_once(kit: Kit) -> None:
     assert await kit.notices(1) == [ALICE]
 
 
+@pytest.mark.parametrize("kind", ["device", "noreply"])
+async def test_of_a_login_that_nobody_reads_the_postmaster_is_told(kit: Kit, kind: str) -> None:
+    with kit.instance.writer() as writer:
+        writer.accounts.set(ALICE, kind=kind)
+    kit.limit(messages_per_day=0)
+    await kit.data("x@far.test")
+    assert await kit.notices(1) == ["bob@example.test"]
+
+
 def test_a_notice_can_be_read_whatever_was_tried() -> None:
     lines = ["A program tried to send as", '    "=?utf-8?q?x?= \r\nBcc: y"@far.test', "Größe " * 40]
     octets = compose(
