@@ -44,7 +44,8 @@ class ProxyOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         """Refuses what is no network."""
         for network in self.networks:
             try:
-                ipaddress.ip_network(network, strict=False)
+                if ipaddress.ip_network(network, strict=False).prefixlen == 0:
+                    raise ValueError("everybody could say to be anybody")
             except ValueError as error:
                 raise ConfigError(
                     "proxy.networks", f"{network!r} is no address or network: {error}"

@@ -220,6 +220,9 @@ def test_only_listed_networks_and_ports_have_proxies() -> None:
     assert "" not in Proxies(options, "imaps")
     with pytest.raises(ConfigError, match=r"proxy\.networks: 'lb\.example'"):
         ProxyOptions(networks=("lb.example",))
+    for everybody in ("0.0.0.0/0", "::/0"):
+        with pytest.raises(ConfigError, match="everybody could say to be anybody"):
+            ProxyOptions(networks=(everybody,))
     with pytest.raises(ConfigError, match=r"proxy\.header_octets"):
         ProxyOptions(header_octets=106)
     with pytest.raises(msgspec.ValidationError):
