@@ -10,6 +10,7 @@ import typer
 from mailstack.cli import device_report
 from mailstack.cli.context import Context, fail, group, show, talk
 from mailstack.cli.directory_access import account, reader, writer
+from mailstack.directory.devices import parse_network
 from mailstack.directory.reader import Directory
 from mailstack.directory.values import DeviceEntry
 from mailstack.model.directory import Account
@@ -88,6 +89,9 @@ def allow(address: AddressArgument, network: NetworkOption = None, to: ToOption 
     with writer() as directory:
         entry = directory.devices.allow(address, networks=network or [], domains=to or [])
     show(_row(address, entry), _sentence(address, entry))
+    wide = [text for text in entry.networks if parse_network(text).num_addresses > 1]
+    if wide:
+        talk(f"warning: whatever sends from {', '.join(wide)} is {address} now; best name its own address")
 
 
 @app.command()

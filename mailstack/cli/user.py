@@ -122,6 +122,8 @@ def add(
     show(document, text)
     if kind == "catchall":
         talk(_CATCH_ALL_WARNING)
+    if kind == "device":
+        talk(f"what to type into it: mailstack device sheet {made.address}")
 
 
 @app.command("list")

@@ -57,6 +57,11 @@ def test_the_sheet_says_what_to_type_and_what_cannot_work(device: Instance) -> N
     assert found["messages_per_day"] == 200
 
 
+def test_making_a_device_leads_to_its_sheet(instance: Instance) -> None:
+    made = instance.cli("user", "add", PRINTER, "--kind", "device")
+    assert made.err == f"what to type into it: mailstack device sheet {PRINTER}\n"
+
+
 def test_the_sheet_names_the_ports_for_old_tls(device: Instance) -> None:
     with device.file.open("a") as file:
         file.write('[listen]\nsubmissions_legacy = ["192.0.2.1:2465"]\n[tls]\ndevices = ["192.0.2.7"]\n')
@@ -76,6 +81,7 @@ def test_people_are_no_devices(instance: Instance) -> None:
 def test_a_network_is_allowed_and_taken_back(device: Instance) -> None:
     made = device.cli("device", "allow", PRINTER, "--network", "192.0.2.7", "--to", "other.test")
     assert made.out == f"{PRINTER} sends from 192.0.2.7/32 without a login, to other.test\n"
+    assert made.err == ""
     assert listed(device)[0]["without_login"] == ["192.0.2.7/32"]
     sheet = " ".join(device.cli("device", "sheet", PRINTER).out.split())
     assert "from 192.0.2.7/32 to addresses in other.test" in sheet
@@ -85,6 +91,8 @@ def test_a_network_is_allowed_and_taken_back(device: Instance) -> None:
 
 def test_what_is_wrong_is_said(device: Instance) -> None:
     assert device.cli("device", "allow", PRINTER).code == os.EX_USAGE
+    office = device.cli("device", "allow", PRINTER, "--network", "192.0.2.0/24")
+    assert f"whatever sends from 192.0.2.0/24 is {PRINTER} now" in office.err
     wide = device.cli("device", "allow", PRINTER, "--network", "0.0.0.0/0")
     assert (wide.code, "too wide" in wide.err) == (os.EX_DATAERR, True)
     nothing = device.cli("device", "list", "--legacy")
