@@ -329,7 +329,15 @@ class Gate:
     def _log_ban(self, ban: Ban, ip: str) -> None:
         seconds = round(ban.until - ban.since)
         _log.warning("%s may not log in for %d s: %s", ban.network, seconds, ban.why)
-        self._context.maillog.write("banned", peer=ip, network=ban.network, seconds=seconds, why=ban.why)
+        self._context.maillog.write(
+            "banned",
+            refused_to=[ip],
+            peer=ip,
+            network=ban.network,
+            seconds=seconds,
+            check="banned",
+            why=ban.why,
+        )
 
     def _alarm(self, login: str, now: float) -> None:
         """Says once an hour that an account is guessed at from everywhere (A9)."""
@@ -345,7 +353,14 @@ class Gate:
             f" from more than {options.account_networks} networks"
         )
         _log.warning("the password of %r is guessed at: %s", login, why)
-        self._context.maillog.write("guessed_at", received_by=[login], account=login, why=why)
+        self._context.maillog.write(
+            "guessed_at",
+            received_by=[login],
+            refused_to=[login],
+            account=login,
+            check="guessed_at",
+            why=why,
+        )
 
     def _say(self, failure: TemporaryFailure) -> None:
         now = time.monotonic()

@@ -60,6 +60,7 @@ async def _serve(context: Context, shared: Shared, state: _State, acceptor: Acce
     reviewing = asyncio.create_task(
         review(ports.servers, version=acceptor.directory_version, is_current=acceptor.is_current)
     )
+    reviewing.add_done_callback(partial(_ended, context))
     listeners = ports.listeners
     state.admissions = [listener.admission for listener in listeners]
     state.servers = ports.servers
@@ -76,6 +77,13 @@ async def _serve(context: Context, shared: Shared, state: _State, acceptor: Acce
     cut = sum(await asyncio.gather(*(listener.finish(grace_s) for listener in listeners)))
     if cut:
         _log.warning("%d sessions were cut at the end of the grace time", cut)
+
+
+def _ended(context: Context, task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        # Without it sessions of suspended accounts would go on: rather start again.
+        _log.error("the look at accounts broke", exc_info=error)
+        context.fatal("the look at accounts broke")
 
 
 class _State:

@@ -92,7 +92,8 @@ class SmtpWire(SMTP):
         """The client says no more; it may still want our reply (not under TLS)."""
         self._has_eof = True
         self._wake()
-        return not self.is_encrypted
+        # asyncio's TLS transport knows nothing any more once we have closed it.
+        return not (self._wire.is_closing() or self.is_encrypted)
 
     @property
     def is_encrypted(self) -> bool:

@@ -247,6 +247,13 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         ("bans.failures", "bans.accounts", "bans.ratio", "bans.times_s", "bans.never"),
         "'mailstack ban list' shows why and how long, 'mailstack ban clear NETWORK' ends it.",
     ),
+    "guessed_at": Explanation(
+        "Many wrong passwords for one account come from many networks: logins from networks it never"
+        " logged in from wait; the account is not locked.",
+        ("bans.account_failures", "bans.account_networks", "bans.account_delay_s"),
+        "Nothing when the password is good; app passwords alone ('mailstack user set ADDRESS"
+        " --app-passwords-only') leave nothing to guess.",
+    ),
     "login_over": Explanation(
         "The account was suspended or removed, or its password changed, while the session was open.",
         (),
