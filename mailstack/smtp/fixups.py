@@ -96,11 +96,13 @@ def fix_header(block: bytes, wishes: Wishes) -> bytes:
     removed = _REMOVED
     if wishes.device is not None and not _is_plausible(headers, wishes.now):
         removed |= {b"date"}
+    if not (headers.first("message-id") or b"").strip(b"<> "):
+        removed |= {b"message-id"}  # some printers write an empty one
     kept = _without(block, headers, removed)
     added = b""
     if b"date" in removed or not headers.count("date"):
         added += f"Date: {format_header(wishes.now)}\r\n".encode("ascii")
-    if not headers.count("message-id"):
+    if b"message-id" in removed:
         left = _ID_SAFE.sub("-", wishes.accept_id)
         added += f"Message-ID: <{left}@{wishes.message_id_domain}>\r\n".encode("ascii", "replace")
     if wishes.device is not None:

@@ -105,6 +105,12 @@ def test_the_date_of_a_device_that_lost_its_clock_is_replaced(date: bytes, stays
     assert Headers.parse(fixed(block)).first("date") == date
 
 
+@pytest.mark.parametrize("empty", [b"", b" ", b"<>", b"< >"])
+def test_an_empty_message_id_is_none(empty: bytes) -> None:
+    out = fixed(b"Date: x\r\nMessage-ID: " + empty + b"\r\nFrom: a@b\r\n\r\n")
+    assert Headers.parse(out).all("message-id") == [b"<id1@mx.test>"]
+
+
 def test_the_separator_of_a_mail_folder_file_is_no_field() -> None:
     # RFC 4155
     assert fixed(b"From me Sat Nov 22 02:00:00 2025\r\n" + WHOLE + b"\r\nFrom here\r\n") == (
