@@ -32,6 +32,8 @@ from mailstack.model.address import Address, AddressError
 _REMOVED: Final = frozenset((b"bcc", b"resent-bcc", b"return-path"))
 #: Fields of messages whose octets somebody vouches for.
 _VOUCHED: Final = ("dkim-signature", "arc-seal", "resent-from")
+#: Octets of a message without a header that are copied, to be re-encoded too.
+_MAX_COPIED: Final = 1 << 20
 _ID_SAFE: Final = re.compile(r"[^A-Za-z0-9._-]")
 #: A printer that lost power thinks it is 1970; its Date is replaced when it is further off.
 DEVICE_CLOCK_S: Final = 2 * 86_400
@@ -74,6 +76,10 @@ def fix(message: Octets, wishes: Wishes) -> Iterator[bytes]:
     block = message[:fields_end]
     if block and not Headers.parse(block).fields:
         # A line of text where a field should be: all of it is body.
+        if len(message) > _MAX_COPIED:
+            yield fix_header(b"", wishes) + b"\r\n"
+            yield from sevenbit.write_body(message, sevenbit.Plan(0))
+            return
         message, block = b"\r\n" + message[: len(message)], b""
     headers = Headers.parse(block)
     is_vouched = any(headers.count(name) for name in _VOUCHED)

@@ -48,6 +48,13 @@ def test_text_without_any_header_becomes_the_body() -> None:
     assert out.partition(b"\r\n\r\n")[2] == b"just text\r\nmore\r\n"
 
 
+def test_a_large_text_without_any_header_is_not_copied() -> None:
+    text = b"just text\r\n\r\n" + b"more\r\n" * 300_000
+    pieces = list(fix(text, Wishes(NOW, "id1", "mx.test", PRINTER)))
+    assert max(map(len, pieces)) < 100_000
+    assert b"".join(pieces).partition(b"\r\n\r\n")[2] == text
+
+
 def test_a_device_is_made_the_author_and_replies_go_to_whom_it_named() -> None:
     out = rewrite_from(b"From: Jo <jo@office.test>\r\nSender: jo@office.test\r\nTo: x@y\r\n", PRINTER)
     assert out == b"From: Jo <printer@example.test>\r\nReply-To: Jo <jo@office.test>\r\nTo: x@y\r\n"
