@@ -67,9 +67,14 @@ def revoke(
     """Takes an app password back: it stops working, and open sessions of the address end."""
     if bool(name) == everything:
         fail(os.EX_USAGE, "name an app password, or say --all")
-    with writer() as directory:
+    context = Context.load()
+    with writer(context) as directory:
         gone = directory.app_passwords.revoke(address, name)
     names = [one.name for one in gone]
+    with reader(context) as left:
+        found = account(left, address)
+        if found.app_passwords_only and not left.logins.app_passwords(found.id):
+            talk(f"warning: {found.address} logs in with app passwords only, and none is left")
     show({"address": address, "revoked": names}, f"revoked: {', '.join(names) or 'none'}")
 
 

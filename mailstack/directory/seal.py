@@ -10,9 +10,14 @@ import hashlib
 import hmac
 import os
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mailstack.model.errors import TemporaryFailure
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 KEY_OCTETS = 32
 _NONCE_OCTETS = 12
@@ -27,13 +32,17 @@ class Sealer:
 
     def __init__(self, key: bytes) -> None:
         """Takes the key; ValueError unless it has 32 octets."""
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
         if len(key) != KEY_OCTETS:
             raise ValueError("a master key has 32 octets")
         self._key = key
-        self._cipher = AESGCM(key)
         self.master_id = hashlib.sha256(b"mailstack master key\0" + key).hexdigest()[:16]
+
+    @cached_property
+    def _cipher(self) -> AESGCM:
+        # Many processes only derive keys; the library would cost each of them megabytes.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        return AESGCM(self._key)
 
     def derive(self, purpose: str) -> bytes:
         """A key of 32 octets for one purpose, the same at every start."""

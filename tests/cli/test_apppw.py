@@ -121,6 +121,9 @@ def test_app_passwords_only(instance: Instance) -> None:
     assert reader.authenticate(ALICE, secret) is not None
     assert instance.cli("user", "show", ALICE, "--json").json["app_passwords_only"] is True
     assert "app passwords only" in instance.cli("apppw", "list", ALICE).err
+    make(instance, "second")
+    assert instance.cli("apppw", "revoke", ALICE, "second").err == ""
+    assert "none is left" in instance.cli("apppw", "revoke", ALICE, "--all").err
     assert instance.cli("user", "passwd-file", "--json").json == []
     assert instance.cli("user", "set", ALICE, "--any-password").code == 0
     assert reader.authenticate(ALICE, PASSWORD) is not None
