@@ -227,6 +227,21 @@ async def test_a_device_is_not_told_to_come_again(kit: Kit) -> None:
     assert "queued" in kit.log.getvalue()
 
 
+async def test_a_device_is_not_kept_waiting_for_a_filter(tmp_path: Path) -> None:
+    instance = new_instance(tmp_path / "i")
+    with instance.file.open("a") as file:
+        file.write('[filter]\non_unfiltered = "tempfail"\n')
+    with instance.writer() as writer:
+        writer.accounts.add(ALICE)
+        writer.accounts.add(PRINTER, kind="device")
+    kit = Kit(instance, tmp_path)
+    try:
+        assert await kit.send(HEAD + b"\r\nx\r\n", ALICE) == "451 4.3.2"
+        assert await kit.send(b"\r\nscan\r\n", ALICE, login=PRINTER) == "250 2.0.0"
+    finally:
+        await kit.close()
+
+
 async def test_a_device_without_a_login_writes_to_listed_domains_only(kit: Kit, tmp_path: Path) -> None:
     with Instance(tmp_path / "i").writer() as writer:
         writer.devices.allow(PRINTER, networks=["192.0.2.7"], domains=["example.test", "partner.test"])
