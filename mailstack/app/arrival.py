@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from mailstack.app import loops, trace
 from mailstack.app.reputation import Reputation
-from mailstack.filters.spam.score import BACKSCATTER, TRAP_NETWORK
+from mailstack.filters.hints import BACKSCATTER, BOUNCE_RECIPIENTS, ONE_TIME_CODE, TRAP_NETWORK
 from mailstack.mime.header import find_end
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.network import network_of
@@ -115,7 +115,7 @@ class Arrivals:
         recipients = len(mail.envelope.recipients)
         if mail.envelope.reverse_path is None and recipients > 1:
             why = f"a bounce to {recipients} recipients"
-            found.append(Reason("bounce_recipients", options.bounce_recipients_weight, why))
+            found.append(Reason(BOUNCE_RECIPIENTS, options.bounce_recipients_weight, why))
         if options.backscatter and mail.plan.locals:
             loop = asyncio.get_running_loop()
             found.extend(await loop.run_in_executor(self._disk, self._backscatter, mail))
@@ -177,7 +177,7 @@ class Arrivals:
         domain = _authenticated_domain(mail)
         if not domain:
             return False
-        if any(reason.name == "one_time_code" for reason in verdict.reasons):
+        if any(reason.name == ONE_TIME_CODE for reason in verdict.reasons):
             return True
         return await self._reputation.is_wanted("", domain)
 

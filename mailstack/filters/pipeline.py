@@ -25,7 +25,8 @@ from mailstack.filters.classes.bulk import Classified, classify
 from mailstack.filters.document import Document, read
 from mailstack.filters.facts import AccountFacts, Tools
 from mailstack.filters.fields import Header
-from mailstack.filters.spam.score import TRAP_NETWORK, Score, score
+from mailstack.filters.hints import ONE_TIME_CODE, TRAP_NETWORK
+from mailstack.filters.spam.score import Score, score
 from mailstack.model.dns import Lookup, NeedLookup
 from mailstack.model.verdict import (
     AccountVerdict,
@@ -153,7 +154,7 @@ class Evaluation:
         found = msgspec.structs.replace(found, dmarc=policy)
         reasons = [*spam.reasons, *classified.reasons]
         if self._request.wants_codes and words.is_code(document.subject, document.text[:2_000]):
-            reasons.append(Reason("one_time_code", 0.0, "it holds a one-time code"))
+            reasons.append(Reason(ONE_TIME_CODE, 0.0, "it holds a one-time code"))
         if decided.action != "accept":
             reasons.append(Reason("dmarc_policy", 0.0, decided.why))
         verdict = MessageVerdict(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from mailstack.filters.authentication.dmarc import Author
 from mailstack.filters.document import Document, attachments
+from mailstack.filters.hints import BACKSCATTER
 from mailstack.filters.spam.features import tokens
 from mailstack.filters.spam.model import Model, probability, to_logit
 from mailstack.model.verdict import Authentication, Reason
@@ -18,11 +19,8 @@ from mailstack.model.verdict import Authentication, Reason
 #: https://spamassassin.apache.org/gtube/ : any filter calls this spam, so filing can be tried out.
 GTUBE = "XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X"
 GTUBE_SCORE = 0.999
-#: A bounce of something we never sent is Spam, whatever stands in it (product page, section 2.4).
-BACKSCATTER = "backscatter"
+#: Of a bounce of something we never sent.
 BACKSCATTER_SCORE = 0.95
-#: The hint that spam traps were hit from the client's network.
-TRAP_NETWORK = "trap_network"
 #: Logit of a message nothing is known about, when there is no model.
 NEUTRAL_LOGIT = -2.2
 #: Words named as reasons.
