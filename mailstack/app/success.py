@@ -89,14 +89,14 @@ def notify_of(ends: Ends, remote: RemoteTarget) -> frozenset[str]:
     """What the queue's copy for an outside address is asked to report."""
     recipient = remote.recipient
     if (recipient.number, remote.address.key) in ends.kept:
-        return recipient.notify | {"SUCCESS"}
+        return wishes.with_success(recipient.notify)
     return wishes.passed_on(recipient.notify)
 
 
 def notify_later(ends: Ends, recipient: Recipient, account_id: int) -> frozenset[str]:
     """The same for a local copy that is retried from the queue."""
     if any(account == account_id for _, account in ends.delivered):
-        return recipient.notify | {"SUCCESS"}
+        return wishes.with_success(recipient.notify)
     return wishes.passed_on(recipient.notify)
 
 

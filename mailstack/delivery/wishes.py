@@ -25,3 +25,14 @@ def passed_on(notify: frozenset[str]) -> frozenset[str]:
     if "SUCCESS" not in notify:
         return notify
     return notify - {"SUCCESS"} or NEVER
+
+
+def with_success(notify: frozenset[str]) -> frozenset[str]:
+    """NOTIFY of a copy that answers for somebody else's wish for success as well.
+
+    Two recipients may lead to one address, which gets one copy.
+    """
+    if "SUCCESS" in notify:
+        return notify
+    # RFC 3461 section 4.1: none at all leaves failures and delays to the server.
+    return ((notify or frozenset({"FAILURE", "DELAY"})) - NEVER) | {"SUCCESS"}

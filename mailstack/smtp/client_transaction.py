@@ -126,9 +126,9 @@ class Sending:
         if not semicolon:
             return []
         if kind.lower() != "utf-8":
-            return [f"ORCPT={xtext(kind)};{xtext(address.strip())}"]
+            return [f"ORCPT={xtext(kind)};{xtext(address)}"]
         # RFC 6533 section 3: what is no ASCII is escaped where SMTPUTF8 is not spoken.
-        is_utf8, plain = "SMTPUTF8" in self._session.extensions, unitext.decode(address.strip())
+        is_utf8, plain = "SMTPUTF8" in self._session.extensions, unitext.decode(address)
         return [f"ORCPT={xtext(kind)};{unitext.encode(plain, keep_utf8=is_utf8)}"]
 
     def _say_data(self) -> None:

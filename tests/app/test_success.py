@@ -41,10 +41,16 @@ async def send(
     *to: str,
     notify: frozenset[str] = SUCCESS,
     sender: str | None = "x@far.test",
+    last: frozenset[str] | None = None,
     **facts: object,
 ) -> Reply:
+    """`last`: another NOTIFY of the last recipient."""
     reverse = Address.parse(sender) if sender else None
-    recipients = tuple(Recipient(Address.parse(text), n, notify) for n, text in enumerate(to, 1))
+    wishes = [notify] * len(to) if last is None else [*([notify] * (len(to) - 1)), last]
+    recipients = tuple(
+        Recipient(Address.parse(text), n, wish)
+        for n, (text, wish) in enumerate(zip(to, wishes, strict=True), 1)
+    )
     envelope = Envelope(
         "0123456789abcdefg",
         Client("192.0.2.7", 5000, "client.far.test"),
@@ -140,6 +146,17 @@ async def test_a_redirection_without_a_copy_is_answered_when_it_has_left(people:
     (entry,) = queued(people)
     assert entry[1:3] == ("friend@far.test", {"SUCCESS"})
     assert entry[4] == "gone@example.test"
+
+
+@pytest.mark.parametrize(
+    ("first", "together"),
+    [("", {"SUCCESS", "FAILURE", "DELAY"}), ("NEVER", {"SUCCESS"}), ("FAILURE", {"SUCCESS", "FAILURE"})],
+)
+async def test_two_ways_to_one_address_are_one_copy_with_both_wishes(
+    people: World, first: str, together: set[str]
+) -> None:
+    await send(people, "gone@example.test", "out@example.test", notify=frozenset(first.split()), last=SUCCESS)
+    assert [entry[1:3] for entry in queued(people)] == [("friend@far.test", together)]
 
 
 async def test_a_rule_that_redirects_is_followed(people: World) -> None:
