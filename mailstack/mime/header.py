@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import islice
 from typing import NamedTuple, Protocol, overload
 
@@ -21,6 +22,8 @@ MAX_BLOCK_OCTETS = 512 * 1024
 MAX_FIELD_OCTETS = 64 * 1024
 #: Fields of one block that are looked at.
 MAX_FIELDS = 1000
+#: Blocks up to this size are remembered for a moment.
+REMEMBERED_OCTETS = 8192
 
 # "From :" with white space before the colon is a From field for many readers, so for us (T20).
 _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)\n?", re.MULTILINE)
@@ -104,7 +107,7 @@ def unfold(value: bytes) -> bytes:
 
 
 class Headers:
-    """The fields of one header block, by name.  Built once, read often."""
+    """The fields of one header block, by name.  Built once, read often, never changed."""
 
     __slots__ = ("_data", "_firsts", "fields")
 
@@ -116,6 +119,8 @@ class Headers:
     @classmethod
     def parse(cls, data: bytes, start: int = 0, end: int | None = None) -> Headers:
         """The header of the message (or of the block alone) in `data[start:end]`."""
+        if start == 0 and end is None and type(data) is bytes and len(data) <= REMEMBERED_OCTETS:
+            return _remembered(data)
         fields_end, _ = find_end(data, start, end)
         return cls(data, tuple(iterate(data, start, fields_end)))
 
@@ -143,3 +148,10 @@ class Headers:
     def raw(self, field: RawField) -> bytes:
         """The field as it stands, with name, folding and line end."""
         return self._data[field.start : field.end]
+
+
+@lru_cache(maxsize=16)
+def _remembered(block: bytes) -> Headers:
+    # A submission's header is looked at by half a dozen checks, one after another.
+    fields_end, _ = find_end(block)
+    return Headers(block, tuple(iterate(block, 0, fields_end)))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from mmap import mmap
 
 from mailstack.filters.authentication.canonical import hash_body, relaxed_field
@@ -100,6 +101,7 @@ def _sign(selected: bytes, names: tuple[bytes, ...], body_hash: bytes, key: Dkim
     return b"DKIM-Signature:" + value + folded + b"\r\n"
 
 
+@lru_cache(maxsize=64)
 def _fold_names(names: tuple[bytes, ...]) -> bytes:
     lines, line = [], b""
     for name in names:
