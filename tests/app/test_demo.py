@@ -214,7 +214,16 @@ def check_accounts(directory: Directory, passwords: dict[str, str]) -> None:
 def test_the_file_for_programs_says_all_there_is_to_know(demo: Demo) -> None:
     state = demo.state
     assert set(state) == {"host", "ports", "domain", "users", "ca_file", "config", "maildir_pattern", "pids"}
-    assert set(state["ports"]) == {"mx", "submission", "submissions", "lmtp", "imap", "imaps", "pop3", "pop3s"}
+    assert set(state["ports"]) == {
+        "mx",
+        "submission",
+        "submissions",
+        "lmtp",
+        "imap",
+        "imaps",
+        "pop3",
+        "pop3s",
+    }
     assert set(state["pids"]) == {"smtp", "filter", "queue", "imap"}
     for port in state["ports"].values():
         socket.create_connection((state["host"], port), timeout=5).close()

@@ -545,8 +545,7 @@ async def test_few_large_submissions_are_prepared_at_a_time(
 
     monkeypatch.setattr(submission, "prepare", prepare)
     letters = [
-        world.send(BOB, sender=ALICE, letter=OWN, login=ALICE, path=tmp_path / str(n))
-        for n in range(8)
+        world.send(BOB, sender=ALICE, letter=OWN, login=ALICE, path=tmp_path / str(n)) for n in range(8)
     ]
     assert {reply.code for reply in await asyncio.gather(*letters)} == {250}
     assert most == [LARGE_AT_ONCE]

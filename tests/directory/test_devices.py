@@ -51,7 +51,7 @@ def test_the_narrowest_network_decides(writer: DirectoryWriter, reader: Director
 
 @pytest.mark.parametrize("network", ["0.0.0.0/0", "10.0.0.0/15", "2001:db8::/47", "printer", "10.0.0.1/33"])
 def test_what_is_no_devices_network_is_refused(writer: DirectoryWriter, network: str) -> None:
-    with pytest.raises(PermanentFailure, match="network|wide"):
+    with pytest.raises(PermanentFailure, match=r"network|wide"):
         writer.devices.allow(PRINTER, networks=[network])
 
 

@@ -776,5 +776,7 @@ async def test_every_refusal_is_one_line_that_cannot_be_forged(tmp_path: Path) -
         await talk.ask("MAIL FROM:<a@b.test>")
         await talk.ask('RCPT TO:<"x id=1 y"@example.test>')
         assert len(server.lines) == 2
-        assert server.lines[0].startswith("refused peer=127.0.0.1 at=mail check=parameter code=555 status=5.5.4")
+        assert server.lines[0].startswith(
+            "refused peer=127.0.0.1 at=mail check=parameter code=555 status=5.5.4"
+        )
         assert 'to="\\"x id=1 y\\"@example.test"' in server.lines[1]
