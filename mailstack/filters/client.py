@@ -44,6 +44,7 @@ def check(ip: str, helo: str, *, ours: Collection[str], lookup: Lookup) -> Clien
 
     Args:
         ip: "" or an inside address: nothing is asked or said.
+        helo: "" when it is not known.
         ours: names of this host, lower case.
 
     Raises:
@@ -115,6 +116,8 @@ def _host(helo: str) -> str:
 def _helo_reasons(
     ip: str, helo: str, host: str, ours: Collection[str], lookup: Lookup, *, is_same: bool
 ) -> Iterator[Reason]:
+    if not helo:
+        return  # a relay did not say, or nobody asked
     if helo.lower().rstrip(".") in (*ours, "localhost", "localhost.localdomain"):
         yield Reason("helo_ours", 1.5, f"it calls itself {helo[:80]}, which is this host")
     elif helo.startswith("["):

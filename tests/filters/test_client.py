@@ -72,7 +72,7 @@ def test_nobody_is_asked_about_this_machine_and_its_network(ip: str) -> None:
         (f"[{IP}]", ["helo_literal"]),
         ("[127.0.0.1]", ["helo_literal_wrong"]),
         ("WIN-PC", ["helo_no_name"]),
-        ("", ["helo_no_name"]),
+        ("", []),
         ("x" * 300, ["helo_no_name"]),
         ("a;\r\nX: y", ["helo_no_name"]),
         ("nowhere.example", ["helo_unknown"]),
