@@ -25,6 +25,9 @@ from mailstack.smtp.extensions import Offer
 from mailstack.smtp.policy.errors import Penalty
 from mailstack.smtp.session import Session
 
+#: RCPT commands of one message that are answered with 250, the same recipient named again too.
+MOST_NAMED: Final = 1000
+TOO_MANY: Final = Reply(452, "5.3", "Too many RCPT commands in one message", "too_many")
 SAY_LHLO: Final = Reply(500, "5.1", "This is LMTP: say LHLO")
 
 
@@ -62,6 +65,8 @@ class LmtpSession(Session):
         return super().sender_answered(reply)
 
     def _lmtp_rcpt(self, argument: bytes) -> Event:
+        if self._transaction is not None and len(self._named) >= MOST_NAMED:
+            return Say(TOO_MANY, refusal=Refusal("rcpt", TOO_MANY.check))
         event = self._rcpt(argument)
         if isinstance(event, Say) and event.reply.is_ok:  # named before
             transaction = self._transaction
