@@ -122,6 +122,7 @@ class SmtpConnection(SmtpIntake):
         self._session: Session
         self._message: Incoming | None = None
         self._is_accepting = False
+        self._is_stranger = True
         self._started_at = self.loop.time()
         self._session_end = self._started_at + server.session_s
         self._shortest_limit = server.options.command_octets
@@ -149,7 +150,9 @@ class SmtpConnection(SmtpIntake):
     async def _handle_client(self) -> None:
         peer, server = self._peer, self._server
         client = Client(peer.ip, peer.port, "", True, describe(self._wire), "", server.name)
-        setting = server.setting.for_relay if server.is_relay(peer.ip) else server.setting
+        is_relay = server.is_relay(peer.ip)
+        setting = server.setting.for_relay if is_relay else server.setting
+        self._is_stranger = server.name == "mx" and not is_relay
         acceptor = server.shared.acceptor
         session = self._session = make_session(setting, client, acceptor, offer=self._offer)
         check_recipient = acceptor.check_recipient
@@ -265,7 +268,7 @@ class SmtpConnection(SmtpIntake):
         self._wire.close()
 
     def _command_deadline(self) -> float:
-        self._session.is_stressed = self._server.shared.is_stressed()
+        self._session.is_stressed = self._is_stranger and self._server.shared.is_stressed()
         return min(self.loop.time() + self._wait_s(self._options.command_wait_s), self._latest())
 
     def _latest(self) -> float:

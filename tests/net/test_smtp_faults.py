@@ -314,6 +314,18 @@ async def test_under_stress_patience_is_short(tmp_path: Path) -> None:
             assert (await talk.ask("MAIL FROM:<a@b.test>"))[:9] == "421 4.7.0"
 
 
+@on_uvloop
+async def test_stress_is_no_reason_to_send_people_away_who_log_in(tmp_path: Path) -> None:
+    async with running(tmp_path, "submissions") as server:
+        server.shared.is_stressed = lambda: True
+        async with await Talk.hello(server.port, tls=True, **ALICE) as talk:
+            for _ in range(3):
+                assert (await talk.ask("BLURB"))[:3] == "500"
+                assert (await talk.ask("NOOP"))[:3] == "250"
+                await talk.begin("bob@example.test", "alice@example.test")
+                assert (await talk.ask("From: alice@example.test\r\n."))[:3] == "250"
+
+
 @both_loops
 async def test_whoever_is_waited_for_when_stress_begins_has_little_time(tmp_path: Path) -> None:
     # S43: hundreds of idle clients may be there already
