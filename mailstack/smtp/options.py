@@ -25,21 +25,21 @@ class SmtpOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
     #: Sessions on port 25 in one process; the file descriptor limit may lower it. "off": no limit.
     mx_sessions: Cap = 500
-    #: Sessions on port 25 from one address. "off": no limit.
+    #: Sessions on port 25 from one address, in all workers. "off": no limit.
     mx_sessions_per_ip: Cap = 20
-    #: Sessions on port 25 from one IPv4 /24 or IPv6 /64. "off": no limit.
+    #: Sessions on port 25 from one IPv4 /24 or IPv6 /64, in all workers. "off": no limit.
     mx_sessions_per_network: Cap = 60
-    #: Sessions on port 25 from one IPv6 /48. "off": no limit.
+    #: Sessions on port 25 from one IPv6 /48, in all workers. "off": no limit.
     mx_sessions_per_wide_network: Cap = 120
-    #: New connections a minute to port 25 from one address, after a burst. "off": no limit.
+    #: New connections a minute to port 25 from one IPv4 address or IPv6 /64, in the long run. "off": no limit.
     mx_connections_per_minute: Cap = 60
-    #: Connections one address may open at once before the rate counts.
+    #: Connections one address may open at once before that rate counts.
     mx_connection_burst: int = 100
     #: Sessions on 465 and 587 in one process. "off": no limit.
     submission_sessions: Cap = 500
-    #: Sessions on 465 and 587 from one address; offices share one. "off": no limit.
+    #: Sessions on 465 and 587 from one address, in all workers; offices share one. "off": no limit.
     submission_sessions_per_ip: Cap = 30
-    #: Sessions on 465 and 587 of one account. "off": no limit.
+    #: Sessions on 465 and 587 of one account, in all workers. "off": no limit.
     submission_sessions_per_account: Cap = 10
     #: Seconds to wait for the next command (RFC 5321 section 4.5.3.2.7).
     command_wait_s: float = 300
