@@ -31,7 +31,7 @@ class SmtpOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     mx_sessions_per_network: Cap = 60
     #: Sessions on port 25 from one IPv6 /48, in all workers. "off": no limit.
     mx_sessions_per_wide_network: Cap = 120
-    #: New connections a minute to port 25 from one IPv4 address or IPv6 /64, in the long run. "off": no limit.
+    #: New connections a minute to port 25 from one IPv4 address or IPv6 /64, on average. "off": no limit.
     mx_connections_per_minute: Cap = 60
     #: Connections one address may open at once before that rate counts.
     mx_connection_burst: int = 100
