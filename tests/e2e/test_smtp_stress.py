@@ -65,7 +65,7 @@ def test_thousands_of_idle_clients_stop_nobody_who_logs_in(demo: Demo) -> None:
             assert laptop.message(message).code == 250
         with demo.imap(ALICE) as client:
             assert client.select()[0] == "OK"
-        assert time.monotonic() - before < 10
+        assert time.monotonic() - before < 30
         # Nobody spins: one that asks again and again would use a whole processor.
         began = cpu_s(demo.pids("smtp"))
         time.sleep(3)

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import time
 from pathlib import Path
-from statistics import median
 
 import pytest
 
@@ -146,20 +144,15 @@ async def test_a_name_cannot_bring_a_line_of_its_own(tmp_path: Path) -> None:
 
 @on_uvloop
 async def test_vrfy_and_expn_tell_nothing(tmp_path: Path) -> None:
-    # S33, T12
-    async with running(tmp_path, junk_commands="off") as server, await Talk.hello(server.port) as talk:
-        times: dict[str, list[float]] = {"bob": [], "nobody": []}
+    # S33, T12: nothing is looked up, so the time is the same too
+    async with running(tmp_path) as server, await Talk.hello(server.port) as talk:
+        server.acceptor.check_recipient = None  # type: ignore[assignment]
         for verb, said in (("VRFY", "252 2.1.5"), ("EXPN", "502 5.5.1")):
-            answers = set()
-            for n in range(60):
-                name = ("bob", "nobody")[n % 2]
-                before = time.perf_counter()
-                answers.add(await talk.ask(f"{verb} {name}"))
-                times[name].append(time.perf_counter() - before)
+            answers = {
+                await talk.ask(f"{verb} {name}") for name in ("bob", "nobody", "bob@example.test", "x y")
+            }
             assert len(answers) == 1
             assert answers.pop()[:9] == said
-        known, unknown = (median(found) for found in times.values())
-        assert abs(known - unknown) < 0.05
 
 
 @pytest.mark.parametrize(
