@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from mailstack.app.daemon import Context
+from mailstack.app.quiet import Quiet
 from mailstack.model.network import Networks
 from mailstack.model.reply import Reply
 from mailstack.net.counts import Counts, LocalCounts, Prefixed, SharedCounts
@@ -145,10 +146,11 @@ class LmtpAdmission(Admission):
 
 
 class LogWatcher(Watcher):
-    """Connections that never became a session, in the mail log."""
+    """Connections that never became a session, in the mail log; of a flood a few lines a minute."""
 
     def __init__(self, maillog: MailLog) -> None:
         self._maillog = maillog
+        self._quiet = Quiet()
 
     def refused(self, peer: Peer, why: str) -> bytes:
         """S42: 421 4.7.0; an LMTP client that is not listed is told so for good."""
@@ -165,6 +167,10 @@ class LogWatcher(Watcher):
 
     def _refuse(self, peer: Peer, reply: Reply, why: str) -> None:
         status = f"{reply.code // 100}.{reply.status}"
+        left_out = self._quiet.left_out(peer.ip, f"{reply.check} {why}")
+        if left_out is None:
+            return
+        why = f"{why} ({left_out} more like it before)" if left_out else why
         self._maillog.refused(
             "", peer=peer.ip, at="connect", check=reply.check, code=reply.code, status=status, why=why
         )
@@ -172,6 +178,10 @@ class LogWatcher(Watcher):
     def handshake_failed(self, peer: Peer, why: str) -> None:
         """L5."""
         write, ip = self._maillog.write, peer.ip
+        left_out = self._quiet.left_out(ip, f"tls {why}")
+        if left_out is None:
+            return
+        why = f"{why} ({left_out} more like it before)" if left_out else why
         write("tls_failed", refused_to=[ip], peer=ip, listener=peer.listener, why=why)
 
     def exhausted(self, listener: str, why: str) -> None:
