@@ -475,7 +475,7 @@ class SmtpConnection(SmtpIntake):
             self._is_accepting = False
             self._deadline = NEVER
             if self._has_eof:  # RFC 1047, S15: who hears no answer sends the message again
-                self._server.shared.maillog.write("lost", accept_id, peer=self._peer.ip, at="reply")
+                self._server.shared.maillog.write("unheard", accept_id, peer=self._peer.ip)
 
     def _log_end(self, reply: Reply, accept_id: str) -> None:
         envelope = self._session.envelope(accept_id, 0.0)

@@ -46,7 +46,7 @@ def test_a_client_lost_behind_the_dot_sends_again_and_both_arrive(demo: Demo, ma
         again.envelope([ALICE])
         assert again.message(message).code == 250
     assert sum(mark.encode() in found for found in demo.messages(ALICE)) == 2
-    processes.eventually(lambda: "at=reply" in demo.log(), 10, demo.log)
+    processes.eventually(lambda: "unheard id=" in demo.log(), 10, demo.log)
 
 
 @pytest.mark.parametrize(

@@ -386,7 +386,7 @@ async def test_who_never_heard_the_answer_is_in_the_log(tmp_path: Path) -> None:
         server.acceptor.gate.set()
         await until(lambda: server.listener.connections == 0)
         assert len(server.acceptor.taken) == 1
-        assert server.lines == ["lost id=id1 peer=127.0.0.1 at=reply"]
+        assert server.lines == ["unheard id=id1 peer=127.0.0.1"]
 
 
 @pytest.mark.parametrize("name", ["mx", "submissions"])
