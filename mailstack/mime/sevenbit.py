@@ -221,11 +221,12 @@ class _Maker:
             case "quoted-printable":
                 return "shorter quoted-printable"
             case "7bit" | "8bit" | "binary":
-                if kind == b"text":
-                    return self._for_text(part)
-                # RFC 2046 section 5.2: other messages are 7bit, or not at all.
-                is_encodable = kind not in (b"multipart", b"message") or part.subtype.lower() == b"global"
-                return "base64" if is_encodable else None
+                # RFC 2046 sections 5.1 and 5.2: these are 7bit, or not at all; the scanner takes a
+                # multipart without a boundary for text.
+                said = part.fields.get(b"content-type", b"").lstrip().lower()
+                if said.startswith((b"multipart", b"message")) and part.subtype.lower() != b"global":
+                    return None
+                return self._for_text(part) if kind == b"text" else "base64"
             case _:
                 return None
 
@@ -275,7 +276,10 @@ class _Maker:
         data = self._data
         fields_end, body = header.find_end(data, part.start, part.header_end)
         self.edits = [e for e in self.edits if (e.start, e.end) != (part.start, fields_end) or e.how]
-        text = refold.put_right(data[part.start : fields_end], fields=fields)
+        block = data[part.start : fields_end]
+        text = refold.put_right(block, fields=fields)
+        if text == block:
+            return  # what is wrong with it cannot be put right
         if body == fields_end:
             text += b"\r\n"  # a part of nothing but a header gets the empty line it lacks
         self.edits.append(Edit(part.start, fields_end, text))

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import atheris  # type: ignore[import-not-found]
 
-with atheris.instrument_imports(include=["mailstack.smtp", "mailstack.model", "mailstack.sasl"]):
+PACKAGES = ["mailstack.smtp", "mailstack.mime", "mailstack.model", "mailstack.sasl"]
+
+with atheris.instrument_imports(include=PACKAGES):
     from tests.kit.fuzz_targets import FUZZ, TARGETS, seeds
 
 

@@ -12,6 +12,12 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from mailstack.mime.header import Headers, find_end
+from mailstack.mime.lines import normalise
+from mailstack.mime.refold import put_right
+from mailstack.mime.scanner import scan
+from mailstack.mime.sevenbit import make_plan, write_body
+from mailstack.mime.text import content
 from mailstack.model.address import Address, AddressError
 from mailstack.model.errors import PeerError
 from mailstack.model.reply import Reply
@@ -19,6 +25,7 @@ from mailstack.smtp import command as commands
 from mailstack.smtp import proxy as proxies
 from mailstack.smtp.chunks import ChunkReader
 from mailstack.smtp.data import DotReader
+from mailstack.smtp.fixups import Wishes, fix
 from tests.kit import dot_reference
 from tests.kit.bare_smtp import BareSmtp
 
@@ -211,8 +218,33 @@ def _cut(octets: bytes, size: int) -> list[bytes]:
     return [octets[at : at + size] for at in range(0, len(octets), size)]
 
 
+def submission(octets: bytes) -> None:
+    """The fix-ups of a submission: what its parts say stays, and doing it twice changes nothing more."""
+    octets = normalise(octets)  # as the data reader gives it
+    wishes = Wishes(0.0, "id", "x.test")
+    out = b"".join(fix(octets, wishes))
+    headers = Headers.parse(out)
+    assert headers.count("message-id") >= 1
+    assert not headers.count("bcc")
+    assert b"".join(fix(out, wishes)) == out
+    plan = make_plan(octets)
+    block = put_right(octets[: find_end(octets)[0]], fields=plan.fields)
+    assert _said(block + b"".join(write_body(octets, plan))) == _said(octets)
+
+
+def _said(message: bytes) -> list[bytes]:
+    """The content of each part, decoded; without the line ends at its end."""
+    found, work = [], [scan(message)]
+    while work:
+        part = work.pop()
+        work.extend(part.children)
+        if not part.children:
+            found.append(content(message, part).rstrip(b"\r\n"))
+    return found
+
+
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (command, address, data, chunks, proxy, session)
+    target.__name__: target for target in (command, address, data, chunks, proxy, session, submission)
 }
 
 
