@@ -58,8 +58,9 @@ class Recipients:
             return await self._route(account, sender, recipient)
         reputation = self._reputation
         if reputation.is_guessing(client.ip) and recipient.local.lower() not in ALWAYS_REACHED:
-            # The same for names that exist, so that nothing is to be learned any more.
-            return Reply(450, "7.1", "Too many unknown recipients from your address; try later", "guessing")
+            # The same for names that exist, so that nothing is to be learned any more; and the end, or
+            # one session could write a line a guess into the log.
+            return Reply(421, "7.1", "Too many unknown recipients from your address; try later", "guessing")
         reply = await self._route(account, sender, recipient)
         if reply.is_ok or reply.check in _NOBODY:
             reputation.recipient(client.ip, is_known=reply.is_ok)

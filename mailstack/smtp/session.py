@@ -352,7 +352,7 @@ class Session(Patience):
         transaction.was_refused = True
         refusal = Refusal("rcpt", "unknown_user" if reply.status == "1.1" else "recipient", str(rcpt.address))
         if reply.is_temporary:
-            return Say(reply, refusal=refusal)
+            return Say(reply, close=reply.code == 421, refusal=refusal)
         if reply.status == "1.1":
             return self._punished(reply, self._counters.unknown_recipient(), refusal)
         return self._punished(reply, self._counters.error(stressed=self.is_stressed), refusal)

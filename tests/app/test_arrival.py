@@ -500,8 +500,8 @@ async def test_who_guesses_is_put_off_in_every_worker_and_learns_nothing(make: M
     await other.look()
     await world.look()
     for worker in (world, other):
-        assert await worker.rcpt("alice@example.test") == "450 4.7.1"
-        assert await worker.rcpt("nobody@example.test") == "450 4.7.1"
+        assert await worker.rcpt("alice@example.test") == "421 4.7.1"
+        assert await worker.rcpt("nobody@example.test") == "421 4.7.1"
         assert await worker.rcpt("postmaster@example.test") == "250 2.1.5"
         assert await worker.rcpt("alice@example.test", ip="198.51.100.8") == "250 2.1.5"
     world.clock.advance(3601)
@@ -524,7 +524,7 @@ async def test_an_ipv6_network_guesses_as_one(make: Maker) -> None:
     for n in range(10):
         await world.rcpt(f"nobody{n}@example.test", ip=f"2001:db8::{n:x}")
     await world.look()
-    assert await world.rcpt("alice@example.test", ip="2001:db8::ffff") == "450 4.7.1"
+    assert await world.rcpt("alice@example.test", ip="2001:db8::ffff") == "421 4.7.1"
     assert await world.rcpt("alice@example.test", ip="2001:db8:0:1::1") == "250 2.1.5"
 
 
