@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from mailstack.app.daemon import Context
 from mailstack.directory import Directory
 from mailstack.directory.values import Denied, Entered
-from mailstack.model.asking import LoginRefused
+from mailstack.model.asking import Login, LoginRefused
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Client
 from mailstack.model.errors import TemporaryFailure
@@ -171,6 +171,12 @@ class Gate:
         self._note(attempt, found)
         return found.account
 
+    async def log_in(self, protocol: str, client: Client, asked: Login) -> Account | LoginRefused:
+        """The same for a session of IMAP or POP3."""
+        return await self.authenticate(
+            protocol, client, asked.login, asked.password, asked.mechanism, acting_for=asked.acting_for
+        )
+
     def is_current(self, account: Account) -> bool:
         """False once sessions of the account must end: suspended, removed, another password (A15, A16).
 
@@ -195,7 +201,7 @@ class Gate:
             )
             if found is not None:
                 return found
-        if self._asleep.get(_pair(attempt), 0) >= MAX_ASLEEP:
+        if self._is_unproven(attempt) and self._asleep.get(_pair(attempt), 0) >= MAX_ASLEEP:
             return _TOO_FAST
         answer = await self._judged(attempt, has_waited=False)
         if isinstance(answer, _GuessedAt):
@@ -212,7 +218,7 @@ class Gate:
         key = (same, has_waited)
         judging = self._judging.get(key)
         if judging is None:
-            if len(self._judging) >= self._max_waiting:
+            if self._is_unproven(attempt) and len(self._judging) >= self._max_waiting:
                 return _TOO_MANY
             judging = asyncio.get_running_loop().run_in_executor(
                 self._threads, self._judge, attempt, has_waited
@@ -221,6 +227,10 @@ class Gate:
             judging.add_done_callback(lambda _: self._judging.pop(key))
         # Whoever hangs up does not take the others' answer away.
         return await asyncio.shield(judging)
+
+    def _is_unproven(self, attempt: _Attempt) -> bool:
+        """True for a password.  A proof was looked at by SCRAM: what is not counted is a free guess."""
+        return isinstance(attempt.password, str)
 
     def _judge(self, attempt: _Attempt, has_waited: bool) -> Entered | _Wrong | _GuessedAt:
         """In a thread: up to one hash, and a row for a failure."""

@@ -103,7 +103,7 @@ def _hubs(
     imap = ImapHub(
         ImapServices(
             host=config.hostname,
-            authenticate=partial(gate.authenticate, "imap"),
+            authenticate=partial(gate.log_in, "imap"),
             open_store=partial(_open_shared, store, neighbours)
             if config.imap.sharing
             else partial(_open, store),
@@ -120,7 +120,7 @@ def _hubs(
     )
     services = SessionServices(
         host=config.hostname,
-        authenticate=partial(gate.authenticate, "pop3"),
+        authenticate=partial(gate.log_in, "pop3"),
         open_store=partial(_open, store),
         executor=threads,
         publish=partial(_tell, context, imap),

@@ -93,11 +93,17 @@ class LoginRefused:
 
 @dataclass(frozen=True, slots=True)
 class Login(Request[Account | LoginRefused]):
-    """Check a password, or what a mechanism found out, and open the account's mailbox."""
+    """Check a password, or what a mechanism found out, and open the account's mailbox.
+
+    Attributes:
+        acting_for: another user it is to act for; nobody may, but whoever asks gave a password
+            that counts.
+    """
 
     login: str
     password: str | Proof
     mechanism: str
+    acting_for: str = ""
 
 
 @dataclass(slots=True)

@@ -14,12 +14,12 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
-from mailstack.model.asking import LoginRefused
+from mailstack.model.asking import Login, LoginRefused
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Client
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import AccountStore
-from mailstack.model.secret import Proof, Verifier
+from mailstack.model.secret import Verifier
 
 _log = logging.getLogger(__name__)
 
@@ -31,7 +31,7 @@ RECEIVED_OCTETS = 65_536
 #: Accounts asked about before others get their turn.
 _REVIEW_SLICE = 20
 
-Authenticate = Callable[[Client, str, str | Proof, str], Awaitable[Account | LoginRefused]]
+Authenticate = Callable[[Client, Login], Awaitable[Account | LoginRefused]]
 
 
 class AtWork:
@@ -62,7 +62,7 @@ class SessionServices:
 
     Attributes:
         host: our name, for the greeting.
-        authenticate: client, login, password, mechanism; never raises.
+        authenticate: who of these may log in, or why not; never raises.
         verifier: for SCRAM, by login; None: it is not offered.
         open_store: an account's mailbox; blocking; may raise TemporaryFailure.
         executor: threads for whatever reads much, writes or syncs.

@@ -463,9 +463,7 @@ class SessionConnection(asyncio.BufferedProtocol):
 
     async def _log_in(self, request: Login) -> Account | LoginRefused:
         services = self._all.base
-        found = await services.authenticate(
-            self._client(), request.login, request.password, request.mechanism
-        )
+        found = await services.authenticate(self._client(), request)
         if isinstance(found, LoginRefused):
             return found
         self._key = account_key(found)

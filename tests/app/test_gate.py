@@ -21,6 +21,7 @@ from mailstack.directory import credentials
 from mailstack.model.asking import LoginRefused
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Client
+from mailstack.model.secret import Proof
 from mailstack.state.ban_options import BanOptions
 from mailstack.state.maillog import MailLog
 from tests.kit.clock import Clock
@@ -54,7 +55,7 @@ class Kit:
 
     async def log_in(
         self,
-        password: str = PASSWORD,
+        password: str | Proof = PASSWORD,
         *,
         login: str = ALICE,
         ip: str = GUESSER,
@@ -242,6 +243,20 @@ async def test_answers_that_wait_are_few(instance: Instance) -> None:
     assert await asyncio.gather(*tasks) == [WRONG] * 4
     assert await kit.log_in() == "OK"
     assert kit.gate._asleep == {}
+    kit.close()
+
+
+async def test_every_failed_proof_counts(instance: Instance) -> None:
+    # SCRAM looked at it before we are asked: what is turned away uncounted is a free guess.
+    instance.file.write_text(instance.file.read_text() + "[smtp]\nlogin_delays_s = [0, 0.2]\n")
+    kit = Kit(instance)
+    kit.gate._max_waiting = 0
+    tasks = [
+        asyncio.create_task(kit.log_in(Proof(mark=b"%d" % n), acting_for="bob" if n % 2 else ""))
+        for n in range(30)
+    ]
+    assert await asyncio.gather(*tasks) == [WRONG] * 30
+    assert kit.gate._records.standing(ALICE, None, GUESSER, now=kit.clock()).failures == 30
     kit.close()
 
 

@@ -235,6 +235,16 @@ def test_nobody_acts_for_another_user(limited: Demo, account: str) -> None:
         assert line.ask(f"AUTH PLAIN {plain(account, PASSWORD, account)}")[:3] == "235"
 
 
+def test_who_would_act_for_another_is_counted_in_imap_and_pop3_too(limited: Demo, account: str) -> None:
+    # A5
+    line = plain(account, PASSWORD, "alice@example.test")
+    with Line(limited, "imaps") as imap, Line(limited, "pop3s") as pop3:
+        assert imap.ask(f"t AUTHENTICATE PLAIN {line}").startswith("t NO [AUTHENTICATIONFAILED]")
+        assert pop3.ask(f"AUTH PLAIN {line}").startswith("-ERR [AUTH]")
+    shown = limited.cli("log", "show", account)
+    eventually(lambda: limited.cli("log", "show", account).count("may not act for") == 2, 20, lambda: shown)
+
+
 @pytest.mark.parametrize("mechanism", ["OAUTHBEARER", "XOAUTH2", "CRAM-MD5", "NTLM", "GSSAPI", "EXTERNAL"])
 def test_what_is_not_offered_is_not_known(limited: Demo, mechanism: str) -> None:
     # A18

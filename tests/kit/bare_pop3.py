@@ -81,7 +81,7 @@ class BarePop3(BareShell):
             case OnStore():
                 return request.work(self.store)
             case Login():
-                if (request.login, request.password) != (USER, PASSWORD):
+                if (request.login, request.password, request.acting_for) != (USER, PASSWORD, ""):
                     return LoginRefused("AUTHENTICATIONFAILED", "Wrong user name or password")
                 return self.refusal or self.account
             case StartTls():

@@ -142,7 +142,7 @@ class BareSession(BareShell):
             case Login():
                 secret = request.password
                 right = bool(secret.stored_key) if isinstance(secret, Proof) else secret == PASSWORD
-                good = request.login == USER and right
+                good = request.login == USER and right and not request.acting_for
                 return (
                     ACCOUNT if good else LoginRefused("AUTHENTICATIONFAILED", "Wrong user name or password")
                 )

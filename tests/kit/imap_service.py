@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 from mailstack.imap.options import ImapOptions
-from mailstack.imap.requests import LoginRefused
+from mailstack.imap.requests import Login, LoginRefused
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Client
 from mailstack.model.mailbox import AccountStore
@@ -68,12 +68,10 @@ class ImapService(SessionService):
         implicit = (lambda ip: self.context) if name == "imaps" else None
         return Listener(sock, connect, name=name, tls=implicit, watcher=self)
 
-    async def _authenticate(
-        self, client: Client, login: str, password: str, mechanism: str
-    ) -> Account | LoginRefused:
+    async def _authenticate(self, client: Client, asked: Login) -> Account | LoginRefused:
         if self.delay_s:
             await asyncio.sleep(self.delay_s)
-        if (login, password) == (USER, PASSWORD):
+        if (asked.login, asked.password, asked.acting_for) == (USER, PASSWORD, ""):
             return ACCOUNT
         return LoginRefused("AUTHENTICATIONFAILED", "Wrong user name or password")
 

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
 
-from mailstack.model.asking import LoginRefused
+from mailstack.model.asking import Login, LoginRefused
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Client
 from mailstack.model.mailbox import AccountStore
@@ -61,10 +61,8 @@ class Pop3Service(SessionService):
     def _choose(self, ip: str) -> ssl.SSLContext:
         return self._context
 
-    async def _authenticate(
-        self, client: Client, login: str, password: str, mechanism: str
-    ) -> Account | LoginRefused:
-        if (login, password) == (USER, PASSWORD):
+    async def _authenticate(self, client: Client, asked: Login) -> Account | LoginRefused:
+        if (asked.login, asked.password, asked.acting_for) == (USER, PASSWORD, ""):
             return self.account
         return LoginRefused("AUTHENTICATIONFAILED", "Wrong user name or password")
 

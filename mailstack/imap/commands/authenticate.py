@@ -11,7 +11,7 @@ from mailstack.imap.commands.entry import Ok
 from mailstack.imap.commands.login import check_privacy, log_in
 from mailstack.imap.errors import Bad, No
 from mailstack.imap.parser import Cursor
-from mailstack.imap.requests import Steps
+from mailstack.imap.requests import Login, Steps
 from mailstack.sasl import exchange
 
 if TYPE_CHECKING:
@@ -36,7 +36,4 @@ def authenticate(session: Session, cursor: Cursor) -> Steps[Ok]:
             step = talk.respond((yield from session.read_line()))
     except exchange.SaslError as error:
         raise Bad(error.why) from None
-    if step.acting_for:
-        # RFC 4616 section 2: nobody may act for another here.
-        raise No("You may not act for another user", code="AUTHORIZATIONFAILED")
-    return (yield from log_in(session, step.login, step.password, talk.mechanism))
+    return (yield from log_in(session, Login(step.login, step.password, talk.mechanism, step.acting_for)))

@@ -11,7 +11,6 @@ from mailstack.imap.commands.entry import Ok
 from mailstack.imap.errors import HangUp, No
 from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Login, LoginRefused, Steps, ask
-from mailstack.model.secret import Proof
 from mailstack.sasl.exchange import text_of
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ def login(session: Session, cursor: Cursor) -> Steps[Ok]:
     password = cursor.astring()
     cursor.end()
     check_privacy(session)
-    return (yield from log_in(session, text_of(name), text_of(password), "LOGIN"))
+    return (yield from log_in(session, Login(text_of(name), text_of(password), "LOGIN")))
 
 
 def check_privacy(session: Session) -> None:
@@ -34,9 +33,9 @@ def check_privacy(session: Session) -> None:
         raise No("Login needs TLS: use STARTTLS or the TLS port", code="PRIVACYREQUIRED")
 
 
-def log_in(session: Session, name: str, password: str | Proof, mechanism: str) -> Steps[Ok]:
+def log_in(session: Session, asked: Login) -> Steps[Ok]:
     """Asks for the account; counts failures, and closes after too many."""
-    answer = yield from ask(Login(name, password, mechanism))
+    answer = yield from ask(asked)
     if isinstance(answer, LoginRefused):
         session.failures += 1
         if answer.hang_up:

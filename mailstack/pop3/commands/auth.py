@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mailstack.model.asking import Steps
+from mailstack.model.asking import Login, Steps
 from mailstack.pop3.commands.login import check_privacy, log_in
 from mailstack.pop3.errors import Bad, Refused
 from mailstack.pop3.response import END, ok
@@ -40,7 +40,4 @@ def auth(session: Session, argument: bytes) -> Steps[str | None]:
         raise Refused(error.why) from None
     except exchange.SaslError as error:
         raise Bad(error.why) from None
-    if step.acting_for:
-        # RFC 4616 section 2: nobody may act for another here.
-        raise Refused("You may not act for another user", code="AUTH")
-    return (yield from log_in(session, step.login, step.password, talk.mechanism))
+    return (yield from log_in(session, Login(step.login, step.password, talk.mechanism, step.acting_for)))

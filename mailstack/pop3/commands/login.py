@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from mailstack.model.asking import Login, LoginRefused, Steps, ask, slow
 from mailstack.model.errors import TemporaryFailure
-from mailstack.model.secret import Proof
 from mailstack.pop3.errors import Bad, HangUp, Refused
 from mailstack.sasl.exchange import text_of
 
@@ -34,7 +33,7 @@ def password(session: Session, argument: bytes) -> Steps[str]:
     if session.user is None:
         raise Bad("USER comes first")
     name, session.user = session.user, None
-    return (yield from log_in(session, name, text_of(argument), "USER"))
+    return (yield from log_in(session, Login(name, text_of(argument), "USER")))
 
 
 def check_privacy(session: Session) -> None:
@@ -43,9 +42,9 @@ def check_privacy(session: Session) -> None:
         raise Refused("Login needs TLS: use STLS or the TLS port")
 
 
-def log_in(session: Session, name: str, secret: str | Proof, mechanism: str) -> Steps[str]:
+def log_in(session: Session, asked: Login) -> Steps[str]:
     """Asks for the account and takes its list; counts failures."""
-    answer = yield from ask(Login(name, secret, mechanism))
+    answer = yield from ask(asked)
     if isinstance(answer, LoginRefused):
         code = _CODES.get(answer.code, "SYS/TEMP")
         session.failures += code != "IN-USE"
