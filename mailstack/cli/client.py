@@ -62,7 +62,7 @@ def list_clients() -> None:
 
 @app.command()
 def forget(client: ClientArgument = "", everybody: AllOption = False) -> None:
-    """Forgets what a client did; takes effect within a second or two."""
+    """Forgets what a client did; takes effect within a second."""
     from mailstack.model.network import network_of, unmap
 
     if bool(client) == everybody:
