@@ -140,6 +140,8 @@ class SendingGuard:
         except TemporaryFailure as error:
             # The reply stands; what stays counted is on the safe side.
             _log.error("counting what account %d sends: %s", ticket.account_id, error.why)
+        except Exception:  # a mistake of ours here must not bring an accepted message a second time
+            _log.exception("counting what account %d sends", ticket.account_id)
 
     def _log(self, envelope: Envelope, refusal: Reply, key: str) -> None:
         self._s.maillog.refused(

@@ -283,15 +283,23 @@ class Transaction:
         await self._store_all(decision.stores)
         if mail.later:
             await self._retry_later()
-        if told := success.reported(mail):
-            await self._tell_success(told)
         fault_point("accept.before_reply")
-        events.done(self._s, mail, decision)
-        self._s.arrivals.learn(mail)
+        try:
+            await self._afterwards(decision)
+        except Exception:
+            # Everything is durable by now: a 4xx would only bring the message a second time.
+            _log.exception("%s was stored; what comes after that", mail.envelope.accept_id)
         return Reply(250, "0.0", f"Ok id={mail.envelope.accept_id}")
 
+    async def _afterwards(self, decision: Decision) -> None:
+        """Reports of success, the log, what is learned: for a message that is durable already."""
+        mail = self._mail
+        if told := success.reported(mail):
+            await self._tell_success(told)
+        events.done(self._s, mail, decision)
+        self._s.arrivals.learn(mail)
+
     async def _tell_success(self, told: Sequence[dsn.Reported]) -> None:
-        """Everything is durable by now: a report that cannot be queued changes nothing."""
         try:
             report = await self._blocking(outgoing.report, self._s, self._mail, told)
             if report is not None:

@@ -329,6 +329,17 @@ async def test_an_error_of_the_disk_itself_is_never_acknowledged(world: World) -
     assert caught.value.fatal
 
 
+async def test_what_fails_after_everything_is_durable_does_not_bring_the_message_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(mail: object) -> None:
+        raise ValueError("a mistake of ours")
+
+    monkeypatch.setattr(world.services.arrivals, "learn", fail)
+    reply = await world.send(BOB)
+    assert (reply.code, reply.status) == (250, "0.0")
+
+
 async def test_a_redirection_leaves_with_srs_and_no_copy_stays(world: World) -> None:
     assert (await world.send("gone@example.test")).code == 250
     sender, recipients = world.queued()["forward"]
