@@ -15,6 +15,7 @@ import os
 import pwd
 import re
 import shutil
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -258,7 +259,8 @@ def _hop(hop: int | str) -> tuple[str, int]:
 
 def _exim(folder: Path, port: int, hops: Mapping[str, int | str]) -> list[str | Path]:
     program = debian.need_unpacked("exim4", "usr/sbin/exim4")
-    debian.need("unshare")
+    if subprocess.run([debian.need("unshare"), "-m", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine does not let root have a mount namespace")
     user = pwd.getpwnam(OWNER)
     _make(folder, "spool", "log", "mail", owner=OWNER)
     routers, transports = "", ""
