@@ -16,8 +16,10 @@ from mailstack.cli.context import Context, cell, fail, group, show, talk
 from mailstack.cli.directory_access import reader as directory_reader
 from mailstack.model.address import Address, AddressError
 from mailstack.model.directory import Alias
-from mailstack.state.explanations import EXPLANATIONS, Explanation
-from mailstack.state.maillog import Event, MailLogReader, Value
+from mailstack.state.explanation import Explanation
+from mailstack.state.explanations import EXPLANATIONS
+from mailstack.state.maillog import Event, Value
+from mailstack.state.maillog_reader import MailLogReader
 
 app = group("What happened to a message or an address: 20 days back.")
 

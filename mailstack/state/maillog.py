@@ -456,74 +456,6 @@ class MailLog:
             self.dropped += len(rows)
 
 
-class MailLogReader:
-    """Reads the log back for `mailstack log`."""
-
-    def __init__(self, path: Path) -> None:
-        """Opens read-only; TemporaryFailure when there is no log yet."""
-        self._connection = open_database(path, read_only=True)
-
-    def of_address(
-        self,
-        address: str,
-        *,
-        direction: str = "",
-        since: float = 0.0,
-        until: float = 1e18,
-        limit: int = 10_000,
-    ) -> list[Event]:
-        """Events of an address, oldest first.  `direction`: "sent", "received" or "" for both."""
-        rows = self._connection.execute(
-            "SELECT DISTINCT e.at, e.daemon, e.name, e.id, e.fields, e.number FROM owner o JOIN event e"
-            " ON e.number = o.number WHERE o.address = ? AND (? = '' OR o.direction = ?)"
-            " AND e.at >= ? AND e.at <= ? ORDER BY e.number DESC LIMIT ?",
-            (address.lower(), direction, direction, since, until, limit),
-        ).fetchall()
-        return [_event(row) for row in reversed(rows)]
-
-    def refusals(self, name: str, *, limit: int = 20) -> list[Event]:
-        """The last refusals of a client (IP address), sender or recipient, oldest first."""
-        rows = self._connection.execute(
-            "SELECT e.at, e.daemon, e.name, e.id, e.fields FROM owner o JOIN event e ON e.number = o.number"
-            " WHERE o.address = ? AND o.direction = 'refused' ORDER BY o.number DESC LIMIT ?",
-            (name.lower(), limit),
-        ).fetchall()
-        return [_event(row) for row in reversed(rows)]
-
-    def explain(self, id_: str) -> list[Event]:
-        """Every event of one message: by accept id, queue id or `<Message-ID>`, oldest first.
-
-        Queue ids and accept ids that belong together are followed in both directions.
-        """
-        ids = {id_}
-        if id_.startswith("<"):
-            found = self._connection.execute(
-                "SELECT DISTINCT id FROM event WHERE message_id = ?", (id_,)
-            ).fetchall()
-            ids = {row[0] for row in found}
-        rows: dict[int, tuple[object, ...]] = {}
-        todo = set(ids)
-        while todo:
-            wanted = todo.pop()
-            for row in self._connection.execute(
-                "SELECT at, daemon, name, id, fields, number FROM event WHERE id = ?"
-                " UNION SELECT at, daemon, name, id, fields, number FROM event"
-                " WHERE accept_id != '' AND accept_id = ?",
-                (wanted, wanted),
-            ):
-                rows[row[5]] = row
-                fields = json.loads(row[4])
-                for other in (row[3], fields.get("accept_id"), fields.get("queue_id")):
-                    if other and other not in ids:
-                        ids.add(other)
-                        todo.add(other)
-        return [_event(rows[number]) for number in sorted(rows)]
-
-    def close(self) -> None:
-        """Releases the database."""
-        self._connection.close()
-
-
 def purge(path: Path, *, now: float) -> int:
     """Deletes rows older than the retention; gives how many."""
     connection = open_database(path, synchronous="NORMAL")
@@ -543,8 +475,3 @@ def migrate(path: Path) -> bool:
         return migrations.migrate(connection, SCHEMA)
     finally:
         connection.close()
-
-
-def _event(row: Sequence[object]) -> Event:
-    at, daemon, name, id_, fields = row[:5]
-    return Event(float(str(at)), str(daemon), str(name), str(id_), json.loads(str(fields)))

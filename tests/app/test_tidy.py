@@ -15,7 +15,8 @@ from mailstack.model.sending import Caps, Used
 from mailstack.state import maillog, statedb
 from mailstack.state.greylist import Greylist, Waits, triplet
 from mailstack.state.guesses import Count, Guesses, Rule
-from mailstack.state.maillog import MailLog, MailLogReader
+from mailstack.state.maillog import MailLog
+from mailstack.state.maillog_reader import MailLogReader
 from mailstack.state.sending import Sending
 from mailstack.state.traps import Traps
 from mailstack.state.wanted import Wanted

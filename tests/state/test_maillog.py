@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from mailstack.state import maillog
-from mailstack.state.maillog import MailLog, MailLogReader, line, quote
+from mailstack.state.maillog import MailLog, line, quote
+from mailstack.state.maillog_reader import MailLogReader
 
 NOW = 1_790_000_000.25
 
