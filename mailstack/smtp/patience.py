@@ -39,6 +39,10 @@ class Patience:
         )
 
     def _error(self, reply: Reply, at: At, check: str, *, is_last: bool = False) -> Say:
+        if check == "order" and at in ("rcpt", "data") and self._counters.is_excused():
+            return Say(reply, is_last=is_last)
+        if at == "mail":
+            self._counters.excuse()
         return self._punished(
             reply, self._counters.error(stressed=self.is_stressed), Refusal(at, check), is_last=is_last
         )

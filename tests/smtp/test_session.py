@@ -686,3 +686,13 @@ def test_a_directory_in_trouble_is_a_temporary_refusal() -> None:
     session = BareSmtp("submissions", offer=Offer(fail, bytes))
     session.ask("EHLO client.example")
     assert session.ask("AUTH SCRAM-SHA-256 " + ScramClient("a@b", "x").first().decode())[:9] == "454 4.7.0"
+
+
+def test_a_refused_sender_does_not_make_errors_of_all_that_was_in_the_pipe() -> None:
+    session = submission()
+    for _ in range(2):
+        assert session.ask("MAIL FROM:<mallory@example.test>")[:3] == "550"
+        for number in range(20):
+            assert session.ask(f"RCPT TO:<r{number}@far.test>") == "503 5.5.1 Say MAIL first"
+        assert session.ask("DATA") == "503 5.5.1 Say MAIL first"
+    assert session.ask("MAIL FROM:<alice@example.test>")[:3] == "250"

@@ -40,6 +40,7 @@ class Counters:
         self._junk = 0
         self._unknown = 0
         self._has_recipient = False
+        self._excused = 0
 
     def error(self, *, stressed: bool = False) -> Penalty:
         """A 5xx to a command of theirs."""
@@ -51,6 +52,15 @@ class Counters:
         if limit is not None and self._errors >= limit:
             return Penalty(self._delay(self._errors), TOO_MANY_ERRORS)
         return Penalty(self._delay(self._errors))
+
+    def excuse(self) -> None:
+        """A sender was refused: what a pipelining client had sent behind it is no error of its own."""
+        self._excused = self._options.mx_recipients + 1
+
+    def is_excused(self) -> bool:
+        """Whether this command is one of those; each call counts one."""
+        self._excused -= 1
+        return self._excused >= 0
 
     def unknown_recipient(self) -> Penalty:
         """A recipient nobody has."""

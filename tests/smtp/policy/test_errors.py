@@ -57,3 +57,12 @@ def test_off_means_never_and_stress_means_at_once() -> None:
     assert stressed.junk(stressed=True).goodbye is None
     assert stressed.junk(stressed=True).goodbye is not None
     assert stressed.error(stressed=True).goodbye is not None
+
+
+def test_what_was_in_the_pipe_behind_a_refused_sender_is_excused_so_far() -> None:
+    counters = Counters(SmtpOptions())
+    assert not counters.is_excused()
+    counters.excuse()
+    assert [counters.is_excused() for _ in range(103)] == [True] * 101 + [False] * 2
+    counters.excuse()
+    assert counters.is_excused()
