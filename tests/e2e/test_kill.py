@@ -70,7 +70,7 @@ def test_a_stop_and_a_start_keep_everything(tmp_path: Path) -> None:
         assert len(recorder.acknowledged) == 10
         began = time.monotonic()
         first.process.stop()
-        assert time.monotonic() - began < 6
+        assert time.monotonic() - began < 20  # 5 s on a quiet machine
     with running_demo(folder) as second:
         assert second.users == users
         settle(second)
