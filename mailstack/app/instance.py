@@ -19,7 +19,7 @@ from mailstack.directory.writer import DirectoryWriter
 from mailstack.disk.durable import guarded, make_folder
 from mailstack.disk.migrations import exclusive
 from mailstack.model.errors import TemporaryFailure
-from mailstack.state import maillog, statedb
+from mailstack.state import maillog_db, statedb
 
 
 def prepare(config: Config, *, random_bytes: Callable[[int], bytes] = os.urandom) -> list[str]:
@@ -51,7 +51,7 @@ def _databases(paths: Paths) -> list[tuple[Path, Callable[[Path], bool]]]:
     return [
         (paths.directory_db, directory_schema.migrate),
         (paths.state_db, statedb.migrate),
-        (paths.maillog_db, maillog.migrate),
+        (paths.maillog_db, maillog_db.migrate),
         (paths.queue_db, queue_schema.migrate),
     ]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mailstack.model.errors import TemporaryFailure
-from mailstack.state import clients, logins, maillog, sending
+from mailstack.state import clients, logins, maillog_db, sending
 
 if TYPE_CHECKING:
     from mailstack.app.daemon import Context
@@ -42,7 +42,7 @@ async def tidy_once(context: Context) -> None:
 
 
 def _log_rows(context: Context) -> int:
-    return maillog.purge(context.paths.maillog_db, now=context.now())
+    return maillog_db.purge(context.paths.maillog_db, now=context.now())
 
 
 def _sending_rows(context: Context) -> int:

@@ -9,7 +9,7 @@ from mailstack.cli import usage
 from mailstack.cli.log import words
 from mailstack.model.errors import TemporaryFailure
 from mailstack.state.device_record import DeviceRecord, find_record
-from mailstack.state.maillog import RETENTION_DAYS
+from mailstack.state.maillog_db import RETENTION_DAYS
 from mailstack.state.maillog_reader import MailLogReader
 
 if TYPE_CHECKING:

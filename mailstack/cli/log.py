@@ -18,7 +18,7 @@ from mailstack.model.address import Address, AddressError
 from mailstack.model.directory import Alias
 from mailstack.state.explanation import Explanation
 from mailstack.state.explanations import EXPLANATIONS
-from mailstack.state.maillog import Event, Value
+from mailstack.state.maillog_db import Event, Value
 from mailstack.state.maillog_reader import MailLogReader
 
 app = group("What happened to a message or an address: 20 days back.")

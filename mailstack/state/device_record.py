@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mailstack.model.encryption import Age, age_of
-from mailstack.state.maillog import Event
+from mailstack.state.maillog_db import Event
 from mailstack.state.maillog_reader import MailLogReader
 
 #: Addresses of a device whose failed connections are looked at.

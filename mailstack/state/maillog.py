@@ -16,61 +16,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TextIO
 
 from mailstack.disk import migrations
-from mailstack.disk.sqlite import open_database, transaction
+from mailstack.disk.sqlite import open_database
 from mailstack.model.errors import TemporaryFailure
+from mailstack.state import maillog_db
+from mailstack.state.maillog_db import Event, Row, Value
 
 #: One field's value is cut here, in characters (T92).
 MAX_FIELD = 256
-#: Owner's rule: nothing is older than this.
-RETENTION_DAYS = 20
 #: Rows are written at most this much later than the line.
 BATCH_S = 0.05
 
-SCHEMA: tuple[str, ...] = (
-    """
-    CREATE TABLE event (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        at REAL NOT NULL,
-        daemon TEXT NOT NULL,
-        name TEXT NOT NULL,
-        id TEXT NOT NULL,
-        message_id TEXT NOT NULL DEFAULT '',
-        accept_id TEXT NOT NULL DEFAULT '',
-        fields TEXT NOT NULL
-    );
-    CREATE INDEX event_id ON event (id);
-    CREATE INDEX event_message_id ON event (message_id) WHERE message_id != '';
-    CREATE INDEX event_accept_id ON event (accept_id) WHERE accept_id != '';
-    CREATE INDEX event_at ON event (at);
-    CREATE TABLE owner (
-        address TEXT NOT NULL,
-        direction TEXT NOT NULL,
-        number INTEGER NOT NULL REFERENCES event (number) ON DELETE CASCADE,
-        PRIMARY KEY (address, direction, number)
-    ) WITHOUT ROWID;
-    CREATE INDEX owner_number ON owner (number);
-    """,
-)
-
-Value = str | int | float
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One row read back.  `at` is Unix seconds; `fields` in the order they were written."""
-
-    at: float
-    daemon: str
-    name: str
-    id: str
-    fields: dict[str, Value]
 
 
 def quote(value: Value) -> str:
@@ -127,9 +88,7 @@ class MailLog:
         self._stamped = stamped
         self._path = path
         self.dropped = 0
-        self._queue: queue.SimpleQueue[tuple[Event, str, Sequence[tuple[str, str]]] | None] = (
-            queue.SimpleQueue()
-        )
+        self._queue: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
@@ -409,7 +368,7 @@ class MailLog:
         assert self._path is not None
         try:
             connection = open_database(self._path, synchronous="NORMAL")
-            migrations.check(connection, SCHEMA)
+            migrations.check(connection, maillog_db.SCHEMA)
         except TemporaryFailure as error:
             print(f"mail log: {error.why}", file=sys.stderr)  # noqa: T201
             connection = None
@@ -426,52 +385,11 @@ class MailLog:
         if connection is not None:
             connection.close()
 
-    def _insert(
-        self, connection: sqlite3.Connection | None, rows: list[tuple[Event, str, Sequence[tuple[str, str]]]]
-    ) -> None:
+    def _insert(self, connection: sqlite3.Connection | None, rows: list[Row]) -> None:
         if connection is None:
             self.dropped += len(rows)
             return
         try:
-            with transaction(connection, "writing the mail log"):
-                for event, message_id, owners in rows:
-                    cursor = connection.execute(
-                        "INSERT INTO event (at, daemon, name, id, message_id, accept_id, fields)"
-                        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                        (
-                            event.at,
-                            event.daemon,
-                            event.name,
-                            event.id,
-                            message_id,
-                            str(event.fields.get("accept_id", "")),
-                            json.dumps(event.fields),
-                        ),
-                    )
-                    connection.executemany(
-                        "INSERT OR IGNORE INTO owner (address, direction, number) VALUES (?, ?, ?)",
-                        [(address, direction, cursor.lastrowid) for address, direction in owners],
-                    )
+            maillog_db.insert(connection, rows)
         except TemporaryFailure:
             self.dropped += len(rows)
-
-
-def purge(path: Path, *, now: float) -> int:
-    """Deletes rows older than the retention; gives how many."""
-    connection = open_database(path, synchronous="NORMAL")
-    try:
-        with transaction(connection, "purging the mail log"):
-            return connection.execute(
-                "DELETE FROM event WHERE at < ?", (now - RETENTION_DAYS * 86_400,)
-            ).rowcount
-    finally:
-        connection.close()
-
-
-def migrate(path: Path) -> bool:
-    """Creates or upgrades `maillog.db`."""
-    connection = open_database(path)
-    try:
-        return migrations.migrate(connection, SCHEMA)
-    finally:
-        connection.close()

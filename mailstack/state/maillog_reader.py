@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mailstack.disk.sqlite import open_database
-from mailstack.state.maillog import Event
+from mailstack.state.maillog_db import Event
 
 
 class MailLogReader:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mailstack.disk.sqlite import failure, open_database
-from mailstack.state.maillog import RETENTION_DAYS
+from mailstack.state.maillog_db import RETENTION_DAYS
 
 #: Deliveries of an address that are looked through for a recipient.
 MAX_ROWS = 5_000

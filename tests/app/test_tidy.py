@@ -12,7 +12,7 @@ import pytest
 from mailstack.app import tidy
 from mailstack.app.config import Config
 from mailstack.model.sending import Caps, Used
-from mailstack.state import maillog, statedb
+from mailstack.state import maillog_db, statedb
 from mailstack.state.greylist import Greylist, Waits, triplet
 from mailstack.state.guesses import Count, Guesses, Rule
 from mailstack.state.maillog import MailLog
@@ -35,7 +35,7 @@ def context(path: Path, clock: Clock) -> Any:
 
 async def test_old_rows_go_and_young_ones_stay(tmp_path: Path) -> None:
     path, clock = tmp_path / "maillog.db", Clock()
-    maillog.migrate(path)
+    maillog_db.migrate(path)
     for days in (0, 15):
         clock.advance(days * 86_400)
         log = MailLog(path, daemon="imap", now=clock, stream=io.StringIO())
@@ -50,7 +50,7 @@ async def test_old_rows_go_and_young_ones_stay(tmp_path: Path) -> None:
 
 async def test_what_was_sent_is_forgotten_when_no_limit_looks_at_it(tmp_path: Path) -> None:
     clock = Clock()
-    maillog.migrate(tmp_path / "maillog.db")
+    maillog_db.migrate(tmp_path / "maillog.db")
     given = context(tmp_path / "maillog.db", clock)
     table = Sending(given.paths.state_db)
     table.take(1, ["x@far.test"], Caps(), strangers=[], counts_new=True, now=clock())
@@ -74,7 +74,7 @@ async def test_a_database_in_trouble_does_not_end_it(
 
 async def test_what_is_known_about_clients_goes_when_it_says_nothing_any_more(tmp_path: Path) -> None:
     clock = Clock()
-    maillog.migrate(tmp_path / "maillog.db")
+    maillog_db.migrate(tmp_path / "maillog.db")
     given = context(tmp_path / "maillog.db", clock)
     path = given.paths.state_db
     tables = (Guesses(path), Traps(path), Wanted(path), Greylist(path))

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from mailstack.cli.log import parse_time, words
-from mailstack.state.maillog import Event, MailLog
+from mailstack.state.maillog import MailLog
+from mailstack.state.maillog_db import Event
 from tests.kit.instance import Instance, new_instance
 
 ALICE = "alice@example.test"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mailstack.state import maillog
+from mailstack.state import maillog, maillog_db
 from mailstack.state.maillog import MailLog, line, quote
 from mailstack.state.maillog_reader import MailLogReader
 
@@ -35,7 +35,7 @@ def test_an_empty_value_is_left_out_and_a_long_one_is_cut() -> None:
 
 
 def log(path: Path, stream: io.StringIO) -> MailLog:
-    maillog.migrate(path)
+    maillog_db.migrate(path)
     return MailLog(path, daemon="smtp", now=lambda: NOW, stream=stream)
 
 
@@ -92,8 +92,8 @@ def test_what_is_older_than_twenty_days_goes(tmp_path: Path) -> None:
     writer = log(path, io.StringIO())
     writer.login(protocol="imap", peer="192.0.2.1", account="a@example.org", ok=True, mechanism="PLAIN")
     writer.close()
-    assert maillog.purge(path, now=NOW + 19 * 86_400) == 0
-    assert maillog.purge(path, now=NOW + 21 * 86_400) == 1
+    assert maillog_db.purge(path, now=NOW + 19 * 86_400) == 0
+    assert maillog_db.purge(path, now=NOW + 21 * 86_400) == 1
     reader = MailLogReader(path)
     assert reader.of_address("a@example.org") == []
     reader.close()
