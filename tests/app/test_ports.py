@@ -17,16 +17,14 @@ import pytest
 
 from mailstack.app import accept, daemon, smtpd
 from mailstack.app.config import Config
-from mailstack.app.daemon import Context
 from mailstack.app.options import ListenOptions, ServerOptions
 from mailstack.model.errors import ConfigError
-from mailstack.net.bus import Bus
 from mailstack.net.proxy_options import ProxyOptions
 from mailstack.net.tls_options import TlsName, TlsOptions
 from mailstack.smtp.lmtp_options import LmtpOptions
 from mailstack.smtp.options import SmtpOptions
-from mailstack.state.maillog import MailLog
 from tests.kit import certificates
+from tests.kit.contexts import smtp_context
 from tests.kit.loops import on_uvloop
 from tests.kit.smtp_acceptor import FakeAcceptor
 from tests.kit.smtp_talk import WAIT_S, Talk, client_context, old_context
@@ -80,22 +78,10 @@ async def running(
     )
     config.paths.spool.mkdir()
     config.paths.run.mkdir()
-    acceptor, log = Closing(), io.StringIO()
+    acceptor = Closing()
     monkeypatch.setattr(accept, "build", lambda _: acceptor)
     sockets = daemon.bind("smtp", config)
-    context = Context(
-        config=config,
-        paths=config.paths,
-        role="smtp",
-        worker=0,
-        workers=1,
-        sockets=sockets,
-        now=lambda: 1_763_776_800.0,
-        random_bytes=os.urandom,
-        stop=asyncio.Event(),
-        maillog=MailLog(None, daemon="smtp", now=lambda: 0.0, stream=log, stamped=False),
-        bus=Bus(config.paths.run, "smtp"),
-    )
+    context, log = smtp_context(config, sockets)
     task = asyncio.ensure_future(smtpd.serve(context))
     ports = {name: found[0].getsockname()[1] for name, found in sockets.items()}
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
 import socket
 from pathlib import Path
 
@@ -14,12 +13,11 @@ from mailstack.app import accept, ports, smtpd
 from mailstack.app.config import Config
 from mailstack.app.daemon import Context
 from mailstack.app.options import ServerOptions
-from mailstack.net.bus import Bus
 from mailstack.net.listener import Admission, ConnectionCaps
 from mailstack.net.tls_options import TlsOptions
 from mailstack.smtp.options import SmtpOptions
-from mailstack.state.maillog import MailLog
 from tests.kit import certificates
+from tests.kit.contexts import smtp_context
 from tests.kit.smtp_acceptor import FakeAcceptor
 from tests.kit.smtp_talk import Talk
 
@@ -40,22 +38,8 @@ def context(folder: Path, **smtp: object) -> tuple[Context, io.StringIO]:
     )
     config.paths.spool.mkdir()
     config.paths.run.mkdir()
-    log = io.StringIO()
     sockets = {name: [socket.create_server(("127.0.0.1", 0))] for name in ("mx", "submission", "submissions")}
-    made = Context(
-        config=config,
-        paths=config.paths,
-        role="smtp",
-        worker=0,
-        workers=1,
-        sockets=sockets,
-        now=lambda: 1_763_776_800.0,
-        random_bytes=os.urandom,
-        stop=asyncio.Event(),
-        maillog=MailLog(None, daemon="smtp", now=lambda: 0.0, stream=log, stamped=False),
-        bus=Bus(config.paths.run, "smtp"),
-    )
-    return made, log
+    return smtp_context(config, sockets)
 
 
 async def test_the_daemon_serves_its_three_ports_and_ends(
