@@ -15,7 +15,7 @@ Promises P1 to P3 hold for each recipient that is answered with 250.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from mailstack.app.mail import Services
@@ -38,6 +38,7 @@ class EachTransaction(Transaction):
         self._facts = facts
         self._recipients = envelope.recipients
         self._said: dict[int, Reply] = {}
+        self._leads_to: dict[int, tuple[Plan, set[int]]] = {}
 
     async def run_each(self) -> Sequence[Reply]:
         """A reply for each recipient, in the envelope's order.
@@ -79,7 +80,8 @@ class EachTransaction(Transaction):
         kept: set[int] = set()
         for recipient in self._recipients:
             plan, number = self._plan_of(recipient), recipient.number
-            ids = {target.account.id for target in plan.locals}
+            ids = self._ends_of(plan, refusing.keys())
+            self._leads_to[number] = plan, ids
             takes = bool(ids & taking) or any(r.address.key in leaving for r in plan.remotes)
             takes = takes or (number in of_alias and not self._mail.is_sender_verified)
             (kept if takes else told).update(ids & refusing.keys())
@@ -116,6 +118,16 @@ class EachTransaction(Transaction):
             [recipient]
         )
 
+    def _ends_of(self, plan: Plan, refusing: Collection[int]) -> set[int]:
+        """Accounts the message comes to on this way: also by what their rules send on."""
+        reached = {target.account.id for target in plan.locals}
+        while more := self._sent_on_by(reached - set(refusing)) - reached:
+            reached |= more
+        return reached
+
+    def _sent_on_by(self, ids: Collection[int]) -> set[int]:
+        return {to for source, to in self._mail.plan.edges if source in ids}
+
     def _unreachable(self) -> list[Rejection]:
         return []  # they have been told
 
@@ -150,10 +162,11 @@ class EachTransaction(Transaction):
         failed = {store.target.account.id: error for store, error in mail.later}
         done = {store.target.account.id for store, _ in mail.stored}
         leaving = {recipient.address.lower() for entry in mail.entries for recipient in entry.recipients}
+        done |= {remote.via for remote in mail.plan.remotes if str(remote.address).lower() in leaving}
         retried: set[int] = set()
         for recipient in mail.envelope.recipients:
-            plan = self._plan_of(recipient)
-            ids = {target.account.id for target in plan.locals}
+            # Found out before anything was stored: an error now would bring all of it twice.
+            plan, ids = self._leads_to[recipient.number]
             has_part = bool(ids & done) or any(str(r.address).lower() in leaving for r in plan.remotes)
             if has_part:
                 retried |= ids & failed.keys()

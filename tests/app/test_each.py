@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
+from mailstack.app.transaction import Transaction
+from mailstack.delivery.decide import Store
 from mailstack.model.address import Address
 from mailstack.model.envelope import Body, Client, Envelope, Recipient
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.verdict import (
+    AccountAction,
     AccountVerdict,
     Authentication,
     FilterAnswer,
     FilterRequest,
     Keep,
     MessageVerdict,
+    Redirect,
     RejectMail,
     SpfResult,
 )
@@ -35,6 +40,7 @@ class Filter:
     def __init__(self) -> None:
         self.requests: list[FilterRequest] = []
         self.verdict = VERIFIED
+        self.rules: dict[str, tuple[AccountAction, ...]] = {}
 
     async def ask(self, request: FilterRequest) -> FilterAnswer:
         self.requests.append(request)
@@ -43,7 +49,9 @@ class Filter:
                 r.number,
                 "ham",
                 0.0,
-                (RejectMail("Not wanted"),) if r.address == "no@example.test" else (Keep(),),
+                (RejectMail("Not wanted"),)
+                if r.address == "no@example.test"
+                else self.rules.get(r.address, (Keep(),)),
             )
             for r in request.recipients
         )
@@ -84,7 +92,7 @@ async def kit(tmp_path: Path) -> AsyncIterator[EachKit]:
     instance = new_instance(tmp_path)
     with instance.writer() as writer:
         writer.accounts.add("full@example.test", quota_octets=2_500)
-        for name in ("bob", "carol", "no"):
+        for name in ("bob", "carol", "copy", "no"):
             writer.accounts.add(f"{name}@example.test")
         for alias, targets in {
             "b": ["bob@example.test"],
@@ -183,3 +191,49 @@ async def test_trouble_is_told_to_everybody(kit: EachKit, monkeypatch: pytest.Mo
     monkeypatch.setattr(kit.service._recipients, "facts", broken)
     assert await kit.each("bob@example.test", "carol@example.test") == ["451 4.3.0"] * 2
     assert kit.queued() == []
+
+
+@pytest.mark.parametrize("others", [(), ("carol@example.test",)])
+async def test_a_rule_that_redirects_to_somebody_here_takes_it(kit: EachKit, others: tuple[str, ...]) -> None:
+    kit.filter.rules["bob@example.test"] = (Redirect("copy@example.test"),)
+    assert await kit.each("bob@example.test", *others) == ["250 2.0.0"] * (1 + len(others))
+    assert [kit.count(f"{name}@example.test") for name in ("bob", "copy")] == [0, 1]
+
+
+async def test_a_rules_copy_that_cannot_be_stored_is_retried_here(kit: EachKit) -> None:
+    # The client was told that all is well: nobody else has the copy.
+    kit.filter.rules["bob@example.test"] = (Redirect("full@example.test"), Keep())
+    assert await kit.each("bob@example.test") == ["250 2.0.0"]
+    assert kit.count("bob@example.test") == 1
+    assert kit.queued() == [("full@example.test", "local")]
+
+
+async def test_a_rules_only_copy_that_cannot_be_stored_is_retried_by_the_client(kit: EachKit) -> None:
+    kit.filter.rules["bob@example.test"] = (Redirect("full@example.test"),)
+    assert await kit.each("bob@example.test", "carol@example.test") == ["452 4.2.2", "250 2.0.0"]
+    assert kit.queued() == []
+
+
+@pytest.mark.parametrize("to", ["friend@outside.test", "copy@example.test"])
+async def test_what_a_rule_has_sent_on_is_not_sent_on_again_by_the_clients_next_try(
+    kit: EachKit, to: str
+) -> None:
+    kit.filter.rules["full@example.test"] = (Redirect(to), Keep())
+    assert await kit.each("full@example.test") == ["250 2.0.0"]
+    assert ("full@example.test", "local") in kit.queued()
+
+
+async def test_a_directory_that_fails_later_on_does_not_bring_stored_mail_twice(
+    kit: EachKit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise TemporaryFailure("the directory is gone")
+
+    stored = Transaction._store_all
+
+    async def then_broken(self: Transaction, stores: Sequence[Store]) -> None:
+        await stored(self, stores)
+        monkeypatch.setattr(kit.service._directory, "find", broken)
+
+    monkeypatch.setattr(Transaction, "_store_all", then_broken)
+    assert await kit.each("bob@example.test", "full@example.test") == ["250 2.0.0", "452 4.2.2"]
