@@ -19,7 +19,15 @@ ROOT = Path(__file__).resolve().parents[2]
 #: Packages that answer a client; what a client of ours hears is not a refusal of ours.
 ANSWERING = ("app", "delivery", "filters", "model", "net", "routing", "sasl", "smtp", "state")
 #: Calls that carry a word, and at which place: `Refusal(at, word)`, `Reply(code, status, text, word)`.
-PLACES = {"Refusal": 1, "Refuse": 1, "Reply": 3, "_error": 2, "_refuse": 1, "_refusal": 1}
+PLACES = {
+    "Refusal": 1,
+    "Refuse": 1,
+    "Reply": 3,
+    "_error": 2,
+    "_refuse": 1,
+    "_refusal": 1,
+    "_mail_refused": 1,
+}
 WORD = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
