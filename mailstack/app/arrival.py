@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mailstack.app import loops, trace
+from mailstack.app.fuse import Aside
 from mailstack.app.reputation import Reputation
 from mailstack.filters.hints import BACKSCATTER, BOUNCE_RECIPIENTS, ONE_TIME_CODE, TRAP_NETWORK
 from mailstack.mime.header import find_end
@@ -68,6 +69,7 @@ class Arrivals:
         self._reputation = reputation
         self._maillog = maillog
         self._greylist = Greylist(paths.state_db)
+        self._aside = Aside("greylist")
         self._sent = Sent(paths.maillog_db)
         self._now = now
         self._disk = disk
@@ -77,6 +79,7 @@ class Arrivals:
 
     def close(self) -> None:
         """Releases the databases."""
+        self._aside.close()
         self._greylist.close()
         self._sent.close()
 
@@ -160,9 +163,7 @@ class Arrivals:
         triplets = [triplet(network, name, recipient.address.key) for recipient in envelope.recipients]
         waits = Waits(options.greylist_delay_s, options.greylist_window_s, options.greylist_keep_s)
         try:
-            wait_s = await asyncio.get_running_loop().run_in_executor(
-                self._disk, lambda: self._greylist.wait_s(triplets, waits, now=self._now())
-            )
+            wait_s = await self._aside.run(lambda: self._greylist.wait_s(triplets, waits, now=self._now()))
         except TemporaryFailure as error:
             _log.error("greylisting: %s", error.why)
             return None

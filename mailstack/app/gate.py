@@ -26,6 +26,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from mailstack.app.daemon import Context
+from mailstack.app.fuse import Fuse
 from mailstack.directory import Directory
 from mailstack.directory.values import Denied, Entered
 from mailstack.model.asking import Login, LoginRefused
@@ -108,6 +109,7 @@ class Gate:
         self._asleep: dict[tuple[str, str], int] = {}
         self._alarms: dict[str, float] = {}
         self._said_at = -_SAY_S
+        self._fuse = Fuse()
         self._bans = Bans(context.paths.state_db)
         self._records = LoginRecords(context.paths.state_db, config.bans, key=self._key())
         self._is_counting = config.bans.enabled or any(self._curve)
@@ -245,9 +247,10 @@ class Gate:
 
     def _must_wait(self, attempt: _Attempt) -> bool:
         account = self._directory.find_account(attempt.login)
+        account_id = account.id if account else None
         try:
-            standing = self._records.standing(
-                attempt.login, account.id if account else None, attempt.client.ip, now=attempt.now
+            standing = self._fuse.call(
+                lambda: self._records.standing(attempt.login, account_id, attempt.client.ip, now=attempt.now)
             )
         except TemporaryFailure as failure:
             self._say(failure)
@@ -260,8 +263,13 @@ class Gate:
         if not self._is_counting:
             return Failed(0)
         try:
-            return self._records.failed(
-                attempt.login, attempt.client.ip, password=self._octets(attempt.password), now=attempt.now
+            return self._fuse.call(
+                lambda: self._records.failed(
+                    attempt.login,
+                    attempt.client.ip,
+                    password=self._octets(attempt.password),
+                    now=attempt.now,
+                )
             )
         except TemporaryFailure as failure:
             self._say(failure)
@@ -314,12 +322,14 @@ class Gate:
     def _write_down(self, attempt: _Attempt, found: Entered) -> None:
         app = found.app_password
         try:
-            self._records.succeeded(
-                found.account.id,
-                attempt.client.ip,
-                app_password=app.id if app else None,
-                protocol=attempt.protocol,
-                now=attempt.now,
+            self._fuse.call(
+                lambda: self._records.succeeded(
+                    found.account.id,
+                    attempt.client.ip,
+                    app_password=app.id if app else None,
+                    protocol=attempt.protocol,
+                    now=attempt.now,
+                )
             )
         except TemporaryFailure as failure:
             self._say(failure)

@@ -2,16 +2,21 @@
 
 A message is counted for all workers together before anything is done for it, and given
 back when it is refused or fails; only what was accepted makes its recipients known ones.
+While nothing can be counted, logins are told to come again; devices, which would not, send
+without limits.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Coroutine
 from functools import partial
 from typing import TypeVar, TypeVarTuple
 
+from mailstack.app import devices
+from mailstack.app.fuse import Aside
 from mailstack.app.mail import Services
 from mailstack.app.sending_notices import SendingNotices
 from mailstack.model.directory import Account
@@ -27,6 +32,9 @@ from mailstack.state.sending import Sending, Ticket
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
+#: Trouble with counting is said so often at most, in seconds.
+_SAY_S = 60.0
+
 _log = logging.getLogger(__name__)
 
 
@@ -37,6 +45,8 @@ class SendingGuard:
         self._s = services
         self._now = now
         self._table = Sending(services.config.paths.state_db)
+        self._aside = Aside("counting")
+        self._said_at = -_SAY_S
         self._notices = SendingNotices(services, self._table, now=now)
         self.tell_operator = self._notices.operator
         self._started_at: float | None = None
@@ -45,6 +55,7 @@ class SendingGuard:
     async def close(self) -> None:
         """Ends what is under way; before the threads end."""
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.to_thread(self._aside.close)
         self._table.close()
 
     def current(self, account: Account) -> Account:
@@ -94,11 +105,13 @@ class SendingGuard:
             TemporaryFailure: it cannot be counted now; `deliver` was not begun.
         """
         try:
-            taken = await self._blocking(self._take, account, envelope)
+            taken = await self._count(account, envelope)
         except BaseException:
             deliver.close()
             raise
-        if isinstance(taken, Over):
+        if taken is None:
+            refusal = await deliver
+        elif isinstance(taken, Over):
             deliver.close()
             refusal = sending.refusal(account, taken)
             self._log(envelope, refusal, sending.key_of(account, taken.name))
@@ -107,6 +120,19 @@ class SendingGuard:
         if not refusal.is_ok:
             self._tell(envelope.client, account, refusal)
         return refusal
+
+    async def _count(self, account: Account, envelope: Envelope) -> Ticket | Over | None:
+        """None: it cannot be counted, and the client would not come again."""
+        try:
+            return await self._aside.run(lambda: self._take(account, envelope))
+        except TemporaryFailure as error:
+            if error.fatal or not devices.is_patient(account):
+                raise
+            now = time.monotonic()
+            if now - self._said_at >= _SAY_S:
+                self._said_at = now
+                _log.error("devices send without limits: %s", error.why)
+            return None
 
     async def _delivered(self, ticket: Ticket, deliver: Coroutine[None, None, Reply]) -> Reply:
         try:
@@ -134,9 +160,11 @@ class SendingGuard:
     async def _settle(self, ticket: Ticket, *, is_accepted: bool) -> None:
         try:
             if not is_accepted:
-                await self._blocking(self._table.give_back, ticket)
+                await self._aside.run(lambda: self._table.give_back(ticket))
             elif ticket.unknown:
-                await self._blocking(self._table.learn, ticket.account_id, ticket.unknown, self._now())
+                await self._aside.run(
+                    lambda: self._table.learn(ticket.account_id, ticket.unknown, self._now())
+                )
         except TemporaryFailure as error:
             # The reply stands; what stays counted is on the safe side.
             _log.error("counting what account %d sends: %s", ticket.account_id, error.why)

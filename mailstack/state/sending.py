@@ -65,14 +65,8 @@ class Sending(StateTable):
     """The tables; thread-safe."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(path)
+        super().__init__(path, synchronous="NORMAL")
         self._reader: sqlite3.Connection | None = None
-
-    def _open(self) -> sqlite3.Connection:
-        if self._connection is None:
-            self._connection = open_database(self._path, synchronous="NORMAL")
-            migrations.check(self._connection, SCHEMA)
-        return self._connection
 
     def close(self) -> None:
         """Releases the database."""

@@ -127,6 +127,10 @@ def migrate(path: Path) -> bool:
         connection.close()
 
 
+#: Others hold the database for milliseconds; mail and logins do not wait for one who does not let go.
+BUSY_TIMEOUT_S = 2.0
+
+
 class StateTable:
     """A table; thread-safe; opened at first use, because few processes ever look into it."""
 
@@ -144,7 +148,9 @@ class StateTable:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._connection = open_database(self._path, synchronous=self._synchronous)
+            self._connection = open_database(
+                self._path, synchronous=self._synchronous, timeout_s=BUSY_TIMEOUT_S
+            )
             migrations.check(self._connection, SCHEMA)
         return self._connection
 

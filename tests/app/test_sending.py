@@ -7,14 +7,17 @@ import email
 import email.policy
 import io
 import os
+import time
 import types
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from mailstack.app import fuse
 from mailstack.app.accept import AcceptService
 from mailstack.app.sending_notices import compose
+from mailstack.disk.sqlite import open_database
 from mailstack.model.address import Address
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Body, Client, Envelope, Recipient
@@ -23,6 +26,7 @@ from mailstack.model.sending import Used
 from mailstack.smtp.command import Mail
 from mailstack.state.maillog import MailLog
 from mailstack.state.sending import Sending
+from mailstack.state.statedb import BUSY_TIMEOUT_S
 from tests.kit.clock import Clock
 from tests.kit.instance import Instance, new_instance
 
@@ -72,8 +76,8 @@ class Kit:
         path = Address.parse(sender) if sender else None
         return await self._worker().check_sender(CLIENT, self.account, Mail(path))
 
-    async def data(self, *to: str, letter: bytes = LETTER) -> str:
-        worker = self._worker()
+    async def data(self, *to: str, letter: bytes = LETTER, account: Account | None = None) -> str:
+        worker, account = self._worker(), account or self.account
         envelope = Envelope(
             accept_id=worker.new_id(),
             client=CLIENT,
@@ -81,7 +85,7 @@ class Kit:
             recipients=tuple(Recipient(Address.parse(text), n) for n, text in enumerate(to, 1)),
             received_at=self.clock(),
         )
-        return str(await worker.accept(envelope, Body(letter, size_octets=len(letter)), self.account))
+        return str(await worker.accept(envelope, Body(letter, size_octets=len(letter)), account))
 
     def _worker(self) -> AcceptService:
         self._turn += 1
@@ -261,7 +265,10 @@ def test_a_notice_can_be_read_whatever_was_tried() -> None:
     assert b"charset=us-ascii" in plain
 
 
-async def test_a_count_that_cannot_be_kept_refuses_for_the_moment(kit: Kit) -> None:
+async def test_a_count_that_cannot_be_kept_refuses_for_the_moment(
+    kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fuse, "REST_S", 0.0)
     for worker in kit.workers:
         worker._sending._table.close()
     path = kit.instance.config.paths.state_db
@@ -275,3 +282,37 @@ async def test_a_count_that_cannot_be_kept_refuses_for_the_moment(kit: Kit) -> N
         worker._sending._table.close()
     assert (await kit.data("x@far.test")).startswith("250 ")
     assert kit.used.messages_per_hour == 1
+
+
+async def test_a_device_that_cannot_be_counted_sends_all_the_same(kit: Kit) -> None:
+    # It has no queue: what it is told to send again is lost.
+    with kit.instance.writer() as writer:
+        writer.accounts.add("scan@example.test", kind="device")
+    device = kit.workers[0]._directory.find(Address.parse("scan@example.test"))
+    assert isinstance(device, Account)
+    kit.instance.config.paths.state_db.write_bytes(b"this is no database" * 1_000)
+    said = await kit.data("x@far.test", account=device)
+    assert said.startswith("250 ")
+
+
+async def test_a_locked_database_holds_up_neither_mail_from_outside_nor_many_logins(kit: Kit) -> None:
+    worker = kit.workers[0]
+    assert (await kit.data("x@far.test")).startswith("250 ")
+    lock = open_database(kit.instance.config.paths.state_db)
+    lock.execute("BEGIN IMMEDIATE")
+    begun = time.monotonic()
+    submissions = [asyncio.ensure_future(kit.data("x@far.test")) for _ in range(40)]
+    await asyncio.sleep(0.1)
+    envelope = Envelope(
+        accept_id=worker.new_id(),
+        client=Client("192.0.2.8", 2_500, "far.test", listener="mx"),
+        reverse_path=Address.parse("x@far.test"),
+        recipients=(Recipient(Address.parse(ALICE), 1),),
+        received_at=kit.clock(),
+    )
+    async with asyncio.timeout(BUSY_TIMEOUT_S):
+        assert (await worker.accept(envelope, Body(LETTER, size_octets=len(LETTER)), None)).is_ok
+    assert not any(task.done() for task in submissions)
+    assert {said[:3] for said in await asyncio.gather(*submissions)} == {"451"}
+    assert time.monotonic() - begun < 3 * BUSY_TIMEOUT_S
+    lock.close()
