@@ -34,6 +34,8 @@ _REMOVED: Final = frozenset((b"bcc", b"resent-bcc", b"return-path"))
 _VOUCHED: Final = ("dkim-signature", "arc-seal", "resent-from")
 #: Octets of a message without a header that are copied, to be re-encoded too.
 _MAX_COPIED: Final = 1 << 20
+#: White space before the colon makes a field no separator (RFC 5322 section 4.5.2).
+_FROM_FIELD: Final = re.compile(rb"From[ \t]+:")
 _ID_SAFE: Final = re.compile(r"[^A-Za-z0-9._-]")
 #: A printer that lost power thinks it is 1970; its Date is replaced when it is further off.
 DEVICE_CLOCK_S: Final = 2 * 86_400
@@ -95,7 +97,7 @@ def fix(message: Octets, wishes: Wishes) -> Iterator[bytes]:
 
 def fix_header(block: bytes, wishes: Wishes) -> bytes:
     """The fields alone (without the empty line that ends them), not re-encoded."""
-    if block.startswith(b"From "):
+    if block.startswith(b"From ") and not _FROM_FIELD.match(block):
         # RFC 4155: mbox's separator; no field, and most readers end the header at it.
         block = block[block.find(b"\n") + 1 :]
     headers = Headers.parse(block)

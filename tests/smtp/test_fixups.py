@@ -125,6 +125,13 @@ def test_the_separator_of_a_mail_folder_file_is_no_field() -> None:
     )
 
 
+@pytest.mark.parametrize("space", [b" ", b" \t "])
+def test_an_author_with_a_space_before_the_colon_is_no_separator(space: bytes) -> None:
+    # T20: what the check of senders takes for the author stays the author.
+    message = b"From" + space + b": a@b\r\nDate: x\r\nMessage-ID: <a@b>\r\n\r\nx\r\n"
+    assert fixed(message) == message
+
+
 EIGHT_BIT = "\r\nSchöne Grüße an alle\r\n".encode() + b"z" * 1200 + b"\r\n"
 
 
