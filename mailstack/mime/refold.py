@@ -109,7 +109,10 @@ def _as_ascii(name: bytes, raw: bytes, value: bytes) -> bytes | None:
 
 def _addresses(shown: str, value: bytes) -> bytes | None:
     listed = []
-    for entry in addresses.parse(value):
+    found = addresses.parse(value)
+    if len(found) >= addresses.MAX_ADDRESSES:
+        return None  # those behind are not read
+    for entry in found:
         if not entry.is_mailbox or not entry.spec.isascii():
             return None
         try:
@@ -121,6 +124,8 @@ def _addresses(shown: str, value: bytes) -> bytes | None:
 
 def _parameters(shown: str, value: bytes) -> bytes | None:
     found = parameters.parse(value)
+    if len(found.parameters) >= parameters.MAX_PARAMETERS:
+        return None  # those behind are not read
     if not found.value.isascii() or any(not key.isascii() or b"*" in key for key, _ in found.parameters):
         return None
     text = "; ".join([found.value.decode("ascii"), *_parameter_words(found.parameters)])

@@ -65,6 +65,19 @@ def test_what_has_no_other_form_stays(block: bytes) -> None:
     assert right(block) == block
 
 
+@pytest.mark.parametrize(
+    "block",
+    [
+        "To: " + ", ".join(f"é <a{n}@b.test>" for n in range(1_100)) + "\r\n",
+        "Content-Type: text/plain; " + "; ".join(f"p{n}=é" for n in range(140)) + "\r\n",
+    ],
+    ids=["addresses", "parameters"],
+)
+def test_nothing_behind_what_is_read_is_lost(block: str) -> None:
+    out = right(block.encode())
+    assert "".join(out.decode().split()) == "".join(block.split())
+
+
 def test_utf8_may_stay_when_everybody_agreed_to_it() -> None:
     # RFC 6532
     block = "Subject: Prüfung\r\n".encode()
