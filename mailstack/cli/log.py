@@ -80,6 +80,7 @@ _SENTENCES = {
     "login": "{account} logged in over {protocol} from {peer}",
     "banned": "{network} may not log in for {seconds} s",
     "guessed_at": "the password of {account} is guessed at",
+    "tls_failed": "no TLS connection with {peer} on {listener}",
     "login_failed": "failed login as {account} over {protocol} from {peer}",
 }
 
@@ -160,7 +161,7 @@ def explain(
         str,
         typer.Argument(
             metavar="ID",
-            help="accept id, queue id or Message-ID; or a client's IP address, or a sender or"
+            help="accept id, queue id or Message-ID; or a client's IP address, or a login, sender or"
             " recipient: its last refusals",
         ),
     ],
@@ -172,12 +173,19 @@ def explain(
     finally:
         reader.close()
     if not events:
-        fail(os.EX_DATAERR, f"{message}: nothing in the log; it keeps 20 days")
+        fail(os.EX_DATAERR, f"{message}: {_nothing(message)}; the log keeps 20 days")
     settings = _settings() if any(event.fields.get("check") for event in events) else {}
     show(
         [_plain(event) | _explained(event, settings) for event in events],
         "\n".join("\n".join([_line(event), *_reasons(event, settings)]) for event in events),
     )
+
+
+def _nothing(name: str) -> str:
+    """What was looked for in vain, and where there may be more."""
+    if "@" not in name or name.startswith("<"):
+        return "nothing in the log"
+    return f"nothing in the log was refused to it; 'mailstack log show {name}' has all that was not"
 
 
 def _found(reader: MailLogReader, name: str) -> list[Event]:

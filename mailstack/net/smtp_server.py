@@ -295,7 +295,7 @@ class SmtpConnection(SmtpIntake):
             self._write(say.then)
         return say
 
-    def _log_refusal(self, reply: Reply, refusal: Refusal) -> None:
+    def _log_refusal(self, reply: Reply, refusal: Refusal, login: str = "") -> None:
         client, check = self._session.client, reply.check or refusal.check
         self._server.shared.maillog.refused(
             "",
@@ -305,8 +305,9 @@ class SmtpConnection(SmtpIntake):
             code=reply.code,
             status=f"{reply.code // 100}.{reply.status}",
             why=reply.text,
+            sender=refusal.sender or self._session.sender,
             to=refusal.to,
-            login=client.login,
+            login=client.login or login,
             key=refusal.key,
             received_by=[refusal.to] if refusal.check == "recipient" else (),
         )
@@ -341,11 +342,11 @@ class SmtpConnection(SmtpIntake):
         )
         if isinstance(answer, Account) and self._server.is_legacy and answer.kind != "device":
             answer = replies.DEVICES_ONLY
-            self._log_refusal(answer, Refusal("auth", answer.check))
+            self._log_refusal(answer, Refusal("auth", answer.check), event.credentials.login)
         if isinstance(answer, Account):
             answer = self._remember_account(answer)
             if isinstance(answer, Reply):
-                self._log_refusal(answer, Refusal("auth", answer.check))
+                self._log_refusal(answer, Refusal("auth", answer.check), event.credentials.login)
         return session.login_answered(answer)
 
     def _offer(self) -> Offer:

@@ -24,12 +24,14 @@ class Refusal(NamedTuple):
         check: one word.
         to: the recipient.
         key: the option that decided, where several stand behind the word.
+        sender: of MAIL, when it is MAIL that is refused.
     """
 
     at: At
     check: str
     to: str = ""
     key: str = ""
+    sender: str = ""
 
 
 class Say(NamedTuple):
@@ -51,6 +53,12 @@ class Say(NamedTuple):
     refusal: Refusal | None = None
     then: Reply | None = None
     before: tuple[Reply, ...] = ()
+
+    def of_sender(self, sender: Address | None) -> Say:
+        """The same; the log names the sender that MAIL gave."""
+        if self.refusal is None or sender is None:
+            return self
+        return self._replace(refusal=self.refusal._replace(sender=str(sender)))
 
 
 class AskSender(NamedTuple):

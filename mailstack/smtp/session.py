@@ -282,6 +282,11 @@ class Session(Patience):
 
     # -- the transaction -------------------------------------------------------------
 
+    @property
+    def sender(self) -> str:
+        """Of the message under way, for the log; "" while there is none."""
+        return str(self._transaction.mail.reverse_path or "") if self._transaction is not None else ""
+
     def _mail(self, argument: bytes) -> Event:
         if not self._has_hello:
             return self._error(replies.SAY_HELLO, "mail", "order")
@@ -295,7 +300,7 @@ class Session(Patience):
         most = limits.message_octets(self.account, self._options)
         if mail.size_octets > most:
             reply = Reply(552, "3.4", f"The message is larger than {most} octets")
-            return self._error(reply, "mail", "size")
+            return self._error(reply, "mail", "size").of_sender(mail.reverse_path)
         self._asked_mail = mail
         return AskSender(self.account, mail)
 
@@ -310,7 +315,8 @@ class Session(Patience):
         mail, self._asked_mail = self._asked_mail, None
         assert mail is not None
         if reply is not None and not reply.is_ok:
-            return self._error(replies.told(reply, has_utf8=mail.smtputf8), "mail", "sender")
+            reply = replies.told(reply, has_utf8=mail.smtputf8)
+            return self._error(reply, "mail", "sender").of_sender(mail.reverse_path)
         account = self.account
         if account is not None and account.kind == "device" and mail.reverse_path is not None:
             # A device sends as itself, whatever it was set up with.

@@ -108,7 +108,7 @@ class MailLog:
         Args:
             sent_by: local addresses whose log shows it as sent.
             received_by: the same, as received.
-            refused_to: whom `log explain` finds a refusal by: client, sender, recipients.
+            refused_to: whom `log explain` finds a refusal by: client, login, sender, recipients.
         """
         at = self._now()
         text = line(name, id_, fields)
@@ -199,7 +199,7 @@ class MailLog:
             id_,
             sent_by=[login],
             received_by=received_by,
-            refused_to=[peer, sender, *to.split(",")],
+            refused_to=[peer, login, sender, *to.split(",")],
             peer=peer,
             at=at,
             check=check,

@@ -36,7 +36,7 @@ class MailLogReader:
         return [_event(row) for row in reversed(rows)]
 
     def refusals(self, name: str, *, limit: int = 20) -> list[Event]:
-        """The last refusals of a client (IP address), sender or recipient, oldest first."""
+        """The last refusals of a client (IP address), login, sender or recipient, oldest first."""
         rows = self._connection.execute(
             "SELECT e.at, e.daemon, e.name, e.id, e.fields FROM owner o JOIN event e ON e.number = o.number"
             " WHERE o.address = ? AND o.direction = 'refused' ORDER BY o.number DESC LIMIT ?",

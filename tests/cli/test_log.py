@@ -95,6 +95,9 @@ def refusals(instance: Instance) -> Instance:
         sender="x@far.test",
         to="Nobody@example.test",
     )
+    log.refused(
+        "", peer="192.0.2.8", at="mail", check="sender", code=550, status="5.7.1", why="No", login=ALICE
+    )
     log.refused("", peer="192.0.2.9", at="command", check="order", code=503, status="5.5.1", why="Say EHLO")
     log.close()
     return instance
@@ -116,6 +119,18 @@ def test_a_refusal_that_nothing_changes_says_so_without_keys(refusals: Instance)
     told = refusals.cli("log", "explain", "192.0.2.9").out
     assert "configuration" not in told
     assert "what to do     The client's software is wrong; there is nothing to change here." in told
+
+
+def test_the_refusals_of_a_login_are_found_by_its_address(refusals: Instance) -> None:
+    told = refusals.cli("log", "explain", ALICE).out
+    assert "refused with 550 5.7.1 at mail (sender), client 192.0.2.8: No" in told
+    assert f"facts          login {ALICE}" in told
+
+
+def test_an_address_that_was_refused_nothing_is_told_where_the_rest_is(instance: Instance) -> None:
+    done = instance.cli("log", "explain", ALICE)
+    assert done.code == 65
+    assert f"'mailstack log show {ALICE}' has all that was not" in done.err
 
 
 def test_explain_follows_into_the_queue(instance: Instance) -> None:

@@ -780,3 +780,15 @@ async def test_every_refusal_is_one_line_that_cannot_be_forged(tmp_path: Path) -
             "refused peer=127.0.0.1 at=mail check=parameter code=555 status=5.5.4"
         )
         assert 'to="\\"x id=1 y\\"@example.test"' in server.lines[1]
+
+
+@on_uvloop
+async def test_a_refusal_names_the_sender_of_the_message_under_way(tmp_path: Path) -> None:
+    async with running(tmp_path) as server, await Talk.hello(server.port) as talk:
+        await talk.ask("MAIL FROM:<big@b.test> SIZE=99999999999")
+        await talk.ask("MAIL FROM:<a@b.test>")
+        await talk.ask("RCPT TO:<nobody@example.test>")
+        await talk.ask("RSET")
+        await talk.ask("WHAT")
+        told = [line.partition("sender=")[2].partition(" ")[0] for line in server.lines]
+        assert told == ["big@b.test", "a@b.test", ""]
