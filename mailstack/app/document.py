@@ -42,8 +42,9 @@ and nearest known key (`mailstack config check`, exit code 78). `mailstack confi
 value in force and where it comes from.
 
 Units stand in the names: `_s` seconds, `_octets` octets, `_days` days. Zero means zero, never
-"unlimited". Numbers may not be negative. Changes need a restart of the daemons; what the command
-line changes (domains, addresses, filters) does not.
+"unlimited". Numbers may not be negative. A changed file counts after a `systemctl reload` of the
+daemons, a changed `[listen]` after a restart; what the command line changes (domains,
+addresses, filters) within a second.
 
 Made by `python -m mailstack.app.document` from the option structs; edit those instead.
 """
@@ -197,7 +198,7 @@ def _about(kind: type[msgspec.Struct]) -> str:
     head, _, rest = text.partition("\n")
     for start in ("Section ", "One "):
         if head.startswith(start) and "`" in head:
-            head = head.rpartition("`")[2].removeprefix(" of conf/mailstack.toml").lstrip(".: ")
+            head = head.split("`", 2)[2].removeprefix(" of conf/mailstack.toml").lstrip(".: ")
     head = head[:1].upper() + head[1:]
     return f"{head}\n{rest}".strip()
 

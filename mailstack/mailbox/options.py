@@ -8,7 +8,7 @@ from mailstack.model.errors import ConfigError
 
 
 class MailboxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Section `[mailbox]`: limits and habits of the mail store (limits, section 6)."""
+    """Section `[mailbox]`: limits and habits of the mail store."""
 
     #: Folders an account may have.
     max_folders: int = 1_000

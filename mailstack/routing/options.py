@@ -8,7 +8,7 @@ from mailstack.model.errors import ConfigError
 
 
 class RoutingOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Section `[routing]` of mailstack.toml."""
+    """Section `[routing]`: how far aliases and groups may expand."""
 
     #: Members one alias or group may expand to.
     max_members: int = 500

@@ -127,11 +127,11 @@ class SmtpOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     requiretls: bool = True
     #: Free octets the mail disk must keep, whatever the message limit says.
     free_octets: int = 500_000_000
-    #: Free space the mail disk must keep, in hundredths.
+    #: Free space the mail disk must keep, in percent of the disk.
     free_percent: float = 2.0
     #: Free inodes the mail disk must keep.
     free_inodes: int = 5000
-    #: Share of the sessions, in hundredths, above which waits get short.
+    #: Share of the sessions, in percent, above which waits get short.
     stress_percent: Cap = 80
     #: Seconds of loop lag above which waits get short.
     stress_lag_s: float = 0.2
