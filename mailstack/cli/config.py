@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 from mailstack.app import config as configuration
 from mailstack.cli import context
+from mailstack.model.errors import ConfigError
 
 app = context.group("Checks and shows the configuration.")
 
@@ -15,17 +17,37 @@ def check() -> None:
     """Checks the configuration file; exits 78 and names every error when it is wrong.
 
     Each error names the file and line, the key, what is wrong and the nearest key that
-    exists.  Nothing is read but the file; no instance is needed.
+    exists.  The certificates it names are tried too; no instance is needed.
     """
+    warnings: list[str] = []
     try:
         loaded = configuration.load(context.options.config)
+        _try_certificates(loaded, warnings.append)
     except configuration.ConfigProblems as error:
         if context.as_json():
             context.show({"ok": False, "file": str(error.file), "errors": list(error.problems)})
         context.fail(os.EX_CONFIG, str(error))
     file = None if loaded.file is None else str(loaded.file)
-    context.show({"ok": True, "file": file, "errors": []}, "")
+    context.show({"ok": True, "file": file, "errors": [], "warnings": warnings}, "")
+    for warning in warnings:
+        context.talk(warning)
     context.talk(f"{file}: no errors" if file else "no configuration file; the defaults are in force")
+
+
+def _try_certificates(loaded: configuration.Loaded, warn: Callable[[str], None]) -> None:
+    """As the daemons will: without that of `[tls]` none of them starts, others are warned of.
+
+    Raises:
+        ConfigProblems: the certificate of `[tls]` cannot be used.
+    """
+    from mailstack.net.tls import TlsContexts
+
+    try:
+        TlsContexts(loaded.config.tls, alarm=warn, kinds=("access",))
+    except ConfigError as error:
+        assert loaded.file is not None
+        problem = configuration.Problem(error.key, error.message, loaded.lines.get(error.key, 0))
+        raise configuration.ConfigProblems(loaded.file, (problem,)) from None
 
 
 @app.command()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
 
+from mailstack.app import certificates
+from mailstack.app.certificates import CertificateFiles
 from mailstack.app.config import known_keys
 from tests.kit.instance import command
 
@@ -25,6 +28,7 @@ def test_good_file_passes(file: Path) -> None:
         "ok": True,
         "file": str(file),
         "errors": [],
+        "warnings": [],
     }
 
 
@@ -40,6 +44,24 @@ def test_bad_file_exits_78_and_names_everything(file: Path) -> None:
     assert f"{file}:2: server.worker: no such key; the nearest is server.workers" in found.err
     plain = command("config", "check", "--config", str(file))
     assert (plain.code, plain.out) == (os.EX_CONFIG, "")
+
+
+def test_certificates_are_tried(file: Path, tmp_path: Path) -> None:
+    certificates.ensure(CertificateFiles(tmp_path), ["mx.example.test"], now=time.time())
+    rsa, other = f"{tmp_path}/server-rsa", f"{tmp_path}/server-ecdsa"
+    good = f'[tls]\ncertificate_file = "{rsa}.pem"\nkey_file = "{rsa}.key"\n'
+    file.write_text(good)
+    assert command("config", "check", "--config", str(file)).code == 0
+    file.write_text(good.replace("rsa.key", "ecdsa.key"))
+    found = command("config", "check", "--config", str(file))
+    assert (found.code, found.out) == (os.EX_CONFIG, "")
+    assert f"{file}:2: tls.certificate_file: {rsa}.pem with {other}.key: " in found.err
+    file.write_text(f'{good}[[tls.names]]\ncertificate_file = "{other}.pem"\nkey_file = "{tmp_path}/none"\n')
+    found = command("config", "check", "--json", "--config", str(file))
+    assert found.code == 0
+    (warning,) = found.json["warnings"]
+    assert f"{tmp_path}/none" in warning
+    assert "its names get the certificate of tls.certificate_file" in found.err
 
 
 def test_check_works_without_any_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
