@@ -234,11 +234,14 @@ class _Work:
         """Takes a changed configuration; False, and the old one stays, when it is broken."""
         if self.reload is None:
             return False
+        before = self.config.listen
         try:
             self.config = self.reload()
         except ConfigError as error:
             _log.error("the configuration is not read again, the old one stays: %s", error)
             return False
+        if self.config.listen != before:
+            _log.warning("what was changed in [listen] counts only after a restart")
         return True
 
     def __call__(self, number: int, count: int, channel: socket.socket) -> int:
