@@ -11,8 +11,9 @@ from pathlib import Path
 from mailstack.disk.sqlite import failure, open_database
 from mailstack.state.maillog_db import RETENTION_DAYS
 
-#: Deliveries of an address that are looked through for a recipient.
-MAX_ROWS = 5_000
+#: Deliveries that are looked through for a recipient, of all addresses together: whoever sends a
+#: "bounce" to a hundred people must not have all their mail looked through.
+MAX_ROWS = 10_000
 
 
 class Sent:
@@ -45,15 +46,18 @@ class Sent:
         Raises:
             TemporaryFailure: the log cannot be read.
         """
-        wanted = {text.lower() for text in recipients}
+        wanted, left = {text.lower() for text in recipients}, MAX_ROWS
         for owner in owners:
+            if not wanted or left <= 0:
+                break
             rows = self._ask(
                 "SELECT e.fields FROM owner o JOIN event e ON e.number = o.number"
                 " WHERE o.address = ? AND o.direction = 'sent' AND e.at >= ? ORDER BY e.number DESC LIMIT ?",
                 owner.lower(),
                 now - RETENTION_DAYS * 86_400,
-                MAX_ROWS,
+                left,
             )
+            left -= len(rows)
             for (fields,) in rows:
                 to = str(json.loads(fields).get("to", "")).lower()
                 if not wanted.isdisjoint(to.split(",")):
