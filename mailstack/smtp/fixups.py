@@ -36,6 +36,7 @@ _VOUCHED: Final = ("dkim-signature", "arc-seal", "resent-from")
 _MAX_COPIED: Final = 1 << 20
 #: White space before the colon makes a field no separator (RFC 5322 section 4.5.2).
 _FROM_FIELD: Final = re.compile(rb"From[ \t]+:")
+_CONTINUATIONS: Final = re.compile(rb"(?:[ \t][^\n]*(?:\n|\Z))+")
 _ID_SAFE: Final = re.compile(r"[^A-Za-z0-9._-]")
 #: A printer that lost power thinks it is 1970; its Date is replaced when it is further off.
 DEVICE_CLOCK_S: Final = 2 * 86_400
@@ -100,6 +101,9 @@ def fix_header(block: bytes, wishes: Wishes) -> bytes:
     if block.startswith(b"From ") and not _FROM_FIELD.match(block):
         # RFC 4155: mbox's separator; no field, and most readers end the header at it.
         block = block[block.find(b"\n") + 1 :]
+    # The rest of a line that is no field would go on with the field we put above it.
+    if (rest := _CONTINUATIONS.match(block)) is not None:
+        block = block[rest.end() :]
     headers = Headers.parse(block)
     removed = _REMOVED
     if wishes.device is not None and not _is_plausible(headers, wishes.now):

@@ -132,6 +132,14 @@ def test_an_author_with_a_space_before_the_colon_is_no_separator(space: bytes) -
     assert fixed(message) == message
 
 
+@pytest.mark.parametrize("junk", [b" ", b"\t", b"From me\r\n ", b"From me\r\n\tx\r\n "], ids=repr)
+def test_what_continues_no_field_continues_none_of_ours(junk: bytes) -> None:
+    out = fixed(junk + b"From: boss@bank.test\r\nSubject: x\r\n\r\nx\r\n", PRINTER)
+    assert Headers.parse(out).all("from") == [b"<printer@example.test>"]
+    assert b"boss" not in out
+    assert b"\r\nSubject: x\r\n\r\nx\r\n" in out
+
+
 EIGHT_BIT = "\r\nSchöne Grüße an alle\r\n".encode() + b"z" * 1200 + b"\r\n"
 
 
