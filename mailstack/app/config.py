@@ -11,12 +11,13 @@ import difflib
 import functools
 import json
 import os
+import re
 import socket
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import msgspec
 
@@ -49,6 +50,8 @@ MAX_FILE_OCTETS = 1_048_576
 #: Numbers in a file; larger ones would not survive a float.
 MAX_NUMBER = 2**53
 _MAX_SHOWN = 60
+#: What msgspec says about something inside a list of tables.
+_IN_A_TABLE = re.compile(r"(?P<what>.*) - at `\$\[(?P<number>\d+)\](\.(?P<name>\w+))?[^`]*`\Z", re.DOTALL)
 
 S = TypeVar("S", bound=msgspec.Struct)
 
@@ -270,9 +273,18 @@ def _check_numbers(raw: object) -> None:
 
 
 def _type_problem(kind: object, error: str, raw: object) -> str:
-    if " - at `" in error and "Object" in error:  # inside a list of tables
-        return error.replace("`", "").replace("Object", "a table").replace("field", "key")
-    return f"want {type_words(kind)}, not {_shown(raw)}"
+    inner = next(filter(None, map(as_struct, get_args(kind))), None)
+    place = _IN_A_TABLE.match(error)
+    if inner is None or place is None or not isinstance(raw, list):
+        return f"want {type_words(kind)}, not {_shown(raw)}"
+    number, name = int(place["number"]), place["name"]
+    if not isinstance(raw[number], dict):
+        return f"want {type_words(kind)}, not {_shown(raw)}"
+    if not name:  # a key that is missing or unknown
+        what = place["what"].replace("Object ", "").replace("`", "").replace("field", "key")
+        return f"table {number + 1}: {what}"
+    wanted = next(field.type for field in msgspec.structs.fields(inner) if field.encode_name == name)
+    return f"table {number + 1}: {name}: want {type_words(wanted)}, not {_shown(raw[number][name])}"
 
 
 def _shown(raw: object) -> str:

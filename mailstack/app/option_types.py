@@ -31,7 +31,8 @@ def type_words(kind: object) -> str:
     if get_origin(kind) in (Union, types.UnionType):
         return " or ".join(type_words(part) for part in arguments if part is not type(None))
     if get_origin(kind) in (tuple, list):
-        return f"list of {type_words(arguments[0])}s"
+        words = type_words(arguments[0])
+        return f"list of {words}" if words.endswith('"') else f"list of {words}s"
     if get_origin(kind) is dict:
         return f"table of {type_words(arguments[1])}s"
     raise ValueError(f"no words for {kind}")
