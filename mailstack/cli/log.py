@@ -173,7 +173,7 @@ def explain(
     finally:
         reader.close()
     if not events:
-        fail(os.EX_DATAERR, f"{message}: {_nothing(message)}; the log keeps 20 days")
+        fail(os.EX_DATAERR, f"{message}: {_nothing(message)}")
     settings = _settings() if any(event.fields.get("check") for event in events) else {}
     show(
         [_plain(event) | _explained(event, settings) for event in events],
@@ -184,8 +184,8 @@ def explain(
 def _nothing(name: str) -> str:
     """What was looked for in vain, and where there may be more."""
     if "@" not in name or name.startswith("<"):
-        return "nothing in the log"
-    return f"nothing in the log was refused to it; 'mailstack log show {name}' has all that was not"
+        return "nothing in the log; it keeps 20 days"
+    return f"no refusal in the log, which keeps 20 days; 'mailstack log show {name}' tells the rest"
 
 
 def _found(reader: MailLogReader, name: str) -> list[Event]:
