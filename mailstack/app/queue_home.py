@@ -94,7 +94,8 @@ class Home:
         except TemporaryFailure as error:
             if error.fatal:
                 raise
-            return Deferred(Reply(451, error.status, error.why))
+            reply = Reply(451, error.status, error.why)
+            return Failed(reply) if recipient.is_last else Deferred(reply)
         except PermanentFailure as error:
             return Failed(Reply(552, error.status, error.why))
         self._tell(entry, account.address, copies)

@@ -6,7 +6,7 @@ import io
 import os
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,9 @@ from mailstack.delivery.spool import Content
 from mailstack.directory import Directory
 from mailstack.mailbox import MailStore
 from mailstack.model.address import Address
-from mailstack.model.outcome import Delivered, Failed
-from mailstack.model.verdict import FileInto
+from mailstack.model.mailbox import NewMessage
+from mailstack.model.outcome import Deferred, Delivered, Failed
+from mailstack.model.verdict import FileInto, Keep
 from mailstack.net.bus import Bus
 from mailstack.srs import rewrite, short
 from mailstack.state.maillog import MailLog
@@ -135,6 +136,18 @@ def test_a_retry_does_what_the_first_attempt_could_not_and_only_once(kit: HomeKi
         assert isinstance(kit.home.deliver(*entry(detail=detail)), Delivered)
     assert kit.inbox(".Lists") == [MESSAGE]
     assert kit.inbox() == []
+
+
+def test_a_full_mailbox_is_tried_until_the_end_and_no_longer(kit: HomeKit) -> None:
+    with kit.instance.writer() as writer:
+        account = writer.accounts.add("full@example.test", quota_octets=800)
+    kit.home.store.of(account).append("INBOX", [NewMessage(b"x: y\r\n\r\n".ljust(400))] * 2)
+    asked, recipient, content = entry("full@example.test", dump_retry(1, time.time(), [Keep()]))
+    waits = kit.home.deliver(asked, recipient, content)
+    assert isinstance(waits, Deferred)
+    assert waits.reply.status == "2.2"
+    # Who sent it must hear of it some day.
+    assert isinstance(kit.home.deliver(asked, replace(recipient, is_last=True), content), Failed)
 
 
 @pytest.mark.parametrize("address", ["gone@example.test", "sales@example.test", "not an address"])
