@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mailstack.cli.context import Context, fail, group, show
+from mailstack.cli.context import Context, fail, group, show, talk
 
 app = group("Clients of port 25 that guess recipients or write to spam traps.")
 
@@ -58,6 +58,8 @@ def list_clients() -> None:
         for network, found in sorted(networks.items())
     ]
     show(rows, None if rows else "")
+    if not rows:
+        talk("no client guesses recipients or wrote to a spam trap")
 
 
 @app.command()

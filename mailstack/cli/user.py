@@ -353,9 +353,10 @@ def _own_settings(found: Account) -> dict[str, object]:
         "trash_days": found.trash_days,
         "pop3_delete_after_days": found.pop3_delete_after_days,
     }
-    return {
+    own: dict[str, object] = {
         name: None if value in (0, NO_LIMIT) else value for name, value in known.items() if value is not None
     }
+    return own | ({"app_passwords_only": True} if found.app_passwords_only else {})
 
 
 def _details(directory: Directory, found: Account) -> dict[str, object]:

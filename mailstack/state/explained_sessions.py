@@ -72,7 +72,8 @@ SESSIONS: Final[Mapping[str, Explanation]] = {
     "timeout": Explanation(
         "A client that says nothing is not waited for without end.",
         ("smtp.command_wait_s", "smtp.login_wait_s", "smtp.stress_wait_s"),
-        "Nothing, unless it is a slow program of yours: then raise the key.",
+        "Nothing, unless it is a slow program of yours: then raise the key. A device that ends its command"
+        " lines with LF alone waits like that too: update it.",
     ),
     "output_timeout": Explanation(
         "The client does not read our replies.",

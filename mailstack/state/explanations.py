@@ -238,7 +238,7 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         "Between the lines stands what other servers could take for the end of the message: a dot"
         " alone between line ends that are not CRLF. A second, forged message could hide there.",
         (),
-        "The sender's server is broken or hostile; nothing to change here.",
+        "What sends it is broken or hostile; nothing to change here. Update a program or device of yours.",
     ),
     "message_size": Explanation(
         "The message is larger than this sender may send.",

@@ -115,7 +115,8 @@ def test_app_passwords_only(instance: Instance) -> None:
     alone = instance.cli("user", "set", ALICE, "--app-passwords-only")
     assert alone.code == 65 and "mailstack apppw add" in alone.err
     secret = make(instance, "phone")
-    assert instance.cli("user", "set", ALICE, "--app-passwords-only").code == 0
+    changed = instance.cli("user", "set", ALICE, "--app-passwords-only", "--json")
+    assert (changed.code, changed.json["app_passwords_only"]) == (0, True)
     reader = instance.reader()
     assert reader.authenticate(ALICE, PASSWORD) is None
     assert reader.authenticate(ALICE, secret) is not None

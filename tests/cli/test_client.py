@@ -24,7 +24,8 @@ def _remember(instance: Instance) -> None:
 
 
 def test_who_guesses_and_who_hit_traps_is_listed(instance: Instance) -> None:
-    assert instance.cli("client", "list").out == ""
+    nobody = instance.cli("client", "list")
+    assert (nobody.out, nobody.err) == ("", "no client guesses recipients or wrote to a spam trap\n")
     _remember(instance)
     found = instance.cli("client", "list", "--json").json
     assert [(row["client"], row["why"], row["count"], row["traps"]) for row in found] == [
