@@ -41,23 +41,19 @@ class Greylist(StateTable):
         """Seconds the sender still has to wait; 0: all its recipients know it."""
         longest = 0.0
         with self._lock, transaction(self._open(), "greylisting") as connection:
-            connection.execute(
-                "DELETE FROM greylist WHERE seen_at < CASE passed WHEN 0 THEN ? ELSE ? END",
-                (now - waits.window_s, now - waits.keep_s),
-            )
             for key in triplets:
                 row = connection.execute(
-                    "SELECT first_at, passed FROM greylist WHERE triplet = ?", (key,)
+                    "SELECT first_at, seen_at, passed FROM greylist WHERE triplet = ?", (key,)
                 ).fetchone()
-                first_at, passed = row if row is not None else (now, 0)
+                if row is not None and row[1] < now - (waits.keep_s if row[2] else waits.window_s):
+                    row = None  # too old to count; the hourly tidying takes the others
+                first_at, seen_at, passed = row if row is not None else (now, now, 0)
                 left = 0.0 if passed else max(0.0, min(first_at, now) + waits.delay_s - now)
                 longest = max(longest, left)
                 # A sender that is only early keeps its first time; the window counts from there.
                 connection.execute(
-                    "INSERT INTO greylist (triplet, first_at, seen_at, passed) VALUES (?, ?, ?, ?)"
-                    " ON CONFLICT (triplet) DO UPDATE SET passed = excluded.passed,"
-                    " seen_at = CASE excluded.passed WHEN 0 THEN seen_at ELSE excluded.seen_at END",
-                    (key, first_at, now, int(not left)),
+                    "INSERT OR REPLACE INTO greylist (triplet, first_at, seen_at, passed) VALUES (?, ?, ?, ?)",
+                    (key, first_at, seen_at if left else now, int(not left)),
                 )
         return longest
 

@@ -101,6 +101,23 @@ def test_who_comes_again_too_late_is_new(path: Path) -> None:
     table.close()
 
 
+def test_a_question_does_not_look_through_everybody(path: Path) -> None:
+    # It would hold the database up for all others; old rows go with the hourly tidying.
+    table, rows = Greylist(path), 20_000
+    connection = table._open()
+    connection.execute("BEGIN")
+    old = ((triplet(f"n{n}", "s", "r"), NOW, NOW) for n in range(rows))
+    connection.executemany("INSERT INTO greylist (triplet, first_at, seen_at) VALUES (?, ?, ?)", old)
+    connection.execute("COMMIT")
+    steps: list[int] = []
+    connection.set_progress_handler(lambda: steps.append(1), 1_000)
+    assert table.wait_s([triplet("n1", "s", "r")], WAITS, now=NOW + 900_000) == 300
+    connection.set_progress_handler(None, 0)
+    assert len(steps) < 5
+    assert connection.execute("SELECT count(*) FROM greylist").fetchone()[0] == rows
+    table.close()
+
+
 def test_one_new_recipient_makes_all_wait(path: Path) -> None:
     table = Greylist(path)
     known, new = triplet("n", "s", "r1"), triplet("n", "s", "r2")
