@@ -52,7 +52,7 @@ class Greylist(StateTable):
                 longest = max(longest, left)
                 # A sender that is only early keeps its first time; the window counts from there.
                 connection.execute(
-                    "INSERT OR REPLACE INTO greylist (triplet, first_at, seen_at, passed) VALUES (?, ?, ?, ?)",
+                    "REPLACE INTO greylist (triplet, first_at, seen_at, passed) VALUES (?, ?, ?, ?)",
                     (key, first_at, seen_at if left else now, int(not left)),
                 )
         return longest
