@@ -29,6 +29,8 @@ LOOK_S = 0.5
 NOTE_AGAIN_S = 86_400.0
 #: Names remembered as noted.
 MAX_NOTED = 20_000
+#: Hits of traps that are kept while they cannot be written.
+MAX_HITS = 1_000
 
 _log = logging.getLogger(__name__)
 
@@ -148,6 +150,10 @@ class Reputation:
             found = await loop.run_in_executor(self._disk, self._exchange, counts, hits, names)
         except TemporaryFailure as error:
             self._trouble(error)
+            # Written next time; doing it twice changes nothing.
+            self._hits = (hits + self._hits)[:MAX_HITS]
+            if len(self._to_note) < MAX_NOTED:
+                self._to_note |= names
             return
         self._is_broken = False
         self._guessing, self._trapped = found

@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from mailstack.app.accept import AcceptService
+from mailstack.disk.sqlite import open_database
 from mailstack.mailbox.store import MailStore
 from mailstack.model.address import Address
 from mailstack.model.envelope import Body, Client, Envelope, Recipient
@@ -441,6 +442,25 @@ async def test_wanted_mail_protects_its_network(make: Maker) -> None:
     await world.look()
     await world.send("alice@example.test", ip="198.51.100.3")
     assert world.filter.hints == ["trap_network"]
+
+
+async def test_what_was_seen_while_the_database_was_locked_is_noted_afterwards(make: Maker) -> None:
+    world, other = make(), make()
+    lock = open_database(world.instance.config.paths.state_db)
+    lock.execute("BEGIN IMMEDIATE")
+    world.filter.verdict = PASSED
+    assert await world.send("alice@example.test", ip="198.51.100.1") == "250 2.0.0"
+    world.filter.verdict = MessageVerdict()
+    for n in range(3):
+        assert await world.send("trap@example.test", ip=f"203.0.113.{n}") == "250 2.0.0"
+        world.clock.advance(1)
+    await world.look()
+    lock.close()
+    await world.look()
+    await other.look()
+    assert other.service._reputation.trap_hits("203.0.113.9") == 3
+    assert await other.service._reputation.is_wanted("198.51.100.9")
+    assert not await other.service._reputation.is_wanted("203.0.113.9")
 
 
 # -- greylisting ------------------------------------------------------------------------------
