@@ -164,13 +164,19 @@ class EachTransaction(Transaction):
         leaving = {recipient.address.lower() for entry in mail.entries for recipient in entry.recipients}
         done |= {remote.via for remote in mail.plan.remotes if str(remote.address).lower() in leaving}
         retried: set[int] = set()
+        # Found out before anything was stored: an error now would bring all of it twice.
+        open_ = {recipient.number: self._leads_to[recipient.number] for recipient in mail.envelope.recipients}
+        while ours := [
+            number
+            for number, (plan, ids) in open_.items()
+            if ids & (done | retried) or any(str(r.address).lower() in leaving for r in plan.remotes)
+        ]:
+            # What we try again for one is nothing the client shall send again for another.
+            for number in ours:
+                retried |= open_.pop(number)[1] & failed.keys()
         for recipient in mail.envelope.recipients:
-            # Found out before anything was stored: an error now would bring all of it twice.
-            plan, ids = self._leads_to[recipient.number]
-            has_part = bool(ids & done) or any(str(r.address).lower() in leaving for r in plan.remotes)
-            if has_part:
-                retried |= ids & failed.keys()
-            elif ids & failed.keys():
+            ids = open_[recipient.number][1] if recipient.number in open_ else set()
+            if ids & failed.keys():
                 error = failed[min(ids & failed.keys())]
                 self._tell(recipient, _not_now(recipient, error), "local_error", error.why)
         mail.later = [(store, error) for store, error in mail.later if store.target.account.id in retried]

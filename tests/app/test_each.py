@@ -144,9 +144,9 @@ async def test_a_group_is_taken_when_one_member_takes_it(kit: EachKit) -> None:
 
 async def test_a_member_that_is_named_by_itself_too_is_not_told_twice_to_try_again(kit: EachKit) -> None:
     # The group's copy of the full member is retried here; the client must not send another one.
-    said = await kit.each("group@example.test", "full@example.test")
-    assert said[0] == "250 2.0.0"
-    assert kit.queued().count(("full@example.test", "local")) == 1
+    for to in (("group@example.test", "full@example.test"), ("full@example.test", "group@example.test")):
+        assert await kit.each(*to) == ["250 2.0.0"] * 2
+    assert kit.queued().count(("full@example.test", "local")) == 2
 
 
 async def test_nobody_stores_it_and_everybody_is_told(kit: EachKit) -> None:
