@@ -13,7 +13,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from mailstack.disk import migrations
-from mailstack.disk.sqlite import open_database
 
 SCHEMA: tuple[str, ...] = (
     """
@@ -238,8 +237,4 @@ def migrate(path: Path) -> bool:
     Raises:
         TemporaryFailure: newer than this program, or it cannot be written.
     """
-    connection = open_database(path)
-    try:
-        return migrations.migrate(connection, SCHEMA)
-    finally:
-        connection.close()
+    return migrations.upgrade(path, SCHEMA)

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mailstack.disk.sqlite import transaction
+from mailstack.disk.sqlite import open_database, transaction
 from mailstack.model.errors import TemporaryFailure
 
 
@@ -42,6 +42,19 @@ def migrate(connection: sqlite3.Connection, steps: Sequence[str]) -> bool:
         applied = True
     check(connection, steps)
     return applied
+
+
+def upgrade(path: Path, steps: Sequence[str]) -> bool:
+    """The same for a file, which is made when it is missing.
+
+    Raises:
+        TemporaryFailure: newer than this program, or it cannot be written.
+    """
+    connection = open_database(path)
+    try:
+        return migrate(connection, steps)
+    finally:
+        connection.close()
 
 
 def check(connection: sqlite3.Connection, steps: Sequence[str]) -> None:

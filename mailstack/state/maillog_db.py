@@ -103,8 +103,4 @@ def purge(path: Path, *, now: float) -> int:
 
 def migrate(path: Path) -> bool:
     """Creates or upgrades `maillog.db`."""
-    connection = open_database(path)
-    try:
-        return migrations.migrate(connection, SCHEMA)
-    finally:
-        connection.close()
+    return migrations.upgrade(path, SCHEMA)

@@ -120,11 +120,7 @@ SCHEMA: tuple[str, ...] = (
 
 def migrate(path: Path) -> bool:
     """Creates or upgrades `state.db`."""
-    connection = open_database(path)
-    try:
-        return migrations.migrate(connection, SCHEMA)
-    finally:
-        connection.close()
+    return migrations.upgrade(path, SCHEMA)
 
 
 #: Others hold the database for milliseconds; mail and logins do not wait for one who does not let go.
