@@ -5,8 +5,7 @@ Standards: RFC 5322, RFC 3834 section 5 (Auto-Submitted).
 
 from __future__ import annotations
 
-from mailstack.mime import generate
-from mailstack.mime.date import format_header
+from mailstack.app.letters import letter
 from mailstack.model.quota import QuotaState
 from mailstack.net.bus import Bus
 
@@ -31,19 +30,9 @@ class QuotaNotices:
 
 def quota_warning(address: str, state: QuotaState, level: int, at: int, *, hostname: str) -> bytes:
     """The whole message; see Notices.compose."""
-    domain = address.rpartition("@")[2]
     subject = "Your mailbox is full" if state.is_full else f"Your mailbox is {level} % full"
-    head = [
-        generate.address_list("From", [("Mail Delivery System", f"postmaster@{domain}")]),
-        generate.address_list("To", [("", address)]),
-        generate.header("Subject", subject),
-        generate.structured("Date", format_header(at)),
-        generate.structured("Message-ID", f"<quota-{level}-{at}@{hostname}>"),
-        generate.structured("Auto-Submitted", "auto-generated"),
-        generate.structured("MIME-Version", "1.0"),
-        generate.structured("Content-Type", "text/plain; charset=us-ascii"),
-    ]
-    return b"".join(head) + b"\r\n" + "\r\n".join([*_lines(state), ""]).encode("ascii")
+    text = "\r\n".join([*_lines(state), ""])
+    return letter(address, subject, text, message_id=f"quota-{level}-{at}@{hostname}", at=at)
 
 
 def _lines(state: QuotaState) -> list[str]:

@@ -9,17 +9,16 @@ Standards: RFC 5322, RFC 3834 section 5 (Auto-Submitted).
 
 from __future__ import annotations
 
-import base64
 import datetime
 import logging
 import textwrap
 from collections.abc import Callable, Sequence
 
+from mailstack.app.letters import letter
 from mailstack.app.mail import Services
 from mailstack.app.whereabouts import postmaster, return_path
 from mailstack.delivery.entry import QueueMessage, QueueRecipient
 from mailstack.mime import generate
-from mailstack.mime.date import format_header
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Client
 from mailstack.model.errors import TemporaryFailure
@@ -148,22 +147,7 @@ def compose(
         lines: paragraphs; those that begin with a space stay as they are.
     """
     text = "\r\n\r\n".join(_wrapped(line) for line in lines) + "\r\n"
-    plain = text.isascii()
-    head = [
-        generate.address_list("From", [("Mail Delivery System", f"postmaster@{to.rpartition('@')[2]}")]),
-        generate.address_list("To", [("", to)]),
-        generate.header("Subject", subject),
-        generate.structured("Date", format_header(now)),
-        generate.structured("Message-ID", f"<{notice_id}@{hostname}>"),
-        generate.structured("Auto-Submitted", "auto-generated"),
-        generate.structured("MIME-Version", "1.0"),
-        generate.structured("Content-Type", f"text/plain; charset={'us-ascii' if plain else 'utf-8'}"),
-    ]
-    if plain:
-        return b"".join(head) + b"\r\n" + text.encode("ascii")
-    head.append(generate.structured("Content-Transfer-Encoding", "base64"))
-    octets = base64.encodebytes(text.encode("utf-8", "replace")).replace(b"\n", b"\r\n")
-    return b"".join(head) + b"\r\n" + octets
+    return letter(to, subject, text, message_id=f"{notice_id}@{hostname}", at=now)
 
 
 def _wrapped(line: str) -> str:
