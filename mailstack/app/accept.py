@@ -233,18 +233,7 @@ class AcceptService:
             )
         elif status == "2.2":
             reply = Reply(452, "2.2", f"The mailbox is full; try again later (id={envelope.accept_id})")
-        self._context.maillog.refused(
-            envelope.accept_id,
-            peer=envelope.client.ip,
-            at="end",
-            check="local_error",
-            code=reply.code,
-            status=f"{reply.code // 100}.{reply.status}",
-            why=why,
-            sender=envelope.sender,
-            login=envelope.client.login,
-            to=",".join(str(r.address) for r in envelope.recipients[:5]),
-        )
+        self._context.maillog.refused_message(envelope, reply, check="local_error", why=why)
         return reply
 
 

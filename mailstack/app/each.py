@@ -34,8 +34,6 @@ class EachTransaction(Transaction):
     def __init__(self, services: Services, envelope: Envelope, body: Body, *, facts: Facts) -> None:
         """`facts`: what routing needs."""
         super().__init__(services, envelope, body, account=None, facts=facts)
-        self._services = services
-        self._facts = facts
         self._recipients = envelope.recipients
         self._said: dict[int, Reply] = {}
         self._leads_to: dict[int, tuple[Plan, set[int]]] = {}
@@ -114,9 +112,7 @@ class EachTransaction(Transaction):
 
     def _plan_of(self, recipient: Recipient) -> Plan:
         """Where this recipient alone leads."""
-        return Expansion(self._services.directory, self._facts, self._services.config.routing).add(
-            [recipient]
-        )
+        return Expansion(self._s.directory, self._facts, self._s.config.routing).add([recipient])
 
     def _ends_of(self, plan: Plan, refusing: Collection[int]) -> set[int]:
         """Accounts the message comes to on this way: also by what their rules send on."""
@@ -133,19 +129,9 @@ class EachTransaction(Transaction):
 
     def _tell(self, recipient: Recipient, reply: Reply, check: str, why: str = "") -> None:
         self._said[recipient.number] = reply
-        envelope = self._mail.envelope
-        self._services.maillog.refused(
-            envelope.accept_id,
-            peer=envelope.client.ip,
-            at="end",
-            check=reply.check or check,
-            code=reply.code,
-            status=f"{reply.code // 100}.{reply.status}",
-            why=why or reply.text,
-            sender=envelope.sender,
-            to=str(recipient.address),
-            received_by=[str(recipient.address)],
-        )
+        envelope = replace(self._mail.envelope, recipients=(recipient,))
+        received_by = [str(recipient.address)]
+        self._s.maillog.refused_message(envelope, reply, check=check, why=why, received_by=received_by)
 
     def _still_wanted(self) -> None:
         """Whoever has been told no is not in the log's line about who got the message."""

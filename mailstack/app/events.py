@@ -39,20 +39,8 @@ def verdict(services: Services, mail: Mail, answer: FilterAnswer) -> None:
 
 def refused(services: Services, mail: Mail, reply: Reply, check: str, why: str = "") -> None:
     """`refused` at the end of DATA."""
-    envelope = mail.envelope
-    services.maillog.refused(
-        envelope.accept_id,
-        peer=envelope.client.ip,
-        at="end",
-        check=reply.check or check,
-        code=reply.code,
-        status=f"{reply.code // 100}.{reply.status}",
-        why=why or reply.text,
-        sender=envelope.sender,
-        login=envelope.client.login,
-        to=",".join(str(r.address) for r in envelope.recipients[:_SHOWN]),
-        received_by=[t.account.address.key for t in mail.plan.locals],
-    )
+    received_by = [t.account.address.key for t in mail.plan.locals]
+    services.maillog.refused_message(mail.envelope, reply, check=check, why=why, received_by=received_by)
 
 
 def done(services: Services, mail: Mail, decision: Decision) -> None:

@@ -166,13 +166,12 @@ class LogWatcher(Watcher):
         self._refuse(proxy, Reply(421, "7.0", why, "proxy_header"), f"the proxy {why}")
 
     def _refuse(self, peer: Peer, reply: Reply, why: str) -> None:
-        status = f"{reply.code // 100}.{reply.status}"
         left_out = self._quiet.left_out(peer.ip, f"{reply.check} {why}")
         if left_out is None:
             return
         why = f"{why} ({left_out} more like it before)" if left_out else why
         self._maillog.refused(
-            "", peer=peer.ip, at="connect", check=reply.check, code=reply.code, status=status, why=why
+            "", peer=peer.ip, at="connect", check=reply.check, code=reply.code, status=reply.enhanced, why=why
         )
 
     def handshake_failed(self, peer: Peer, why: str) -> None:

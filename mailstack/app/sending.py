@@ -172,19 +172,7 @@ class SendingGuard:
             _log.exception("counting what account %d sends", ticket.account_id)
 
     def _log(self, envelope: Envelope, refusal: Reply, key: str) -> None:
-        self._s.maillog.refused(
-            envelope.accept_id,
-            peer=envelope.client.ip,
-            at="end",
-            check=refusal.check,
-            code=refusal.code,
-            status=f"{refusal.code // 100}.{refusal.status}",
-            why=refusal.text,
-            sender=envelope.sender,
-            login=envelope.client.login,
-            key=key,
-            to=",".join(str(recipient.address) for recipient in envelope.recipients[:5]),
-        )
+        self._s.maillog.refused_message(envelope, refusal, check=refusal.check, key=key)
 
     # -- notices ------------------------------------------------------------------------
 

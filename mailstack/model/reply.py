@@ -41,10 +41,15 @@ class Reply:
         """True for 4xx: the client should try again later."""
         return 400 <= self.code < 500
 
-    def _lines(self) -> list[str]:
+    @property
+    def enhanced(self) -> str:
+        """The enhanced status with its class digit, such as "5.1.7"; "" where there is none."""
         # RFC 2034 section 4: the class digit must agree with the reply code.
         # It is derived here, so no caller can make the two disagree.
-        status = f"{self.code // 100}.{self.status} " if self.status else ""
+        return f"{self.code // 100}.{self.status}" if self.status else ""
+
+    def _lines(self) -> list[str]:
+        status = f"{self.enhanced} " if self.status else ""
         lines = self.text.split("\n") or [""]
         last = len(lines) - 1
         return [f"{self.code}{' ' if n == last else '-'}{status}{line}" for n, line in enumerate(lines)]

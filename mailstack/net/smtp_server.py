@@ -303,7 +303,7 @@ class SmtpConnection(SmtpIntake):
             at=refusal.at,
             check=check,
             code=reply.code,
-            status=f"{reply.code // 100}.{reply.status}",
+            status=reply.enhanced,
             why=reply.text,
             sender=refusal.sender or self._session.sender,
             to=refusal.to,
@@ -480,16 +480,9 @@ class SmtpConnection(SmtpIntake):
 
     def _log_end(self, reply: Reply, accept_id: str) -> None:
         envelope = self._session.envelope(accept_id, 0.0)
-        self._server.shared.maillog.refused(
-            accept_id,
-            peer=self._session.client.ip,
-            at="end",
-            check=reply.check or "message",
-            code=reply.code,
-            status=f"{reply.code // 100}.{reply.status}",
-            why=reply.text,
-            sender=envelope.sender,
-            login=self._session.client.login,
-            to=",".join(str(recipient.address) for recipient in envelope.recipients[:5]),
+        self._server.shared.maillog.refused_message(
+            envelope,
+            reply,
+            check="message",
             received_by=[str(recipient.address) for recipient in envelope.recipients],
         )

@@ -22,12 +22,16 @@ from typing import TextIO
 
 from mailstack.disk import migrations
 from mailstack.disk.sqlite import open_database
+from mailstack.model.envelope import Envelope
 from mailstack.model.errors import TemporaryFailure
+from mailstack.model.reply import Reply
 from mailstack.state import maillog_db
 from mailstack.state.maillog_db import Event, Row, Value
 
 #: One field's value is cut here, in characters (T92).
 MAX_FIELD = 256
+#: Recipients of a message that an event names.
+_SHOWN = 5
 #: Rows are written at most this much later than the line.
 BATCH_S = 0.05
 
@@ -210,6 +214,37 @@ class MailLog:
             to=to,
             key=key,
             why=why,
+        )
+
+    def refused_message(
+        self,
+        envelope: Envelope,
+        reply: Reply,
+        *,
+        check: str,
+        why: str = "",
+        key: str = "",
+        received_by: Iterable[str] = (),
+    ) -> None:
+        """We said 4xx or 5xx at the end of a message; see `refused`.
+
+        Args:
+            check: the word, unless the reply has one of its own.
+            why: more than the reply says.
+        """
+        self.refused(
+            envelope.accept_id,
+            peer=envelope.client.ip,
+            at="end",
+            check=reply.check or check,
+            code=reply.code,
+            status=reply.enhanced,
+            why=why or reply.text,
+            sender=envelope.sender,
+            login=envelope.client.login,
+            to=",".join(str(recipient.address) for recipient in envelope.recipients[:_SHOWN]),
+            key=key,
+            received_by=received_by,
         )
 
     def filtered(
