@@ -70,7 +70,7 @@ def sweep(core: Core) -> int:
     kept = core.cache.mids(epoch)
     with core.db.read() as connection:
         used = {mid for (mid,) in connection.execute("SELECT mid FROM messages")}
-    orphans = [mid for mid in set(kept) if mid not in used]
+    orphans = [mid for mid in kept if mid not in used]
     core.cache.forget(epoch, orphans)
     return len(orphans)
 

@@ -41,7 +41,6 @@ _USUAL_MAIL = re.compile(
 )
 _USUAL_RCPT = re.compile(rb"(?i:TO):" + _USUAL.encode() + rb"\Z")
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*\Z")
-_VALUE = re.compile(r"[!-<>-~]+\Z")
 _XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*\Z")
 _XTEXT_CODE = re.compile(r"\+([0-9A-F]{2})")
 # RFC 6533 section 3: what may stand in an ORCPT of type utf-8, and any character by its number.
