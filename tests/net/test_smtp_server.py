@@ -635,12 +635,12 @@ async def test_a_message_that_stops_is_ended(tmp_path: Path) -> None:
 
 @on_uvloop
 async def test_login_and_sessions_have_a_deadline(tmp_path: Path) -> None:
-    tls_server = running(tmp_path, "submissions", login_wait_s=1.0)
+    tls_server = running(tmp_path, "submissions", login_wait_s=3.0)
     async with tls_server as server, await Talk.hello(server.port, tls=True) as talk:
         await asyncio.sleep(0.2)
         assert (await talk.ask("NOOP"))[:3] == "250"
         assert (await talk.reply())[:3] == "421"
-    async with running(tmp_path, mx_session_s=0.3) as server, await Talk.hello(server.port) as talk:
+    async with running(tmp_path, mx_session_s=1.5) as server, await Talk.hello(server.port) as talk:
         assert (await talk.reply())[:9] == "421 4.7.0"
 
 
