@@ -18,11 +18,6 @@ DOERTE = "d\u00f6rte@b\u00fccher.test"
 
 
 @pytest.fixture
-def mark(request: pytest.FixtureRequest) -> str:
-    return f"probe-{abs(hash(request.node.nodeid)):x}"
-
-
-@pytest.fixture
 def mx(demo: Demo) -> Iterator[Probe]:
     with Probe((demo.host, demo.port("mx"))) as probe:
         yield probe.open()

@@ -28,11 +28,6 @@ def probe(bare: Probe) -> Probe:
     return bare
 
 
-@pytest.fixture
-def mark(request: pytest.FixtureRequest) -> str:
-    return f"probe-{abs(hash(request.node.nodeid)):x}"
-
-
 def test_lhlo_offers_what_lmtp_must_have(probe: Probe) -> None:
     # RFC 2033 section 5
     assert {"PIPELINING", "ENHANCEDSTATUSCODES"} <= probe.keywords.keys()

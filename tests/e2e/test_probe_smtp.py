@@ -30,11 +30,6 @@ def probe(bare: Probe) -> Probe:
     return bare.open()
 
 
-@pytest.fixture
-def mark(request: pytest.FixtureRequest) -> str:
-    return f"probe-{abs(hash(request.node.nodeid)):x}"
-
-
 # -- hello ------------------------------------------------------------------------------
 
 

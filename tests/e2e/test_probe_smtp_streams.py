@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import email
 import ssl
-from collections.abc import Iterator
 
 import pytest
 
@@ -12,18 +11,6 @@ from tests.kit.demo import Demo
 from tests.kit.smtp_probe import Probe, mail, stuffed
 
 ALICE, BOB = "alice@example.test", "bob@example.test"
-
-
-@pytest.fixture
-def probe(demo: Demo) -> Iterator[Probe]:
-    """After EHLO."""
-    with Probe((demo.host, demo.port("mx"))) as probe:
-        yield probe.open()
-
-
-@pytest.fixture
-def mark(request: pytest.FixtureRequest) -> str:
-    return f"probe-{abs(hash(request.node.nodeid)):x}"
 
 
 def lines(*commands: str) -> bytes:

@@ -44,11 +44,6 @@ def alice(demo: Demo, probe: Probe) -> Probe:
     return probe
 
 
-@pytest.fixture
-def mark(request: pytest.FixtureRequest) -> str:
-    return f"probe-{abs(hash(request.node.nodeid)):x}"
-
-
 def own(mark: str, *, head: bytes = b"", sender: str = ALICE, body: bytes = b"Hello.\r\n") -> bytes:
     return f"From: {sender}\r\nTo: {AWAY}\r\nSubject: {mark}\r\n".encode() + head + b"\r\n" + body
 

@@ -25,12 +25,6 @@ BODY = (
 )
 
 
-@pytest.fixture
-def probe(demo: Demo) -> Iterator[Probe]:
-    with Probe((demo.host, demo.port("mx"))) as probe:
-        yield probe.open()
-
-
 def sent_in_chunks(probe: Probe, message: bytes, size: int) -> None:
     for at in range(0, len(message), size):
         chunk = message[at : at + size]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import socket
 import struct
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,17 +14,6 @@ from tests.kit.demo import Demo
 from tests.kit.smtp_probe import Probe, mail, stuffed
 
 ALICE = "alice@example.test"
-
-
-@pytest.fixture
-def probe(demo: Demo) -> Iterator[Probe]:
-    with Probe((demo.host, demo.port("mx"))) as probe:
-        yield probe.open()
-
-
-@pytest.fixture
-def mark(request: pytest.FixtureRequest) -> str:
-    return f"rows-{abs(hash(request.node.nodeid)):x}"
 
 
 def spooled(demo: Demo) -> list[Path]:

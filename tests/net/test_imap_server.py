@@ -18,7 +18,7 @@ from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import FolderEntry, FolderStatus, NewMessage
 from mailstack.net.imap_server import ImapConnection, sweep
 from tests.kit.bare_session import PASSWORD, USER, message
-from tests.kit.imap_service import RawClient, running
+from tests.kit.imap_service import ImapService, RawClient, running
 from tests.kit.loops import both_loops
 from tests.kit.memory_mailbox import MemoryMailbox
 
@@ -349,6 +349,20 @@ async def test_a_large_append_goes_through_a_file_and_comes_back_unchanged(tmp_p
     assert store.data("INBOX", 1) == body
 
 
+def _with_little_room(port: int) -> socket.socket:
+    """A client's socket that takes few octets unless it is read."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    sock.connect(("127.0.0.1", port))
+    return sock
+
+
+def _unsent(service: ImapService) -> int:
+    """Octets the server holds for the client that has most of them."""
+    transports = (connection._transport for connection in service.hub.connections)  # type: ignore[attr-defined]
+    return max((transport.get_write_buffer_size() for transport in transports), default=0)
+
+
 @both_loops
 async def test_a_client_that_stops_reading_is_waited_for_and_then_cut_off(tmp_path: Path) -> None:
     # I11
@@ -357,16 +371,12 @@ async def test_a_client_that_stops_reading_is_waited_for_and_then_cut_off(tmp_pa
     store.append("INBOX", [NewMessage(body)])
     options = ImapOptions(allow_plaintext_loopback=True, stalled_time_s=0.5)
     async with running(tmp_path, store=store, options=options) as service:
-        sock = socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
-        sock.connect(("127.0.0.1", service.port))
+        sock = _with_little_room(service.port)
         sock.sendall(LOGIN + b"b SELECT INBOX\r\nc FETCH 1 BODY[]\r\nd NOOP\r\n")
         most = 0
         for _ in range(100):
             await asyncio.sleep(0.02)
-            for connection in service.hub.connections:
-                transport = connection._transport  # type: ignore[attr-defined]
-                most = max(most, transport.get_write_buffer_size())
+            most = max(most, _unsent(service))
             if not service.hub.connections and most:
                 break
         assert 0 < most <= 1_048_576
@@ -381,18 +391,14 @@ async def test_a_client_that_asks_again_and_again_and_reads_nothing_is_cut_off(t
     store.append("INBOX", [NewMessage(message(body="y" * 60_000))])
     options = ImapOptions(allow_plaintext_loopback=True, stalled_time_s=0.5)
     async with running(tmp_path, store=store, options=options) as service:
-        sock = socket.socket()
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
-        sock.connect(("127.0.0.1", service.port))
+        sock = _with_little_room(service.port)
         sock.sendall(LOGIN + b"b SELECT INBOX\r\n")
         most = 0
         for _ in range(2_000):
             await asyncio.sleep(0.002)
             with contextlib.suppress(OSError):
                 sock.send(b"c FETCH 1 BODY.PEEK[]\r\n", socket.MSG_DONTWAIT)
-            for connection in service.hub.connections:
-                transport = connection._transport  # type: ignore[attr-defined]
-                most = max(most, transport.get_write_buffer_size())
+            most = max(most, _unsent(service))
             if not service.hub.connections and most:
                 break
         assert 0 < most <= 1_048_576
