@@ -8,6 +8,8 @@ DIR ?= demo
 PORT_BASE ?= 20000
 # More for pytest, such as ARGS="tests/smtp -x".
 ARGS ?=
+# Most tests wait for something; a file's tests stay in one process.
+BESIDE := -n logical --maxprocesses=4 --dist=loadfile
 FUZZ_EXAMPLES ?= 20000
 
 .PHONY: help setup demo test test-slow check fmt bench fuzz fuzz-guided lock docs clean
@@ -34,7 +36,7 @@ demo:
 test:
 	@tools/setup.sh dev
 	@tools/debian.sh
-	$(BIN)/pytest -rs -m "not slow" $(ARGS)
+	$(BIN)/pytest $(BESIDE) -rs -m "not slow" $(ARGS)
 
 test-slow:
 	@tools/setup.sh dev

@@ -6,8 +6,16 @@ import os
 import random
 import socket
 
-#: Linux gives clients ports from 32768 on.
-LOWEST, HIGHEST = 20_000, 32_767
+
+def _range() -> tuple[int, int]:
+    """Linux gives clients ports from 32768 on; test processes beside each other share what is below."""
+    lowest, count = 20_000, 12_767
+    share = count // int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return lowest + number * share, lowest + (number + 1) * share
+
+
+LOWEST, HIGHEST = _range()
 _chance = random.Random(os.getpid())
 
 
