@@ -228,6 +228,10 @@ SCHEMA: tuple[str, ...] = (
         iterations INTEGER NOT NULL
     );
     """,
+    """
+    ALTER TABLE account ADD COLUMN language TEXT NOT NULL DEFAULT '';
+    ALTER TABLE domain ADD COLUMN language TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 
