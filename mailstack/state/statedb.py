@@ -115,6 +115,55 @@ SCHEMA: tuple[str, ...] = (
     ALTER TABLE login_network ADD COLUMN wide TEXT NOT NULL DEFAULT '';
     CREATE INDEX login_network_wide ON login_network (wide, at);
     """,
+    """
+    CREATE TABLE tls_policy (
+        day TEXT NOT NULL,
+        domain TEXT NOT NULL,
+        mark BLOB NOT NULL,
+        kind TEXT NOT NULL,
+        strings TEXT NOT NULL,
+        mx TEXT NOT NULL,
+        successes INTEGER NOT NULL,
+        PRIMARY KEY (day, domain, mark)
+    ) WITHOUT ROWID;
+    CREATE TABLE tls_failure (
+        day TEXT NOT NULL,
+        domain TEXT NOT NULL,
+        mark BLOB NOT NULL,
+        result TEXT NOT NULL,
+        mx_host TEXT NOT NULL,
+        our_ip TEXT NOT NULL,
+        their_ip TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        sessions INTEGER NOT NULL,
+        PRIMARY KEY (day, domain, mark, result, mx_host, our_ip, their_ip, reason)
+    ) WITHOUT ROWID;
+    CREATE TABLE mta_sts (
+        domain TEXT PRIMARY KEY,
+        policy_id TEXT NOT NULL,
+        policy TEXT NOT NULL,
+        fetched_at REAL NOT NULL,
+        expires_at REAL NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE tls_level (
+        domain TEXT NOT NULL,
+        level INTEGER NOT NULL,
+        since REAL NOT NULL,
+        last_at REAL NOT NULL,
+        sessions INTEGER NOT NULL,
+        PRIMARY KEY (domain, level)
+    ) WITHOUT ROWID;
+    CREATE INDEX tls_level_last ON tls_level (last_at);
+    CREATE TABLE tls_fall (
+        domain TEXT NOT NULL,
+        at REAL NOT NULL,
+        held INTEGER NOT NULL,
+        level INTEGER NOT NULL,
+        host TEXT NOT NULL,
+        told INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (domain, at)
+    ) WITHOUT ROWID;
+    """,
 )
 
 
