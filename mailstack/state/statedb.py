@@ -164,6 +164,89 @@ SCHEMA: tuple[str, ...] = (
         PRIMARY KEY (domain, at)
     ) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE forward_target (
+        owner TEXT NOT NULL,
+        target TEXT NOT NULL,
+        failures INTEGER NOT NULL DEFAULT 0,
+        unknown INTEGER NOT NULL DEFAULT 0,
+        why TEXT NOT NULL DEFAULT '',
+        failed_at REAL,
+        paused_at REAL,
+        probe_at REAL,
+        told_at REAL,
+        PRIMARY KEY (owner, target)
+    ) WITHOUT ROWID;
+    CREATE TABLE withheld (
+        id INTEGER PRIMARY KEY,
+        account_id INTEGER NOT NULL,
+        at REAL NOT NULL,
+        target TEXT NOT NULL,
+        sender TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        folder TEXT NOT NULL,
+        why TEXT NOT NULL
+    );
+    CREATE INDEX withheld_account ON withheld (account_id, at);
+    CREATE TABLE passed_on (
+        mark BLOB PRIMARY KEY,
+        at REAL NOT NULL,
+        times INTEGER NOT NULL
+    ) WITHOUT ROWID;
+    CREATE INDEX passed_on_at ON passed_on (at);
+    """,
+    """
+    CREATE TABLE dmarc_policy (
+        day TEXT NOT NULL,
+        domain TEXT NOT NULL,
+        published TEXT NOT NULL,
+        seen_at REAL NOT NULL,
+        PRIMARY KEY (day, domain)
+    ) WITHOUT ROWID;
+    CREATE TABLE dmarc_row (
+        day TEXT NOT NULL,
+        domain TEXT NOT NULL,
+        mark BLOB NOT NULL,
+        facts TEXT NOT NULL,
+        messages INTEGER NOT NULL,
+        PRIMARY KEY (day, domain, mark)
+    ) WITHOUT ROWID;
+    CREATE TABLE report_sent (
+        kind TEXT NOT NULL,
+        day TEXT NOT NULL,
+        domain TEXT NOT NULL,
+        target TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        why TEXT NOT NULL,
+        queue_id TEXT NOT NULL,
+        at REAL NOT NULL,
+        tries INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (kind, day, domain, target)
+    ) WITHOUT ROWID;
+    CREATE TABLE contained (
+        account_id INTEGER PRIMARY KEY,
+        since REAL NOT NULL,
+        score REAL NOT NULL,
+        why TEXT NOT NULL,
+        held_at REAL,
+        told_at REAL,
+        released_at REAL
+    );
+    CREATE TABLE bounced (
+        account_id INTEGER NOT NULL,
+        minute INTEGER NOT NULL,
+        recipients INTEGER NOT NULL,
+        PRIMARY KEY (account_id, minute)
+    ) WITHOUT ROWID;
+    CREATE TABLE sending_network (
+        account_id INTEGER NOT NULL,
+        network TEXT NOT NULL,
+        first_at REAL NOT NULL,
+        last_at REAL NOT NULL,
+        PRIMARY KEY (account_id, network)
+    ) WITHOUT ROWID;
+    CREATE INDEX sending_network_last ON sending_network (last_at);
+    """,
 )
 
 
