@@ -232,6 +232,18 @@ SCHEMA: tuple[str, ...] = (
     ALTER TABLE account ADD COLUMN language TEXT NOT NULL DEFAULT '';
     ALTER TABLE domain ADD COLUMN language TEXT NOT NULL DEFAULT '';
     """,
+    """
+    CREATE TABLE pending_target (
+        owner TEXT NOT NULL,
+        target TEXT NOT NULL,
+        token BLOB NOT NULL,
+        asked_at REAL NOT NULL,
+        PRIMARY KEY (owner, target)
+    ) WITHOUT ROWID;
+    ALTER TABLE redirection_target DROP COLUMN verified_at;
+    ALTER TABLE redirection_target DROP COLUMN paused_at;
+    ALTER TABLE account ADD COLUMN recovery TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 

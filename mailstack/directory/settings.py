@@ -49,9 +49,8 @@ class Settings:
                 (account.id, keep, now),
             )
             cursor.executemany(
-                "INSERT INTO redirection_target (account_id, position, address, verified_at)"
-                " VALUES (?, ?, ?, ?)",
-                [(account.id, n, str(target), now) for n, target in enumerate(wanted)],
+                "INSERT INTO redirection_target (account_id, position, address) VALUES (?, ?, ?)",
+                [(account.id, n, str(target)) for n, target in enumerate(wanted)],
             )
             return replace(account, redirection=Redirection(tuple(map(str, wanted)), keep))
 
