@@ -212,6 +212,7 @@ def release(queue: Queue, ids: Iterable[str]) -> int:
                 "UPDATE recipient SET state = 0, next_at = MIN(next_at, ?) WHERE message = ? AND state = 4",
                 (now, queue_id),
             )
+            rows.hold_covered(connection, queue_id)
         return released
 
     return _each(queue, ids, work)

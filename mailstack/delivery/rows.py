@@ -79,6 +79,16 @@ def destination_of(address: str) -> str:
         return address.rpartition("@")[2].lower()
 
 
+def origin_of(kind: Kind, owner: str, sender: str) -> tuple[str, str]:
+    """Who sends, as holds and turns know them: the account, else the envelope sender; with the domain."""
+    who = owner if owner and kind in ("submission", "vacation") else sender
+    try:
+        address = Address.parse(who)
+    except AddressError:
+        return who.lower(), who.lower().rpartition("@")[2]
+    return address.key, address.domain
+
+
 def insert_all(connection: sqlite3.Connection, stored: Sequence[Envelope]) -> None:
     """Makes the rows of messages."""
     for envelope in stored:
@@ -88,7 +98,8 @@ def insert_all(connection: sqlite3.Connection, stored: Sequence[Envelope]) -> No
 def insert(connection: sqlite3.Connection, envelope: Envelope) -> None:
     """Makes the rows of a message from its file's trailer."""
     connection.execute(
-        f"INSERT INTO message ({FACT_COLUMNS}) VALUES ({', '.join('?' * 16)})",  # noqa: S608
+        f"INSERT INTO message ({FACT_COLUMNS}, origin, origin_domain)"  # noqa: S608
+        f" VALUES ({', '.join('?' * 18)})",
         (
             envelope.queue_id,
             envelope.accept_id,
@@ -106,6 +117,7 @@ def insert(connection: sqlite3.Connection, envelope: Envelope) -> None:
             envelope.sha256,
             envelope.created_at,
             envelope.requiretls,
+            *origin_of(envelope.kind, envelope.owner, envelope.sender),
         ),
     )
     connection.executemany(
@@ -113,6 +125,7 @@ def insert(connection: sqlite3.Connection, envelope: Envelope) -> None:
         " destination, next_at, last_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [_recipient_row(envelope, n, recipient) for n, recipient in enumerate(envelope.recipients, 1)],
     )
+    hold_covered(connection, envelope.queue_id)
 
 
 def _recipient_row(envelope: Envelope, position: int, recipient: StoredRecipient) -> tuple[object, ...]:
@@ -129,6 +142,28 @@ def _recipient_row(envelope: Envelope, position: int, recipient: StoredRecipient
         LOCAL if recipient.kind == "local" else destination_of(recipient.address),
         envelope.created_at,
         envelope.created_at,
+    )
+
+
+#: True for a row of `recipient` beside its `message` when a hold covers it; copies for
+#: mailboxes here are nobody's sending.
+COVERED = (
+    "(recipient.kind = 'remote' AND ("
+    "EXISTS (SELECT 1 FROM hold WHERE scope = 'sender' AND name = message.origin)"
+    " OR EXISTS (SELECT 1 FROM hold WHERE scope = 'sender-domain' AND name = message.origin_domain)"
+    " OR EXISTS (SELECT 1 FROM hold WHERE scope = 'destination' AND name = recipient.destination)))"
+)
+
+
+def hold_covered(connection: sqlite3.Connection, queue_id: str) -> None:
+    """Holds those waiting recipients of a message that a hold covers."""
+    if connection.execute("SELECT 1 FROM hold LIMIT 1").fetchone() is None:
+        return
+    connection.execute(
+        "UPDATE recipient SET state = 4 WHERE message = ? AND state = 0 AND number IN ("  # noqa: S608
+        " SELECT recipient.number FROM recipient JOIN message ON message.id = recipient.message"
+        f" WHERE recipient.message = ? AND {COVERED})",
+        (queue_id, queue_id),
     )
 
 
@@ -210,6 +245,8 @@ def close_when_done(connection: sqlite3.Connection, queue_id: str, now: float) -
         )
     elif held:
         connection.execute("UPDATE recipient SET state = 4 WHERE message = ? AND state = 0", (queue_id,))
+    else:
+        hold_covered(connection, queue_id)
     active = connection.execute(
         "SELECT 1 FROM recipient WHERE message = ? AND state IN (0, 1, 4) LIMIT 1", (queue_id,)
     ).fetchone()

@@ -87,6 +87,23 @@ SCHEMA: tuple[str, ...] = (
     ALTER TABLE message ADD COLUMN requiretls INTEGER NOT NULL DEFAULT 0;
     ALTER TABLE recipient ADD COLUMN original TEXT NOT NULL DEFAULT '';
     """,
+    # Holds beyond single messages.  `origin` is who sends: the account, else the envelope sender.
+    """
+    CREATE TABLE hold (
+        scope TEXT NOT NULL,
+        name TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        who TEXT NOT NULL,
+        since REAL NOT NULL,
+        PRIMARY KEY (scope, name)
+    ) WITHOUT ROWID;
+    ALTER TABLE message ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+    ALTER TABLE message ADD COLUMN origin_domain TEXT NOT NULL DEFAULT '';
+    UPDATE message SET origin = lower(
+        CASE WHEN kind IN ('submission', 'vacation') AND owner <> '' THEN owner ELSE sender END
+    );
+    UPDATE message SET origin_domain = substr(origin, instr(origin, '@') + 1) WHERE origin <> '';
+    """,
 )
 
 

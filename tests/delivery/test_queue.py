@@ -33,6 +33,9 @@ def test_a_queue_of_an_earlier_version_keeps_its_mail(tmp_path: Path) -> None:
     before = open_database(kit.paths.queue_db)
     before.execute("ALTER TABLE message DROP COLUMN requiretls")
     before.execute("ALTER TABLE recipient DROP COLUMN original")
+    before.execute("DROP TABLE hold")
+    before.execute("ALTER TABLE message DROP COLUMN origin")
+    before.execute("ALTER TABLE message DROP COLUMN origin_domain")
     before.execute("PRAGMA user_version = 1")
     before.close()
     with pytest.raises(TemporaryFailure, match="mailstack migrate"):
