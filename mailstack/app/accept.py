@@ -17,6 +17,7 @@ from mailstack.app import loops
 from mailstack.app.arrival import Arrivals
 from mailstack.app.each import EachTransaction
 from mailstack.app.gate import Gate, login_refused
+from mailstack.app.letters import languages
 from mailstack.app.mail import Services
 from mailstack.app.notices import QuotaNotices
 from mailstack.app.recipients import Recipients
@@ -93,7 +94,11 @@ class AcceptService:
                 random_bytes=context.random_bytes,
                 options=config.mailbox,
                 trouble=self._trouble,
-                notices=QuotaNotices(config.hostname, context.bus),
+                notices=QuotaNotices(
+                    config.hostname,
+                    context.bus,
+                    language_of=languages(self._directory, config.server.language),
+                ),
             ),
             queue=Queue(paths, now=context.now, random_bytes=context.random_bytes, options=config.queue),
             filter=FilterClient(paths.filter_socket, budget_s=config.filter.budget_s),

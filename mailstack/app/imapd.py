@@ -13,6 +13,7 @@ from typing import Any
 from mailstack.app.daemon import Context
 from mailstack.app.gate import Gate
 from mailstack.app.indexer import Indexer
+from mailstack.app.letters import languages
 from mailstack.app.neighbours import AccountNeighbours
 from mailstack.app.notices import QuotaNotices
 from mailstack.app.resting import rest
@@ -59,7 +60,9 @@ async def serve(context: Context) -> None:
         options=config.mailbox,
         trouble=partial(_trouble, context),
         index=True,
-        notices=QuotaNotices(config.hostname, context.bus),
+        notices=QuotaNotices(
+            config.hostname, context.bus, language_of=languages(directory, config.server.language)
+        ),
     )
     threads = ThreadPoolExecutor(STORE_THREADS, thread_name_prefix="imap-store")
     gate = Gate(context, directory)

@@ -1,11 +1,12 @@
-"""The words of the warning somebody finds in an INBOX that is nearly full.
-
-Standards: RFC 5322, RFC 3834 section 5 (Auto-Submitted).
-"""
+"""The warning somebody finds in an INBOX that is nearly full."""
 
 from __future__ import annotations
 
-from mailstack.app.letters import letter
+from collections.abc import Callable
+
+from mailstack.app import letters
+from mailstack.delivery import texts
+from mailstack.model.language import Language
 from mailstack.model.quota import QuotaState
 from mailstack.net.bus import Bus
 
@@ -15,44 +16,46 @@ _UNITS = ("bytes", "KB", "MB", "GB", "TB")
 class QuotaNotices:
     """Implements mailbox.notices.Notices for one process."""
 
-    def __init__(self, hostname: str, bus: Bus) -> None:
+    def __init__(self, hostname: str, bus: Bus, *, language_of: Callable[[str], Language]) -> None:
         self._hostname = hostname
         self._bus = bus
+        self._language_of = language_of
 
     def compose(self, address: str, state: QuotaState, level: int, at: int) -> bytes:
         """See Notices.compose."""
-        return quota_warning(address, state, level, at, hostname=self._hostname)
+        language = self._language_of(address)
+        return quota_warning(address, state, level, at, hostname=self._hostname, language=language)
 
     def stored(self, address: str) -> None:
         """Clients that wait in IDLE see it at once."""
         self._bus.publish("imap", {"event": "mailbox", "account": address, "folder": "INBOX"})
 
 
-def quota_warning(address: str, state: QuotaState, level: int, at: int, *, hostname: str) -> bytes:
+def quota_warning(
+    address: str, state: QuotaState, level: int, at: int, *, hostname: str, language: Language
+) -> bytes:
     """The whole message; see Notices.compose."""
-    subject = "Your mailbox is full" if state.is_full else f"Your mailbox is {level} % full"
-    text = "\r\n".join([*_lines(state), ""])
-    return letter(address, subject, text, message_id=f"quota-{level}-{at}@{hostname}", at=at)
+    return letters.write(
+        "quota_full" if state.is_full else "quota_near",
+        language,
+        to=address,
+        message_id=f"quota-{level}-{at}@{hostname}",
+        at=at,
+        address=address,
+        percent=str(level),
+        facts="\n".join(_facts(state, language)),
+    )
 
 
-def _lines(state: QuotaState) -> list[str]:
-    lines = ["Your mailbox is full." if state.is_full else "Your mailbox is nearly full.", ""]
+def _facts(state: QuotaState, language: Language) -> list[str]:
+    facts = []
     if state.limit_octets is not None:
-        lines.append(f"  Size:      {size(state.used_octets)} of {size(state.limit_octets)}")
+        used, limit = size(state.used_octets), size(state.limit_octets)
+        facts.append(texts.say(language, "letter.quota_facts.octets", used=used, limit=limit))
     if state.limit_messages is not None:
-        lines.append(f"  Messages:  {state.used_messages} of {state.limit_messages}")
-    if state.is_full:
-        lines += ["", "New messages are sent back to their senders' servers, which try again for a", "while."]
-    else:
-        lines += ["", "When it is full, new messages no longer arrive."]
-    return [
-        *lines,
-        "",
-        "To make room, delete messages you no longer need, those with large",
-        "attachments first, and expunge or move them to Trash.  What lies in Spam and",
-        "Trash does not count.  If you need more room, ask those who run this mail",
-        "server.",
-    ]
+        used, limit = str(state.used_messages), str(state.limit_messages)
+        facts.append(texts.say(language, "letter.quota_facts.messages", used=used, limit=limit))
+    return facts
 
 
 def size(octets: int) -> str:

@@ -8,6 +8,7 @@ import msgspec
 
 from mailstack.model.address import Address, AddressError, parse_domain
 from mailstack.model.errors import ConfigError
+from mailstack.model.language import Language
 
 
 class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -25,6 +26,8 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     stop_grace_s: float = 30.0
     #: Address that gets postmaster@ and abuse@ of a domain that has none of its own; empty: nobody.
     postmaster: str = ""
+    #: Language of what mailstack writes to people whose own is not known: en, fr, de, it, es.
+    language: Language = "en"
 
     def __post_init__(self) -> None:
         _check_hostname(self.hostname)

@@ -9,6 +9,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from mailstack.app.letters import languages
 from mailstack.app.notices import QuotaNotices
 from mailstack.app.queue_engine import Engine
 from mailstack.app.queue_home import Home
@@ -46,7 +47,9 @@ async def serve(context: Context) -> None:
             random_bytes=context.random_bytes,
             options=config.mailbox,
             trouble=lambda error: context.fatal(error.why) if error.fatal else None,
-            notices=QuotaNotices(config.hostname, context.bus),
+            notices=QuotaNotices(
+                config.hostname, context.bus, language_of=languages(directory, config.server.language)
+            ),
         )
         lease = Lease(paths, random_bytes=context.random_bytes)
         resolver = Resolver(config.dns)

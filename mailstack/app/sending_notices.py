@@ -12,9 +12,9 @@ from __future__ import annotations
 import datetime
 import logging
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from mailstack.app.letters import letter
+from mailstack.app.letters import languages, letter, write
 from mailstack.app.mail import Services
 from mailstack.app.whereabouts import postmaster, return_path
 from mailstack.delivery.entry import QueueMessage, QueueRecipient
@@ -30,6 +30,9 @@ _READERS = ("mailbox", "catchall")
 #: The postmaster's notices are counted under a number no account has.
 _POSTMASTER = 0
 
+#: Gives the message for an address, of the notice's id.
+_Writer = Callable[[str, str], bytes]
+
 _log = logging.getLogger(__name__)
 
 
@@ -43,62 +46,66 @@ class SendingNotices:
 
     def mismatch(self, account: Account, client: Client, address: str, reply: Reply) -> None:
         """Somebody with this login tried to send as `address`."""
-        lines = [
-            f"A program that is logged in as {account.address} tried to send mail as",
-            f"    {address}",
-            "The mail was refused, because that address does not belong to this login.  What it was told:",
-            f"    {reply.text}",
-            "If it was you, choose an address of your own as sender in your mail program, or ask those"
-            " who run this mail server to let you use the other one.",
-            "If it was not you, somebody knows the password: change it.",
-            *self._facts(client),
-            "There is at most one notice a day about each address.",
-        ]
-        self._tell(
-            account, f"sender {address.lower()}", f"Refused: mail of {account.address} as {address}", lines
-        )
+        values = self._facts(account, client, reply) | {"address": address}
+        self._tell(account, f"sender {address.lower()}", "sender_mismatch", values)
 
     def limit(self, account: Account, client: Client, reply: Reply) -> None:
         """A sending limit was reached: owner and postmaster are told (Q24)."""
-        lines = [
-            f"Mail that was sent with the login {account.address} was refused, because a limit is reached:",
-            f"    {reply.text}",
-            "Nothing of the refused mail has gone to anybody.  Most mail programs keep it and show the"
-            " error; send it again later.",
-            "If you did not send that much, somebody knows the password: change it.",
-            *self._facts(client),
-            "There is at most one notice a day about each limit.",
-        ]
-        subject = f"Sending limit reached: {account.address}"
-        told = self._tell(account, f"limit {reply.check}", subject, lines)
+        values = self._facts(account, client, reply)
+        told = self._tell(account, f"limit {reply.check}", "sending_limit", values)
         if told and account.kind in _READERS:
-            about = f"limit {reply.check} {account.id}"
-            self._tell_postmaster(about, subject, lines, unless=str(account.address))
+            self._tell_postmaster(
+                f"limit {reply.check} {account.id}",
+                self._written("sending_limit", values),
+                unless=str(account.address),
+            )
 
     def operator(self, about: str, subject: str, lines: Sequence[str]) -> bool:
         """Tells the postmaster; once a day about each thing.  True when it was told."""
-        return self._tell_postmaster(about, subject, lines)
+        return self._tell_postmaster(
+            about,
+            lambda to, notice_id: compose(
+                to, subject, lines, notice_id=notice_id, hostname=self._s.config.hostname, now=self._now()
+            ),
+        )
 
-    def _facts(self, client: Client) -> list[str]:
+    def _facts(self, account: Account, client: Client, reply: Reply) -> dict[str, str]:
         at = datetime.datetime.fromtimestamp(self._now(), datetime.UTC)
-        return [f"It came from the network address {client.ip}, {at:%Y-%m-%d %H:%M} UTC."]
+        return {
+            "login": str(account.address),
+            "reply": reply.text,
+            "ip": client.ip,
+            "when": f"{at:%Y-%m-%d %H:%M} UTC",
+        }
 
-    def _tell(self, account: Account, about: str, subject: str, lines: Sequence[str]) -> bool:
+    def _written(self, name: str, values: Mapping[str, str]) -> _Writer:
+        """A letter in the language of whoever gets it."""
+        language_of = languages(self._s.directory, self._s.config.server.language)
+        return lambda to, notice_id: write(
+            name,
+            language_of(to),
+            to=to,
+            message_id=f"{notice_id}@{self._s.config.hostname}",
+            at=self._now(),
+            **values,
+        )
+
+    def _tell(self, account: Account, about: str, name: str, values: Mapping[str, str]) -> bool:
         """Gives a notice to the login's owner unless it was given today; True when it was."""
+        writer = self._written(name, values)
         if account.kind not in _READERS:
-            return self._tell_postmaster(f"{about} {account.id}", subject, lines)
+            return self._tell_postmaster(f"{about} {account.id}", writer)
         most = self._s.config.sending.notices_per_day
-        to = str(account.address)
-        return self._once(account.id, about, most) and self._send(to, subject, lines) != ""
+        return self._once(account.id, about, most) and self._send(str(account.address), writer) != ""
 
-    def _tell_postmaster(self, about: str, subject: str, lines: Sequence[str], *, unless: str = "") -> bool:
+    def _tell_postmaster(self, about: str, writer: _Writer, *, unless: str = "") -> bool:
         """`unless`: who has the notice already."""
         found = postmaster(self._s.config, self._s.directory)
         if found is None or not self._once(
             _POSTMASTER, about, self._s.config.sending.postmaster_notices_per_day
         ):
             return False
-        return self._send(str(found), subject, lines, unless=unless) != ""
+        return self._send(str(found), writer, unless=unless) != ""
 
     def _once(self, account_id: int, about: str, most: int) -> bool:
         try:
@@ -107,7 +114,7 @@ class SendingNotices:
             _log.error("a notice about sending: %s", error.why)
             return False
 
-    def _send(self, to: str, subject: str, lines: Sequence[str], *, unless: str = "") -> str:
+    def _send(self, to: str, writer: _Writer, *, unless: str = "") -> str:
         """Queues a notice; gives where it goes, "" when it goes nowhere."""
         now, services = self._now(), self._s
         notice_id = services.new_id()
@@ -118,9 +125,7 @@ class SendingNotices:
             if where in ("", unless):
                 return ""
             owner = where if kind == "local" else ""
-            octets = compose(
-                to, subject, lines, notice_id=notice_id, hostname=services.config.hostname, now=now
-            )
+            octets = writer(to, notice_id)
             message = QueueMessage(
                 queue_id=notice_id,
                 recipients=(QueueRecipient(where, frozenset({"NEVER"}), kind=kind, owner=owner),),

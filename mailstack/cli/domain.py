@@ -29,6 +29,13 @@ UnknownOption = Annotated[
         " ([[queue.route]] in the configuration) during a move, which goes before a catch-all."
     ),
 ]
+LanguageOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TAG",
+        help="In which language its owners are written to: en, fr, de, it, es; default: the server's.",
+    ),
+]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The domain, such as example.org.")]
 
 
@@ -83,11 +90,16 @@ def show_domain(name: Name) -> None:
 
 
 @app.command("set")
-def set_domain(name: Name, inbound: InboundOption = None, unknown: UnknownOption = None) -> None:
-    """Changes how mail for a domain is treated; counts within a second."""
+def set_domain(
+    name: Name,
+    inbound: InboundOption = None,
+    unknown: UnknownOption = None,
+    language: LanguageOption = None,
+) -> None:
+    """Changes how mail for a domain is treated, and its language; counts within a second."""
     context = Context.load()
     with writer(context) as directory:
-        domain = directory.domains.set(name, inbound=inbound, unknown=unknown)
+        domain = directory.domains.set(name, inbound=inbound, unknown=unknown, language=language)
     show(_row(domain))
     if unknown == "relay" and not any(
         route.domain in (domain.name, "*") for route in context.config.queue.route
@@ -182,6 +194,7 @@ def _row(domain: Domain) -> dict[str, object]:
         "inbound": domain.inbound,
         "alias_of": domain.alias_of or None,
         "unknown": domain.unknown,
+        "language": domain.language or None,
     }
 
 

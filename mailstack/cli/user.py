@@ -62,6 +62,14 @@ Pop3DaysOption = Annotated[
         help="Delete what a POP3 program fetched N days ago, unless it is flagged; never (default) keeps it.",
     ),
 ]
+LanguageOption = Annotated[
+    str | None,
+    typer.Option(
+        "--language",
+        metavar="TAG",
+        help="In which language its owner is written to: en, fr, de, it, es; default: the domain's.",
+    ),
+]
 NameOption = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="The display name.")]
 PasswordOption = Annotated[
     str | None,
@@ -168,6 +176,7 @@ def set_user(
     trash_days: TrashDaysOption = None,
     kind: KindOption = None,
     name: NameOption = None,
+    language: LanguageOption = None,
     pop3_days: Pop3DaysOption = None,
     enabled: Annotated[
         bool | None,
@@ -208,6 +217,8 @@ def set_user(
             spam_days=UNCHANGED if spam_days is None else names.expiry_days(spam_days),
             trash_days=UNCHANGED if trash_days is None else names.expiry_days(trash_days),
         )
+        if language is not None:
+            changed = directory.accounts.set_language(address, language)
         if pop3_days is not None:
             changed = directory.accounts.set_pop3_days(address, names.days(pop3_days))
         if app_only is not None:
@@ -356,6 +367,7 @@ def _own_settings(found: Account) -> dict[str, object]:
     own: dict[str, object] = {
         name: None if value in (0, NO_LIMIT) else value for name, value in known.items() if value is not None
     }
+    own |= {"language": found.language} if found.language else {}
     return own | ({"app_passwords_only": True} if found.app_passwords_only else {})
 
 
@@ -369,6 +381,7 @@ def _details(directory: Directory, found: Account) -> dict[str, object]:
         "app_passwords": [one.name for one in directory.logins.app_passwords(found.id)],
         "app_passwords_only": found.app_passwords_only,
         "other_names": directory.addresses_of(found.id)[1:],
+        "language": found.language or None,
         "may_send_as": sorted(directory.identities(found.id)),
         "posts_for_lists": found.sending.is_list,
         "forward": None if forward is None else {"targets": forward.targets, "keep": forward.keep},

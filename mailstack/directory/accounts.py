@@ -146,6 +146,18 @@ class Accounts:
             cursor.execute("UPDATE account SET pop3_days = ? WHERE id = ?", (days, account.id))
             return _get(cursor, account.id)
 
+    def set_language(self, address: str, language: str) -> Account:
+        """In which language its owner is written to; "": the domain's.
+
+        Raises:
+            PermanentFailure: no such account, or not a language we write.
+        """
+        language = names.language(language)
+        with self._session.transaction() as cursor:
+            account = account_of(cursor, names.any_address(address))
+            cursor.execute("UPDATE account SET language = ? WHERE id = ?", (language, account.id))
+            return _get(cursor, account.id)
+
     def set_password(self, address: str, password: str) -> Account:
         """Replaces the password; app passwords stay.
 

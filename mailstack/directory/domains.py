@@ -41,20 +41,31 @@ class Domains:
             target_id = domain_id(cursor, target)
             return self._add(name, "local", "refuse", target_id)
 
-    def set(self, name: str, *, inbound: str | None = None, unknown: str | None = None) -> Domain:
+    def set(
+        self,
+        name: str,
+        *,
+        inbound: str | None = None,
+        unknown: str | None = None,
+        language: str | None = None,
+    ) -> Domain:
         """Changes what is not None.
+
+        Args:
+            language: of owners who have not chosen one; "": the server's.
 
         Raises:
             PermanentFailure: no such domain, or no such word.
         """
         name = names.new_domain(name)
         _check_words(inbound or "local", unknown or "refuse")
+        language = None if language is None else names.language(language)
         with self._session.transaction() as cursor:
             id_ = domain_id(cursor, name, may_be_alias=True)
             cursor.execute(
-                "UPDATE domain SET inbound = coalesce(?, inbound), unknown = coalesce(?, unknown)"
-                " WHERE id = ?",
-                (inbound, unknown, id_),
+                "UPDATE domain SET inbound = coalesce(?, inbound), unknown = coalesce(?, unknown),"
+                " language = coalesce(?, language) WHERE id = ?",
+                (inbound, unknown, language, id_),
             )
             return _get(cursor, name)
 

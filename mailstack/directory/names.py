@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable
+from typing import Literal
 
 from mailstack.model.address import Address, AddressError, parse_domain, parse_local
 from mailstack.model.directory import NO_LIMIT
 from mailstack.model.errors import PermanentFailure
+from mailstack.model.language import LANGUAGES, Language, known
 
 #: RFC 5321 allows these, but gateways read meaning into them (T7) or shells do.
 FORBIDDEN = {
@@ -189,6 +191,20 @@ def person_name(text: str) -> str:
     if len(name) > MAX_PERSON_NAME:
         raise PermanentFailure(f"a name has at most {MAX_PERSON_NAME} characters")
     return name
+
+
+def language(text: str) -> Language | Literal[""]:
+    """A language we write, by its tag ("de", "de-CH"); "" and "default": none is chosen.
+
+    Raises:
+        PermanentFailure: another one.
+    """
+    if text in ("", "default"):
+        return ""
+    found = known(text)
+    if found is None:
+        raise PermanentFailure(f"{text!r} is not a language mailstack writes: {', '.join(LANGUAGES)}")
+    return found
 
 
 def quota_octets(text: str) -> int | None:

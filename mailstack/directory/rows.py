@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from mailstack.directory.values import RemovedAccount
 from mailstack.model.address import Address
 from mailstack.model.directory import Account, Alias, Domain, FilterSettings, Gone, Redirection
+from mailstack.model.language import known
 from mailstack.model.sending import PLAN_RULES, SendingRules
 
 _ACCOUNT = """
@@ -15,7 +16,8 @@ _ACCOUNT = """
         a.spam_days, a.trash_days, a.enabled, a.created_at, a.app_passwords_only, a.login_revision,
         f.spam, f.ads, f.spam_folder, f.promotions_folder, f.social_folder, r.keep,
         a.pop3_days, s.is_list, s.recipients, s.message_octets, s.messages_per_hour, s.messages_per_day,
-        s.recipients_per_hour, s.recipients_per_day, s.new_recipients_per_hour, s.new_recipients_per_day
+        s.recipients_per_hour, s.recipients_per_day, s.new_recipients_per_hour, s.new_recipients_per_day,
+        a.language
     FROM account a JOIN domain d ON d.id = a.domain_id
     LEFT JOIN filter_settings f ON f.account_id = a.id
     LEFT JOIN redirection r ON r.account_id = a.id
@@ -30,7 +32,7 @@ _ALIAS = """
 _ALIAS_BY_ID = _ALIAS + " AND l.id = ?"
 _ALIASES = _ALIAS + " AND (? = '' OR d.name = ?) ORDER BY d.name, l.local"
 _DOMAIN = """
-    SELECT d.name, d.inbound, t.name, d.unknown
+    SELECT d.name, d.inbound, t.name, d.unknown, d.language
     FROM domain d LEFT JOIN domain t ON t.id = d.alias_of WHERE d.removed_at IS NULL"""
 _DOMAIN_BY_NAME = _DOMAIN + " AND d.name = ?"
 _DOMAINS = _DOMAIN + " ORDER BY d.name"
@@ -115,14 +117,15 @@ def pointing_at(cursor: sqlite3.Cursor, keys: list[str]) -> list[tuple[str, str,
 
 
 def _domain(row: tuple[str, ...]) -> Domain:
-    name, inbound, alias_of, unknown = row
-    return Domain(name, inbound, alias_of or "", unknown)  # type: ignore[arg-type]  # checked by the table
+    name, inbound, alias_of, unknown, language = row
+    # Checked by the table.
+    return Domain(name, inbound, alias_of or "", unknown, known(language) or "")  # type: ignore[arg-type]
 
 
 def _account(cursor: sqlite3.Cursor, row: tuple[object, ...]) -> Account:
     id_, local, domain_name, kind, plan, name, *rest = row
     octets, messages, spam_days, trash_days, enabled, created_at, app_only, revision, *rest = rest
-    spam, ads, spam_folder, promotions, social, keep, pop3_days, *sending = rest
+    spam, ads, spam_folder, promotions, social, keep, pop3_days, *sending, language = rest
     filters = FilterSettings()
     if spam is not None:
         filters = FilterSettings(bool(spam), bool(ads), str(spam_folder), str(promotions), str(social))
@@ -150,6 +153,7 @@ def _account(cursor: sqlite3.Cursor, row: tuple[object, ...]) -> Account:
         app_passwords_only=bool(app_only),
         login_revision=revision,  # type: ignore[arg-type]
         sending=PLAN_RULES if sending[0] is None else SendingRules(bool(sending[0]), *sending[1:]),  # type: ignore[arg-type]
+        language=known(str(language)) or "",
     )
 
 

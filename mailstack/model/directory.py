@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from mailstack.model.address import Address
+from mailstack.model.language import Language
 from mailstack.model.sending import PLAN_RULES, SendingRules
 
 Inbound = Literal["local", "remote", "follow-mx"]
@@ -25,12 +26,14 @@ class Domain:
         inbound: "local": ours; "remote": relay elsewhere; "follow-mx": by its MX.
         alias_of: name of the domain whose addresses this one mirrors; "" for none.
         unknown: what happens to unknown local parts: "refuse" or "relay".
+        language: of who has not chosen one; "": the server's.
     """
 
     name: str
     inbound: Inbound = "local"
     alias_of: str = ""
     unknown: Literal["refuse", "relay"] = "refuse"
+    language: Language | Literal[""] = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class Account:
         app_passwords_only: the password of the address itself does not log in.
         login_revision: another number once open sessions have to end.
         sending: how much it may send, where that differs from its plan.
+        language: in which its owner is written to; "": the domain's.
     """
 
     id: int
@@ -85,6 +89,7 @@ class Account:
     app_passwords_only: bool = False
     login_revision: int = 0
     sending: SendingRules = PLAN_RULES
+    language: Language | Literal[""] = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from mailstack.model.quota import QuotaState
 
 def test_a_warning_says_plainly_what_is_used_and_what_to_do() -> None:
     state = QuotaState(9 << 30, 10 << 30, 5, None)
-    octets = quota_warning("alice@example.test", state, 80, 1_767_225_600, hostname="mx.example.test")
+    octets = quota_warning("alice@example.test", state, 80, 1_767_225_600, hostname="mx.example.test", language="en")
     read = email.message_from_bytes(octets, policy=email.policy.default)
     assert (read["Subject"], read["To"]) == ("Your mailbox is 80 % full", "alice@example.test")
     assert read["From"] == "Mail Delivery System <postmaster@example.test>"
@@ -24,7 +24,7 @@ def test_a_warning_says_plainly_what_is_used_and_what_to_do() -> None:
 
 
 def test_a_full_mailbox_is_called_full() -> None:
-    octets = quota_warning("a@b.test", QuotaState(1, None, 10, 10), 95, 0, hostname="mx")
+    octets = quota_warning("a@b.test", QuotaState(1, None, 10, 10), 95, 0, hostname="mx", language="en")
     assert b"Subject: Your mailbox is full\r\n" in octets and b"Messages:  10 of 10" in octets
 
 

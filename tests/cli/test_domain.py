@@ -11,7 +11,9 @@ from tests.kit.instance import Instance
 
 def test_domain_is_added_shown_changed_and_removed(instance: Instance) -> None:
     added = instance.cli("domain", "add", "Example.ORG", "--inbound", "remote", "--json")
-    assert added.json == {"name": "example.org", "inbound": "remote", "alias_of": None, "unknown": "refuse"}
+    assert added.json == {
+        "name": "example.org", "inbound": "remote", "alias_of": None, "unknown": "refuse", "language": None,
+    }  # fmt: skip
     assert (
         instance.cli("domain", "set", "example.org", "--inbound", "follow-mx", "--unknown", "relay").code == 0
     )

@@ -36,7 +36,7 @@ class Words:
 
     def compose(self, address: str, state: QuotaState, level: int, at: int) -> bytes:
         self.levels.append(level)
-        return quota_warning(address, state, level, at, hostname="mx.example.test")
+        return quota_warning(address, state, level, at, hostname="mx.example.test", language="en")
 
     def stored(self, address: str) -> None:
         self.stored_for.append(address)
