@@ -27,6 +27,8 @@ _LIST_FIELDS = (
 )
 _FORWARD_FIELDS = (b"resent-from", b"resent-sender", b"x-forwarded-to", b"x-forwarded-for", b"arc-seal")
 
+_FROM_LIST = "it came through a mailing list"
+
 
 @dataclass(frozen=True, slots=True)
 class Disposition:
@@ -36,12 +38,14 @@ class Disposition:
         action: "accept", "junk" or "reject".
         applied: the RFC 9989 word: none, quarantine or reject.
         reply: words for the SMTP reply of a refusal.
+        override: why less is done than the policy asks for, as RFC 9990 names it.
     """
 
     action: Literal["accept", "junk", "reject"]
     applied: str
     why: str = ""
     reply: str = ""
+    override: Literal["", "local_policy", "mailing_list", "policy_test_mode"] = ""
 
 
 def decide(
@@ -60,14 +64,24 @@ def decide(
         is_definite: SPF and DKIM gave definite results; a temporary error never refuses.
         detour: the sign of a mailing list or forwarder; "" for none.
     """
-    if dmarc.result != "fail" or dmarc.disposition not in ("quarantine", "reject"):
+    if dmarc.result != "fail":
         return Disposition("accept", "none")
+    is_test = dmarc.policy != dmarc.disposition
+    if dmarc.disposition not in ("quarantine", "reject"):
+        return Disposition("accept", "none", override="policy_test_mode" if is_test else "")
     if dmarc.disposition == "quarantine" or mode == "never":
-        return Disposition("junk", "quarantine", f"the policy of {dmarc.domain} is {dmarc.policy}")
+        why = f"the policy of {dmarc.domain} is {dmarc.policy}"
+        if dmarc.disposition == "reject":
+            return Disposition("junk", "quarantine", why, override="local_policy")
+        return Disposition("junk", "quarantine", why, override="policy_test_mode" if is_test else "")
     if not is_definite:
-        return Disposition("junk", "quarantine", "not refused: SPF and DKIM gave no definite result")
+        why = "not refused: SPF and DKIM gave no definite result"
+        return Disposition("junk", "quarantine", why, override="local_policy")
     if mode == "with-evidence" and not is_spam and detour:
-        return Disposition("junk", "quarantine", f"not refused: {detour}")
+        override: Literal["mailing_list", "local_policy"] = (
+            "mailing_list" if detour == _FROM_LIST else "local_policy"
+        )
+        return Disposition("junk", "quarantine", f"not refused: {detour}", override=override)
     reply = (
         f"{dmarc.domain} publishes the DMARC policy {dmarc.policy} and this message fails it:"
         f" {dmarc.why or 'not authenticated'}"
@@ -81,9 +95,9 @@ def find_detour(
     """The first sign that an honest list or forwarder stands between author and us; "" for none."""
     for field in _LIST_FIELDS:
         if header.has(field):
-            return "it came through a mailing list"
+            return _FROM_LIST
     if header.first(b"precedence").lower() == b"list":
-        return "it came through a mailing list"
+        return _FROM_LIST
     if arc.result == "pass" or any(header.has(field) for field in _FORWARD_FIELDS):
         return "it was forwarded"
     if sender.upper().startswith(("SRS0", "SRS1")):

@@ -150,7 +150,12 @@ class Evaluation:
         is_spam = spam.probability >= self._tools.options.spam_score
         classified = Classified("spam") if is_spam else classify(document, found)
         decided = self._dispose(found, is_spam=is_spam)
-        policy = msgspec.structs.replace(found.dmarc, disposition=decided.applied)
+        policy = msgspec.structs.replace(
+            found.dmarc,
+            disposition=decided.applied,
+            override=decided.override,
+            override_why=decided.why if decided.override else "",
+        )
         found = msgspec.structs.replace(found, dmarc=policy)
         reasons = [*spam.reasons, *classified.reasons]
         if self._request.wants_codes and words.is_code(document.subject, document.text[:2_000]):

@@ -38,14 +38,48 @@ class DkimResult(msgspec.Struct, frozen=True):
     why: str = ""
 
 
+class PublishedPolicy(msgspec.Struct, frozen=True):
+    """What a DMARC record says, for the reports its domain asks for.
+
+    Attributes:
+        domain: where the record was found.
+        p, sp, np: policies; "" where a tag is absent.
+        rua: where reports go, as it stands in the record.
+        organization: the organizational domain of the author.
+    """
+
+    domain: str
+    p: str
+    sp: str
+    np: str
+    adkim: str
+    aspf: str
+    fo: str
+    is_testing: bool
+    rua: str
+    organization: str
+
+
 class DmarcResult(msgspec.Struct, frozen=True):
-    """`policy` none, quarantine, reject or None; `disposition` what was applied."""
+    """`policy` none, quarantine, reject or None; `disposition` what was applied.
+
+    Attributes:
+        published: None where no reports are wanted; then nobody looks at the following.
+        is_dkim_aligned, is_spf_aligned: which of them made it pass.
+        override: why less was applied than the policy asks for, as RFC 9990 names it; "": it was not.
+        override_why: the same in words.
+    """
 
     result: str = "none"
     domain: str = ""
     policy: str | None = None
     disposition: str = "none"
     why: str = ""
+    published: PublishedPolicy | None = None
+    is_dkim_aligned: bool = False
+    is_spf_aligned: bool = False
+    override: str = ""
+    override_why: str = ""
 
 
 class ArcResult(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from mailstack.filters.authentication.dmarc_record import POLICIES, Policy, Reco
 from mailstack.filters.fields import Header
 from mailstack.mime.addresses import Unparsable, strict_addresses
 from mailstack.model.dns import Lookup, NeedLookup
-from mailstack.model.verdict import DkimResult, DmarcResult, SpfResult
+from mailstack.model.verdict import DkimResult, DmarcResult, PublishedPolicy, SpfResult
 
 #: RFC 9989 section 4.10: a walk asks at most this often.
 MAX_QUERIES = 8
@@ -141,17 +141,59 @@ def _check_domain(domain: str, spf: SpfResult, dkim: Sequence[DkimResult], looku
     problem = "; ".join(f"_dmarc.{where}: {what}" for where, what in walk.problems.items())
     if found is None:
         return DmarcResult("none", domain, None, "none", problem)
-    policy, record = found
+    policy, where, record = found
+    published = _published(where, record, walk)
     try:
         aligned = _is_aligned(domain, walk, record, spf, dkim, lookup)
     except _TemporaryError:
-        return DmarcResult("temperror", domain, policy, "none", "alignment cannot be looked up now")
+        return DmarcResult(
+            "temperror", domain, policy, "none", "alignment cannot be looked up now", published
+        )
     if aligned:
-        return DmarcResult("pass", domain, policy, "none", problem)
+        by_dkim, by_spf = _aligned_by(domain, walk, record, spf, dkim)
+        return DmarcResult("pass", domain, policy, "none", problem, published, by_dkim, by_spf)
     if spf.result == "temperror" or any(d.result == "temperror" for d in dkim):
-        return DmarcResult("temperror", domain, policy, "none", "SPF or DKIM could not be checked")
+        return DmarcResult("temperror", domain, policy, "none", "SPF or DKIM could not be checked", published)
     why = problem or _why_not(spf, dkim)
-    return DmarcResult("fail", domain, policy, _lower(policy) if record.testing else policy, why)
+    asked = _lower(policy) if record.testing else policy
+    return DmarcResult("fail", domain, policy, asked, why, published)
+
+
+def _published(where: str, record: Record, walk: Walk) -> PublishedPolicy | None:
+    """What a report repeats; None when nobody wants one."""
+    if not record.rua:
+        return None
+    return PublishedPolicy(
+        domain=where,
+        p=record.policy,
+        sp=record.subdomain or "",
+        np=record.nonexistent or "",
+        adkim="s" if record.strict_dkim else "r",
+        aspf="s" if record.strict_spf else "r",
+        fo=record.fo,
+        is_testing=record.testing,
+        rua=record.rua,
+        organization=walk.organizational_domain,
+    )
+
+
+def _aligned_by(
+    author: str, walk: Walk, record: Record, spf: SpfResult, dkim: Sequence[DkimResult]
+) -> tuple[bool, bool]:
+    """Whether DKIM, and whether SPF, made it pass, for reports.
+
+    That something is aligned is known: which of the two is told by the names alone, without
+    further walks.  Only a sub-domain that is an organization of its own would be told wrong.
+    """
+
+    def belongs(domain: str, is_strict: bool) -> bool:
+        if domain == author:
+            return True
+        organization = walk.organizational_domain
+        return not is_strict and f".{domain}".endswith(f".{organization}")
+
+    by_dkim = any(one.result == "pass" and belongs(one.domain, record.strict_dkim) for one in dkim)
+    return by_dkim, spf.result == "pass" and belongs(spf.domain, record.strict_spf)
 
 
 def _why_not(spf: SpfResult, dkim: Sequence[DkimResult]) -> str:
@@ -208,29 +250,30 @@ def tree(domain: str) -> Iterator[str]:
         labels = labels[1:]
 
 
-def _find_policy(domain: str, walk: Walk, lookup: Lookup) -> tuple[Policy, Record] | None:
-    """The policy that applies to the author domain, and the record it comes from.
+def _find_policy(domain: str, walk: Walk, lookup: Lookup) -> tuple[Policy, str, Record] | None:
+    """The policy that applies to the author domain, where its record is, and the record.
 
     Source: RFC 9989 section 4.10.1.
     """
     own = walk.records.get(domain)
     if own is not None:
-        return own.policy, own
+        return own.policy, domain, own
     if walk.incomplete:
         raise _TemporaryError
-    above = walk.records.get(walk.organizational_domain)
-    if above is None:
-        above = next((r for r in walk.records.values() if r.psd == "y"), None)
+    where = walk.organizational_domain
+    if where not in walk.records:
+        where = next((name for name, record in walk.records.items() if record.psd == "y"), "")
+    above = walk.records.get(where)
     if above is None:
         return None
     existing = above.subdomain or above.policy
     missing = above.nonexistent or existing
     if existing == missing:
-        return existing, above
+        return existing, where, above
     answer = lookup(domain, "A")
     if answer.status == "temperror":
         raise _TemporaryError
-    return (missing if answer.status == "nxdomain" else existing), above
+    return (missing if answer.status == "nxdomain" else existing), where, above
 
 
 def _is_aligned(

@@ -27,6 +27,7 @@ class Record:
     Attributes:
         policy, subdomain, nonexistent: p, sp and np; the latter None when absent or invalid.
         testing: t=y, or pct=0 of an old record.
+        rua, fo: as they stand in the record; "" when absent.
         problems: what was found wrong, in words for the log.
     """
 
@@ -38,6 +39,8 @@ class Record:
     strict_dkim: bool
     strict_spf: bool
     problems: tuple[str, ...]
+    rua: str = ""
+    fo: str = ""
 
 
 def is_record(text: bytes) -> bool:
@@ -52,7 +55,7 @@ def parse(text: bytes) -> Record | str:
     """
     if len(text) > MAX_RECORD_OCTETS:
         return "the record is too long"
-    tags = _tags(text)
+    tags = read_tags(text)
     if isinstance(tags, str):
         return tags
     problems: list[str] = []
@@ -75,10 +78,16 @@ def parse(text: bytes) -> Record | str:
         _flag(tags, "adkim", problems),
         _flag(tags, "aspf", problems),
         tuple(problems),
+        rua=tags.get("rua", ""),
+        fo=tags.get("fo", ""),
     )
 
 
-def _tags(text: bytes) -> dict[str, str] | str:
+def read_tags(text: bytes) -> dict[str, str] | str:
+    """The tags of a list by their names in lower case; or why it is none.
+
+    Source: RFC 6376 section 3.2.
+    """
     tags: dict[str, str] = {}
     parts = text.decode("utf-8", "replace").split(";")
     if len(parts) > MAX_TAGS:
