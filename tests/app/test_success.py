@@ -92,7 +92,9 @@ async def test_a_stored_copy_is_reported_as_delivered(people: World) -> None:
 
 
 @pytest.mark.parametrize(
-    "notify", [frozenset(), frozenset({"NEVER"}), frozenset({"FAILURE", "DELAY"})], ids=str
+    "notify",
+    [frozenset(), frozenset({"NEVER"}), frozenset({"FAILURE", "DELAY"})],
+    ids=["nothing", "never", "failure and delay"],
 )
 async def test_nobody_is_told_who_did_not_ask(people: World, notify: frozenset[str]) -> None:
     # Q18

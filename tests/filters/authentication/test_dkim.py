@@ -178,7 +178,11 @@ def test_a_missing_key_is_permanent() -> None:
     assert words(dkimpy_sign(MESSAGE), {}) == ["permerror"]
 
 
-@pytest.mark.parametrize("first", ["v=DKIM1; p=", rsa_record(1024), "junk", ed25519_record()])
+@pytest.mark.parametrize(
+    "first",
+    ["v=DKIM1; p=", rsa_record(1024), "junk", ed25519_record()],
+    ids=["revoked", "weak", "junk", "ed25519"],
+)
 def test_several_key_records_are_each_tried(first: str) -> None:
     # D5
     table = {"rsa._domainkey.example.test": {"TXT": [first, rsa_record()]}}
