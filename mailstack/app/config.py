@@ -43,6 +43,7 @@ from mailstack.smtp.sending_options import SendingOptions
 from mailstack.srs.options import SrsOptions
 from mailstack.state.ban_options import BanOptions
 
+from mailstack.state.forward_options import ForwardOptions
 DEFAULT_FILE = Path("/etc/mailstack/mailstack.toml")
 ENVIRONMENT = "MAILSTACK_CONFIG"
 #: A configuration file is written by a person; more is a mistake.
@@ -73,6 +74,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     routing: RoutingOptions = RoutingOptions()
     queue: QueueOptions = QueueOptions()
     dns: DnsOptions = DnsOptions()
+    forwarding: ForwardOptions = ForwardOptions()
     tls: TlsOptions = TlsOptions()
     srs: SrsOptions = SrsOptions()
     auth: AuthOptions = AuthOptions()

@@ -71,6 +71,14 @@ LanguageOption = Annotated[
     ),
 ]
 NameOption = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="The display name.")]
+RecoveryOption = Annotated[
+    str | None,
+    typer.Option(
+        "--recovery",
+        metavar="ADDRESS",
+        help="Another address of its owner, for notices when the mailbox is not read; none: there is none.",
+    ),
+]
 PasswordOption = Annotated[
     str | None,
     typer.Option(
@@ -177,6 +185,7 @@ def set_user(
     kind: KindOption = None,
     name: NameOption = None,
     language: LanguageOption = None,
+    recovery: RecoveryOption = None,
     pop3_days: Pop3DaysOption = None,
     enabled: Annotated[
         bool | None,
@@ -219,6 +228,8 @@ def set_user(
         )
         if language is not None:
             changed = directory.accounts.set_language(address, language)
+        if recovery is not None:
+            changed = directory.accounts.set_recovery(address, "" if recovery == "none" else recovery)
         if pop3_days is not None:
             changed = directory.accounts.set_pop3_days(address, names.days(pop3_days))
         if app_only is not None:
@@ -368,6 +379,7 @@ def _own_settings(found: Account) -> dict[str, object]:
         name: None if value in (0, NO_LIMIT) else value for name, value in known.items() if value is not None
     }
     own |= {"language": found.language} if found.language else {}
+    own |= {"recovery": found.recovery} if found.recovery else {}
     return own | ({"app_passwords_only": True} if found.app_passwords_only else {})
 
 
@@ -382,6 +394,7 @@ def _details(directory: Directory, found: Account) -> dict[str, object]:
         "app_passwords_only": found.app_passwords_only,
         "other_names": directory.addresses_of(found.id)[1:],
         "language": found.language or None,
+        "recovery": found.recovery or None,
         "may_send_as": sorted(directory.identities(found.id)),
         "posts_for_lists": found.sending.is_list,
         "forward": None if forward is None else {"targets": forward.targets, "keep": forward.keep},

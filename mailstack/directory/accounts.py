@@ -158,6 +158,21 @@ class Accounts:
             cursor.execute("UPDATE account SET language = ? WHERE id = ?", (language, account.id))
             return _get(cursor, account.id)
 
+    def set_recovery(self, address: str, recovery: str) -> Account:
+        """Where its owner is reached when the mailbox is not read; "": nowhere.
+
+        Raises:
+            PermanentFailure: no such account, or that is no address, or the account's own.
+        """
+        with self._session.transaction() as cursor:
+            account = account_of(cursor, names.any_address(address))
+            other = names.any_address(recovery) if recovery else None
+            if other is not None and other.key == account.address.key:
+                raise PermanentFailure(f"the recovery address of {account.address} must be another one")
+            text = "" if other is None else str(other)
+            cursor.execute("UPDATE account SET recovery = ? WHERE id = ?", (text, account.id))
+            return _get(cursor, account.id)
+
     def set_password(self, address: str, password: str) -> Account:
         """Replaces the password; app passwords stay.
 

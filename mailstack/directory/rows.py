@@ -17,7 +17,7 @@ _ACCOUNT = """
         f.spam, f.ads, f.spam_folder, f.promotions_folder, f.social_folder, r.keep,
         a.pop3_days, s.is_list, s.recipients, s.message_octets, s.messages_per_hour, s.messages_per_day,
         s.recipients_per_hour, s.recipients_per_day, s.new_recipients_per_hour, s.new_recipients_per_day,
-        a.language
+        a.language, a.recovery
     FROM account a JOIN domain d ON d.id = a.domain_id
     LEFT JOIN filter_settings f ON f.account_id = a.id
     LEFT JOIN redirection r ON r.account_id = a.id
@@ -125,19 +125,21 @@ def _domain(row: tuple[str, ...]) -> Domain:
 def _account(cursor: sqlite3.Cursor, row: tuple[object, ...]) -> Account:
     id_, local, domain_name, kind, plan, name, *rest = row
     octets, messages, spam_days, trash_days, enabled, created_at, app_only, revision, *rest = rest
-    spam, ads, spam_folder, promotions, social, keep, pop3_days, *sending, language = rest
+    spam, ads, spam_folder, promotions, social, keep, pop3_days, *sending, language, recovery = rest
     filters = FilterSettings()
     if spam is not None:
         filters = FilterSettings(bool(spam), bool(ads), str(spam_folder), str(promotions), str(social))
     redirection = None
+    address = Address(str(local), str(domain_name))
     if keep is not None:
         targets = cursor.execute(
             "SELECT address FROM redirection_target WHERE account_id = ? ORDER BY position", (id_,)
         ).fetchall()
-        redirection = Redirection(tuple(target for (target,) in targets), bool(keep))
+        pending = _pending(cursor, address)
+        redirection = Redirection(tuple(target for (target,) in targets), bool(keep), pending)
     return Account(
         id=id_,  # type: ignore[arg-type]
-        address=Address(str(local), str(domain_name)),
+        address=address,
         kind=kind,  # type: ignore[arg-type]
         plan=plan,  # type: ignore[arg-type]
         name=str(name),
@@ -154,7 +156,14 @@ def _account(cursor: sqlite3.Cursor, row: tuple[object, ...]) -> Account:
         login_revision=revision,  # type: ignore[arg-type]
         sending=PLAN_RULES if sending[0] is None else SendingRules(bool(sending[0]), *sending[1:]),  # type: ignore[arg-type]
         language=known(str(language)) or "",
+        recovery=str(recovery),
     )
+
+
+def _pending(cursor: sqlite3.Cursor, owner: Address) -> frozenset[str]:
+    """Keys of its targets that were asked and have not answered."""
+    found = cursor.execute("SELECT target FROM pending_target WHERE owner = ?", (owner.key,)).fetchall()
+    return frozenset(target for (target,) in found)
 
 
 def _alias(cursor: sqlite3.Cursor, row: tuple[object, ...]) -> Alias:
@@ -165,10 +174,12 @@ def _alias(cursor: sqlite3.Cursor, row: tuple[object, ...]) -> Alias:
     listed = cursor.execute(
         "SELECT address FROM alias_poster WHERE alias_id = ? ORDER BY address", (id_,)
     ).fetchall()
+    address = Address(str(local), str(name))
     return Alias(
-        address=Address(str(local), str(name)),
+        address=address,
         targets=tuple(target for (target,) in targets),
         expires_at=expires_at,  # type: ignore[arg-type]
         posters=posters,  # type: ignore[arg-type]
         listed=tuple(poster for (poster,) in listed),
+        pending=_pending(cursor, address),
     )

@@ -52,6 +52,7 @@ class Settings:
                 "INSERT INTO redirection_target (account_id, position, address) VALUES (?, ?, ?)",
                 [(account.id, n, str(target)) for n, target in enumerate(wanted)],
             )
+            cursor.execute("DELETE FROM pending_target WHERE owner = ?", (account.address.key,))
             return replace(account, redirection=Redirection(tuple(map(str, wanted)), keep))
 
     def clear_redirection(self, address: str) -> bool:

@@ -16,6 +16,7 @@ from pathlib import Path
 from mailstack.directory.accounts import Accounts
 from mailstack.directory.aliases import Aliases
 from mailstack.directory.app_passwords import AppPasswords
+from mailstack.directory.confirmations import Confirmations
 from mailstack.directory.devices import Devices
 from mailstack.directory.domains import Domains
 from mailstack.directory.options import AuthOptions
@@ -37,7 +38,7 @@ class DirectoryWriter:
     """Changes the directory.  For one thread at a time.
 
     Attributes:
-        domains, accounts, aliases, settings, scripts, sending, app_passwords: the changes, by
+        domains, accounts, aliases, settings, confirmations, scripts, sending, app_passwords: the changes, by
             what they change.
     """
 
@@ -72,6 +73,7 @@ class DirectoryWriter:
         self.accounts = Accounts(self._session)
         self.aliases = Aliases(self._session)
         self.settings = Settings(self._session)
+        self.confirmations = Confirmations(self._session, self.settings)
         self.scripts = Scripts(self._session)
         self.devices = Devices(self._session)
         self.app_passwords = AppPasswords(self._session)

@@ -49,10 +49,17 @@ class FilterSettings:
 
 @dataclass(frozen=True, slots=True)
 class Redirection:
-    """Where a mailbox forwards to; `keep` leaves a copy at home."""
+    """Where a mailbox forwards to.
+
+    Attributes:
+        targets: addresses, inside or outside.
+        keep: a copy stays at home.
+        pending: keys of targets that have not said yet that they want the mail.
+    """
 
     targets: tuple[str, ...]
     keep: bool = False
+    pending: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,7 @@ class Account:
         login_revision: another number once open sessions have to end.
         sending: how much it may send, where that differs from its plan.
         language: in which its owner is written to; "": the domain's.
+        recovery: where its owner is reached when the mailbox is not read; "": nowhere.
     """
 
     id: int
@@ -90,6 +98,7 @@ class Account:
     login_revision: int = 0
     sending: SendingRules = PLAN_RULES
     language: Language | Literal[""] = ""
+    recovery: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,7 @@ class Alias:
         expires_at: Unix seconds; None: until removed.
         posters: who may post to it, for groups.
         listed: addresses that may post when `posters` is "listed".
+        pending: keys of targets that have not said yet that they want the mail.
     """
 
     address: Address
@@ -108,6 +118,7 @@ class Alias:
     expires_at: float | None = None
     posters: Posters = "all"
     listed: tuple[str, ...] = ()
+    pending: frozenset[str] = frozenset()
 
     @property
     def is_passed_on(self) -> bool:

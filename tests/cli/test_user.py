@@ -187,3 +187,16 @@ def test_change_is_seen_by_an_open_reader_at_once(instance: Instance) -> None:
     assert isinstance(found, Account)
     assert not found.enabled
     reader.close()
+
+
+def test_a_recovery_address_is_set_shown_and_taken_back(instance: Instance) -> None:
+    instance.cli("user", "add", "alice@example.test")
+    shown = instance.cli("--json", "user", "show", "alice@example.test").json
+    assert shown["recovery"] is None
+    changed = instance.cli("user", "set", "alice@example.test", "--recovery", "alice@home.test")
+    assert changed.code == 0, changed
+    assert instance.cli("--json", "user", "show", "alice@example.test").json["recovery"] == "alice@home.test"
+    own = instance.cli("user", "set", "alice@example.test", "--recovery", "alice@example.test")
+    assert own.code == 65
+    assert instance.cli("user", "set", "alice@example.test", "--recovery", "none").code == 0
+    assert instance.cli("--json", "user", "show", "alice@example.test").json["recovery"] is None
