@@ -247,6 +247,9 @@ SCHEMA: tuple[str, ...] = (
     ) WITHOUT ROWID;
     CREATE INDEX sending_network_last ON sending_network (last_at);
     """,
+    """
+    ALTER TABLE mta_sts ADD COLUMN used_at REAL NOT NULL DEFAULT 0;
+    """,
 )
 
 
