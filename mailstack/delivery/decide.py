@@ -76,6 +76,9 @@ class _Decider:
         for source, target in plan.edges:
             self.next.setdefault(source, set()).add(target)
         self.remote_via = {remote.via for remote in plan.remotes if remote.via}
+        # Accounts whose targets do not get it, or are only tested with it.
+        self.stays = {held.remote.via for held in plan.held_back}
+        self.stays |= {remote.via for remote in plan.remotes if remote.is_probe}
 
     def sends_on(self, account_id: int) -> bool:
         """True when what the account forwards may leave."""
@@ -103,10 +106,11 @@ class _Decider:
             return ()
         stores = store_actions(said.actions)
         redirection = self.targets[account_id].account.redirection
-        if redirection is not None and not redirection.keep and self.sends_on(account_id):
+        stays = account_id in self.stays
+        if redirection is not None and not redirection.keep and self.sends_on(account_id) and not stays:
             # Without a copy at home only what a rule of the owner files explicitly stays.
             stores = [a for a in stores if not (isinstance(a, Keep) and a.implicit)]
-        if not said.actions and not stores:
+        if not stores and (stays or not said.actions):
             return (Keep(implicit=True),)
         return tuple(stores)
 
@@ -128,6 +132,16 @@ class _Decider:
                 todo.extend(self.next.get(current, ()))
         return False
 
+    def why_not_sent_on(self, account_id: int) -> str:
+        """A sentence for the owner."""
+        held = [one.why for one in self.plan.held_back if one.remote.via == account_id]
+        tested = [r.address for r in self.plan.remotes if r.via == account_id and r.is_probe]
+        told = [f"not sent on: {why}" for why in held]
+        told += [
+            f"sent on to {target}, which is paused, to see whether it still refuses" for target in tested
+        ]
+        return "; ".join(told)
+
     def decide(self) -> Decision:
         active = self.active()
         stored = {account_id: self.actions(account_id) for account_id in self.targets}
@@ -136,6 +150,8 @@ class _Decider:
             if not self.ends_somewhere(account_id, stored):
                 stored[account_id] = (Keep(),)
                 notes[account_id] = "its redirection leads nowhere"
+            if account_id in self.stays and self.sends_on(account_id):
+                notes[account_id] = self.why_not_sent_on(account_id)
         stores = tuple(
             Store(self.targets[i], stored[i], self.of[i], notes.get(i, "")) for i in active if stored[i]
         )

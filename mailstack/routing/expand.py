@@ -9,7 +9,7 @@ Bounded: section `[routing]`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -19,6 +19,13 @@ from mailstack.model.envelope import Recipient
 from mailstack.model.reply import Reply
 from mailstack.routing.options import RoutingOptions
 from mailstack.routing.route import Expand, Facts, Local, Refuse, Remote, RemoteKind, Route, route
+
+_PAUSED = Reply(
+    450, "2.1", "{} cannot be sent on at the moment: the address behind it refuses mail", "forward_paused"
+)
+_PENDING = Reply(
+    550, "7.1", "{} leads to an address that has not agreed yet to take its mail", "forward_pending"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,7 @@ class RemoteTarget:
     Attributes:
         owner: the local address that forwards to it; None for a submission or bounce.
         via: id of the account whose redirection or rule leads there; 0: none.
+        is_probe: the target is paused, and this message tests whether it still refuses.
     """
 
     recipient: Recipient
@@ -55,6 +63,21 @@ class RemoteTarget:
     kind: RemoteKind
     owner: Address | None = None
     via: int = 0
+    is_probe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBack:
+    """A target outside that does not get the message; whose account it is keeps it.
+
+    Attributes:
+        reply: for the sender, when there is no account that could; does not name the target.
+        why: for the owner.
+    """
+
+    remote: RemoteTarget
+    reply: Reply
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +88,7 @@ class Plan:
         edges: (account id, account id): the first sends it on to the second.
         refused: targets that cannot be reached, by the RCPT that led there.
         reached: numbers of the RCPTs that led to at least one target.
+        held_back: what would leave, were its target not paused or still to be confirmed.
     """
 
     locals: tuple[LocalTarget, ...]
@@ -72,6 +96,7 @@ class Plan:
     edges: frozenset[tuple[int, int]] = frozenset()
     refused: tuple[tuple[Recipient, Reply], ...] = ()
     reached: frozenset[int] = frozenset()
+    held_back: tuple[HeldBack, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +125,7 @@ class Expansion:
         self._remotes: dict[tuple[str, int], RemoteTarget] = {}
         self._edges: set[tuple[int, int]] = set()
         self._refused: list[tuple[Recipient, Reply]] = []
+        self._held_back: dict[tuple[str, int], HeldBack] = {}
 
     def add(self, recipients: Sequence[Recipient]) -> Plan:
         """Follows the recipients of a transaction."""
@@ -126,6 +152,7 @@ class Expansion:
             frozenset(self._edges),
             tuple(self._refused),
             self._all_reached(),
+            tuple(self._held_back.values()),
         )
 
     def _all_reached(self) -> frozenset[int]:
@@ -160,12 +187,7 @@ class Expansion:
             case Expand():
                 self._expand(step, found)
             case Remote():
-                self._reached.add(step.recipient.number)
-                kind: RemoteKind = "forward" if step.owner is not None else found.kind
-                self._remotes.setdefault(
-                    (found.address.key, step.via),
-                    RemoteTarget(step.recipient, found.address, kind, step.owner, step.via),
-                )
+                self._remote(step, found)
             case Refuse():
                 reply = found.reply
                 if step.depth > 0:
@@ -174,6 +196,24 @@ class Expansion:
                 self._refuse(step, replace(reply, check=found.check))
             case _:
                 assert_never(found)
+
+    def _remote(self, step: _Step, found: Remote) -> None:
+        kind: RemoteKind = "forward" if step.owner is not None else found.kind
+        remote = RemoteTarget(step.recipient, found.address, kind, step.owner, step.via)
+        if step.owner is not None:
+            standing = self._facts.standing(step.owner, found.address)
+            if standing == "paused":
+                self._hold_back(remote, _PAUSED, f"{found.address} keeps refusing, so it is paused")
+                return
+            remote = replace(remote, is_probe=standing == "probe")
+        self._reached.add(step.recipient.number)
+        self._remotes.setdefault((found.address.key, step.via), remote)
+
+    def _hold_back(self, remote: RemoteTarget, reply: Reply, why: str) -> None:
+        reply = replace(reply, text=reply.text.format(remote.recipient.address))
+        self._held_back.setdefault((remote.address.key, remote.via), HeldBack(remote, reply, why))
+        if not remote.via:
+            self._refused.append((remote.recipient, reply))
 
     def _local(self, step: _Step, found: Local) -> None:
         account = found.account
@@ -194,21 +234,35 @@ class Expansion:
             is_addressed=not step.via,
         )
         if account.redirection is not None:
-            self._targets(step, account.redirection.targets, account.address, account.id)
+            forward = account.redirection
+            self._targets(step, forward.targets, account.address, account.id, pending=forward.pending)
 
     def _expand(self, step: _Step, found: Expand) -> None:
         if len(found.alias.targets) > self._options.max_members:
             self._refuse(step, Reply(550, "4.6", f"{step.original} has too many members", "expansion"))
             return
-        self._targets(step, found.alias.targets, found.alias.address, step.via)
+        alias = found.alias
+        self._targets(step, alias.targets, alias.address, step.via, pending=alias.pending)
 
-    def _targets(self, step: _Step, targets: Iterable[str], owner: Address, via: int) -> None:
+    def _targets(
+        self,
+        step: _Step,
+        targets: Iterable[str],
+        owner: Address,
+        via: int,
+        *,
+        pending: Collection[str] = (),
+    ) -> None:
         for text in targets:
             try:
                 address = Address.parse(text)
             except AddressError as error:
                 text = f"{owner} points at an address that is not valid: {error}"
                 self._refuse(step, Reply(550, "1.3", text, "bad_target"))
+                continue
+            if address.key in pending:
+                remote = RemoteTarget(step.recipient, address, "forward", owner, via)
+                self._hold_back(remote, _PENDING, f"{address} has not said yet that it wants the mail")
                 continue
             self._todo.append(_Step(step.recipient, address, step.original, step.depth + 1, owner, via))
 

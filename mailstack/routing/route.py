@@ -24,6 +24,8 @@ ALWAYS_REACHED: Final = ("postmaster", "abuse")
 _DETOURS: Final = "%!@"
 
 RemoteKind: TypeAlias = Literal["submission", "forward", "relay", "srs-bounce"]
+#: Whether a target outside gets what is sent on: yes; no, it keeps refusing; this once, to see.
+Standing: TypeAlias = Literal["open", "paused", "probe"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ class Facts:
         long_sender: the sender a short SRS address stands for, by its key.
         mx_here: for domains with inbound "follow-mx": whether their MX points here.
         trusted: True inside an expansion: an alias may point outside without login.
+        standing: whether a target (second) gets what an address here (first) sends on.
         now: Unix seconds.
     """
 
@@ -92,6 +95,7 @@ class Facts:
     trusted: bool = False
     srs_valid_days: int = rewrite.VALID_DAYS
     long_sender: Callable[[str], Address | None] = lambda key: None
+    standing: Callable[[Address, Address], Standing] = lambda owner, target: "open"
 
 
 def route(address: Address, directory: DirectoryReader, facts: Facts) -> Route:

@@ -344,6 +344,18 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         ("filter.spam_score",),
         "Give the alias a mailbox of its own, where such mail is filed as spam.",
     ),
+    "forward_paused": Explanation(
+        "An alias leads to an address outside that keeps refusing mail; nothing is sent on but a test now and"
+        " then, and it has no mailbox where mail could stay.",
+        ("forwarding.pause_after", "forwarding.pause_after_unknown", "forwarding.probe_s"),
+        "'mailstack forward show ADDRESS' says what the target answered; 'mailstack forward resume ADDRESS"
+        " TARGET' ends the pause.",
+    ),
+    "forward_pending": Explanation(
+        "An alias leads to an address that was asked whether it wants the mail and has not answered.",
+        ("forwarding.confirm_days",),
+        "'mailstack forward confirm WORD' with the word of the letter it got.",
+    ),
     "queue_full": Explanation(
         "The queue is full and holds many messages of this account.",
         ("queue.max_messages", "queue.max_messages_per_account"),
