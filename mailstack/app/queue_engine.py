@@ -96,9 +96,10 @@ class Engine:
         """Recovery after a crash; before `run`.
 
         Raises:
-            TemporaryFailure: disk or database.
+            TemporaryFailure: disk or database; says what to do about a damaged one.
         """
         now = self._queue.now
+        await self._blocking(recover.check_database, self._paths)
         released = await self._blocking(upkeep.release_dead, self._queue, self._paths, now=now())
         if released:
             self._maillog.write("recovered", recipients=released, why="their process had died")

@@ -1,4 +1,4 @@
-"""What goes from mailboxes in time: old spam, what was expunged, removed accounts.
+"""What goes in time: old spam, what was expunged, removed accounts, the queue's quarantine.
 
 Runs in the queue daemon, because there is exactly one, about once an hour and never at
 the same minute as everybody else.  A run does a bounded amount of work and the next one
@@ -9,6 +9,7 @@ passed, not by the date (`state/steady`, F28).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -46,6 +47,8 @@ MOST_S = 300.0
 #: Between two accounts, so that others get at the disk; in seconds.
 PAUSE_S = 0.005
 _DAY_S = 86_400
+#: Damaged queue files and databases are kept this long, for an operator to look at.
+QUARANTINE_S = 30.0 * _DAY_S
 
 _log = logging.getLogger(__name__)
 
@@ -58,12 +61,14 @@ class Notes(msgspec.Struct):
         id: tells this clock from those of other machines.
         after: the address the next run begins behind; "" for the first.
         removed: when an account was first seen to be removed, by id and date of removal.
+        quarantine: when a file was first seen in the queue's quarantine, by name.
     """
 
     clock: Steady = msgspec.field(default_factory=Steady)
     id: str = ""
     after: str = ""
     removed: dict[str, float] = {}
+    quarantine: dict[str, float] = {}
 
 
 class Upkeep:
@@ -100,6 +105,7 @@ class Upkeep:
             self._save(notes)
             self._accounts(notes)
             self._removed(notes)
+            self._quarantine(notes)
             self._save(notes)
 
     def _accounts(self, notes: Notes) -> None:
@@ -181,6 +187,20 @@ class Upkeep:
     def _is_removed(self, gone: RemovedAccount) -> bool:
         # Removing the homes before it may have taken long, and it may have been restored since.
         return gone in self._directory.removed(gone.address.domain)
+
+    def _quarantine(self, notes: Notes) -> None:
+        """Removes files that lay in the queue's quarantine for long; each may be the only copy."""
+        seen: dict[str, float] = {}
+        with contextlib.suppress(OSError):
+            for path in self._context.paths.queue_quarantine.iterdir():
+                first = notes.quarantine.get(path.name, notes.clock.elapsed_s)
+                if notes.clock.elapsed_s - first < QUARANTINE_S:
+                    seen[path.name] = first
+                    continue
+                with contextlib.suppress(OSError):
+                    path.unlink()
+                    _log.info("%s, kept aside for long, is gone for good", path)
+        notes.quarantine = seen
 
     def _save(self, notes: Notes) -> None:
         with durable.guarded(f"writing {self._notes_path}"):

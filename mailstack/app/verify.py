@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mailstack.delivery.queue import Queue
-from mailstack.delivery.recover import recover
+from mailstack.delivery.recover import check_database, recover
 from mailstack.directory.verify import verify as verify_directory
 from mailstack.mailbox.recover import verify_all
 from mailstack.mailbox.shared_with import shared_with
@@ -51,6 +51,7 @@ def verify(
     """
     paths = config.paths
     found = [Finding("directory", what, False) for what in verify_directory(paths)]
+    check_database(paths)
     queue = Queue(paths, now=now, random_bytes=random_bytes, options=config.queue)
     try:
         for item in recover(queue, check_all=True, repair=repair):

@@ -92,23 +92,21 @@ def verify(
 ) -> None:
     """Compares every row with its file; exits 65 when something is wrong and not mended.
 
-    With --repair a database that cannot be opened is set aside, and its rows are made again
-    from the message files; no daemon may be running then.
+    With --repair a damaged database is set aside, and its rows are made again from the
+    message files; no daemon may be running then.
     """
     from mailstack.delivery import recover
-    from mailstack.model.errors import TemporaryFailure
 
     context = Context.load()
     findings: list[recover.Finding] = []
-    try:
-        queue = _open(context)
-    except TemporaryFailure as error:
+    damage = recover.damage_of(context.paths)
+    if damage:
         if not repair:
-            raise
+            recover.check_database(context.paths)
         aside = recover.set_database_aside(context.paths, now=time.time())
-        what = f"the database was unusable ({error.why}); it lies in {aside}"
+        what = f"the database was unusable ({damage}); it lies in {aside}"
         findings.append(recover.Finding("queue.db", what, "recovered"))
-        queue = _open(context)
+    queue = _open(context)
     try:
         findings += recover.recover(queue, check_all=True, repair=repair, adopt=adopt and repair)
     finally:

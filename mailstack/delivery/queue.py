@@ -27,6 +27,7 @@ from mailstack.disk import migrations
 from mailstack.disk.durable import guarded
 from mailstack.disk.fault import fault_point
 from mailstack.disk.sqlite import Writer, failure, open_database
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
 
 T = TypeVar("T")
@@ -123,8 +124,11 @@ class Queue:
 
         try:
             result = self.write(both)
-        except BaseException:
-            self.spool.discard([envelope.queue_id for envelope in stored])
+        except Exception as error:
+            # A COMMIT that failed on a broken disk may be found done after a restart: its files
+            # stay, or the rows would be without their messages (`recover` looks after both).
+            if not (isinstance(error, TemporaryFailure) and error.fatal):
+                self.spool.discard([envelope.queue_id for envelope in stored])
             raise
         return result, [envelope.queue_id for envelope in stored]
 

@@ -1,10 +1,12 @@
 """Puts files and rows together again: at start, on demand, and after the database was lost.
 
-A file without row was never acknowledged (the crash came before the commit): after an
-hour it goes to quarantine and is reported.  A file older than the database belongs to a
-lost one: its rows are made again from its trailer.  A file whose message came to its end
-is only removed.  A row without file, or whose file was changed, is held and reported,
-never dropped (faults, section 2.7; Q19, F23, F40).
+A whole file without row gets its rows again from its trailer, and is reported: at once when
+it is older than the database (that one was lost), else after an hour.  A crash before the
+commit leaves such files, which nobody was promised; so does a `-wal` that was removed or an
+old copy of the database put back, and these were promised: nobody can tell them apart, and
+twice is better than never.  A file that is not whole was never promised: quarantine.  A file
+whose message came to its end is only removed.  A row without file, or whose file was
+changed, is held and reported, never dropped (faults, section 2.7; Q19, F23, F40).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from mailstack.delivery import rows, schema
 from mailstack.delivery.queue import Queue
 from mailstack.delivery.spool import Damaged, Envelope, QueuePaths, read_trailer
 from mailstack.disk.durable import guarded, make_folder
+from mailstack.disk.sqlite import BUSY_TIMEOUT_S
 from mailstack.model.errors import TemporaryFailure
 
 #: A file this young may still get its row.
@@ -54,7 +57,7 @@ def recover(
     Args:
         check_all: read every file and compare its octets; else only that it is there.
         repair: False only reports.
-        adopt: make rows for every whole file that has none, instead of quarantine;
+        adopt: make rows for every whole file that has none at once, however young;
             for an operator who knows that rows were lost.
 
     Raises:
@@ -78,7 +81,12 @@ def _check_rows(queue: Queue, names: set[str], *, check_all: bool, repair: bool)
         name = str(queue_id)
         if name in names and not check_all:
             continue
-        found = queue.spool.open(name, int(str(size)), str(digest))
+        try:
+            found = queue.spool.open(name, int(str(size)), str(digest))
+        except TemporaryFailure as error:
+            # F20: the others are looked at all the same; its attempts will say so too.
+            findings.append(Finding(name, f"message {name}: {error.why}", "reported"))
+            continue
         if not isinstance(found, Damaged):
             continue
         if repair and not damage and not mark_damaged(queue, name, found.why):
@@ -130,7 +138,7 @@ def _check_file(queue: Queue, name: str, *, repair: bool, adopt: bool) -> Findin
     path = queue.spool.path(name)
     if queue.read("SELECT 1 FROM finished WHERE id = ?", (name,)):
         if repair:
-            queue.spool.discard([name])
+            _remove_done(queue, name)
         return Finding(name, f"file {path}: its message is done", "removed" if repair else "reported", False)
     try:
         found = read_trailer(path)
@@ -141,12 +149,25 @@ def _check_file(queue: Queue, name: str, *, repair: bool, adopt: bool) -> Findin
         return _adopt(queue, found, repair=repair)
     if age_s < ORPHAN_S:
         return None
-    why = found.why if isinstance(found, Damaged) else "it has no row: it was never acknowledged"
+    if isinstance(found, Envelope):
+        return _adopt(queue, found, repair=repair)
     if repair:
         isolated = queue.spool.isolate(name)
         if isolated is not None:
             os.utime(isolated)
-    return Finding(name, f"file {path}: {why}", "quarantined" if repair else "reported")
+    return Finding(name, f"file {path}: {found.why}", "quarantined" if repair else "reported")
+
+
+def _remove_done(queue: Queue, name: str) -> None:
+    """Removes a file; one that stays is remembered for longer, or it would be sent again."""
+    queue.spool.discard([name])
+    if queue.spool.path(name).exists():
+        now = queue.now()
+        queue.write(
+            lambda connection: (
+                connection.execute("UPDATE finished SET at = ? WHERE id = ?", (now, name)).rowcount
+            )
+        )
 
 
 def _adopt(queue: Queue, envelope: Envelope, *, repair: bool) -> Finding | None:
@@ -156,8 +177,9 @@ def _adopt(queue: Queue, envelope: Envelope, *, repair: bool) -> Finding | None:
         return Finding(envelope.queue_id, what, "reported")
 
     def work(connection: sqlite3.Connection) -> bool:
-        if connection.execute("SELECT 1 FROM message WHERE id = ?", (envelope.queue_id,)).fetchone():
-            return False
+        for known in ("message", "finished"):
+            if connection.execute(f"SELECT 1 FROM {known} WHERE id = ?", (envelope.queue_id,)).fetchone():  # noqa: S608
+                return False
         rows.insert(connection, envelope)
         return True
 
@@ -179,6 +201,35 @@ def quarantined(paths: QueuePaths) -> list[Finding]:
         Finding(name, f"file {paths.queue_quarantine / name}: in quarantine", "reported", False)
         for name in names
     ]
+
+
+def damage_of(paths: QueuePaths) -> str:
+    """Why `queue.db` cannot be used any more, in words; "" when it is sound, or nobody can tell now."""
+    if not paths.queue_db.exists():
+        return "it is missing"
+    where = f"{paths.queue_db.absolute().as_uri()}?mode=rw"
+    try:
+        with contextlib.closing(sqlite3.connect(where, uri=True, timeout=BUSY_TIMEOUT_S)) as connection:
+            found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+    except sqlite3.OperationalError:
+        return ""  # locked, or a disk in trouble: that ends, and is no reason to give rows up
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return "" if found == "ok" else found.replace("\n", " ")
+
+
+def check_database(paths: QueuePaths) -> None:
+    """Refuses a damaged database before anything is read from it.
+
+    Raises:
+        TemporaryFailure: says what to do.
+    """
+    damage = damage_of(paths)
+    if damage:
+        raise TemporaryFailure(
+            f"{paths.queue_db} is damaged ({damage}): stop the daemons and run"
+            " 'mailstack queue verify --repair', which makes it anew from the message files"
+        )
 
 
 def set_database_aside(paths: QueuePaths, *, now: float) -> Path | None:

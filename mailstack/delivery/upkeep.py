@@ -19,7 +19,6 @@ FIRST_CRASH_WAIT_S = 5.0
 #: Rows deferred in one transaction.
 BATCH = 500
 TMP_S = 36 * 3_600.0
-QUARANTINE_S = 30 * 86_400.0
 FINISHED_S = 86_400.0
 
 
@@ -156,14 +155,13 @@ def late(queue: Queue, *, limit: int = BATCH) -> list[str]:
 
 
 def purge(queue: Queue, paths: QueuePaths, *, now: float) -> None:
-    """Forgets what nobody needs any more: tombstones, leftovers, old quarantine."""
+    """Forgets what nobody needs any more: tombstones, leftovers."""
     before = now - FINISHED_S
     if queue.read("SELECT 1 FROM finished WHERE at < ? LIMIT 1", (before,)):
         queue.write(
             lambda connection: connection.execute("DELETE FROM finished WHERE at < ?", (before,)).rowcount
         )
     _sweep(paths.queue_tmp, now - TMP_S)
-    _sweep(paths.queue_quarantine, now - QUARANTINE_S)
 
 
 def _sweep(folder: Path, before: float) -> None:

@@ -217,9 +217,11 @@ class Writer:
         self._connection.execute("SAVEPOINT work")
         try:
             result = work(self._connection)
-        except sqlite3.OperationalError:
-            raise  # the whole transaction is in doubt
         except Exception as error:
+            # Of its subclasses only OperationalError is the world's fault: the whole transaction is
+            # in doubt.  A damaged database is a plain DatabaseError.
+            if type(error) in (sqlite3.OperationalError, sqlite3.DatabaseError):
+                raise
             self._connection.execute("ROLLBACK TO work")
             self._connection.execute("RELEASE work")
             future.set_exception(error)

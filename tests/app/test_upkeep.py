@@ -128,6 +128,23 @@ def test_what_pop3_fetched_goes_when_its_owner_wants_it(kit: Kit) -> None:
     assert kit.held("alice", "INBOX") == 1
 
 
+@pytest.mark.parametrize("written_at", [0, 4_000_000_000])
+def test_the_queues_quarantine_is_kept_for_30_days_that_really_passed(kit: Kit, written_at: float) -> None:
+    # F28: neither a date of 1970 on the file nor a jump of ten years takes it away early.
+    folder = kit.instance.config.paths.queue_quarantine
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "damaged").write_bytes(OCTETS)
+    os.utime(folder / "damaged", (written_at,) * 2)
+    kit.job.run()
+    kit.clock.advance(3_650 * DAY_S)
+    for _ in range(30):
+        kit.job.run()
+        assert (folder / "damaged").exists()
+        kit.pass_days(1)
+    kit.job.run()
+    assert not (folder / "damaged").exists()
+
+
 def test_a_wrong_date_makes_nothing_expire_or_go(kit: Kit) -> None:
     # F28
     account = kit.account("alice")

@@ -1,6 +1,9 @@
 """The queue: durable in, claimed once, one end per recipient."""
 
+import os
+import sqlite3
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,9 +12,11 @@ from mailstack.delivery import schema
 from mailstack.delivery.entry import LOCAL, QueueMessage, QueueRecipient
 from mailstack.delivery.options import QueueOptions
 from mailstack.delivery.queue import LeaseLost, Queue
+from mailstack.delivery.recover import recover
 from mailstack.delivery.rows import destination_of
 from mailstack.delivery.schema import DELIVERED, FAILED, RUNNING, WAITING
-from mailstack.delivery.spool import Content
+from mailstack.delivery.spool import Content, Damaged
+from mailstack.delivery.upkeep import release
 from mailstack.disk.sqlite import open_database
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.outcome import Deferred, Delivered, Failed
@@ -126,6 +131,36 @@ def test_a_locked_database_is_a_temporary_failure_and_leaves_nothing(
         blocker.close()
     assert kit.put()
     kit.queue.close()
+
+
+@pytest.mark.parametrize("is_done", [True, False], ids=["found done", "found undone"])
+def test_files_stay_when_nobody_knows_whether_the_commit_is_on_the_disk(
+    kit: QueueKit, monkeypatch: pytest.MonkeyPatch, is_done: bool
+) -> None:
+    # F19: after EIO at the fdatasync of the -wal the next start may find the frames, and the rows count.
+    first = kit.put("a@one.test")
+    (entry,) = kit.claim("one.test")
+    write = kit.queue.write
+
+    def broken(work: Callable[[sqlite3.Connection], object]) -> object:
+        if is_done:
+            write(work)
+        raise TemporaryFailure("writing queue.db: the disk reports an error", fatal=True)
+
+    report = QueueMessage((QueueRecipient("s@two.test"),), queue_id="report", data=MESSAGE, kind="dsn")
+    with monkeypatch.context() as patched:
+        patched.setattr(kit.queue, "write", broken)
+        with pytest.raises(TemporaryFailure):
+            kit.finish(entry, Failed(Reply(550, "1.1", "no")), reports=[report])
+    kit.clock.advance(3_700)
+    for name in kit.files():
+        os.utime(kit.queue.spool.path(name), (kit.clock.time - 3_650,) * 2)
+    release(kit.queue, ME, now=kit.clock.time)
+    recover(kit.queue, check_all=True)
+    # Whatever came of the COMMIT: the sender is told, and nothing is without its octets.
+    assert kit.files() == ["report"] if is_done else [first, "report"]
+    (told,) = kit.claim("two.test")
+    assert not isinstance(kit.queue.content(told.facts), Damaged)
 
 
 def test_a_missing_old_or_broken_database_is_refused_in_words(tmp_path: Path) -> None:

@@ -155,10 +155,9 @@ def test_late_messages_are_named_once_they_wait_for_four_hours(kit: QueueKit) ->
 
 
 def test_leftovers_are_purged_when_they_are_old(kit: QueueKit) -> None:
-    for folder in (kit.paths.queue_tmp, kit.paths.queue_quarantine):
-        for name, age_s in (("young", 3_600), ("old", 40 * 86_400)):
-            (folder / name).touch()
-            os.utime(folder / name, (kit.clock.time - age_s,) * 2)
+    for name, age_s in (("young", 3_600), ("old", 40 * 86_400)):
+        (kit.paths.queue_tmp / name).touch()
+        os.utime(kit.paths.queue_tmp / name, (kit.clock.time - age_s,) * 2)
     kit.queue.write(
         lambda c: (
             c.executemany("INSERT INTO finished VALUES (?, ?)", [("a", 0), ("b", kit.clock.time)]).rowcount
@@ -166,5 +165,4 @@ def test_leftovers_are_purged_when_they_are_old(kit: QueueKit) -> None:
     )
     upkeep.purge(kit.queue, kit.paths, now=kit.clock.time)
     assert [p.name for p in kit.paths.queue_tmp.iterdir()] == ["young"]
-    assert [p.name for p in kit.paths.queue_quarantine.iterdir()] == ["young"]
     assert kit.queue.read("SELECT id FROM finished") == [("b",)]
