@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from mailstack.app import loops
 from mailstack.app.arrival import Arrivals
+from mailstack.app.dmarc_counting import DmarcCounting
 from mailstack.app.each import EachTransaction
 from mailstack.app.gate import Gate, login_refused
 from mailstack.app.letters import languages
@@ -76,6 +77,7 @@ class AcceptService:
         self._gate = Gate(context, self._directory)
         self._resolver = Resolver(config.dns)
         self._reputation = Reputation(paths.state_db, config.mx, now=context.now, disk=self._disk)
+        self._dmarc = DmarcCounting(paths.state_db, config.reports, now=context.now, disk=self._disk)
         self._arrivals = Arrivals(
             config,
             paths,
@@ -120,6 +122,7 @@ class AcceptService:
     def start(self) -> None:
         """Background work, in the running loop."""
         self._reputation.start()
+        self._dmarc.start()
 
     def now(self) -> float:
         """Unix seconds."""
@@ -179,7 +182,10 @@ class AcceptService:
 
         async def work() -> Reply:
             facts = await self._recipients.facts(account, envelope.reverse_path)
-            return await Transaction(self._services, envelope, body, account=account, facts=facts).run()
+            transaction = Transaction(self._services, envelope, body, account=account, facts=facts)
+            reply = await transaction.run()
+            self._dmarc.count(transaction.mail, reply)
+            return reply
 
         counted = work() if account is None else self._sending.counted(account, envelope, work())
         return await self._guarded(envelope, counted)
@@ -211,6 +217,7 @@ class AcceptService:
     async def close(self) -> None:
         """Ends the pools; what is being delivered is finished first."""
         await self._reputation.close()
+        await self._dmarc.close()
         await self._sending.close()
         await asyncio.to_thread(self._disk.shutdown)
         await asyncio.to_thread(self._gate.close)

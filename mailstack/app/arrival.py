@@ -20,6 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mailstack.app import loops, trace
+from mailstack.app.dmarc_counting import is_report
 from mailstack.app.fuse import Aside
 from mailstack.app.reputation import Reputation
 from mailstack.filters.hints import BACKSCATTER, BOUNCE_RECIPIENTS, ONE_TIME_CODE, TRAP_NETWORK
@@ -89,6 +90,7 @@ class Arrivals:
         """Finds out who sent it, and where it was before.  `head`: its header block, at least."""
         header = head[: find_end(head)[0]]
         mail.tokens = loops.find(header)
+        mail.is_report = is_report(header)
         client = mail.envelope.client
         if client.listener != "lmtp" and client.ip not in self._reputation.relays:
             return

@@ -25,6 +25,7 @@ from mailstack.app.mx_options import MxOptions
 from mailstack.app.option_types import as_struct, type_words
 from mailstack.app.options import ListenOptions, ServerOptions
 from mailstack.app.paths import Paths
+from mailstack.app.report_options import ReportOptions
 from mailstack.app.toml_lines import find_lines, line_of
 from mailstack.delivery.options import QueueOptions
 from mailstack.directory.options import AuthOptions
@@ -42,8 +43,9 @@ from mailstack.smtp.options import SmtpOptions
 from mailstack.smtp.sending_options import SendingOptions
 from mailstack.srs.options import SrsOptions
 from mailstack.state.ban_options import BanOptions
-
+from mailstack.state.containment_options import ContainmentOptions
 from mailstack.state.forward_options import ForwardOptions
+
 DEFAULT_FILE = Path("/etc/mailstack/mailstack.toml")
 ENVIRONMENT = "MAILSTACK_CONFIG"
 #: A configuration file is written by a person; more is a mistake.
@@ -72,13 +74,15 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     mailbox: MailboxOptions = MailboxOptions()
     filter: FilterOptions = FilterOptions()
     routing: RoutingOptions = RoutingOptions()
+    forwarding: ForwardOptions = ForwardOptions()
     queue: QueueOptions = QueueOptions()
     dns: DnsOptions = DnsOptions()
-    forwarding: ForwardOptions = ForwardOptions()
     tls: TlsOptions = TlsOptions()
     srs: SrsOptions = SrsOptions()
     auth: AuthOptions = AuthOptions()
     bans: BanOptions = BanOptions()
+    containment: ContainmentOptions = ContainmentOptions()
+    reports: ReportOptions = ReportOptions()
 
     @property
     def paths(self) -> Paths:

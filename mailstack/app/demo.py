@@ -73,6 +73,7 @@ NO_LIMITS: dict[str, dict[str, object]] = {
         "stress_lag_s": 3600,
     },
     "bans": {"enabled": False},
+    "containment": {"enabled": False},
     "mx": {"guesses": "off", "srs_bounces_per_hour": "off"},
     "sending": {
         f"{plan}_{what}_per_{window}": "off"

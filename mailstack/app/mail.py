@@ -72,6 +72,7 @@ class Mail:
         account: who logged in; None on MX.
         origin: who sent it; behind a trusted relay who gave it to that.
         is_relayed: a trusted relay brought it: nothing is refused for its content.
+        is_report: it looks like a DMARC or TLS report.
         tokens: of the addresses it was delivered to before (app/loops.py).
         circling: keys of the addresses that had it before.
         hints: what the filter shall weigh beside the message.
@@ -90,6 +91,7 @@ class Mail:
     account: Account | None
     origin: Client = field(init=False)
     is_relayed: bool = False
+    is_report: bool = False
     tokens: frozenset[str] = frozenset()
     circling: frozenset[str] = frozenset()
     hints: tuple[Reason, ...] = ()

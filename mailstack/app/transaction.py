@@ -58,6 +58,11 @@ class Transaction:
         self._facts = facts
         self._expansion = Expansion(services.directory, facts, services.config.routing)
 
+    @property
+    def mail(self) -> Mail:
+        """The message, as far as it has come."""
+        return self._mail
+
     async def run(self) -> Reply:
         """Gives the reply; see the module's head for what it promises.
 
