@@ -58,7 +58,7 @@ def add(
         )
     show(_row(made), f"added {made.address}")
     if made.is_passed_on and not any(
-        r.domain.lower() == made.address.domain for r in context.config.queue.route
+        r.host and r.domain.lower() == made.address.domain for r in context.config.queue.route
     ):
         talk(f"no [[queue.route]] names {made.address.domain}: add one, or its mail does not leave")
     if len(made.targets) > 1 and posters is None and not poster:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 
+import msgspec
+
 from mailstack.app import config as configuration
 from mailstack.cli import context
 from mailstack.model.errors import ConfigError
+
+HIDDEN = "(hidden)"
 
 app = context.group("Checks and shows the configuration.")
 
@@ -71,7 +75,12 @@ def show() -> None:
 
 
 def _masked(key: str, value: object) -> object:
-    return "(hidden)" if value and key.endswith("password") else value
+    """Without passwords, also those inside lists of tables."""
+    if isinstance(value, msgspec.Struct):
+        return {name: _masked(name, inner) for name, inner in msgspec.structs.asdict(value).items()}
+    if isinstance(value, tuple | list):
+        return [_masked(key, inner) for inner in value]
+    return HIDDEN if value and key.endswith("password") else value
 
 
 def _as_toml(values: dict[str, object], sources: dict[str, int], file: str) -> str:

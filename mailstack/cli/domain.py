@@ -102,7 +102,7 @@ def set_domain(
         domain = directory.domains.set(name, inbound=inbound, unknown=unknown, language=language)
     show(_row(domain))
     if unknown == "relay" and not any(
-        route.domain in (domain.name, "*") for route in context.config.queue.route
+        route.host and route.domain in (domain.name, "*") for route in context.config.queue.route
     ):
         talk(f"warning: no [[queue.route]] in the configuration names {domain.name}: where should it go?")
 

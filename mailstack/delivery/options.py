@@ -8,6 +8,7 @@ Imports: model.  No I/O.
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Literal
 
 import msgspec
@@ -15,57 +16,107 @@ import msgspec
 from mailstack.model.address import AddressError, parse_domain
 from mailstack.model.errors import ConfigError
 
-#: "none": never STARTTLS; "opportunistic": when offered, else in clear; "require": or not at all.
-TlsMode = Literal["none", "opportunistic", "require"]
+#: "none": never TLS; "opportunistic": when offered, else in clear; "require": TLS or not at all;
+#: "verify": with a certificate of the host that is meant, or not at all.
+TlsMode = Literal["none", "opportunistic", "require", "verify"]
+#: "" in a route: as in the section.
+RouteTls = Literal["", "none", "opportunistic", "require", "verify"]
+IpVersion = Literal["both", "ipv4", "ipv6"]
+RouteIpVersion = Literal["", "both", "ipv4", "ipv6"]
 #: "lmtp": for what takes mail for mailboxes or lists of its own, such as Mailman.
 Protocol = Literal["smtp", "lmtp"]
 #: In front of a socket's path in `host`.
 UNIX = "unix:"
+#: There TLS comes before everything else (RFC 8314 section 7.3).
+SUBMISSIONS_PORT = 465
 EightBit = Literal["bounce", "send"]
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One `[[queue.route]]`: where mail for a domain goes, whatever its MX records say."""
+    """One `[[queue.route]]`: where mail for a domain goes, and how."""
 
     #: Domain in the recipient address; "*" for every domain without a route of its own.
     domain: str
-    #: Host name or IP address that takes the mail, or unix:/PATH of a socket.
-    host: str
-    #: TCP port.
+    #: Host name or IP address that takes the mail, whatever MX records say, or unix:/PATH of a
+    #: socket; empty: the domain's MX hosts, with the settings that follow.
+    host: str = ""
+    #: TCP port; of MX hosts `queue.port` holds.
     port: int = 25
     #: "smtp", or "lmtp" for a mailing-list manager or another mail store.
     protocol: Protocol = "smtp"
+    #: As `queue.tls`; empty: "verify" with a login, else what `queue.tls` says.
+    tls: RouteTls = ""
+    #: TLS from the first octet; on port 465 always.
+    implicit_tls: bool = False
+    #: Login at the host, only over TLS (SCRAM-SHA-256, PLAIN or LOGIN); empty: none.
+    login: str = ""
+    #: Password at the host.
+    password: str = ""
+    #: Our address for connections by IPv4; empty: as in the section.
+    source_ipv4: str = ""
+    #: Our address for connections by IPv6; empty: as in the section.
+    source_ipv6: str = ""
+    #: As `queue.ip_version`; empty: what that says.
+    ip_version: RouteIpVersion = ""
+    #: Our name in EHLO, such as the one that belongs to the address; empty: `server.hostname`.
+    helo: str = ""
 
     def __post_init__(self) -> None:
         if self.domain != "*":
             _check_domain("queue.route.domain", self.domain)
-        if not self.host or any(c <= " " for c in self.host):
+        if any(c <= " " for c in self.host):
             raise ConfigError("queue.route.host", f"{self.host!r} is not a host name or IP address")
         if self.host.startswith(UNIX) and not self.host.startswith(f"{UNIX}/"):
             raise ConfigError("queue.route.host", f"{self.host!r}: a socket's path begins with /")
         _check_port("queue.route.port", self.port)
+        self._check_way()
+
+    def _check_way(self) -> None:
+        if not self.host and (self.login or self.implicit_tls or self.protocol == "lmtp"):
+            raise ConfigError(
+                "queue.route.host", "login, implicit_tls and lmtp are for a host, not for whatever DNS names"
+            )
+        _check_login("queue.route.", self.login, self.password, self.tls)
+        if self.implicit_tls and self.tls in ("none", "opportunistic"):
+            raise ConfigError("queue.route.tls", 'with implicit_tls want "require" or "verify"')
+        _check_sources("queue.route.", self.source_ipv4, self.source_ipv6)
+        if self.helo:
+            _check_domain("queue.route.helo", self.helo)
 
 
 class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Section `[queue]` of conf/mailstack.toml."""
 
-    #: Static routes, `[[queue.route]]` with domain, host, port and protocol each.
+    #: Static routes, `[[queue.route]]` with domain, host, port, protocol, tls, implicit_tls, login,
+    #: password, source_ipv4, source_ipv6, ip_version and helo each; all but domain may be left out.
     route: tuple[Route, ...] = ()
     #: Host that takes all mail without a route of its own; empty: the domains' MX hosts.
     relay_host: str = ""
     #: Port of the relay host.
     relay_port: int = 25
-    #: Login at the relay host (AUTH PLAIN, only over TLS); empty: none.
+    #: Login at the relay host, only over TLS (SCRAM-SHA-256, PLAIN or LOGIN); empty: none.
     relay_login: str = ""
     #: Password at the relay host.
     relay_password: str = ""
+    #: TLS towards the relay host, as `tls`; empty: "verify" with a login, else what `tls` says.
+    relay_tls: RouteTls = ""
     #: Port of MX hosts.
     port: int = 25
     #: Deliver to MX hosts on loopback addresses; for tests and demonstrations only.
     allow_loopback: bool = False
-    #: TLS towards other servers: "none", "opportunistic" or "require".
+    #: Deliver to MX hosts with private addresses (10.0.0.0/8 and the like), as on an intranet.
+    allow_private: bool = False
+    #: Addresses under which others reach us, where this machine itself does not have them (NAT).
+    public_ips: tuple[str, ...] = ()
+    #: Our address for connections by IPv4; empty: what the system chooses.
+    source_ipv4: str = ""
+    #: Our address for connections by IPv6; empty: what the system chooses.
+    source_ipv6: str = ""
+    #: Addresses of other servers that are used: "both", "ipv4" or "ipv6".
+    ip_version: IpVersion = "both"
+    #: TLS towards other servers: "none", "opportunistic", "require", or "verify" their certificates too.
     tls: TlsMode = "opportunistic"
-    #: Certificates that are trusted where a server's must be verified (REQUIRETLS); empty: the system's.
+    #: Certificates that are trusted where a server's must be verified; empty: the system's.
     ca_file: str = ""
     #: Others' 8-bit mail for a server without 8BITMIME: "bounce" (5.6.3) or "send" as it is.
     eight_bit: EightBit = "bounce"
@@ -89,6 +140,8 @@ class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_concurrency: int = 10
     #: Recipients in one transaction.
     max_recipients: int = 50
+    #: Recipients from which a message is bulk, and goes after what people write.
+    bulk_recipients: int = 50
     #: Addresses of a destination that are tried in one attempt.
     max_addresses: int = 5
     #: Hosts of a destination that are talked to in one attempt.
@@ -138,11 +191,20 @@ class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         for key in _NOT_NEGATIVE:
             if getattr(self, key) < 0:
                 raise ConfigError(f"queue.{key}", "may not be negative")
-        if bool(self.relay_login) != bool(self.relay_password):
-            raise ConfigError("queue.relay_login", "want both relay_login and relay_password, or neither")
+        _check_login("queue.relay_", self.relay_login, self.relay_password, self.relay_tls)
+        _check_sources("queue.", self.source_ipv4, self.source_ipv6)
+        for ip in self.public_ips:
+            _check_ip("queue.public_ips", ip)
 
 
-_AT_LEAST_ONE = ("max_recipients", "max_addresses", "max_sessions", "messages_per_session", "lease_s")
+_AT_LEAST_ONE = (
+    "max_recipients",
+    "bulk_recipients",
+    "max_addresses",
+    "max_sessions",
+    "messages_per_session",
+    "lease_s",
+)
 _ABOVE_ZERO = (
     "connect_timeout_s",
     "command_timeout_s",
@@ -171,3 +233,25 @@ def _check_domain(key: str, domain: str) -> None:
         parse_domain(domain)
     except AddressError as error:
         raise ConfigError(key, f"{domain!r}: {error}") from None
+
+
+def _check_login(prefix: str, login: str, password: str, tls: RouteTls) -> None:
+    if bool(login) != bool(password):
+        raise ConfigError(f"{prefix}login", f"want both {prefix}login and {prefix}password, or neither")
+    if "\0" in login + password:
+        raise ConfigError(f"{prefix}login", "may hold no NUL")
+    if login and tls in ("none", "opportunistic"):
+        raise ConfigError(f"{prefix}tls", 'with a login want "require" or "verify"')
+
+
+def _check_sources(prefix: str, ipv4: str, ipv6: str) -> None:
+    for key, ip, version in (("source_ipv4", ipv4, 4), ("source_ipv6", ipv6, 6)):
+        if ip and _check_ip(f"{prefix}{key}", ip) != version:
+            raise ConfigError(f"{prefix}{key}", f"{ip!r} is not an IPv{version} address")
+
+
+def _check_ip(key: str, ip: str) -> int:
+    try:
+        return ipaddress.ip_address(ip).version
+    except ValueError:
+        raise ConfigError(key, f"{ip!r} is not an IP address") from None

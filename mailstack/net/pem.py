@@ -61,11 +61,16 @@ class Pair:
 
     def fingerprint(self) -> bytes:
         """What tls-server-end-point binds to (RFC 5929 section 4.1); b"" where the RFC is silent."""
-        used = self.leaf.signature_hash_algorithm
-        if used is None:
-            return b""  # such as Ed25519: RFC 5929 does not say what to hash with
-        weak = isinstance(used, hashes.MD5 | hashes.SHA1)
-        return self.leaf.fingerprint(hashes.SHA256() if weak else used)
+        return fingerprint_of(self.leaf)
+
+
+def fingerprint_of(leaf: x509.Certificate) -> bytes:
+    """What tls-server-end-point binds to with a server's certificate; b"" where the RFC is silent."""
+    used = leaf.signature_hash_algorithm
+    if used is None:
+        return b""  # such as Ed25519: RFC 5929 does not say what to hash with
+    weak = isinstance(used, hashes.MD5 | hashes.SHA1)
+    return leaf.fingerprint(hashes.SHA256() if weak else used)
 
 
 def read_pair(key_name: str, path: str, key_path: str) -> Pair:

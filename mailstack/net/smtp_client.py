@@ -1,8 +1,6 @@
 """One connection to one SMTP server: sockets, TLS, time limits and the body; no decisions.
 
-The dialog is `mailstack.smtp.client`; this moves its octets.  Replies are read by a
-protocol of our own, so that what came in clear before a TLS handshake is seen and never
-taken for something said under TLS (T4, L15).
+The dialog is `mailstack.smtp.client`; this moves its octets.
 
 Standards: RFC 5321 section 4.5.3.2 (timeouts), RFC 3207, RFC 8689.
 """
@@ -10,17 +8,26 @@ Standards: RFC 5321 section 4.5.3.2 (timeouts), RFC 3207, RFC 8689.
 from __future__ import annotations
 
 import asyncio
+import base64
+import errno
 import ipaddress
 import os
+import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Literal, cast
+from typing import Final, Literal
+
+from cryptography.x509 import load_der_x509_certificate
 
 from mailstack.delivery.options import UNIX, QueueOptions
 from mailstack.delivery.remote import Host
 from mailstack.delivery.spool import Content
+from mailstack.delivery.ways import Way
 from mailstack.model.reply import Reply
+from mailstack.net.client_wire import Wire, open_wire
+from mailstack.net.pem import fingerprint_of
+from mailstack.sasl.client import Login
 from mailstack.smtp.client import ClientSession
 from mailstack.smtp.client_events import (
     Answer,
@@ -38,10 +45,9 @@ from mailstack.smtp.client_transaction import stuffed
 #: How TLS is tried with a host: limits, section 8, row "outbound"; "verified": RFC 8689.
 Grade = Literal["verified", "modern", "legacy", "clear"]
 
-HANDSHAKE_S = 30.0
-#: Octets held for the session before the server is made to wait.
-_MAX_HELD_OCTETS = 131_072
 _WRITE_OCTETS = 262_144
+#: Nothing is set for the destination.
+ANY_WAY: Final = Way()
 
 
 class OpenFailed(Exception):
@@ -86,67 +92,6 @@ def context_of(grade: Grade, ca_file: str = "") -> ssl.SSLContext:
     return context
 
 
-class _Wire(asyncio.Protocol):
-    """What comes in, held until it is asked for; and room to write."""
-
-    def __init__(self) -> None:
-        self.transport: asyncio.Transport | None = None
-        self.is_over = False
-        self.held = bytearray()
-        self._is_paused = False
-        self._heard = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        self.held += data
-        self._heard.set()
-        if len(self.held) > _MAX_HELD_OCTETS and not self._is_paused and self.transport is not None:
-            self._is_paused = True
-            self.transport.pause_reading()
-
-    def eof_received(self) -> bool:
-        self._end()
-        return False
-
-    def connection_lost(self, error: Exception | None) -> None:
-        self._end()
-
-    def pause_writing(self) -> None:
-        self._room.clear()
-
-    def resume_writing(self) -> None:
-        self._room.set()
-
-    def _end(self) -> None:
-        self.is_over = True
-        self._heard.set()
-        self._room.set()
-
-    async def read(self) -> bytes:
-        """Octets; b"" once, and for ever, when there are no more."""
-        await self.wait()
-        data = bytes(self.held)
-        self.held.clear()
-        if self._is_paused and self.transport is not None and not self.is_over:
-            self._is_paused = False
-            self.transport.resume_reading()
-        return data
-
-    async def wait(self) -> None:
-        """Returns when there is something to read, or never will be."""
-        while not self.held and not self.is_over:
-            self._heard.clear()
-            await self._heard.wait()
-
-    async def drain(self) -> None:
-        """Returns when there is room to write, or nobody to write to."""
-        await self._room.wait()
-
-
 class Connection:
     """An open session with one host.
 
@@ -156,13 +101,15 @@ class Connection:
         sent: messages begun over it.
     """
 
-    def __init__(self, host: Host, session: ClientSession, wire: _Wire, options: QueueOptions) -> None:
+    def __init__(self, host: Host, session: ClientSession, wire: Wire, options: QueueOptions) -> None:
         self.host = host
         self.tls = ""
         self.sent = 0
         self._session = session
         self._wire = wire
         self._options = options
+        self._awaited: tuple[int, str] | None = None
+        self._until = 0.0
         self._limits = {
             "command": options.command_timeout_s,
             "data": options.data_timeout_s,
@@ -243,7 +190,7 @@ class Connection:
                 return None
             limit_s = self._limits.get(self._session.wait, self._options.command_timeout_s)
             try:
-                async with asyncio.timeout(limit_s):
+                async with asyncio.timeout_at(self._deadline(limit_s)):
                     data = await self._wire.read()
             except TimeoutError:
                 self._session.fail(f"No answer from {self.host} within {limit_s:.0f} s")
@@ -251,6 +198,14 @@ class Connection:
                 self._session.receive(data)
         self._write(self._session.data_to_send())
         return event
+
+    def _deadline(self, limit_s: float) -> float:
+        """For the whole reply: octet by octet it may not take longer (Q7)."""
+        awaited = (self._session.replies, self._session.wait)
+        if awaited != self._awaited:
+            self._awaited = awaited
+            self._until = asyncio.get_running_loop().time() + limit_s
+        return self._until
 
     async def _settle(self) -> None:
         """After a message: waits for the answer to RSET, when there is one to come."""
@@ -279,28 +234,31 @@ class Connection:
             # L15: said in clear after 220; the session breaks on it.
             self._session.receive(await self._wire.read())
             return
-        assert self._wire.transport is not None
-        context = self._context(grade)
+        await self._shake_hands(grade)
+        self._session.tls_done(is_verified=grade == "verified")
+
+    async def _shake_hands(self, grade: Grade) -> None:
         try:
-            transport = await asyncio.get_running_loop().start_tls(
-                self._wire.transport,
-                self._wire,
-                context,
-                server_hostname=_server_name(self.host),
-                ssl_handshake_timeout=HANDSHAKE_S,
-            )
+            is_there = await self._wire.start_tls(self._context(grade), _server_name(self.host))
         except (OSError, TimeoutError) as error:
             self.abort()
             reply = Reply(451, "7.5", f"The TLS handshake with {self.host} failed: {_why(error)}")
             answer = Answer(reply, "starttls", is_ours=True)
             raise OpenFailed(answer, is_tls=True, was_connected=True) from error
-        if transport is None:
+        if not is_there or self._wire.transport is None:
             raise OpenFailed(Answer(Reply(451, "4.2", "The connection broke"), "starttls"), is_tls=True)
-        self._wire.transport = transport
-        secured = transport.get_extra_info("ssl_object")
+        secured = self._wire.transport.get_extra_info("ssl_object")
         cipher = secured.cipher()
         self.tls = f"{secured.version()} {cipher[0] if cipher else ''}".strip()
-        self._session.tls_done(is_verified=grade == "verified")
+
+    async def begin_over_tls(self, grade: Grade) -> None:
+        """The handshake of a port where TLS comes before everything else.
+
+        Raises:
+            OpenFailed: no session; the connection is closed.
+        """
+        await self._shake_hands(grade)
+        self._session.begin_over_tls(is_verified=grade == "verified")
 
     async def _send_body(self, content: Content, *, is_raw: bool) -> None:
         """Writes the message; stops early when the server has gone or stops reading."""
@@ -326,41 +284,40 @@ async def _next_block(blocks: Iterator[bytes], content: Content) -> bytes | None
 
 
 async def connect(
-    host: Host, *, helo: str, options: QueueOptions, grade: Grade = "modern", with_login: bool = False
+    host: Host,
+    *,
+    helo: str,
+    options: QueueOptions,
+    grade: Grade = "modern",
+    way: Way = ANY_WAY,
 ) -> Connection:
     """Opens a session with a host.
 
     Args:
         helo: our full name.
-        grade: how TLS is done when the server offers it.
-        with_login: use the configured login.
+        grade: how TLS is done.
+        way: what else the operator set for it.
 
     Raises:
         OpenFailed: no session.
     """
-    mode = _tls_mode(host, grade, options)
+    wire = await _open(host, way.source(host.ip), options)
+
+    def login() -> Login:
+        nonce = base64.b64encode(os.urandom(18))
+        return Login(way.login, way.password, nonce, _end_point(wire))
+
     session = ClientSession(
-        helo=helo,
-        tls=mode,
-        login=options.relay_login if with_login else "",
-        password=options.relay_password if with_login else "",
+        helo=way.helo or helo,
+        tls=_tls_mode(host, grade, way),
+        login=login if way.login else None,
         protocol=host.protocol,
+        loop_name="" if way.is_set else helo,
     )
-    wire = _Wire()
-    try:
-        async with asyncio.timeout(options.connect_timeout_s):
-            await _open(wire, host)
-    except TimeoutError as error:
-        reply = Reply(451, "4.1", f"No answer from {host} within {options.connect_timeout_s:.0f} s")
-        raise OpenFailed(Answer(reply, "greeting", is_ours=True)) from error
-    except OSError as error:
-        where = host if host.ip.startswith(UNIX) else f"{host} port {host.port}"
-        reply = Reply(451, "4.1", f"No connection to {where}: {_why(error)}")
-        # A refused connection is ECONNREFUSED: only one that was there can be reset.
-        was_connected = isinstance(error, ConnectionResetError)
-        raise OpenFailed(Answer(reply, "greeting", is_ours=True), was_connected=was_connected) from error
     connection = Connection(host, session, wire, options)
     try:
+        if way.is_implicit:
+            await connection.begin_over_tls(grade)
         await connection.start(grade)
     except BaseException:
         connection.abort()
@@ -368,20 +325,52 @@ async def connect(
     return connection
 
 
-def _tls_mode(host: Host, grade: Grade, options: QueueOptions) -> TlsMode:
+async def _open(host: Host, source: str, options: QueueOptions) -> Wire:
+    try:
+        async with asyncio.timeout(options.connect_timeout_s):
+            return await open_wire(host, source)
+    except TimeoutError as error:
+        reply = Reply(451, "4.1", f"No answer from {host} within {options.connect_timeout_s:.0f} s")
+        raise OpenFailed(Answer(reply, "greeting", is_ours=True)) from error
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL and source and not has_address(source):
+            # Our own trouble: no message may fail for it.
+            reply = Reply(451, "3.5", f"This machine does not have the address {source} (queue.source_ip…)")
+            raise OpenFailed(Answer(reply, "check", is_ours=True)) from error
+        where = host if host.ip.startswith(UNIX) else f"{host} port {host.port}"
+        reply = Reply(451, "4.1", f"No connection to {where}: {_why(error)}")
+        # A refused connection is ECONNREFUSED: only one that was there can be reset.
+        was_connected = isinstance(error, ConnectionResetError)
+        raise OpenFailed(Answer(reply, "greeting", is_ours=True), was_connected=was_connected) from error
+
+
+def _tls_mode(host: Host, grade: Grade, way: Way) -> TlsMode:
     if grade == "clear" or host.ip.startswith(UNIX):
         return "none"
     if grade == "verified":
         return "require"
-    return "opportunistic" if host.is_here else options.tls
+    if host.is_here:
+        return "opportunistic"
+    return "require" if way.tls == "verify" else way.tls
 
 
-async def _open(wire: _Wire, host: Host) -> None:
-    loop = asyncio.get_running_loop()
-    if host.ip.startswith(UNIX):
-        await loop.create_unix_connection(lambda: wire, host.ip.removeprefix(UNIX))
-    else:
-        await loop.create_connection(lambda: wire, host.ip, host.port)
+def _end_point(wire: Wire) -> bytes:
+    """What a login may be bound to: the certificate this connection showed."""
+    secured = wire.transport.get_extra_info("ssl_object") if wire.transport is not None else None
+    octets = secured.getpeercert(binary_form=True) if secured is not None else None
+    return fingerprint_of(load_der_x509_certificate(octets)) if octets else b""
+
+
+def has_address(ip: str) -> bool:
+    """True when an IP address belongs to this machine."""
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    try:
+        # Connecting a datagram socket sends nothing; it only asks the routing table.
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((ip, 9))
+            return str(probe.getsockname()[0]) == ip
+    except OSError:
+        return False
 
 
 def _server_name(host: Host) -> str:

@@ -9,21 +9,22 @@ Standards: RFC 5321 sections 4.5.4.1 and 5.1, RFC 7504 (521), RFC 8689 (REQUIRET
 from __future__ import annotations
 
 import asyncio
-import socket
+import ipaddress
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from mailstack.delivery import convert, wishes
 from mailstack.delivery.entry import Entry, EntryRecipient, Facts
 from mailstack.delivery.options import QueueOptions
 from mailstack.delivery.remote import Host, Hosts, NoHost, Self, find_hosts, next_hop
 from mailstack.delivery.spool import Content
+from mailstack.delivery.ways import Way, route_of, way_of
 from mailstack.model.dns import Lookup
 from mailstack.model.reply import Reply
 from mailstack.net.resolver import DnsSource, run_check
-from mailstack.net.smtp_client import Connection, Grade, OpenFailed, connect
+from mailstack.net.smtp_client import Connection, Grade, OpenFailed, connect, has_address
 from mailstack.smtp.client_events import Answer, Done, OutgoingRecipient, Transaction
 
 #: How long we remember that TLS does not work with a host.
@@ -44,6 +45,10 @@ _UNSIGNED = Reply(
     "7.30",
     "The recipient's domain does not protect the names of its mail servers (DNSSEC), as the sender wants",
 )
+
+
+#: A connection that is kept serves whoever would have made just the same: next hop, and how.
+Key: TypeAlias = tuple[str, Way]
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,9 @@ class SmtpDelivery:
         self._options = options
         self._helo = helo
         self._dns = dns
-        self._me = Self({helo.lower(), "localhost"}, has_address, chance)
+        names = {helo.lower(), "localhost", *(r.helo.lower() for r in options.route if r.helo)}
+        outside = {ipaddress.ip_address(ip) for ip in options.public_ips}
+        self._me = Self(names, lambda ip: ipaddress.ip_address(ip) in outside or has_address(ip), chance)
         self._idle = _Idle(options)
         self._grades: OrderedDict[tuple[str, int], tuple[Grade, float]] = OrderedDict()
 
@@ -120,7 +127,8 @@ class SmtpDelivery:
         """Tries to deliver a message to the recipients of an entry; never raises for the far side."""
         domain = entry.recipients[0].destination
         attempt = _Attempt(self, entry, content)
-        key = next_hop(domain, self._options)
+        way = way_of(route_of(domain, self._options), self._options)
+        key = next_hop(domain, self._options), way
         # RFC 8689 wants a verified server: a connection of its own is no great price.
         idle = None if entry.facts.requiretls else self._idle.take(key)
         used = idle.host if idle is not None and await attempt.use(idle, key) else None
@@ -139,7 +147,7 @@ class SmtpDelivery:
 
         return await run_check(check, self._dns, budget=self._dns.new_budget())
 
-    async def _try_hosts(self, attempt: _Attempt, found: Hosts, key: str, used: Host | None) -> None:
+    async def _try_hosts(self, attempt: _Attempt, found: Hosts, key: Key, used: Host | None) -> None:
         """Every host at most once in one attempt, `used` included."""
         sessions = int(used is not None)
         tls = attempt.tls
@@ -152,7 +160,7 @@ class SmtpDelivery:
                 attempt.give_all(Tried(Answer(_UNSIGNED, "check", is_ours=True)))
                 return
             try:
-                connection = await self._open(host, with_login=found.is_relay, tls=tls)
+                connection = await self._open(host, way=found.way, tls=tls)
             except OpenFailed as error:
                 attempt.note_refused(host, error)
                 sessions += error.was_connected
@@ -160,34 +168,33 @@ class SmtpDelivery:
                 sessions += 1
                 await attempt.use(connection, key)
 
-    async def _open(self, host: Host, *, with_login: bool, tls: Wanted) -> Connection:
+    async def _open(self, host: Host, *, way: Way, tls: Wanted) -> Connection:
         """A session, with the best TLS the host manages (L13), or verified TLS only (RFC 8689)."""
-        grade = "verified" if tls != "any" and not host.is_here else self._grade_of(host)
+        is_asked = tls != "any" and not host.is_here
+        grade = "verified" if is_asked or way.tls == "verify" else self._grade_of(host, way)
         while True:
             try:
-                return await connect(
-                    host, helo=self._helo, options=self._options, grade=grade, with_login=with_login
-                )
+                return await connect(host, helo=self._helo, options=self._options, grade=grade, way=way)
             except OpenFailed as error:
                 if grade == "verified" and tls == "verified":
                     raise _for_good(error) from error
-                worse = self._worse(grade, error)
+                worse = None if way.tls == "verify" else self._worse(grade, error, way)
                 if worse is None:
                     raise
                 grade = worse
                 if grade != "modern":
                     self._remember(host, grade)
 
-    def _worse(self, grade: Grade, error: OpenFailed) -> Grade | None:
+    def _worse(self, grade: Grade, error: OpenFailed, way: Way) -> Grade | None:
         """The next grade to try; None when the failure has nothing to do with TLS, or nothing is left."""
         if grade == "verified" and error.answer.is_ours and error.answer.reply.status == "7.4":
             return "modern"
         worse = _WORSE.get(grade) if error.is_tls else None
-        return None if worse == "clear" and self._options.tls == "require" else worse
+        return None if worse == "clear" and way.tls == "require" else worse
 
-    def _grade_of(self, host: Host) -> Grade:
+    def _grade_of(self, host: Host, way: Way) -> Grade:
         grade, until = self._grades.get((host.ip, host.port), ("modern", 0.0))
-        if until < asyncio.get_running_loop().time() or (grade == "clear" and self._options.tls == "require"):
+        if until < asyncio.get_running_loop().time() or (grade == "clear" and way.tls == "require"):
             return "modern"
         return grade
 
@@ -197,7 +204,7 @@ class SmtpDelivery:
         while len(self._grades) > MAX_TLS_MEMORY:
             self._grades.popitem(last=False)
 
-    def keep(self, connection: Connection, key: str) -> None:
+    def keep(self, connection: Connection, key: Key) -> None:
         """A connection that is still good waits for the next message, or is closed."""
         self._idle.put(connection, key)
 
@@ -274,14 +281,15 @@ class _Attempt:
         for number in self._open:
             tried = self._tried[number]
             # A host that was reached cannot take the message; only one that can changes that.
-            if tried is None or not _cannot(tried.answer):
+            # That one host is ourselves says nothing about another that is down (Q11).
+            if tried is None or not (_cannot(tried.answer) or _is_loop(error.answer)):
                 self._tried[number] = Tried(error.answer, str(host))
 
     def _note_pace(self, reply: Reply) -> None:
         self._wants_pause |= reply.code == 421
         self._wants_less |= reply.code == 421 or (reply.is_temporary and reply.status.startswith("7."))
 
-    async def use(self, connection: Connection, key: str) -> bool:
+    async def use(self, connection: Connection, key: Key) -> bool:
         """Sends to everybody still open; False when the connection had died while it was idle."""
         is_reused = connection.sent > 0
         while self._open and connection.is_usable:
@@ -346,6 +354,10 @@ def _cannot(answer: Answer) -> bool:
     return answer.is_ours and answer.stage in ("check", "starttls") and answer.reply.status in _LACKS
 
 
+def _is_loop(answer: Answer) -> bool:
+    return answer.is_ours and answer.reply.status == "4.6"
+
+
 def _for_good(error: OpenFailed) -> OpenFailed:
     """RFC 8689 section 4.2.1: without TLS, or with a certificate of somebody else, it is not sent."""
     answer = error.answer
@@ -388,10 +400,10 @@ class _Idle:
 
     def __init__(self, options: QueueOptions) -> None:
         self._options = options
-        self._kept: dict[Connection, tuple[str, asyncio.Task[None]]] = {}
+        self._kept: dict[Connection, tuple[Key, asyncio.Task[None]]] = {}
         self._leaving: set[asyncio.Task[None]] = set()
 
-    def take(self, key: str) -> Connection | None:
+    def take(self, key: Key) -> Connection | None:
         """One that is still good."""
         for connection, (kept_key, task) in list(self._kept.items()):
             if kept_key == key:
@@ -402,7 +414,7 @@ class _Idle:
                 connection.abort()
         return None
 
-    def put(self, connection: Connection, key: str) -> None:
+    def put(self, connection: Connection, key: Key) -> None:
         """Keeps it for a while, or says goodbye."""
         if not connection.is_usable:
             connection.abort()
@@ -442,15 +454,3 @@ class _Idle:
         self._kept.clear()
         if self._leaving:
             await asyncio.wait(set(self._leaving), timeout=1.0)
-
-
-def has_address(ip: str) -> bool:
-    """True when an IP address belongs to this machine."""
-    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
-    try:
-        # Connecting a datagram socket sends nothing; it only asks the routing table.
-        with socket.socket(family, socket.SOCK_DGRAM) as probe:
-            probe.connect((ip, 9))
-            return str(probe.getsockname()[0]) == ip
-    except OSError:
-        return False

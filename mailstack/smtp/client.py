@@ -8,18 +8,18 @@ handshake and streams the body; everything that depends on what the server said 
 
 Standards: RFC 5321 sections 3 and 4, RFC 2033 (LMTP), RFC 2920 (PIPELINING), RFC 1870 (SIZE),
 RFC 6152 (8BITMIME), RFC 3030 (BDAT), RFC 3461 (DSN), RFC 6531 (SMTPUTF8), RFC 3207 (STARTTLS),
-RFC 8689 (REQUIRETLS), RFC 4954 (AUTH).
-Imports: model, mime.  No I/O.
+RFC 8689 (REQUIRETLS), RFC 4954 (AUTH), RFC 8314 section 7.3 (TLS from the first octet).
+Imports: model, mime, sasl.  No I/O.
 """
 
 from __future__ import annotations
 
-import base64
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from mailstack.model.reply import Reply
+from mailstack.sasl.client import Login
 from mailstack.smtp.client_events import (
     Answer,
     Broken,
@@ -34,6 +34,7 @@ from mailstack.smtp.client_events import (
     Transaction,
     Wait,
 )
+from mailstack.smtp.client_login import LoggingIn
 from mailstack.smtp.client_reply import BadReply, ReplyReader, with_status
 from mailstack.smtp.client_transaction import Sending, unless_ok
 
@@ -60,6 +61,7 @@ class ClientSession:
         protocol: which of the two is spoken.
         closed: no event follows; the shell closes the connection.
         is_ready: a transaction may be sent.
+        replies: whole replies read so far; the shell's time limits begin anew with each.
     """
 
     def __init__(
@@ -67,15 +69,17 @@ class ClientSession:
         *,
         helo: str,
         tls: TlsMode = "opportunistic",
-        login: str = "",
-        password: str = "",
+        login: Callable[[], Login] | None = None,
         protocol: Protocol = "smtp",
+        loop_name: str = "",
     ) -> None:
         """Waits for the greeting.
 
         Args:
             helo: our full name.
-            login, password: for AUTH PLAIN, only over TLS; "": none.
+            tls: of no effect once `is_tls` (`begin_over_tls`).
+            login: for AUTH, only over TLS; asked when it is time, None: nobody.
+            loop_name: a server that calls itself so is ourselves (Q11); "": whoever it is.
         """
         self.extensions: dict[str, str] = {}
         self.is_tls = False
@@ -83,9 +87,11 @@ class ClientSession:
         self.protocol = protocol
         self.closed = False
         self.is_ready = False
+        self.replies = 0
         self._helo = helo
         self._tls = tls
-        self._credentials = (login, password) if login else None
+        self._login = login
+        self._loop_name = loop_name.lower()
         self._reader = ReplyReader()
         self._out: list[bytes] = []
         self._events: deque[Event] = deque()
@@ -131,6 +137,11 @@ class ClientSession:
         if self._is_sending_body:
             return "body"
         return self._expected[0].wait if self._expected else "none"
+
+    def begin_over_tls(self, *, is_verified: bool = False) -> None:
+        """The handshake came before everything else (port 465)."""
+        self.is_tls = True
+        self.is_verified = is_verified
 
     def tls_done(self, *, is_verified: bool = False) -> None:
         """The handshake succeeded: whatever was said before is forgotten (RFC 3207 section 4.2)."""
@@ -186,6 +197,7 @@ class ClientSession:
             self._break(_gone(self._stage), is_unanswered=True)
 
     def _take(self, reply: Reply) -> None:
+        self.replies += 1
         if not self._expected:
             # RFC 5321 section 3.8: 421 may come at any time; anything else was not asked for.
             self._break(
@@ -251,14 +263,22 @@ class ClientSession:
         elif reply.code != 250:
             self._break(unless_ok(reply))
         else:
-            self.extensions = _extensions(reply)
-            self._secure()
+            self._greeted_by(reply, _extensions(reply))
 
     def _helo_answered(self, reply: Reply) -> None:
         if reply.code != 250:
             self._break(unless_ok(reply))
             return
-        self.extensions = {}
+        self._greeted_by(reply, {})
+
+    def _greeted_by(self, reply: Reply, extensions: dict[str, str]) -> None:
+        if self._loop_name and reply.text.partition("\n")[0].split(" ")[0].lower() == self._loop_name:
+            # Q11: whatever DNS says, and behind whatever address: it is this very server.
+            self._taken = "check"
+            why = f"The mail comes back to us: the server calls itself {self._loop_name}"
+            self._break(Reply(554, "4.6", why), is_ours=True)
+            return
+        self.extensions = extensions
         self._secure()
 
     def _secure(self) -> None:
@@ -287,23 +307,21 @@ class ClientSession:
             self._log_in()
 
     def _log_in(self) -> None:
-        if self._credentials is None or "AUTH" not in self.extensions or not self.is_tls:
-            if self._credentials is not None:
-                self._break(Reply(451, "7.4", "The relay host offers no login over TLS"))
-                return
+        if self._login is None:
             self._become_ready()
-            return
-        login, password = self._credentials
-        secret = base64.b64encode(f"\0{login}\0{password}".encode()).decode("ascii")
-        self.say(f"AUTH PLAIN {secret}")
-        self.expect("auth", self._logged_in)
-
-    def _logged_in(self, reply: Reply) -> None:
-        if reply.code == 235:
-            self._become_ready()
+        elif "AUTH" not in self.extensions or not self.is_tls:
+            self.refuse_login("The relay host offers no login over TLS")
         else:
-            # Q25: our own password is wrong; that is never the sender's fault.
-            self._break(Reply(451, "7.8", f"The relay host refuses our login: {reply.code} {reply.text}"))
+            LoggingIn(self, self._login()).start()
+
+    def logged_in(self) -> None:
+        """AUTH succeeded."""
+        self._become_ready()
+
+    def refuse_login(self, why: str) -> None:
+        """No message goes this way until an operator mends it; that is never the sender's fault (Q25)."""
+        self._taken = "auth"
+        self._break(Reply(451, "7.8", why), is_ours=True)
 
     def _become_ready(self) -> None:
         self.is_ready = True

@@ -91,8 +91,16 @@ def test_shown_text_is_a_configuration_again(file: Path) -> None:
     assert command("config", "check", "--config", str(file)).code == 0
 
 
-def test_passwords_are_not_shown(file: Path) -> None:
-    file.write_text('[queue]\nrelay_login = "me"\nrelay_password = "secret"\n')
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[queue]\nrelay_login = "me"\nrelay_password = "secret"\n',
+        '[[queue.route]]\ndomain = "x.test"\nhost = "h"\nlogin = "me"\npassword = "secret"\n',
+    ],
+    ids=["relay", "route"],
+)
+def test_passwords_are_not_shown(file: Path, text: str) -> None:
+    file.write_text(text)
     for words in (("config", "show"), ("config", "show", "--json")):
         found = command(*words, "--config", str(file))
         assert "secret" not in found.out

@@ -36,6 +36,10 @@ def find(domain: str, zone: Zone, **options: Any) -> list[str] | str:
     return [f"{host}:{host.port}" for host in found.hosts]
 
 
+def find_names(domain: str, zone: Zone) -> list[str]:
+    return [str(host).rpartition(":")[0] for host in find(domain, zone)]
+
+
 def find_all(domain: str, zone: Zone, **options: Any) -> Hosts | NoHost:
     known: dict[Question, Answer] = {}
     chances = itertools.cycle([0.9, 0.1, 0.5])
@@ -164,6 +168,44 @@ def test_addresses_that_are_nobodys_are_skipped(ip: str) -> None:
     }
     assert find("x.test", zone) == ["n.test[192.0.2.1]:25"]
     assert str(find("m.test", zone)).startswith("550 5.4.4 ")
+
+
+@pytest.mark.parametrize(
+    "ip",
+    [
+        *("10.0.0.1", "172.31.0.1", "192.168.1.1", "100.64.0.1", "fd00::1", "fec0::1", "64:ff9b::a00:1"),
+        *("2002:a00:1::", "2002:7f00:1::", "64:ff9b::7f00:1", "::ffff:192.168.0.1"),
+    ],
+)
+def test_private_networks_are_reached_only_when_the_operator_says_so(ip: str) -> None:
+    # D13: whoever can name an MX host must not choose a server of our own network
+    zone = {"x.test": {"MX": [(10, "m.test")]}, "m.test": {"AAAA" if ":" in ip else "A": [ip]}}
+    assert str(find("x.test", zone)).startswith("550 5.4.4 ")
+    assert ip in str(find("x.test", zone))
+    is_loopback = "127" in ip or "7f00" in ip
+    found = find("x.test", zone, allow_private=True, allow_loopback=True)
+    assert found == [f"m.test[{ip}]:25"]
+    assert (find("x.test", zone, allow_private=True) == found) is not is_loopback
+
+
+def test_mail_may_leave_by_one_version_of_ip_only() -> None:
+    assert find("x.test", MX, ip_version="ipv4") == ["a.x.test[192.0.2.1]:25", "b.x.test[192.0.2.2]:25"]
+    assert find("x.test", MX, ip_version="ipv6") == ["a.x.test[2001:db8::1]:25"]
+    route = Route(domain="x.test", ip_version="both")
+    assert find("x.test", MX, ip_version="ipv6", route=(route,)) == find("x.test", MX)
+
+
+def test_a_route_without_host_leaves_the_way_to_dns() -> None:
+    route = Route(domain="x.test", tls="verify", source_ipv4="192.0.2.200")
+    found = find_all("x.test", MX, route=(route,))
+    assert isinstance(found, Hosts)
+    assert [str(host) for host in found.hosts] == find_names("x.test", MX)
+    assert (found.way.tls, found.way.source("192.0.2.1"), found.is_secure) == (
+        "verify",
+        "192.0.2.200",
+        False,
+    )
+    assert next_hop("x.test", QueueOptions(route=(route,))) == "x.test"
 
 
 def test_loopback_may_be_allowed_for_tests() -> None:

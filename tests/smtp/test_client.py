@@ -6,67 +6,23 @@ from typing import Any
 import pytest
 
 from mailstack.model.reply import Reply
-from mailstack.smtp.client import MAX_EARLY_OCTETS, ClientSession
+from mailstack.smtp.client import MAX_EARLY_OCTETS
 from mailstack.smtp.client_events import (
-    Answer,
-    Broken,
     Done,
-    Event,
     OutgoingRecipient,
     Ready,
     SendBody,
     StartTls,
     Transaction,
 )
+from tests.kit.client_dialog import EHLO, Dialog, broken, replies
 
-EHLO = "250-mx.test\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-DSN\r\n250 SMTPUTF8"
 PLAIN = "250 mx.test"
 
 
 def to(*addresses: str, **facts: Any) -> Transaction:
     values: dict[str, Any] = {"sender": "a@x.org", "size_octets": 100, **facts}
     return Transaction(recipients=tuple(OutgoingRecipient(a) for a in addresses), **values)
-
-
-class Dialog:
-    """A session and its far server's part of the script."""
-
-    def __init__(self, **options: Any) -> None:
-        self.session = ClientSession(helo="us.test", **options)
-
-    def hear(self, *lines: str) -> list[Event]:
-        """The server says these lines; gives what happens."""
-        for line in lines:
-            self.session.receive(line.encode() + b"\r\n")
-        return self.events()
-
-    def events(self) -> list[Event]:
-        found = []
-        while (event := self.session.next_event()) is not None:
-            found.append(event)
-        return found
-
-    def said(self) -> list[str]:
-        return self.session.data_to_send().decode().split("\r\n")[:-1]
-
-    def ready(self, ehlo: str = EHLO) -> "Dialog":
-        assert self.hear("220 mx.test ESMTP", ehlo) == [Ready()]
-        self.said()
-        return self
-
-    def send(self, transaction: Transaction) -> list[str]:
-        self.session.send(transaction)
-        return self.said()
-
-
-def replies(events: list[Event]) -> list[Reply]:
-    (done,) = [event for event in events if isinstance(event, Done)]
-    return [answer.reply for answer in done.answers]
-
-
-def broken(events: list[Event]) -> Answer:
-    (event,) = [event for event in events if isinstance(event, Broken)]
-    return event.answer
 
 
 # -- opening
@@ -166,30 +122,6 @@ def test_without_tls_none_is_started() -> None:
 
 
 # -- login at a relay
-
-
-def over_tls(dialog: Dialog, ehlo: str) -> list[Event]:
-    dialog.hear("220 mx.test", "250-mx.test\r\n250 STARTTLS", "220 go")
-    dialog.session.tls_done()
-    dialog.said()
-    return dialog.hear(ehlo)
-
-
-def test_the_relay_gets_our_login_over_tls_only() -> None:
-    dialog = Dialog(login="me", password="pässword")
-    assert over_tls(dialog, "250-mx.test\r\n250 AUTH PLAIN LOGIN") == []
-    assert dialog.said() == ["AUTH PLAIN AG1lAHDDpHNzd29yZA=="]
-    assert dialog.hear("235 2.7.0 ok") == [Ready()]
-    clear = Dialog(login="me", password="x")
-    assert broken(clear.hear("220 mx.test", "250-mx.test\r\n250 AUTH PLAIN")).reply.status == "7.4"
-
-
-def test_a_refused_login_defers_and_never_bounces() -> None:
-    # Q25
-    dialog = Dialog(login="me", password="wrong")
-    over_tls(dialog, "250-mx.test\r\n250 AUTH PLAIN")
-    answer = broken(dialog.hear("535 5.7.8 no"))
-    assert (answer.reply.code, answer.reply.status, answer.stage) == (451, "7.8", "auth")
 
 
 # -- a message
