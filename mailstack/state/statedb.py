@@ -10,7 +10,7 @@ import threading
 from pathlib import Path
 
 from mailstack.disk import migrations
-from mailstack.disk.sqlite import Synchronous, open_database
+from mailstack.disk.sqlite import Synchronous, failure, open_database
 
 SCHEMA: tuple[str, ...] = (
     """
@@ -284,6 +284,14 @@ class StateTable:
             )
             migrations.check(self._connection, SCHEMA)
         return self._connection
+
+    def _read(self, doing: str, statement: str, *values: object) -> list[tuple[object, ...]]:
+        """All rows of a query; TemporaryFailure, which begins with `doing`, when there is trouble."""
+        with self._lock:
+            try:
+                return self._open().execute(statement, values).fetchall()
+            except sqlite3.Error as error:
+                raise failure(error, doing, self._path) from error
 
     def close(self) -> None:
         """Releases the database."""

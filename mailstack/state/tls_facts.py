@@ -18,8 +18,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeAlias, cast
 
-from mailstack.disk.sqlite import failure, transaction
+from mailstack.disk.sqlite import transaction
 from mailstack.state.statedb import StateTable
+
+_READING = "reading how TLS went"
 
 #: RFC 8460 section 4.2: "policy-type".
 PolicyKind: TypeAlias = Literal["tlsa", "sts", "no-policy-found"]
@@ -139,22 +141,28 @@ class TlsFacts(StateTable):
         """Policy domains with sessions on that day, sorted."""
         return [
             str(row[0])
-            for row in self._ask("SELECT DISTINCT domain FROM tls_policy WHERE day = ? ORDER BY domain", day)
+            for row in self._read(
+                _READING, "SELECT DISTINCT domain FROM tls_policy WHERE day = ? ORDER BY domain", day
+            )
         ]
 
     def days(self) -> list[str]:
         """Days there is anything about, oldest first."""
-        return [str(row[0]) for row in self._ask("SELECT DISTINCT day FROM tls_policy ORDER BY day")]
+        return [
+            str(row[0]) for row in self._read(_READING, "SELECT DISTINCT day FROM tls_policy ORDER BY day")
+        ]
 
     def of(self, day: str, domain: str) -> tuple[PolicyFacts, ...]:
         """What a report about a domain and a day says."""
-        failures = self._ask(
+        failures = self._read(
+            _READING,
             "SELECT mark, result, mx_host, our_ip, their_ip, reason, sessions FROM tls_failure"
             " WHERE day = ? AND domain = ? ORDER BY sessions DESC, result, mx_host, their_ip",
             day,
             domain,
         )
-        rows = self._ask(
+        rows = self._read(
+            _READING,
             "SELECT mark, kind, strings, mx, successes FROM tls_policy"
             " WHERE day = ? AND domain = ? ORDER BY kind DESC, mark",
             day,
@@ -176,13 +184,6 @@ class TlsFacts(StateTable):
                 connection.execute(f"DELETE FROM {table} WHERE day < ?", (before,)).rowcount  # noqa: S608
                 for table in ("tls_policy", "tls_failure")
             )
-
-    def _ask(self, statement: str, *values: object) -> list[tuple[object, ...]]:
-        with self._lock:
-            try:
-                return self._open().execute(statement, values).fetchall()
-            except sqlite3.Error as error:
-                raise failure(error, "reading how TLS went") from error
 
 
 def _count(connection: sqlite3.Connection, day: str, fact: TlsFact) -> None:
