@@ -1,7 +1,8 @@
 """The queue's loop: what is due is claimed, tried and settled, many at a time.
 
-No destination holds up another (Q15): each has its own pace, the newest and the longest
-due destinations are served in turn, and what waits for a dead one is put off together.
+No destination holds up another (Q15): each has its own pace, and what waits for a dead one
+is put off together.  Senders take turns, and codes go before letters before bulk
+(`delivery.turns`).
 
     due ─► claim (attempt committed) ─► deliver ─► settle (outcome and reports committed)
 """
@@ -11,19 +12,21 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from mailstack.app.queue_settle import Settler, refused, results_of
-from mailstack.delivery import recover, upkeep
+from mailstack.delivery import lanes, recover, upkeep
 from mailstack.delivery.entry import LOCAL, Entry, EntryRecipient, Result
 from mailstack.delivery.lease import Lease
 from mailstack.delivery.pace import Pace, Paces
-from mailstack.delivery.queue import Due, Queue
+from mailstack.delivery.queue import Queue
 from mailstack.delivery.remote import next_hop
 from mailstack.delivery.spool import Content, Damaged, QueuePaths
+from mailstack.delivery.turns import Room, Turns
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.outcome import Outcome
 from mailstack.model.reply import Reply
@@ -41,6 +44,8 @@ POLL_S = 0.5
 UPKEEP_S = 60.0
 PURGE_S = 3_600.0
 LOCAL_CONCURRENCY = 10
+#: Looks of one round that may find out that destinations are full; the next round goes on.
+MAX_LOOKS = 20
 #: Wall and monotonic clock may differ by so much between two looks before it counts as a jump.
 CLOCK_SLACK_S = 5.0
 #: First wait after the disk refused an outcome; doubles up to a minute.
@@ -84,6 +89,11 @@ class Engine:
         self._paces = Paces(queue.options)
         self._local_pace = Pace(queue.options)
         self._local_pace.limit = min(LOCAL_CONCURRENCY, queue.options.max_deliveries)
+        self._turns = Turns()
+        self._running: Counter[int] = Counter()
+        #: Destinations that had no room when we looked last.
+        self._full: set[str] = set()
+        self._elsewhere = next_hop("", queue.options)
         self._tasks: set[asyncio.Task[None]] = set()
         self._woken = asyncio.Event()
         self._version = -1
@@ -138,48 +148,54 @@ class Engine:
     async def _round(self) -> float | None:
         """Starts what can start now; gives when (Unix seconds) to look again, None for not soon."""
         try:
-            while True:
-                due = await self._blocking(self._queue.due)
-                wanted = self._choose(due)
-                if not wanted:
-                    return self._next_look(due)
+            while wanted := await self._choose():
                 entries = await self._blocking(self._queue.claim, wanted, lease_owner=self._lease.owner)
                 for entry in entries:
                     self._begin(entry)
                 if not entries:
-                    return self._next_look(due)
+                    break
+            return await self._next_look()
         except TemporaryFailure as error:
             self._complain(error)
             return self._queue.now() + POLL_S
 
-    def _choose(self, due: list[Due]) -> dict[str, int]:
-        """How many messages of which destinations to take."""
-        now, clock = self._queue.now(), time.monotonic()
-        free = self._options.max_deliveries - len(self._tasks)
-        taken: dict[Pace, int] = {}
-        wanted: dict[str, int] = {}
-        # From both ends: neither a backlog of the dead nor a flood of the new starves the other.
-        for one in _both_ends([one for one in due if one.next_at <= now]):
-            if free <= 0:
+    async def _choose(self) -> dict[int, int]:
+        """How many messages of which lanes to take."""
+        deliveries = self._options.max_deliveries
+        room = Room(deliveries, self._running, self._pace_of, time.monotonic())
+        wanted: Counter[int] = Counter()
+        for _ in range(MAX_LOOKS):
+            known = len(self._full)
+            wish = self._wish(room.free)
+            if wish is None:
                 break
-            pace = self._pace_of(one.destination)
-            count = min(pace.room(clock) - taken.get(pace, 0), free)
-            if count > 0:
-                wanted[one.destination] = count
-                taken[pace] = taken.get(pace, 0) + count
-                # A destination rarely has that many; the next round gives what is left.
-                free -= count
-        return wanted
+            found = await self._blocking(lanes.ready, self._queue, wish)
+            wanted.update(lane.number for lane in self._turns.choose(found, room.free, room.take))
+            self._full |= room.full
+            # What lies behind destinations that turned out to be full.
+            if len(self._full) == known:
+                break
+        return dict(wanted)
 
-    def _next_look(self, due: list[Due]) -> float | None:
+    def _wish(self, free: int) -> lanes.Wish | None:
+        clock = time.monotonic()
+        self._full = {name for name in self._full if not self._pace_of(name).room(clock)}
+        only = None
+        if self._elsewhere and not self._paces.of(self._elsewhere).room(clock):
+            # Everything without a route of its own goes to one host, which is busy.
+            only = {LOCAL, *(route.domain for route in self._options.route)} - self._full
+        if free <= 0 or only == set():
+            return None
+        return lanes.Wish(free, self._turns.after, self._full, only)
+
+    async def _next_look(self) -> float | None:
         """A destination without room wakes us when a delivery ends or its pause does."""
-        now = self._queue.now()
-        times = [one.next_at for one in due if one.next_at > now]
+        times = [await self._blocking(lanes.next_at, self._queue)]
         clock = time.monotonic()
         pause = self._paces.next_end_of_pause(clock)
         if pause is not None:
-            times.append(now + pause - clock)
-        return min(times, default=None)
+            times.append(self._queue.now() + pause - clock)
+        return min((at for at in times if at is not None), default=None)
 
     async def _sleep(self, next_at: float | None) -> None:
         """Until woken, until `next_at`, or until the database was changed by somebody else."""
@@ -219,10 +235,12 @@ class Engine:
         pace.start()
         task = asyncio.create_task(self._attempt(entry, pace))
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        self._running[entry.facts.rank] += 1
+        task.add_done_callback(partial(self._ended, entry.facts.rank))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, rank: int, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._running[rank] -= 1
         self.wake()
         if not task.cancelled() and task.exception() is not None:
             _log.error("an attempt failed", exc_info=task.exception())
@@ -382,13 +400,3 @@ def _judge(pace: Pace, trial: Trial | None) -> bool:
     else:
         pace.end()
     return False
-
-
-def _both_ends(due: list[Due]) -> list[Due]:
-    """First, last, second, last but one ..."""
-    mixed = []
-    for n in range((len(due) + 1) // 2):
-        mixed.append(due[n])
-        if n != len(due) - 1 - n:
-            mixed.append(due[-1 - n])
-    return mixed

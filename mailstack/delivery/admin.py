@@ -15,6 +15,7 @@ from typing import Protocol
 from mailstack.delivery import rows, schema
 from mailstack.delivery.entry import Facts
 from mailstack.delivery.queue import Queue
+from mailstack.delivery.rank import RANK_NAMES
 from mailstack.model.errors import PermanentFailure
 
 
@@ -40,6 +41,7 @@ class MessageView:
         state: "running", "waiting", "held" or "damaged".
         next_at: Unix seconds of the next attempt; None when none is planned.
         damage: why it cannot be delivered as it is; "" when fine.
+        rank: "urgent", "normal" or "bulk".
         needs: what the next host must announce, such as "REQUIRETLS".
     """
 
@@ -55,6 +57,7 @@ class MessageView:
     damage: str
     recipients: tuple[RecipientView, ...]
     needs: str = ""
+    rank: str = ""
 
 
 def messages(queue: Queue, *, limit: int = 1_000_000, owner: str = "") -> list[MessageView]:
@@ -117,6 +120,7 @@ def _view(queue: Queue, facts: Facts, held: bool, damage: str) -> MessageView:
         damage=damage,
         recipients=recipients,
         needs=" ".join(_needs(facts)),
+        rank=RANK_NAMES[facts.rank],
     )
 
 

@@ -92,6 +92,7 @@ class Facts:
         has_8bit, has_8bit_header: octets above 127 anywhere, in the header; of what came with
             SMTPUTF8 also in the header of a part.
         created_at: Unix seconds.
+        rank: see `rank`; 0 goes first.
     """
 
     queue_id: str
@@ -110,6 +111,7 @@ class Facts:
     sha256: str
     created_at: float
     requiretls: bool = False
+    rank: int = 1
 
 
 @dataclass(frozen=True, slots=True)

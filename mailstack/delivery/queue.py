@@ -15,10 +15,9 @@ import re
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
-from mailstack.delivery import rows, schedule, schema
+from mailstack.delivery import lanes, rows, schedule, schema
 from mailstack.delivery.entry import LOCAL, Entry, EntryRecipient, Facts, QueueMessage, Result
 from mailstack.delivery.options import QueueOptions
 from mailstack.delivery.rows import LeaseLost
@@ -34,15 +33,7 @@ T = TypeVar("T")
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}\Z")
 
-__all__ = ["Due", "LeaseLost", "Queue"]
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A destination with waiting recipients; `next_at` of the first, Unix seconds."""
-
-    destination: str
-    next_at: float
+__all__ = ["LeaseLost", "Queue"]
 
 
 class Queue:
@@ -66,7 +57,7 @@ class Queue:
             TemporaryFailure: the database is missing, damaged, locked or of another version.
         """
         self.options = options or QueueOptions()
-        self.spool = Spool(paths)
+        self.spool = Spool(paths, bulk_recipients=self.options.bulk_recipients)
         self.spool.make_folders()
         self.now = now
         self._random_bytes = random_bytes
@@ -167,25 +158,11 @@ class Queue:
 
     # -- out ------------------------------------------------------------------------
 
-    def due(self) -> list[Due]:
-        """Every destination with waiting recipients, the longest due first."""
-        # A loose scan of the index: one step per destination, however many recipients wait.
-        found = self.read(
-            "WITH RECURSIVE d(name) AS ("
-            " SELECT MIN(destination) FROM recipient WHERE state = 0"
-            " UNION ALL SELECT"
-            "  (SELECT MIN(destination) FROM recipient WHERE state = 0 AND destination > d.name)"
-            " FROM d WHERE d.name IS NOT NULL)"
-            " SELECT name, (SELECT MIN(next_at) FROM recipient WHERE state = 0 AND destination = name) AS at"
-            " FROM d WHERE name IS NOT NULL ORDER BY at"
-        )
-        return [Due(str(name), float(str(at))) for name, at in found]
-
-    def claim(self, wanted: Mapping[str, int], *, lease_owner: str) -> list[Entry]:
+    def claim(self, wanted: Mapping[int, int], *, lease_owner: str) -> list[Entry]:
         """Takes due recipients: their attempt counts as started when this returns.
 
         Args:
-            wanted: destination -> messages to take at most.
+            wanted: number of a lane -> messages to take at most.
             lease_owner: who takes them, see `lease.Lease`.
 
         Raises:
@@ -195,8 +172,9 @@ class Queue:
 
         def work(connection: sqlite3.Connection) -> list[Entry]:
             found: list[Entry] = []
-            for destination, count in wanted.items():
-                found.extend(self._claim_one(connection, destination, count, now, lease_owner))
+            for lane, count in wanted.items():
+                found.extend(self._claim_one(connection, lane, count, now, lease_owner))
+            lanes.refresh(connection, wanted)
             return found
 
         entries = self.write(work)
@@ -211,18 +189,18 @@ class Queue:
         now = self.now()
         facts: dict[str, Facts] = {}
         found = []
-        for row in _due_rows(connection, destination, now, limit):
+        for row in _due_rows(connection, lanes.of_destination(connection, destination), now, limit):
             if row.message not in facts:
                 facts[row.message] = rows.find_facts(connection, row.message)
             found.append((facts[row.message], self._attempt(row, facts[row.message], now)))
         return found
 
     def _claim_one(
-        self, connection: sqlite3.Connection, destination: str, count: int, now: float, lease_owner: str
+        self, connection: sqlite3.Connection, lane: int, count: int, now: float, lease_owner: str
     ) -> list[Entry]:
-        per_message = 1 if destination == LOCAL else self.options.max_recipients
         taken: dict[str, list[rows.WaitingRow]] = {}
-        for row in _due_rows(connection, destination, now, count * per_message):
+        for row in _due_rows(connection, [lane], now, count * self.options.max_recipients):
+            per_message = 1 if row.destination == LOCAL else self.options.max_recipients
             group = taken.get(row.message)
             if group is None and len(taken) < count:
                 group = taken[row.message] = []
@@ -317,7 +295,9 @@ class Queue:
         """Runs `work` in a transaction shared with others; durable on return."""
         return self._writer.call(work)
 
-    def read(self, sql: str, values: Sequence[object] = ()) -> list[tuple[object, ...]]:
+    def read(
+        self, sql: str, values: Sequence[object] | Mapping[str, object] = ()
+    ) -> list[tuple[object, ...]]:
         """Rows of a query.
 
         Raises:
@@ -336,11 +316,16 @@ def _passed(name: str) -> None:
 
 
 def _due_rows(
-    connection: sqlite3.Connection, destination: str, now: float, limit: int
+    connection: sqlite3.Connection, numbers: Sequence[int], now: float, limit: int
 ) -> list[rows.WaitingRow]:
-    found = connection.execute(
-        f"SELECT {rows.WAITING_COLUMNS} FROM recipient INDEXED BY recipient_due"  # noqa: S608
-        " WHERE state = 0 AND destination = ? AND next_at <= ? ORDER BY next_at LIMIT ?",
-        (destination, now, limit),
-    )
-    return [rows.WaitingRow._make(row) for row in found]
+    found: list[rows.WaitingRow] = []
+    for number in numbers:
+        rows_of_lane = connection.execute(
+            f"SELECT {rows.WAITING_COLUMNS} FROM recipient INDEXED BY recipient_lane"  # noqa: S608
+            " WHERE state = 0 AND lane = ? AND next_at <= ? ORDER BY next_at LIMIT ?",
+            (number, now, limit - len(found)),
+        )
+        found += map(rows.WaitingRow._make, rows_of_lane)
+        if len(found) >= limit:
+            break
+    return found

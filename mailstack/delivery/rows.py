@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import NamedTuple, assert_never, cast
 
-from mailstack.delivery import schema
+from mailstack.delivery import lanes, schema
 from mailstack.delivery.entry import LOCAL, Facts, Kind, Result
 from mailstack.delivery.spool import Envelope, StoredRecipient
 from mailstack.model.address import Address, AddressError
@@ -21,7 +21,7 @@ MAX_REPLY_CHARACTERS = 1_000
 
 FACT_COLUMNS = (
     "id, accept_id, kind, sender, owner, is_sender_verified, smtputf8, body, has_8bit, has_8bit_header,"
-    " ret, envid, size_octets, sha256, created_at, requiretls"
+    " ret, envid, size_octets, sha256, created_at, requiretls, rank"
 )
 
 
@@ -47,6 +47,7 @@ class WaitingRow(NamedTuple):
     last_at: float
     delay_told: int
     original: str
+    lane: int
 
 
 WAITING_COLUMNS = ", ".join(WaitingRow._fields)
@@ -97,9 +98,10 @@ def insert_all(connection: sqlite3.Connection, stored: Sequence[Envelope]) -> No
 
 def insert(connection: sqlite3.Connection, envelope: Envelope) -> None:
     """Makes the rows of a message from its file's trailer."""
+    origin = origin_of(envelope.kind, envelope.owner, envelope.sender)
     connection.execute(
         f"INSERT INTO message ({FACT_COLUMNS}, origin, origin_domain)"  # noqa: S608
-        f" VALUES ({', '.join('?' * 18)})",
+        f" VALUES ({', '.join('?' * 19)})",
         (
             envelope.queue_id,
             envelope.accept_id,
@@ -117,18 +119,30 @@ def insert(connection: sqlite3.Connection, envelope: Envelope) -> None:
             envelope.sha256,
             envelope.created_at,
             envelope.requiretls,
-            *origin_of(envelope.kind, envelope.owner, envelope.sender),
+            envelope.rank,
+            *origin,
         ),
     )
     connection.executemany(
         "INSERT INTO recipient (message, position, address, kind, owner, notify, orcpt, detail, original,"
-        " destination, next_at, last_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [_recipient_row(envelope, n, recipient) for n, recipient in enumerate(envelope.recipients, 1)],
+        " destination, lane, next_at, last_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            _recipient_row(connection, envelope, n, recipient, origin)
+            for n, recipient in enumerate(envelope.recipients, 1)
+        ],
     )
     hold_covered(connection, envelope.queue_id)
 
 
-def _recipient_row(envelope: Envelope, position: int, recipient: StoredRecipient) -> tuple[object, ...]:
+def _recipient_row(
+    connection: sqlite3.Connection,
+    envelope: Envelope,
+    position: int,
+    recipient: StoredRecipient,
+    origin: tuple[str, str],
+) -> tuple[object, ...]:
+    destination = LOCAL if recipient.kind == "local" else destination_of(recipient.address)
+    sender = lanes.sender_of(envelope.kind, *origin, envelope.owner, recipient.address)
     return (
         envelope.queue_id,
         position,
@@ -139,7 +153,8 @@ def _recipient_row(envelope: Envelope, position: int, recipient: StoredRecipient
         recipient.orcpt,
         recipient.detail,
         recipient.original,
-        LOCAL if recipient.kind == "local" else destination_of(recipient.address),
+        destination,
+        lanes.find_or_make(connection, destination, envelope.rank, sender),
         envelope.created_at,
         envelope.created_at,
     )
@@ -194,6 +209,7 @@ def facts(row: Sequence[object]) -> Facts:
         sha256=str(row[13]),
         created_at=float(str(row[14])),
         requiretls=bool(row[15]),
+        rank=int(str(row[16])),
     )
 
 

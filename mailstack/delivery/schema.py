@@ -104,6 +104,44 @@ SCHEMA: tuple[str, ...] = (
     );
     UPDATE message SET origin_domain = substr(origin, instr(origin, '@') + 1) WHERE origin <> '';
     """,
+    # Lanes: what the daemon takes from by turns.  `next_at` is never later than the first due
+    # row's, whoever changes a row; a claim sets it right.
+    """
+    CREATE TABLE lane (
+        id INTEGER PRIMARY KEY,
+        destination TEXT NOT NULL,
+        rank INTEGER NOT NULL,
+        sender TEXT NOT NULL,
+        next_at REAL,
+        UNIQUE (destination, rank, sender)
+    );
+    CREATE INDEX lane_due ON lane (rank, sender, next_at) WHERE next_at IS NOT NULL;
+    CREATE INDEX lane_next ON lane (next_at) WHERE next_at IS NOT NULL;
+    ALTER TABLE message ADD COLUMN rank INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE recipient ADD COLUMN lane INTEGER NOT NULL DEFAULT 0;
+    INSERT INTO lane (destination, rank, sender, next_at)
+        SELECT r.destination, 1, '(' || m.kind || ') ' || m.origin,
+            MIN(CASE WHEN r.state = 0 THEN r.next_at END)
+        FROM recipient r JOIN message m ON m.id = r.message GROUP BY 1, 3;
+    UPDATE recipient SET lane = (
+        SELECT lane.id FROM message m JOIN lane
+        ON lane.destination = recipient.destination AND lane.rank = 1
+            AND lane.sender = '(' || m.kind || ') ' || m.origin
+        WHERE m.id = recipient.message
+    );
+    DROP INDEX recipient_due;
+    CREATE INDEX recipient_lane ON recipient (lane, next_at) WHERE state = 0;
+    CREATE TRIGGER recipient_waits AFTER INSERT ON recipient WHEN NEW.state = 0 BEGIN
+        UPDATE lane SET next_at = NEW.next_at
+            WHERE id = NEW.lane AND (next_at IS NULL OR next_at > NEW.next_at);
+    END;
+    CREATE TRIGGER recipient_waits_again AFTER UPDATE OF state, next_at, lane ON recipient
+        WHEN NEW.state = 0
+    BEGIN
+        UPDATE lane SET next_at = NEW.next_at
+            WHERE id = NEW.lane AND (next_at IS NULL OR next_at > NEW.next_at);
+    END;
+    """,
 )
 
 

@@ -22,6 +22,7 @@ from typing import Protocol
 import msgspec
 
 from mailstack.delivery.entry import Kind, QueueMessage, QueueRecipient, RecipientKind
+from mailstack.delivery.rank import LOOK_OCTETS, NORMAL, rank_of
 from mailstack.disk.durable import GroupSync, guarded, make_folder, write_synced
 from mailstack.disk.fault import fault_point
 from mailstack.mime.header import Octets
@@ -98,6 +99,7 @@ class Envelope(msgspec.Struct, frozen=True):
     sha256: str
     recipients: tuple[StoredRecipient, ...]
     requiretls: bool = False
+    rank: int = NORMAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,13 @@ class Content:
 class Spool:
     """Writes, reads and removes message files.  Thread-safe."""
 
-    def __init__(self, paths: QueuePaths) -> None:
+    def __init__(self, paths: QueuePaths, *, bulk_recipients: int) -> None:
+        """Touches nothing.
+
+        Args:
+            bulk_recipients: from so many recipients on a message is bulk.
+        """
+        self._bulk_recipients = bulk_recipients
         self.messages = paths.queue_messages
         self.tmp = paths.queue_tmp
         self.quarantine = paths.queue_quarantine
@@ -157,7 +165,7 @@ class Spool:
         Raises:
             TemporaryFailure: the caller discards what may be left.
         """
-        writing = _Writing(message, queue_id, created_at)
+        writing = _Writing(message, queue_id, created_at, self._bulk_recipients)
         with guarded("writing to the queue"):
             write_synced(self.tmp / queue_id, writing.chunks())
             fault_point("queue.spool_synced")
@@ -219,10 +227,12 @@ class Spool:
 class _Writing:
     """The octets of a file to be, and what is learned of them on the way."""
 
-    def __init__(self, message: QueueMessage, queue_id: str, created_at: float) -> None:
+    def __init__(self, message: QueueMessage, queue_id: str, created_at: float, bulk_recipients: int) -> None:
         self._message = message
         self._queue_id = queue_id
         self._created_at = created_at
+        self._bulk_recipients = bulk_recipients
+        self._front = b""
         self._hash = hashlib.sha256()
         self._size = 0
         self._has_8bit = False
@@ -254,6 +264,8 @@ class _Writing:
     def _learn(self, chunk: bytes) -> None:
         self._hash.update(chunk)
         self._size += len(chunk)
+        if len(self._front) < LOOK_OCTETS:
+            self._front += chunk[: LOOK_OCTETS - len(self._front)]
         is_ascii = chunk.isascii()
         self._has_8bit |= not is_ascii
         if self._header_tail is None:
@@ -283,6 +295,13 @@ class _Writing:
             sha256=self._hash.hexdigest(),
             recipients=tuple(_stored(recipient) for recipient in message.recipients),
             requiretls=message.requiretls,
+            rank=rank_of(
+                message.kind,
+                self._front,
+                recipients=len(message.recipients),
+                is_whole=self._size == len(self._front),
+                bulk_recipients=self._bulk_recipients,
+            ),
         )
 
     def _has_8bit_part(self) -> bool:

@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailstack.delivery import lease, rows, schedule
+from mailstack.delivery import lanes, lease, rows, schedule
 from mailstack.delivery.entry import EntryRecipient, Facts
 from mailstack.delivery.queue import Queue
 from mailstack.delivery.spool import QueuePaths
@@ -139,6 +139,7 @@ def postpone_due(queue: Queue, destination: str, *, reply: Reply, host: str) -> 
                 for _, r in found
             ],
         )
+        lanes.refresh(connection, lanes.of_destination(connection, destination))
         return [Postponed(facts, recipient) for facts, recipient in found]
 
     return queue.write(work)
@@ -161,6 +162,7 @@ def purge(queue: Queue, paths: QueuePaths, *, now: float) -> None:
         queue.write(
             lambda connection: connection.execute("DELETE FROM finished WHERE at < ?", (before,)).rowcount
         )
+    queue.write(lanes.forget_unused)
     _sweep(paths.queue_tmp, now - TMP_S)
 
 

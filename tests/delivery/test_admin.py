@@ -110,7 +110,7 @@ def test_a_removal_during_an_attempt_waits_for_its_result(
     kit.finish(entry, outcome)
     assert admin.messages(kit.queue) == []
     assert kit.files() == []
-    assert kit.queue.due() == []
+    assert kit.due() == []
 
 
 def test_a_damaged_message_is_shown_as_such_and_can_only_be_removed(kit: QueueKit) -> None:

@@ -18,7 +18,7 @@ from mailstack.delivery.queue import LeaseLost
 from mailstack.delivery.schema import DELIVERED, FAILED
 from mailstack.model.outcome import Deferred, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
-from tests.kit.queues import MESSAGE, QueueKit
+from tests.kit.queues import MESSAGE, QueueKit, claim
 
 PLACES = ("one.test", "two.test", LOCAL)
 WORKERS = ("first", "second")
@@ -69,7 +69,7 @@ class Walk:
     def claim(self) -> None:
         worker = self.chance.choice(WORKERS)
         wanted = dict.fromkeys(PLACES, self.chance.randint(1, 3))
-        for entry in self.queue.claim(wanted, lease_owner=worker):
+        for entry in claim(self.queue, wanted, worker):
             for recipient in entry.recipients:
                 key = (entry.facts.queue_id, recipient.position)
                 assert key in self.open, "an ended recipient was tried again"

@@ -18,7 +18,7 @@ from mailstack.delivery.schema import HELD, RUNNING, WAITING
 from mailstack.delivery.spool import Content, Damaged
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.outcome import Delivered
-from tests.kit.queues import MESSAGE, QueueFolders, QueueKit
+from tests.kit.queues import MESSAGE, QueueFolders, QueueKit, claim
 
 OK = Delivered("mx", "ok")
 
@@ -68,7 +68,7 @@ def test_an_old_file_that_is_not_whole_goes_to_quarantine_and_is_reported(kit: Q
     assert (finding.name, finding.action, finding.is_alarm) == (queue_id, "quarantined", True)
     assert kit.files() == []
     assert [p.name for p in kit.paths.queue_quarantine.iterdir()] == [queue_id]
-    assert kit.queue.due() == []
+    assert kit.due() == []
     assert recover(kit.queue) == []
 
 
@@ -86,7 +86,7 @@ def test_a_finished_file_that_cannot_be_removed_is_not_sent_again_when_its_note_
     monkeypatch.undo()
     assert [f.action for f in recover(kit.queue)] == ["removed"]
     assert kit.files() == []
-    assert kit.queue.due() == []
+    assert kit.due() == []
 
 
 # -- the database damaged, lost or rolled back (F23, F40)
@@ -215,7 +215,7 @@ def test_a_file_whose_message_is_done_is_only_removed(kit: QueueKit) -> None:
     (finding,) = recover(kit.queue)
     assert (finding.action, finding.is_alarm) == ("removed", False)
     assert kit.files() == []
-    assert kit.queue.due() == []
+    assert kit.due() == []
 
 
 def test_files_older_than_the_database_get_their_rows_back(kit: QueueKit) -> None:
@@ -263,7 +263,7 @@ def test_a_cut_file_of_a_lost_database_is_never_delivered(kit: QueueKit) -> None
     (finding,) = recover(kit.queue)
     assert finding.action == "quarantined"
     assert "not written to its end" in finding.what
-    assert kit.queue.due() == []
+    assert kit.due() == []
 
 
 def test_an_operator_may_adopt_whole_files_without_rows(kit: QueueKit) -> None:

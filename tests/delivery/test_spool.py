@@ -21,7 +21,7 @@ RECIPIENTS = (
 
 @pytest.fixture
 def spool(tmp_path: Path) -> Spool:
-    made = Spool(QueueFolders(tmp_path))
+    made = Spool(QueueFolders(tmp_path), bulk_recipients=50)
     made.make_folders()
     return made
 
@@ -238,4 +238,6 @@ def test_isolating_moves_the_file_and_says_where(spool: Spool) -> None:
 
 def test_writing_without_a_folder_is_a_temporary_failure(tmp_path: Path) -> None:
     with pytest.raises(TemporaryFailure):
-        Spool(QueueFolders(tmp_path / "none")).write(QueueMessage(RECIPIENTS, data=MESSAGE), "id1", 0)
+        Spool(QueueFolders(tmp_path / "none"), bulk_recipients=50).write(
+            QueueMessage(RECIPIENTS, data=MESSAGE), "id1", 0
+        )

@@ -9,7 +9,7 @@ from mailstack.delivery.lease import Lease
 from mailstack.delivery.schema import HELD, RUNNING, WAITING
 from mailstack.model.outcome import Deferred
 from mailstack.model.reply import Reply
-from tests.kit.queues import ME, QueueKit
+from tests.kit.queues import ME, QueueKit, claim
 
 LATER = Deferred(Reply(451, "3.0", "later"))
 DOWN = Reply(451, "4.1", "No answer")
@@ -46,7 +46,7 @@ def test_a_crash_loop_is_no_mail_bomb(kit: QueueKit) -> None:
 def test_the_claims_of_the_living_are_left_alone(kit: QueueKit) -> None:
     held = Lease(kit.paths, random_bytes=os.urandom)
     queue_id = kit.put()
-    kit.queue.claim({"example.net": 1}, lease_owner=held.owner)
+    claim(kit.queue, {"example.net": 1}, held.owner)
     kit.clock.advance(10 * 86_400)
     assert upkeep.release_dead(kit.queue, kit.paths, now=kit.clock.time) == 0
     assert kit.states(queue_id) == [RUNNING]

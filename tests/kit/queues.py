@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,15 @@ class QueueFolders:
         return self.queue / "quarantine"
 
 
+def claim(queue: Queue, wanted: Mapping[str, int], lease_owner: str = ME) -> list[Entry]:
+    """Claims by destination, from all its lanes."""
+    found = []
+    for destination, count in wanted.items():
+        for (number,) in queue.read("SELECT id FROM lane WHERE destination = ? ORDER BY id", (destination,)):
+            found += queue.claim({int(str(number)): count}, lease_owner=lease_owner)
+    return found
+
+
 @dataclass
 class QueueKit:
     """A queue and what tests do with it all the time."""
@@ -79,7 +88,14 @@ class QueueKit:
 
     def claim(self, destination: str = "example.net", count: int = 10) -> list[Entry]:
         """Claims as `ME`."""
-        return self.queue.claim({destination: count}, lease_owner=ME)
+        return claim(self.queue, {destination: count})
+
+    def due(self) -> list[tuple[str, float]]:
+        """Destinations with mail that waits, and when its first is due."""
+        found = self.queue.read(
+            "SELECT destination, MIN(next_at) FROM recipient WHERE state = 0 GROUP BY destination ORDER BY 2"
+        )
+        return [(str(name), float(str(at))) for name, at in found]
 
     def finish(self, entry: Entry, outcomes: Outcome | Sequence[Outcome], **more: Any) -> list[str]:
         """One outcome for all recipients of an entry, or one each."""
