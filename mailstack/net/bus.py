@@ -2,8 +2,10 @@
 
 A message is a hint ("this mailbox changed", "something was queued"), never the only
 carrier of a fact: whoever misses one finds the fact in a database.  Publishing never
-waits and never raises.  A receiver's queue is short (net.unix.max_dgram_qlen, often 10),
-so what does not fit is kept and sent again by a thread for a while.
+waits and never raises.  On a loop's thread the first message leaves at once and what
+follows within a moment leaves together, one message a line.  A receiver's queue is short
+(net.unix.max_dgram_qlen, often 10), so what does not fit is kept and sent again by a thread
+for a while.
 """
 
 from __future__ import annotations
@@ -17,10 +19,14 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import msgspec
+
 Message = dict[str, str | int]
+
+_encode = msgspec.json.Encoder().encode
 
 #: Datagrams kept for one receiver that is busy; equal ones are kept once, the oldest go first.
 MAX_PENDING = 10_000
@@ -28,6 +34,11 @@ MAX_PENDING = 10_000
 PENDING_S = 10.0
 RETRY_S = 0.003
 MAX_DATAGRAM_OCTETS = 8_192
+#: What follows a message within this time leaves together; equal messages once.
+GATHER_S = 0.01
+#: Receivers are looked up anew when their folder changed; one that changed just now may change again
+#: without its time stamp showing it.
+SETTLED_NS = 50_000_000
 _DEAD = (errno.ECONNREFUSED, errno.ENOENT, errno.ENOTSOCK)
 _BUSY = (errno.EAGAIN, errno.ENOBUFS)
 
@@ -54,17 +65,55 @@ class Bus:
         self._lock = threading.Lock()
         self._pending: dict[str, dict[bytes, None]] = {}
         self._since: dict[str, float] = {}
+        self._gathered: dict[str, dict[bytes, None]] = {}
+        self._names: list[str] = []
+        self._listed_ns = 0
         self._closed = False
 
     def publish(self, role: str, message: Message) -> None:
         """Tells every process of `role`; never blocks, never raises."""
-        data = json.dumps(message, separators=(",", ":")).encode()
+        data = _encode(message)
         if len(data) > MAX_DATAGRAM_OCTETS:
             _log.error("bus: a message of %d octets is not sent", len(data))
             return
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self._tell(role, data)
+            return
+        gathered = self._gathered.get(role)
+        if gathered is None:
+            self._gather(loop, role)
+            self._tell(role, data)
+        else:
+            gathered[data] = None
+
+    def _gather(self, loop: asyncio.AbstractEventLoop, role: str) -> None:
+        self._gathered[role] = {}
+        loop.call_later(GATHER_S, self._leave, loop, role)
+
+    def _leave(self, loop: asyncio.AbstractEventLoop, role: str) -> None:
+        """What was gathered leaves; a while without a message ends the gathering."""
+        gathered = self._gathered.pop(role, None)
+        if gathered and not self._closed:
+            self._gather(loop, role)
+            self._tell_all(role, gathered)
+
+    def _tell_all(self, role: str, messages: Iterable[bytes]) -> None:
+        held: list[bytes] = []
+        octets = 0
+        for data in messages:
+            if held and octets + len(data) > MAX_DATAGRAM_OCTETS:
+                self._tell(role, b"\n".join(held))
+                held, octets = [], 0
+            held.append(data)
+            octets += len(data) + 1
+        self._tell(role, b"\n".join(held))
+
+    def _tell(self, role: str, datagram: bytes) -> None:
         for path in self._receivers(role):
-            if path in self._pending or not self._send(path, data):
-                self._postpone(path, data)
+            if path in self._pending or not self._send(path, datagram):
+                self._postpone(path, datagram)
 
     def listen(self, loop: asyncio.AbstractEventLoop, callback: Callable[[Message], None]) -> None:
         """Receives what others publish to our role; `callback` runs on the loop.
@@ -85,6 +134,10 @@ class Bus:
 
     def close(self) -> None:
         """Leaves the bus; gives what is still pending a last short chance."""
+        for role, gathered in self._gathered.items():
+            if gathered:
+                self._tell_all(role, gathered)
+        self._gathered.clear()
         until = time.monotonic() + 0.2
         while self._pending and time.monotonic() < until:
             time.sleep(RETRY_S)
@@ -100,10 +153,13 @@ class Bus:
 
     def _receivers(self, role: str) -> list[str]:
         try:
-            names = os.listdir(self._folder)
+            changed_ns = os.stat(self._folder).st_mtime_ns
+            if changed_ns != self._listed_ns:
+                self._names = os.listdir(self._folder)
+                self._listed_ns = changed_ns if time.time_ns() - changed_ns > SETTLED_NS else 0
         except OSError:
             return []
-        return [f"{self._folder}/{name}" for name in names if name.startswith(f"{role}-")]
+        return [f"{self._folder}/{name}" for name in self._names if name.startswith(f"{role}-")]
 
     def _send(self, path: str, data: bytes) -> bool:
         """True when nothing is left to do: it was sent, or there is nobody."""
@@ -153,9 +209,10 @@ class Bus:
         arrived: dict[bytes, None] = {}
         while len(arrived) < MAX_PENDING:
             try:
-                arrived[self._receiver.recv(MAX_DATAGRAM_OCTETS)] = None
+                datagram = self._receiver.recv(MAX_DATAGRAM_OCTETS)
             except OSError:
                 break
+            arrived.update(dict.fromkeys(datagram.split(b"\n")))
         for data in arrived:
             message = _parse(data)
             if message is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mailstack.net.bus import MAX_DATAGRAM_OCTETS, Bus, Message
+from mailstack.net.bus import GATHER_S, MAX_DATAGRAM_OCTETS, Bus, Message
 from tests.kit.process import Process, eventually, python
 
 
@@ -83,6 +83,37 @@ async def test_equal_messages_are_kept_once_for_a_busy_receiver(run_dir: Path, s
     await asyncio.sleep(0.1)
     assert 1 <= len(got) <= 3
     receiver.close()
+
+
+async def test_what_follows_at_once_leaves_together_and_before_the_end(run_dir: Path) -> None:
+    folder = run_dir / "bus"
+    folder.mkdir()
+    sender = Bus(run_dir, "smtp")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as daemon:
+        daemon.bind(str(folder / "imap-1.sock"))
+        daemon.settimeout(10)
+        for number in (1, 2, 3, 3):
+            sender.publish("imap", {"number": number})
+        assert daemon.recv(100) == b'{"number":1}'
+        await asyncio.sleep(2 * GATHER_S)
+        assert daemon.recv(100) == b'{"number":2}\n{"number":3}'
+        sender.publish("imap", {"number": 4})
+        sender.publish("imap", {"number": 5})
+        sender.close()
+        heard = b"\n".join(daemon.recv(100) for _ in range(2))
+        assert heard == b'{"number":4}\n{"number":5}'
+
+
+async def test_who_comes_later_is_found_at_once(run_dir: Path, sender: Bus) -> None:
+    for number in range(5):
+        sender.publish("imap", {"number": number})
+        await asyncio.sleep(2 * GATHER_S)
+        got: list[Message] = []
+        receiver = Bus(run_dir, "imap")
+        receiver.listen(asyncio.get_running_loop(), got.append)
+        sender.publish("imap", {"event": "mailbox"})
+        assert await received(got, 1) == [{"event": "mailbox"}]
+        receiver.close()
 
 
 async def test_threads_may_publish(run_dir: Path, sender: Bus) -> None:
