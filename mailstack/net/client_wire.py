@@ -77,6 +77,11 @@ class Wire(asyncio.Protocol):
         """Returns when there is room to write, or nobody to write to."""
         await self._room.wait()
 
+    def address(self, end: str) -> str:
+        """The IP address of one end, "sockname" or "peername"; "" where there is none."""
+        found = self.transport.get_extra_info(end) if self.transport is not None else None
+        return str(found[0]) if isinstance(found, tuple) else ""
+
     async def start_tls(self, context: ssl.SSLContext, name: str) -> bool:
         """The handshake; False when the connection broke.
 

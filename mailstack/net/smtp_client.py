@@ -14,6 +14,7 @@ import ipaddress
 import os
 import socket
 import ssl
+import time
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Final, Literal
@@ -23,10 +24,12 @@ from cryptography.x509 import load_der_x509_certificate
 from mailstack.delivery.options import UNIX, QueueOptions
 from mailstack.delivery.remote import Host
 from mailstack.delivery.spool import Content
+from mailstack.delivery.tls_policy import Security, open_to_all
 from mailstack.delivery.ways import Way
 from mailstack.model.reply import Reply
 from mailstack.net.client_wire import Wire, open_wire
 from mailstack.net.pem import fingerprint_of
+from mailstack.net.tlsa import chain_of, result_of
 from mailstack.sasl.client import Login
 from mailstack.smtp.client import ClientSession
 from mailstack.smtp.client_events import (
@@ -41,13 +44,15 @@ from mailstack.smtp.client_events import (
     Transaction,
 )
 from mailstack.smtp.client_transaction import stuffed
+from mailstack.state.tls_facts import TlsResult
 
 #: How TLS is tried with a host: limits, section 8, row "outbound"; "verified": RFC 8689.
 Grade = Literal["verified", "modern", "legacy", "clear"]
 
 _WRITE_OCTETS = 262_144
-#: Nothing is set for the destination.
+#: Nothing is set for the destination, and nobody asks for anything.
 ANY_WAY: Final = Way()
+ANY_SECURITY: Final = open_to_all("")
 
 
 class OpenFailed(Exception):
@@ -57,13 +62,22 @@ class OpenFailed(Exception):
         answer: why; concerns the host, not the message.
         is_tls: the TLS handshake failed; without it the host may do.
         was_connected: somebody answered the connection.
+        result: what a report says of it; "" when TLS was not to blame.
     """
 
-    def __init__(self, answer: Answer, *, is_tls: bool = False, was_connected: bool = False) -> None:
+    def __init__(
+        self,
+        answer: Answer,
+        *,
+        is_tls: bool = False,
+        was_connected: bool = False,
+        result: TlsResult = "",
+    ) -> None:
         super().__init__(str(answer.reply))
         self.answer = answer
         self.is_tls = is_tls
         self.was_connected = was_connected
+        self.result = result
 
 
 @lru_cache(maxsize=4)
@@ -99,12 +113,18 @@ class Connection:
         host: whom we talk to.
         tls: version and cipher; "" in clear.
         sent: messages begun over it.
+        security: what was asked of it.
+        chain: the server's certificates (DER), its own first; none in clear.
     """
 
-    def __init__(self, host: Host, session: ClientSession, wire: Wire, options: QueueOptions) -> None:
+    def __init__(
+        self, host: Host, session: ClientSession, wire: Wire, options: QueueOptions, *, security: Security
+    ) -> None:
         self.host = host
         self.tls = ""
         self.sent = 0
+        self.security = security
+        self.chain: tuple[bytes, ...] = ()
         self._session = session
         self._wire = wire
         self._options = options
@@ -121,6 +141,11 @@ class Connection:
     def extensions(self) -> Mapping[str, str]:
         """What the server announced."""
         return self._session.extensions
+
+    @property
+    def ends(self) -> tuple[str, str]:
+        """Our address and the server's; "" where there is none."""
+        return self._wire.address("sockname"), self._wire.address("peername")
 
     @property
     def is_verified(self) -> bool:
@@ -235,21 +260,49 @@ class Connection:
             self._session.receive(await self._wire.read())
             return
         await self._shake_hands(grade)
-        self._session.tls_done(is_verified=grade == "verified")
+        self._session.tls_done(is_verified=self._is_proven(grade))
 
     async def _shake_hands(self, grade: Grade) -> None:
         try:
-            is_there = await self._wire.start_tls(self._context(grade), _server_name(self.host))
+            is_there = await self._wire.start_tls(self._context(grade), self._server_name())
         except (OSError, TimeoutError) as error:
-            self.abort()
-            reply = Reply(451, "7.5", f"The TLS handshake with {self.host} failed: {_why(error)}")
-            answer = Answer(reply, "starttls", is_ours=True)
-            raise OpenFailed(answer, is_tls=True, was_connected=True) from error
+            raise self._unsafe(f"failed: {_why(error)}", result_of(error)) from error
         if not is_there or self._wire.transport is None:
             raise OpenFailed(Answer(Reply(451, "4.2", "The connection broke"), "starttls"), is_tls=True)
         secured = self._wire.transport.get_extra_info("ssl_object")
         cipher = secured.cipher()
         self.tls = f"{secured.version()} {cipher[0] if cipher else ''}".strip()
+        self.chain = chain_of(secured)
+        self._check_dane()
+
+    def _check_dane(self) -> None:
+        """RFC 7672: the certificate is one the domain's signed DNS names, or nothing is sent."""
+        security = self.security
+        if security.proof != "dane" or security.dane is None:
+            return
+        names = (self.host.name, security.policy.domain)
+        problem = security.dane.problem(self.chain, names, at=time.time())
+        if problem:
+            words = "proved nothing: its certificate is none of those its TLSA records name"
+            raise self._unsafe(words, problem)
+
+    def _unsafe(self, what: str, result: TlsResult) -> OpenFailed:
+        """The end of a connection whose TLS is not what it must be."""
+        self.abort()
+        reply = Reply(451, "7.5", f"The TLS handshake with {self.host} {what}")
+        answer = Answer(reply, "starttls", is_ours=True)
+        return OpenFailed(answer, is_tls=True, was_connected=True, result=result)
+
+    def _server_name(self) -> str:
+        """For SNI; an address where there is no name (then none is sent)."""
+        name = self.security.server_name(self.host.name).strip("[]")
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            # What the codec cannot encode would raise deep inside ssl.
+            is_name = name.isascii() and all(0 < len(label) < 64 for label in name.split("."))
+            return name if is_name else self.host.ip
+        return self.host.ip
 
     async def begin_over_tls(self, grade: Grade) -> None:
         """The handshake of a port where TLS comes before everything else.
@@ -258,7 +311,10 @@ class Connection:
             OpenFailed: no session; the connection is closed.
         """
         await self._shake_hands(grade)
-        self._session.begin_over_tls(is_verified=grade == "verified")
+        self._session.begin_over_tls(is_verified=self._is_proven(grade))
+
+    def _is_proven(self, grade: Grade) -> bool:
+        return grade == "verified" or self.security.proof == "dane"
 
     async def _send_body(self, content: Content, *, is_raw: bool) -> None:
         """Writes the message; stops early when the server has gone or stops reading."""
@@ -290,6 +346,7 @@ async def connect(
     options: QueueOptions,
     grade: Grade = "modern",
     way: Way = ANY_WAY,
+    security: Security = ANY_SECURITY,
 ) -> Connection:
     """Opens a session with a host.
 
@@ -297,6 +354,7 @@ async def connect(
         helo: our full name.
         grade: how TLS is done.
         way: what else the operator set for it.
+        security: what others ask of TLS with it.
 
     Raises:
         OpenFailed: no session.
@@ -309,12 +367,12 @@ async def connect(
 
     session = ClientSession(
         helo=way.helo or helo,
-        tls=_tls_mode(host, grade, way),
+        tls=_tls_mode(host, grade, way, security),
         login=login if way.login else None,
         protocol=host.protocol,
         loop_name="" if way.is_set else helo,
     )
-    connection = Connection(host, session, wire, options)
+    connection = Connection(host, session, wire, options, security=security)
     try:
         if way.is_implicit:
             await connection.begin_over_tls(grade)
@@ -344,10 +402,10 @@ async def _open(host: Host, source: str, options: QueueOptions) -> Wire:
         raise OpenFailed(Answer(reply, "greeting", is_ours=True), was_connected=was_connected) from error
 
 
-def _tls_mode(host: Host, grade: Grade, way: Way) -> TlsMode:
+def _tls_mode(host: Host, grade: Grade, way: Way, security: Security) -> TlsMode:
     if grade == "clear" or host.ip.startswith(UNIX):
         return "none"
-    if grade == "verified":
+    if grade == "verified" or security.must:
         return "require"
     if host.is_here:
         return "opportunistic"
@@ -371,18 +429,6 @@ def has_address(ip: str) -> bool:
             return str(probe.getsockname()[0]) == ip
     except OSError:
         return False
-
-
-def _server_name(host: Host) -> str:
-    """For SNI; an address where there is no name (then none is sent)."""
-    name = host.name.strip("[]")
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        # What the codec cannot encode would raise deep inside ssl.
-        is_name = name.isascii() and all(0 < len(label) < 64 for label in name.split("."))
-        return name if is_name else host.ip
-    return host.ip
 
 
 def _why(error: BaseException) -> str:
