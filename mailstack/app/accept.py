@@ -17,6 +17,7 @@ from mailstack.app import loops
 from mailstack.app.arrival import Arrivals
 from mailstack.app.dmarc_counting import DmarcCounting
 from mailstack.app.each import EachTransaction
+from mailstack.app.forwards import Forwards
 from mailstack.app.gate import Gate, login_refused
 from mailstack.app.letters import languages
 from mailstack.app.mail import Services
@@ -109,6 +110,7 @@ class AcceptService:
             resolver=self._resolver,
             long_senders=LongSenders(paths.state_db),
             arrivals=self._arrivals,
+            forwards=Forwards(paths.state_db, config.forwarding, now=context.now),
             disk=self._disk,
             new_id=self.new_id,
             fatal=context.fatal,
@@ -227,6 +229,7 @@ class AcceptService:
         self._services.store.close()
         self._services.queue.close()
         self._services.long_senders.close()
+        self._services.forwards.close()
         self._directory.close()
 
     def _trouble(self, error: TemporaryFailure) -> None:

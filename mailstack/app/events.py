@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from mailstack.app import forwards
 from mailstack.app.mail import Mail, Services
 from mailstack.delivery.decide import Decision
 from mailstack.delivery.local import Copy
@@ -87,6 +88,8 @@ def _filed(services: Services, mail: Mail) -> None:
 
 
 def _queued(services: Services, mail: Mail) -> None:
+    # A login's own mail is signed by us; what others sent may not be.
+    warning = "" if mail.account is not None else forwards.warning(mail.answer.verdict.authentication)
     for entry in mail.entries:
         services.maillog.queued(
             mail.envelope.accept_id,
@@ -105,6 +108,7 @@ def _queued(services: Services, mail: Mail) -> None:
                 to=recipient.address,
                 sender=entry.sender,
                 queue_id=entry.queue_id,
+                warning=warning,
             )
 
 

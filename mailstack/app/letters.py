@@ -30,22 +30,37 @@ def languages(directory: DirectoryReader, default: Language) -> Callable[[str], 
 
     What it gives raises TemporaryFailure when the directory cannot be read.
     """
-
-    def language_of(address: str) -> Language:
-        try:
-            parsed = Address.parse(address)
-        except AddressError:
-            return default
-        found = directory.find(parsed)
-        if isinstance(found, Account) and found.language:
-            return found.language
-        domain = directory.domain(parsed.domain)
-        return (domain.language if domain is not None else "") or default
-
-    return language_of
+    return lambda address: chosen(address, directory) or default
 
 
-def write(name: str, language: Language, /, *, to: str, message_id: str, at: float, **values: str) -> bytes:
+def chosen(address: str, directory: DirectoryReader) -> Language | None:
+    """The language an address here has chosen, else its domain; None: neither has.
+
+    Raises:
+        TemporaryFailure: the directory cannot be read.
+    """
+    try:
+        parsed = Address.parse(address)
+    except AddressError:
+        return None
+    found = directory.find(parsed)
+    if isinstance(found, Account) and found.language:
+        return found.language
+    domain = directory.domain(parsed.domain)
+    return (domain.language or None) if domain is not None else None
+
+
+def write(
+    name: str,
+    language: Language,
+    /,
+    *,
+    to: str,
+    message_id: str,
+    at: float,
+    from_domain: str = "",
+    **values: str,
+) -> bytes:
     """The letter `[letter.NAME]` as a whole message; see `letter`.
 
     Args:
@@ -59,7 +74,7 @@ def write(name: str, language: Language, /, *, to: str, message_id: str, at: flo
     paragraphs = texts.text(language, f"letter.{name}.text").split("\n\n")
     filled = [_paragraph(paragraph, values) for paragraph in paragraphs]
     text = "\r\n\r\n".join(paragraph for paragraph in filled if paragraph) + "\r\n"
-    return letter(to, generate.clean(subject), text, message_id=message_id, at=at)
+    return letter(to, generate.clean(subject), text, message_id=message_id, at=at, from_domain=from_domain)
 
 
 def _paragraph(template: str, values: Mapping[str, str]) -> str:
@@ -72,17 +87,19 @@ def _paragraph(template: str, values: Mapping[str, str]) -> str:
     return "\r\n".join(f"{indent}{generate.clean(line)[:_MAX_LINE]}" for line in lines if line.strip())
 
 
-def letter(to: str, subject: str, text: str, *, message_id: str, at: float) -> bytes:
+def letter(to: str, subject: str, text: str, *, message_id: str, at: float, from_domain: str = "") -> bytes:
     """A message from the system of the address's own domain, of a text that is finished.
 
     Args:
         text: lines end in CRLF; base64 unless it is ASCII.
         message_id: without angle brackets.
         at: Unix seconds.
+        from_domain: the domain here that writes; "": that of `to`.
     """
     plain = text.isascii()
+    domain = from_domain or to.rpartition("@")[2]
     head = [
-        generate.address_list("From", [("Mail Delivery System", f"postmaster@{to.rpartition('@')[2]}")]),
+        generate.address_list("From", [("Mail Delivery System", f"postmaster@{domain}")]),
         generate.address_list("To", [("", to)]),
         generate.header("Subject", subject),
         generate.structured("Date", format_header(at)),

@@ -2,8 +2,8 @@
 
 The token is keyed, so that nobody outside can make mail bounce by writing our Delivered-To
 into it, and a Delivered-To from elsewhere (a message that was resent) is no loop.  It stands
-on stored copies and on what a redirection sends on (S41); the hop limit remains for
-circles that strip it.
+on stored copies and on what a redirection sends on (S41).  Circles that strip it end with
+the memory of what was sent on (`state/passed_on`), or with the hop limit.
 
 Standards: RFC 5321 section 6.3, RFC 9228 (Delivered-To).
 """
@@ -13,14 +13,14 @@ from __future__ import annotations
 import base64
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 
 from mailstack.mime.header import Headers
 from mailstack.model.address import Address
 from mailstack.model.reply import Reply
 from mailstack.model.verdict import AccountVerdict, RejectMail
-from mailstack.routing.expand import Plan
+from mailstack.routing.expand import HeldBack, Plan, RemoteTarget
 
 FIELD = "X-Mailstack-Loop"
 #: What the key of the tokens is derived for.
@@ -77,8 +77,37 @@ def without(plan: Plan, circling_: frozenset[str]) -> Plan:
         return plan
     left = tuple(remote for remote in plan.remotes if remote not in cut)
     refused = tuple((remote.recipient, _reply(remote.recipient.address)) for remote in cut)
-    numbers = {t.recipient.number for t in plan.locals} | {remote.recipient.number for remote in left}
-    return replace(plan, remotes=left, refused=(*plan.refused, *refused), reached=plan.reached & numbers)
+    reached = plan.reached & _numbers(plan, left)
+    return replace(plan, remotes=left, refused=(*plan.refused, *refused), reached=reached)
+
+
+def cut(plan: Plan, circling_: Collection[RemoteTarget]) -> Plan:
+    """The plan less what was sent on to the same targets too often (`state/passed_on`).
+
+    Accounts keep it; aliases, which cannot, refuse it.
+    """
+    if not circling_:
+        return plan
+    left = tuple(remote for remote in plan.remotes if remote not in circling_)
+    held = [
+        HeldBack(remote, _reply(remote.recipient.address), f"{remote.address} had this message several times")
+        for remote in circling_
+    ]
+    refused = tuple((one.remote.recipient, one.reply) for one in held if not one.remote.via)
+    return replace(
+        plan,
+        remotes=left,
+        refused=(*plan.refused, *refused),
+        reached=plan.reached & _numbers(plan, left),
+        held_back=(*plan.held_back, *held),
+    )
+
+
+def _numbers(plan: Plan, remotes: Iterable[RemoteTarget]) -> frozenset[int]:
+    """The RCPTs that lead to accounts, or to what is left of the remotes."""
+    return frozenset(
+        [target.recipient.number for target in plan.locals] + [remote.recipient.number for remote in remotes]
+    )
 
 
 def verdicts(plan: Plan, circling_: frozenset[str]) -> dict[int, AccountVerdict]:

@@ -21,6 +21,7 @@ from mailstack.routing.expand import Plan
 if TYPE_CHECKING:
     from mailstack.app.arrival import Arrivals
     from mailstack.app.config import Config
+    from mailstack.app.forwards import Forwards
     from mailstack.delivery.queue import Queue
     from mailstack.directory import Directory
     from mailstack.mailbox import MailStore
@@ -42,6 +43,7 @@ class Services:
 
     Attributes:
         arrivals: what is known beside a message from outside.
+        forwards: what is known of targets outside.
         disk: threads for whatever blocks.
         new_id: a fresh accept or queue id.
         fatal: promise P8: the process must stop.
@@ -58,6 +60,7 @@ class Services:
     resolver: DnsSource
     long_senders: LongSenders
     arrivals: Arrivals
+    forwards: Forwards
     disk: Executor
     new_id: Callable[[], str]
     fatal: Callable[[str], None]

@@ -25,6 +25,7 @@ def entries(services: Services, mail: Mail, decision: Decision) -> list[QueueMes
     groups: dict[tuple[str, str], list[RemoteTarget]] = {}
     for remote in decision.forwards:
         groups.setdefault((remote.kind, str(remote.owner or "")), []).append(remote)
+    services.forwards.begin(mail, decision.forwards)
     made = [_remote(services, mail, group, n) for n, group in enumerate(groups.values(), 1)]
     for target, reply in decision.mails:
         made.append(

@@ -100,6 +100,7 @@ class Recipients:
             srs_secrets=directory.srs_secrets(),
             srs_valid_days=config.srs.valid_days,
             long_sender=services.long_senders.find,
+            standing=services.forwards.standing,
         )
         if not following:
             return facts
@@ -117,6 +118,9 @@ class Recipients:
         plan = expansion.add([Recipient(recipient, 1)])
         if plan.reached:
             return _ok(recipient)
+        if plan.held_back:
+            # Put off, as long as one of several targets is only paused.
+            return min((held.reply for held in plan.held_back), key=lambda reply: reply.code)
         return Reply(550, "1.1", f"{recipient} leads to nobody any more", "nowhere")
 
     def _check_bounce(self, found: Remote, recipient: Address) -> Reply | None:

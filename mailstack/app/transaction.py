@@ -22,6 +22,7 @@ from typing import TypeVar, TypeVarTuple
 from mailstack.app import devices, events, loops, outgoing, submission, success, trace
 from mailstack.app.arrival import is_always_reached
 from mailstack.app.mail import Mail, Services
+from mailstack.app.owner_mail import OwnerMail
 from mailstack.app.redirect import is_author_proven
 from mailstack.delivery import dsn
 from mailstack.delivery.decide import Decision, Rejection, Store, decide, implicit_verdict
@@ -137,6 +138,8 @@ class Transaction:
         if mail.circling:
             mail.plan = loops.without(mail.plan, mail.circling)
             mail.verdicts.update(loops.verdicts(mail.plan, mail.circling))
+        if any(remote.owner is not None for remote in mail.plan.remotes):
+            mail.plan = await self._blocking(self._s.forwards.hold_back, mail)
         return None
 
     async def _evaluate(self) -> None:
@@ -301,8 +304,28 @@ class Transaction:
         mail = self._mail
         if told := success.reported(mail):
             await self._tell_success(told)
+        if self._s.forwards.has_news(mail, decision):
+            await self._blocking(self._tell_owners, decision)
         events.done(self._s, mail, decision)
         self._s.arrivals.learn(mail)
+
+    def _tell_owners(self, decision: Decision) -> None:
+        """What was not sent on, and where rules send mail for the first time."""
+        services, mail = self._s, self._mail
+        letters = OwnerMail(
+            services.config,
+            services.directory,
+            services.long_senders,
+            services.new_id,
+            lambda: mail.envelope.received_at,
+        )
+        made = services.forwards.done(mail, decision, letters)
+        try:
+            services.queue.enqueue(made)
+        except TemporaryFailure as error:
+            _log.error("%s: owners are not told: %s", mail.envelope.accept_id, error.why)
+        else:
+            mail.entries.extend(made)
 
     async def _tell_success(self, told: Sequence[dsn.Reported]) -> None:
         try:

@@ -51,6 +51,8 @@ def words(event: Event) -> str:
         text = event.name + " " + " ".join(f"{key}={value}" for key, value in fields.items() if value)
     if event.name == "login" and fields.get("app_password"):
         text += f" with the app password {fields['app_password']}"
+    if event.name == "forwarded" and fields.get("warning"):
+        text += f"; the next server may refuse it: {fields['warning']}"
     why = fields.get("why", "")
     return f"{text}: {why}" if why and sentence and "{why}" not in sentence else text
 
@@ -80,6 +82,7 @@ _SENTENCES = {
     "login": "{account} logged in over {protocol} from {peer}",
     "banned": "{network} may not log in for {seconds} s",
     "guessed_at": "the password of {account} is guessed at",
+    "contained": "{account} is stopped (score {score}); {held} of its messages are held in the queue",
     "tls_failed": "no TLS connection with {peer} on {listener}",
     "login_failed": "failed login as {account} over {protocol} from {peer}",
 }

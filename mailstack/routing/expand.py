@@ -56,6 +56,7 @@ class RemoteTarget:
         owner: the local address that forwards to it; None for a submission or bounce.
         via: id of the account whose redirection or rule leads there; 0: none.
         is_probe: the target is paused, and this message tests whether it still refuses.
+        by_rule: a rule of the account sends it there, not its redirection.
     """
 
     recipient: Recipient
@@ -64,6 +65,7 @@ class RemoteTarget:
     owner: Address | None = None
     via: int = 0
     is_probe: bool = False
+    by_rule: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class _Step:
     depth: int
     owner: Address | None
     via: int
+    by_rule: bool = False
 
 
 class Expansion:
@@ -121,6 +124,7 @@ class Expansion:
         self._followed: set[tuple[str, int]] = set()
         self._same: set[tuple[int, int]] = set()
         self._reached: set[int] = set()
+        self._rcpts: dict[int, Recipient] = {}
         self._locals: dict[int, LocalTarget] = {}
         self._remotes: dict[tuple[str, int], RemoteTarget] = {}
         self._edges: set[tuple[int, int]] = set()
@@ -130,6 +134,7 @@ class Expansion:
     def add(self, recipients: Sequence[Recipient]) -> Plan:
         """Follows the recipients of a transaction."""
         for recipient in recipients:
+            self._rcpts[recipient.number] = recipient
             self._todo.append(_Step(recipient, recipient.address, recipient.address, 0, None, 0))
         return self._run()
 
@@ -140,20 +145,31 @@ class Expansion:
             addresses,
             target.account.address,
             target.account.id,
+            by_rule=True,
         )
         return self._run()
 
     def _run(self) -> Plan:
         while self._todo:
             self._step(self._todo.popleft())
+        reached = self._all_reached()
         return Plan(
             tuple(self._locals.values()),
             tuple(self._remotes.values()),
             frozenset(self._edges),
-            tuple(self._refused),
-            self._all_reached(),
+            self._all_refused(reached),
+            reached,
             tuple(self._held_back.values()),
         )
+
+    def _all_refused(self, reached: frozenset[int]) -> tuple[tuple[Recipient, Reply], ...]:
+        # Of two RCPTs that join and lead to nobody each has its refusal, not only the first.
+        refused = list(self._refused)
+        for later, earlier in sorted(self._same):
+            if later not in reached and all(recipient.number != later for recipient, _ in refused):
+                reply = next((reply for recipient, reply in refused if recipient.number == earlier), None)
+                refused += [] if reply is None else [(self._rcpts[later], reply)]
+        return tuple(refused)
 
     def _all_reached(self) -> frozenset[int]:
         # A RCPT whose way joins that of an earlier one reaches what that one reached.
@@ -205,7 +221,7 @@ class Expansion:
             if standing == "paused":
                 self._hold_back(remote, _PAUSED, f"{found.address} keeps refusing, so it is paused")
                 return
-            remote = replace(remote, is_probe=standing == "probe")
+            remote = replace(remote, is_probe=standing == "probe", by_rule=step.by_rule)
         self._reached.add(step.recipient.number)
         self._remotes.setdefault((found.address.key, step.via), remote)
 
@@ -252,6 +268,7 @@ class Expansion:
         via: int,
         *,
         pending: Collection[str] = (),
+        by_rule: bool = False,
     ) -> None:
         for text in targets:
             try:
@@ -264,7 +281,8 @@ class Expansion:
                 remote = RemoteTarget(step.recipient, address, "forward", owner, via)
                 self._hold_back(remote, _PENDING, f"{address} has not said yet that it wants the mail")
                 continue
-            self._todo.append(_Step(step.recipient, address, step.original, step.depth + 1, owner, via))
+            depth = step.depth + 1
+            self._todo.append(_Step(step.recipient, address, step.original, depth, owner, via, by_rule))
 
     def _refuse(self, step: _Step, reply: Reply) -> None:
         self._refused.append((step.recipient, reply))

@@ -312,10 +312,19 @@ class MailLog:
             "queued", queue_id, sent_by=[owner], accept_id=id_, sender=sender or "<>", to=to, kind=kind
         )
 
-    def forwarded(self, id_: str, *, owner: str, to: str, sender: str, queue_id: str) -> None:
-        """A redirection took it on, with this SRS sender."""
+    def forwarded(
+        self, id_: str, *, owner: str, to: str, sender: str, queue_id: str, warning: str = ""
+    ) -> None:
+        """A redirection took it on, with this SRS sender.  `warning`: why the next server may refuse it."""
         self.write(
-            "forwarded", id_, received_by=[owner], owner=owner, to=to, sender=sender, queue_id=queue_id
+            "forwarded",
+            id_,
+            received_by=[owner],
+            owner=owner,
+            to=to,
+            sender=sender,
+            queue_id=queue_id,
+            warning=warning,
         )
 
     def delivered(

@@ -18,6 +18,7 @@ import pytest
 
 from mailstack.app import submission
 from mailstack.app.arrival import Arrivals
+from mailstack.app.forwards import Forwards
 from mailstack.app.mail import LARGE_AT_ONCE, Services
 from mailstack.app.reputation import Reputation
 from mailstack.app.transaction import Transaction
@@ -151,12 +152,13 @@ class World:
         letter: bytes = LETTER,
         login: str = "",
         path: Path | None = None,
+        accept_id: str = "0123456789abcdefg",
     ) -> Reply:
         """`path`: where the letter lies as if it were too large for memory."""
         reverse = Address.parse(sender) if sender else None
         account = self.account(login) if login else None
         envelope = Envelope(
-            accept_id="0123456789abcdefg",
+            accept_id=accept_id,
             client=Client(
                 "192.0.2.7", 5000, "client.far.test", login=login, listener="submission" if login else "mx"
             ),
@@ -165,7 +167,11 @@ class World:
             received_at=START,
         )
         facts = Facts(
-            sender=reverse, now=START, login=account, srs_secrets=self.services.directory.srs_secrets()
+            sender=reverse,
+            now=START,
+            login=account,
+            srs_secrets=self.services.directory.srs_secrets(),
+            standing=self.services.forwards.standing,
         )
         body = Body(letter, size_octets=len(letter))
         if path is not None:
@@ -223,6 +229,7 @@ def world(instance: Instance, tmp_path: Path) -> Iterator[World]:
             resolver=TableResolver({}),
             long_senders=LongSenders(paths.state_db),
             arrivals=arrivals,
+            forwards=Forwards(paths.state_db, config.forwarding, now=lambda: START),
             disk=disk,
             new_id=lambda: f"new{next(numbers)}",
             fatal=fatal.append,

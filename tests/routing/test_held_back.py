@@ -157,3 +157,10 @@ def test_what_a_login_sends_itself_is_asked_of_nobody(directory: MemoryDirectory
     facts = Facts(sender=bob.address, now=0.0, login=bob, standing=look)
     found = Expansion(directory, facts, RoutingOptions()).add([Recipient(Address.parse(FRIEND), 1)])
     assert [remote.kind for remote in found.remotes] == ["submission"]
+
+
+def test_of_two_names_for_one_paused_target_each_is_put_off(directory: MemoryDirectory) -> None:
+    directory.add_alias("also@us.example", "out@us.example")
+    found = plan(directory, "out@us.example", "also@us.example", "bob@us.example")
+    assert found.reached == {3}
+    assert [(recipient.number, reply.code) for recipient, reply in found.refused] == [(1, 450), (2, 450)]
