@@ -78,6 +78,10 @@ class Cache:
         rows = self._select(epoch, _TEXTS, mids)
         return {row[0]: MessageTexts(row[1], row[2], row[3], row[4], row[5], row[6]) for row in rows}
 
+    def known(self, epoch: str, mids: Sequence[int]) -> set[int]:
+        """Those of the mids whose texts are there."""
+        return {row[0] for row in self._select(epoch, "SELECT mid FROM texts WHERE mid", mids)}
+
     def fields(self, epoch: str, mids: Sequence[int]) -> dict[int, MessageFields]:
         """The sort fields that are there, by mid."""
         return {row[0]: _fields(row) for row in self._select(epoch, _FIELDS, mids)}

@@ -1,7 +1,9 @@
 """Keeps the full-text index up with the messages, in idle time and a little at a time.
 
 A folder is read in the order of its UIDs, which only grow; so a number per folder says
-how far the index has got, and nothing can be forgotten.
+how far the index has got, and nothing can be forgotten.  What is read once is used twice:
+the ready-made texts (`cache.db`) of mail that was delivered are made here too, many in a
+row, which takes a third of what each would take at its delivery.
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ from collections.abc import Sequence
 
 from mailstack.disk.lock import alone
 from mailstack.mailbox import opening
+from mailstack.mailbox.cache import LARGE_OCTETS, Head, make_head, make_texts
 from mailstack.mailbox.core import Core
 from mailstack.mailbox.text_index import MAX_READ_OCTETS, Entry, make_entry
-from mailstack.model.mailbox import MailboxError, Needle, TextHits
+from mailstack.model.mailbox import MailboxError, MessageTexts, Needle, TextHits
 
 #: One turn of the job: so many messages, or so many seconds.
 BATCH = 64
@@ -58,30 +61,39 @@ def _folder(core: Core, folder_id: int, start: int, uid_next: int) -> bool | Non
             (folder_id, start, BATCH),
         ).fetchall()
     epoch = core.db.epoch
-    known = core.index.known(epoch, [mid for _, mid in rows])
+    mids = [mid for _, mid in rows]
+    known, ready = core.index.known(epoch, mids), core.cache.known(epoch, mids)
     entries: dict[int, Entry] = {}
+    made: list[tuple[int, MessageTexts, Head]] = []
     until = time.monotonic() + TURN_S
     done = 0
     for uid, mid in rows:
         done += 1
         if mid not in known and mid not in entries:
-            entries[mid] = _read(core, folder_id, uid, mid)
+            entries[mid], data = _read(core, folder_id, uid, mid)
+            if data and mid not in ready:
+                texts = make_texts(data)
+                made.append((mid, texts, make_head(data[: texts.header_octets])))
             if time.monotonic() > until:
                 break
     finished = done == len(rows) < BATCH
     reached = uid_next if finished else rows[done - 1][0] + 1
+    if made:
+        core.cache.put_all(epoch, made)
     if not core.index.put(epoch, list(entries.values()), folder_id, reached):
         return None
     return not finished
 
 
-def _read(core: Core, folder_id: int, uid: int, mid: int) -> Entry:
+def _read(core: Core, folder_id: int, uid: int, mid: int) -> tuple[Entry, bytes]:
+    """What the index keeps of a message, and the message when it is small."""
     try:
         with contextlib.closing(opening.open_message(core, folder_id, uid)) as opened:
             data = opened.read(0, MAX_READ_OCTETS)
-            return make_entry(mid, data, whole=len(data) == opened.size_octets)
+            entry = make_entry(mid, data, whole=len(data) == opened.size_octets)
+            return entry, data if opened.size_octets <= LARGE_OCTETS else b""
     except MailboxError:
-        return Entry(mid, None)
+        return Entry(mid, None), b""
 
 
 def _sweep(core: Core) -> None:

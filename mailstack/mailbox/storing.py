@@ -120,12 +120,11 @@ class _Delivery:
                 fullness.check_room(core, connection, self.limits, folder.special_use)
         final = f"{folder.path}/{maildir.file_name(self._base, self._sub, self._letters)}"
         size = self._earlier(final)
-        data: bytes | None = None
         found: links.Links | None = None
         mine = size is None
         if size is None:
             written = self._write()
-            size, data, found = written.size, written.data, threads.links_of(written)
+            size, found = written.size, threads.links_of(written)
             self._open_end = written.open_end
             if not self._rename(folder, written.path, final):
                 return None
@@ -138,8 +137,6 @@ class _Delivery:
                 return None  # the folder was renamed or deleted at this moment
             raise
         fault_point("mailbox.row")
-        if data is not None:
-            core.worker.texts(core, new_mid(folder.id, uid), data)
         return Delivery(folder.name, uid, self._base)
 
     def _commit(

@@ -43,6 +43,18 @@ def find(
     return sorted(hits.found), sorted(hits.unsure)
 
 
+def test_the_texts_of_delivered_mail_are_made_with_the_index(account: Account) -> None:
+    folder = account.status("INBOX").id
+    for number in (1, 2):
+        account.deliver("INBOX", NewMessage(plain(f"text {number}")), base_name=f"1.id{number}_1_1.host")
+    assert account.texts(folder, [1, 2], ready_only=True) == {}
+    build_index(account)
+    ready = account.texts(folder, [1, 2], ready_only=True)
+    account.core.cache.remove()
+    assert ready == account.texts(folder, [1, 2])
+    assert sorted(ready) == [1, 2]
+
+
 @pytest.fixture
 def fresh(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
     """How many texts may wait for their trigrams: none, or all there are."""
