@@ -181,7 +181,8 @@ class ClientSession:
             try:
                 reply = self._reader.next_reply()
             except BadReply as error:
-                self._break(Reply(451, "5.0", f"The server {error.why}"))
+                # What cannot be read is no answer: after the dot it may have been a yes (P4).
+                self._break(Reply(451, "5.0", f"The server {error.why}"), is_unanswered=True)
                 return
             if reply is None:
                 return

@@ -6,11 +6,13 @@
 
 A script is one reply for always, a list (one after the other, then the default), a dict by
 address (for "rcpt" and "mail"), or a function of the argument.  Instead of a reply: CLOSE,
-HANG (silence until the sink stops), RESET (the line is cut), or octets sent as they are.
+HANG (silence until the sink stops), RESET (the line is cut), SLOW (the usual reply octet by
+octet), or octets sent as they are.  With `logins` nobody sends without AUTH.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import socket
 import ssl
@@ -21,7 +23,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-CLOSE, HANG, RESET = "CLOSE", "HANG", "RESET"
+from mailstack.model.secret import Proof
+from mailstack.sasl.steps import Challenge
+from tests.kit.scram_server import scram_server
+
+CLOSE, HANG, RESET, SLOW = "CLOSE", "HANG", "RESET", "SLOW"
 Say = str | bytes
 Script = Say | list[Say] | Mapping[str, Any] | Callable[[str], Say]
 
@@ -49,6 +55,8 @@ class Received:
         data: dots undone, with CRLF line ends.
         parameters: of MAIL, and of RCPT by address.
         connection: number of the connection, from 1.
+        login: who had logged in.
+        peer: the client's address.
     """
 
     sender: str
@@ -60,10 +68,12 @@ class Received:
     reply: str
     connection: int
     at: float
+    login: str = ""
+    peer: str = ""
 
     @property
     def is_accepted(self) -> bool:
-        return self.reply.startswith("2")
+        return self.reply.startswith("2") or self.reply == SLOW
 
 
 @dataclass
@@ -81,6 +91,11 @@ class SmtpSink:
     port: int = 0
     greeting_delay_s: float = 0.0
     end_delay_s: float = 0.0
+    slow_s: float = 0.002
+    implicit_tls: bool = False
+    logins: Mapping[str, str] = field(default_factory=dict)
+    #: The first messages are cut after so many octets.
+    cuts: list[int] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.all: list[Received] = []
@@ -214,9 +229,12 @@ class _Talk:
         self.sink = sink
         self.connection = connection
         self.number = number
+        name = connection.getpeername()
+        self.peer = str(name[0]) if name and not isinstance(name, str) else ""
         self.held = b""
         self.helo = ""
         self.tls = ""
+        self.login = ""
         self.reset()
 
     def reset(self) -> None:
@@ -229,10 +247,20 @@ class _Talk:
         said = self.sink.choose(step, argument, is_secured=bool(self.tls))
         if said in (CLOSE, HANG, RESET):
             self.leave(str(said))
+        if said == SLOW:
+            return self.trickle(step)
         self.connection.sendall(said if isinstance(said, bytes) else said.encode() + b"\r\n")
         text = said.decode("latin-1") if isinstance(said, bytes) else said
         if text.startswith("421"):
             raise _Over
+        return text
+
+    def trickle(self, step: str) -> str:
+        """The usual reply, octet by octet."""
+        text = self.sink._default(step, is_secured=bool(self.tls))
+        for octet in f"{text}\r\n".encode():
+            self.connection.sendall(bytes([octet]))
+            self.sink._stop.wait(self.sink.slow_s)
         return text
 
     def leave(self, how: str) -> None:
@@ -257,6 +285,8 @@ class _Talk:
         return line.decode("utf-8", "replace")
 
     def run(self) -> None:
+        if self.sink.implicit_tls:
+            self.secure()
         self.sink._stop.wait(self.sink.greeting_delay_s) if self.sink.greeting_delay_s else None
         if not self.say("greeting").startswith("220"):
             self.line()
@@ -286,8 +316,10 @@ class _Talk:
         self.say("helo", rest)
 
     def do_starttls(self, rest: str) -> None:
-        if not self.say("starttls").startswith("220"):
-            return
+        if self.say("starttls").startswith("220"):
+            self.secure()
+
+    def secure(self) -> None:
         context = self.sink.tls_context
         if context is None:
             raise _Over
@@ -305,10 +337,45 @@ class _Talk:
         self.reset()
 
     def do_auth(self, rest: str) -> None:
-        self.say("auth", rest)
+        if not self.sink.logins:
+            self.say("auth", rest)
+            return
+        mechanism, _, first = rest.partition(" ")
+        exchange = {"PLAIN": self.plain, "LOGIN": self.login_}.get(mechanism, self.scram)
+        name = exchange(first)
+        if name:
+            self.login = f"{name} by {mechanism}"
+            self.say("auth", rest)
+        else:
+            self.connection.sendall(b"535 5.7.8 wrong name or password\r\n")
+
+    def ask(self, challenge: str) -> str:
+        self.connection.sendall(f"334 {challenge}\r\n".encode())
+        return self.line()
+
+    def plain(self, first: str) -> str:
+        _, name, password = base64.b64decode(first or self.ask("")).decode().split("\0")
+        return name if self.sink.logins.get(name) == password else ""
+
+    def login_(self, first: str) -> str:
+        name, password = (
+            base64.b64decode(self.ask(text)).decode() for text in ("VXNlcm5hbWU6", "UGFzc3dvcmQ6")
+        )
+        return name if self.sink.logins.get(name) == password else ""
+
+    def scram(self, first: str) -> str:
+        far = scram_server(plus=False, end_point=b"", accounts=self.sink.logins)
+        line = first
+        while isinstance(step := far.respond(line.encode()), Challenge):
+            line = self.ask(step.line.decode())
+        assert isinstance(step.password, Proof)
+        return step.login if step.password.stored_key else ""
 
     def do_mail(self, rest: str) -> None:
         address, parameters = _path(rest)
+        if self.sink.logins and not self.login:
+            self.connection.sendall(b"530 5.7.0 log in first\r\n")
+            return
         if self.sender is not None:
             self.connection.sendall(b"503 5.5.1 nested MAIL\r\n")
             return
@@ -330,6 +397,15 @@ class _Talk:
             return
         if not self.say("data").startswith("354"):
             return
+        with self.sink._lock:
+            cut = self.sink.cuts.pop(0) if self.sink.cuts else None
+        while cut is not None and len(self.held) < cut:
+            more = self.connection.recv(cut - len(self.held))
+            self.held += more
+            if not more:
+                break
+        if cut is not None:
+            raise _Over
         while not (self.held.startswith(b".\r\n") or b"\r\n.\r\n" in self.held):
             self.read()
         if self.held.startswith(b".\r\n"):
@@ -364,7 +440,10 @@ class _Talk:
         self.keep(data, said if isinstance(said, str) else said.decode("latin-1"))
         if said in (CLOSE, HANG, RESET):
             self.leave(str(said))
-        self.connection.sendall(said if isinstance(said, bytes) else said.encode() + b"\r\n")
+        if said == SLOW:
+            self.trickle("end")
+        else:
+            self.connection.sendall(said if isinstance(said, bytes) else said.encode() + b"\r\n")
         self.reset()
         if str(said).startswith("421"):
             raise _Over
@@ -382,6 +461,8 @@ class _Talk:
                     reply,
                     self.number,
                     time.monotonic(),
+                    self.login,
+                    self.peer,
                 )
             )
 
