@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from mailstack.app import loops, success, trace
+from mailstack.app.letters import chosen
 from mailstack.app.mail import Mail, Services
 from mailstack.app.signing import sign_report
 from mailstack.app.whereabouts import return_path
@@ -185,6 +186,8 @@ def report(services: Services, mail: Mail, told: Sequence[dsn.Reported]) -> Queu
         route=lambda address: whereabouts(services, mail, address),
         sign=lambda message, domain: sign_report(services.directory, message, domain, now=now),
         full_octets=limit,
+        chosen=lambda address: chosen(address, services.directory),
+        language=services.config.server.language,
     )
     return dsn.report(original, told, site, now=now, report_id=services.new_id())
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mailstack.app import whereabouts
+from mailstack.app import letters, whereabouts
 from mailstack.app.signing import sign_report
 from mailstack.delivery import local
 from mailstack.delivery.dsn import Site
@@ -51,6 +51,8 @@ class Home:
             route=self.where,
             sign=self.sign,
             full_octets=self.config.queue.dsn_full_octets,
+            chosen=lambda address: letters.chosen(address, self.directory),
+            language=self.config.server.language,
         )
 
     def where(self, address: str) -> tuple[str, RecipientKind]:

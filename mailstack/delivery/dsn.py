@@ -9,101 +9,31 @@ Standards: RFC 3464, RFC 6522, RFC 3461 section 6, RFC 6533 (UTF-8), RFC 8689 se
 
 from __future__ import annotations
 
-import binascii
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
 
-from mailstack.delivery.entry import Kind, QueueMessage, QueueRecipient, RecipientKind
-from mailstack.delivery.words import explain
+from mailstack.delivery import dsn_text
+from mailstack.delivery.dsn_facts import (
+    GOOD,
+    MAX_HEADER_OCTETS,
+    Action,
+    Original,
+    Reported,
+    Site,
+    said,
+    shown_address,
+    status_of,
+)
+from mailstack.delivery.entry import QueueMessage, QueueRecipient
 from mailstack.mime import generate
 from mailstack.mime.date import format_header
-from mailstack.mime.encoding import decode_words
 from mailstack.mime.header import Headers, find_end
 from mailstack.model import unitext
-from mailstack.model.reply import Reply
+from mailstack.model.language import Language
 
-Action = Literal["failed", "delayed", "relayed", "delivered", "expanded"]
+__all__ = ["Action", "Original", "Reported", "Site", "compose", "is_wanted", "report", "typed_address"]
 
-#: Of a longer header only this much is returned.
-MAX_HEADER_OCTETS = 65_536
-_MAX_SUBJECT = 200
-_MAX_LINES = 12
-_WIDTH = 76
-_GOOD = ("relayed", "delivered", "expanded")
 _MESSAGE_ID = re.compile(rb"<[!-;=?-~]{1,200}@[!-;=?-~]{1,200}>\Z")
-
-
-@dataclass(frozen=True, slots=True)
-class Site:
-    """Who reports.
-
-    Attributes:
-        hostname: full name of this host.
-        route: where a report goes: the return path's final form and whether that is
-            a mailbox here; SRS addresses of ours are turned back into the sender.
-        sign: DKIM fields to put in front of a message of this domain; b"" for none.
-        full_octets: larger messages are returned with their header only.
-    """
-
-    hostname: str
-    route: Callable[[str], tuple[str, RecipientKind]]
-    sign: Callable[[bytes, str], bytes] = lambda message, domain: b""
-    full_octets: int = 50_000
-
-
-@dataclass(frozen=True, slots=True)
-class Original:
-    """The message a report is about.
-
-    Attributes:
-        id: accept or queue id, for the text.
-        sender: its envelope sender; "" for the null sender.
-        owner: the local address that sent or forwarded it; "" for mail from outside.
-        octets: the message; its start, holding the whole header, is enough when it is
-            larger than `Site.full_octets`.
-        size_octets: of the whole.
-        arrived_at: Unix seconds.
-        ret, envid: RFC 3461, decoded.
-        is_binary: it holds binary parts; its header alone is returned.
-        requiretls: it may travel over TLS only; so may the report.
-    """
-
-    id: str
-    kind: Kind
-    sender: str
-    owner: str
-    octets: bytes
-    size_octets: int
-    arrived_at: float
-    ret: str = ""
-    envid: str = ""
-    smtputf8: bool = False
-    is_binary: bool = False
-    requiretls: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Reported:
-    """One recipient.
-
-    Attributes:
-        host: who said so, `name[ip]`; "" when it was us.
-        at: of the last attempt; Unix seconds; None when there was none.
-        until: for "delayed": when we give up; Unix seconds.
-        shown: the address the sender wrote to; "": `address`, unless that is private.
-    """
-
-    address: str
-    action: Action
-    reply: Reply
-    notify: frozenset[str] = frozenset()
-    orcpt: str = ""
-    host: str = ""
-    at: float | None = None
-    until: float | None = None
-    shown: str = ""
 
 
 def is_wanted(action: Action, notify: frozenset[str]) -> bool:
@@ -139,7 +69,8 @@ def report(
     to, kind = site.route(original.sender)
     if not to:
         return None
-    message = compose(original, told, site, to=to, now=now, report_id=report_id)
+    language = dsn_text.language_of(original, site, to, is_here=kind == "local")
+    message = compose(original, told, site, language, to=to, now=now, report_id=report_id)
     return QueueMessage(
         queue_id=report_id,
         accept_id=original.id,
@@ -158,20 +89,40 @@ def report(
 
 
 def compose(
-    original: Original, told: Sequence[Reported], site: Site, *, to: str, now: float, report_id: str
+    original: Original,
+    told: Sequence[Reported],
+    site: Site,
+    language: Language,
+    *,
+    to: str,
+    now: float,
+    report_id: str,
 ) -> bytes:
     """The whole report, signed; see `report`."""
     domain = original.owner.rpartition("@")[2] or site.hostname
     is_utf8 = not to.isascii()
-    parts = [_human(original, told, site, domain), _machine(original, told, site, is_utf8=is_utf8)]
-    parts.append(_returned(original, told, site, is_utf8=is_utf8))
+    is_full = _is_full(original, told, site)
+    parts = [
+        dsn_text.text_part(
+            original, told, site, language, postmaster=f"postmaster@{domain}", is_full=is_full, now=now
+        ),
+        _machine(original, told, site, is_utf8=is_utf8),
+        _returned(original, is_full=is_full, is_utf8=is_utf8),
+    ]
     boundary = f"=_{report_id}"
     while any(boundary.encode() in part for part in parts):
         boundary += "="
     body = b"".join(b"--%s\r\n%s\r\n" % (boundary.encode(), part) for part in parts)
     message = b"".join(
         (
-            *_header(original, told, domain, to=to, now=now, report_id=report_id),
+            *_header(
+                original,
+                domain,
+                to=to,
+                subject=dsn_text.subject(original, told, language),
+                now=now,
+                report_id=report_id,
+            ),
             generate.structured(
                 "Content-Type", f'multipart/report; report-type=delivery-status; boundary="{boundary}"'
             ),
@@ -184,12 +135,12 @@ def compose(
 
 
 def _header(
-    original: Original, told: Sequence[Reported], domain: str, *, to: str, now: float, report_id: str
+    original: Original, domain: str, *, to: str, subject: str, now: float, report_id: str
 ) -> list[bytes]:
     fields = [
         generate.address_list("From", [("Mail Delivery System", f"postmaster@{domain}")]),
         generate.address_list("To", [("", to)]),
-        generate.header("Subject", _subject(original, told)),
+        generate.header("Subject", subject),
         generate.structured("Date", format_header(now)),
         generate.structured("Message-ID", f"<{report_id}@{domain}>"),
         generate.structured("Auto-Submitted", "auto-replied"),
@@ -202,127 +153,6 @@ def _header(
     return fields
 
 
-def _subject(original: Original, told: Sequence[Reported]) -> str:
-    actions = {one.action for one in told}
-    begin = (
-        "Not delivered"
-        if "failed" in actions
-        else "Delayed, still trying"
-        if "delayed" in actions
-        else "Delivered"
-        if actions == {"delivered"}
-        else "Passed on"
-    )
-    more = f" and {len(told) - 1} more" if len(told) > 1 else ""
-    return f"{begin}: your message to {_shown(original, told[0])}{more}"
-
-
-def _shown(original: Original, one: Reported) -> str:
-    """The address the sender knows: not the private target of a redirection (RFC 3461 section 5.2.7.4)."""
-    if one.shown:
-        return one.shown
-    return original.owner if original.kind == "forward" and original.owner else one.address
-
-
-# -- for people
-
-
-def _human(original: Original, told: Sequence[Reported], site: Site, domain: str) -> bytes:
-    lines = [f"This is the mail server {site.hostname}.", ""]
-    for action, opening in _OPENINGS.items():
-        group = [one for one in told if one.action == action]
-        if group:
-            lines += [*_wrap(opening), ""]
-            for one in group:
-                lines += [*_about(original, one), ""]
-    lines += [*_wrap(_which(original, told, site)), "", f"Questions go to postmaster@{domain}.", ""]
-    return _text_part("\n".join(lines))
-
-
-_OPENINGS: dict[Action, str] = {
-    "failed": "Your message could not be delivered to:",
-    "delayed": "Your message is late for the recipients below.  It is still being tried; there is nothing"
-    " for you to do.  You will hear from us again only if it fails for good.",
-    "relayed": "Your message was passed on to the recipients' mail server.  That server sends no"
-    " confirmations, so nothing more is known:",
-    "delivered": "Your message was delivered to:",
-    "expanded": "Your message was passed on to everybody behind the addresses below.  Nothing more will be"
-    " reported about them, unless it fails:",
-}
-
-
-def _about(original: Original, one: Reported) -> list[str]:
-    lines = [f"  {generate.clean(_shown(original, one))}"]
-    if one.action in _GOOD:
-        return lines
-    who = f"The mail server {generate.clean(one.host)} answered:" if one.host else "This server says:"
-    lines += _wrap(who, "    ")
-    lines += [part for said in _said(original, one) for part in _wrap(said, "      ")]
-    if one.action == "delayed":
-        if one.until is not None:
-            lines += _wrap(f"Still trying until {format_header(one.until)}.", "    ")
-        return lines
-    words = explain(one.reply)
-    lines += _wrap(f"That means: {words.means}", "    ")
-    lines += _wrap(f"What you can do: {words.todo}", "    ")
-    return lines
-
-
-def _said(original: Original, one: Reported) -> list[str]:
-    """The far server's sentence, line by line, each with its codes."""
-    codes = f"{one.reply.code} {_status(one)} " if one.reply.status else f"{one.reply.code} "
-    lines = _masked(original, one).split("\n")[:_MAX_LINES]
-    return [generate.clean(codes + line) for line in lines]
-
-
-def _masked(original: Original, one: Reported) -> str:
-    """The reply, with the private target of a redirection replaced."""
-    shown = _shown(original, one)
-    if shown == one.address:
-        return one.reply.text
-    return re.sub(re.escape(one.address), lambda _: shown, one.reply.text, flags=re.IGNORECASE)
-
-
-def _which(original: Original, told: Sequence[Reported], site: Site) -> str:
-    headers = Headers.parse(original.octets[:MAX_HEADER_OCTETS])
-    subject = generate.clean(decode_words(headers.first("subject") or b""))[:_MAX_SUBJECT]
-    about = f' with the subject "{subject}"' if subject else ""
-    attached = "message" if _is_full(original, told, site) else "header of the message"
-    return (
-        f"The message arrived here on {format_header(original.arrived_at)}{about}; its id is {original.id}."
-        f"  The {attached} is attached."
-    )
-
-
-def _wrap(text: str, indent: str = "") -> list[str]:
-    """Lines of at most _WIDTH characters; a longer word stands on a line of its own."""
-    lines: list[str] = []
-    line = indent
-    for word in text.split(" "):
-        if line.strip() and len(line) + 1 + len(word) > _WIDTH:
-            lines.append(line.rstrip())
-            line = indent
-        line += word if line == indent else f" {word}"
-    return [*lines, line.rstrip()]
-
-
-def _text_part(text: str) -> bytes:
-    if text.isascii() and all(len(line) < generate.MAX_LINE_OCTETS for line in text.split("\n")):
-        head, body = b"Content-Type: text/plain; charset=us-ascii\r\n\r\n", text.encode("ascii")
-    else:
-        head = (
-            b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
-        )
-        body = _quoted_printable(text.encode("utf-8", "replace"))
-    return head + body.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-
-
-def _quoted_printable(octets: bytes) -> bytes:
-    """Lines of at most 76 characters, with CRLF."""
-    encoded = binascii.b2a_qp(octets.replace(b"\r\n", b"\n"), istext=True)
-    return encoded.replace(b"\n", b"\r\n")
-
-
 # -- for programs
 
 
@@ -332,7 +162,9 @@ def _machine(original: Original, told: Sequence[Reported], site: Site, *, is_utf
     Args:
         is_utf8: the report itself goes to an internationalized address.
     """
-    is_global = is_utf8 or original.smtputf8 or any(not _shown(original, one).isascii() for one in told)
+    is_global = (
+        is_utf8 or original.smtputf8 or any(not shown_address(original, one).isascii() for one in told)
+    )
     envid = _ascii(original.envid)
     blocks = [
         [
@@ -354,27 +186,27 @@ def _encoded(kind: bytes, octets: bytes, *, is_8bit: bool) -> bytes:
         return b"Content-Type: %s\r\nContent-Transfer-Encoding: 8bit\r\n\r\n%s" % (kind, octets)
     return b"Content-Type: %s\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n%s" % (
         kind,
-        _quoted_printable(octets),
+        dsn_text.quoted_printable(octets),
     )
 
 
 def _fields(original: Original, one: Reported, *, is_global: bool) -> list[bytes]:
     """The fields of one recipient: RFC 3464 section 2.3."""
     text = generate.clean if is_global else _ascii
-    shown = _shown(original, one)
+    shown = shown_address(original, one)
     final = f"utf-8; {shown}" if is_global and not shown.isascii() else typed_address(shown)
     fields = [
         generate.structured("Final-Recipient", final),
         generate.structured("Action", one.action),
-        generate.structured("Status", _status(one)),
+        generate.structured("Status", status_of(one)),
     ]
     if one.orcpt:
         fields.insert(0, generate.structured("Original-Recipient", _original(one.orcpt, is_global=is_global)))
-    if one.host and not (one.action in _GOOD and shown != one.address):
+    if one.host and not (one.action in GOOD and shown != one.address):
         fields.append(generate.structured("Remote-MTA", f"dns; {_ascii(one.host.partition('[')[0])}"))
     if one.action in ("failed", "delayed"):
-        said = text(" ".join(_said(original, one)))
-        fields.append(generate.structured("Diagnostic-Code", f"smtp; {said}"))
+        sentence = text(" ".join(said(original, one)))
+        fields.append(generate.structured("Diagnostic-Code", f"smtp; {sentence}"))
     elif one.host and shown == one.address:
         # RFC 3461 section 6.3 (i); the reply of a delivery has its codes in the text.
         fields.append(generate.structured("Diagnostic-Code", f"smtp; {text(one.reply.text)}"))
@@ -392,14 +224,6 @@ def _original(orcpt: str, *, is_global: bool) -> str:
         return orcpt
     plain = unitext.decode(address.strip())
     return f"utf-8;{plain if is_global else unitext.encode(plain)}"
-
-
-def _status(one: Reported) -> str:
-    # RFC 3464 section 2.3.4: a failure after days of temporary refusals keeps its 4.
-    if one.action in _GOOD:
-        return "2.0.0"
-    status = one.reply.status if re.match(r"\d{1,3}\.\d{1,3}\Z", one.reply.status) else "0.0"
-    return f"{4 if one.reply.is_temporary else 5}.{status}"
 
 
 def typed_address(address: str) -> str:
@@ -430,9 +254,8 @@ def _is_full(original: Original, told: Sequence[Reported], site: Site) -> bool:
     )
 
 
-def _returned(original: Original, told: Sequence[Reported], site: Site, *, is_utf8: bool) -> bytes:
+def _returned(original: Original, *, is_full: bool, is_utf8: bool) -> bytes:
     """The third part: the message as it was, or its header."""
-    is_full = _is_full(original, told, site)
     octets = original.octets if is_full else _header_of(original.octets)
     is_global = original.smtputf8 and not _header_of(original.octets).isascii()
     if is_full:

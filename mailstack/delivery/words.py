@@ -1,14 +1,152 @@
-"""What a far server's refusal means, and what its reader can do: plain words for reports.
+"""What a far server's refusal means, and what its reader can do.
 
-Source: RFC 3463 (enhanced status codes), RFC 7505 (null MX), RFC 7372 (authentication).
+Servers say one thing in a hundred ways, and some use status codes for what they were not
+made for.  So, in this order: wordings that leave no doubt, among them those of the large
+providers; the enhanced status; weaker hints in the words; the subject of the status; the
+plain code.  Of what this server says itself only the codes count.
+
+The words for people are `[report.meaning]` and `[report.todo]` of `delivery/texts`.
+
+Source: RFC 3463 (enhanced status codes), RFC 7505 (null MX), RFC 7372 (authentication), the
+providers' published lists of answers, and what their servers say.
 Imports: model.  No I/O.
 """
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
+from mailstack.delivery import texts
+from mailstack.delivery.wordings import LIKELY, SURE
+from mailstack.model.language import Language
 from mailstack.model.reply import Reply
+
+#: Meaning -> what its reader can do.
+ADVICE: dict[str, str] = {
+    "unknown_address": "check",
+    "unknown_domain": "check",
+    "bad_address": "check",
+    "moved": "ask",
+    "sender_refused": "ours",
+    "sender_domain_refused": "ours",
+    "takes_no_mail": "check",
+    "disabled": "ask",
+    "full": "room",
+    "too_large": "smaller",
+    "no_room": "later",
+    "closed": "later",
+    "no_answer": "later",
+    "broken": "later",
+    "dns": "later",
+    "no_host": "check",
+    "circle": "ask",
+    "expired": "later",
+    "too_many_recipients": "fewer",
+    "kind": "ask",
+    "characters": "plain",
+    "utf8_address": "plain_address",
+    "utf8_header": "plain_header",
+    "refused": "ask",
+    "not_permitted": "ask",
+    "list": "list",
+    "no_tls": "ours",
+    "wants_tls": "ours",
+    "not_verified_tls": "without_wish",
+    "requiretls": "without_wish",
+    "dkim": "ours",
+    "spf": "ours",
+    "dmarc": "ours",
+    "unauthenticated": "ours",
+    "no_name": "ours",
+    "null_mx_sender": "ours",
+    "rate": "later",
+    "arc": "ours",
+    "block_list": "ours_ask",
+    "spam": "reword",
+    "virus": "virus",
+    "attachment": "attachment",
+    "greylisted": "later",
+    "relaying": "domain_wrong",
+    "policy": "ask",
+    "address_refused": "check",
+    "mailbox": "ask",
+    "server": "later",
+    "route": "later",
+    "protocol": "ours",
+    "unusable": "later",
+    "said_no": "ask",
+    "put_off": "later",
+}
+
+#: Enhanced status without its class digit, in full or the subject alone.
+_BY_STATUS: dict[str, str] = {
+    "1.1": "unknown_address",
+    "1.2": "unknown_domain",
+    "1.3": "bad_address",
+    "1.6": "moved",
+    "1.7": "sender_refused",
+    "1.8": "sender_domain_refused",
+    "1.10": "takes_no_mail",
+    "2.1": "disabled",
+    "2.2": "full",
+    "2.3": "too_large",
+    "3.1": "no_room",
+    "3.2": "closed",
+    "3.4": "too_large",
+    "4.1": "no_answer",
+    "4.2": "broken",
+    "4.3": "dns",
+    "4.4": "no_host",
+    "4.6": "circle",
+    "4.7": "expired",
+    "5.3": "too_many_recipients",
+    "6.1": "kind",
+    "6.3": "characters",
+    "6.7": "utf8_address",
+    "6.9": "utf8_header",
+    "7.2": "list",
+    "7.5": "no_tls",
+    "7.10": "not_verified_tls",
+    "7.20": "dkim",
+    "7.21": "dkim",
+    "7.22": "dkim",
+    "7.23": "spf",
+    "7.24": "spf",
+    "7.25": "no_name",
+    "7.26": "unauthenticated",
+    "7.27": "null_mx_sender",
+    "7.28": "rate",
+    "7.29": "arc",
+    "7.30": "requiretls",
+}
+_BY_SUBJECT: dict[str, str] = {
+    "1": "address_refused",
+    "2": "mailbox",
+    "3": "server",
+    "4": "route",
+    "5": "protocol",
+    "6": "kind",
+    "7": "policy",
+}
+#: A status that says little more than its subject: weaker hints in the words count first.
+_VAGUE_STATUS = {"7.0": "refused", "7.1": "not_permitted"}
+#: Servers that send no enhanced status.
+_BY_CODE: dict[int, str] = {
+    421: "closed",
+    450: "unusable",
+    452: "no_room",
+    550: "address_refused",
+    551: "moved",
+    552: "full",
+    553: "bad_address",
+    556: "takes_no_mail",
+}
+
+#: Longer answers are not read further.
+_MAX_TEXT = 1_000
+#: An address in an answer says nothing about its meaning: <spamhaus@example.org> is a person.
+_ADDRESS = re.compile(r"<[^<>\s]*>|[^\s<>@\"']+@[^\s<>@\"',;:]+")
 
 
 class Words(NamedTuple):
@@ -18,101 +156,35 @@ class Words(NamedTuple):
     todo: str
 
 
-_CHECK = "Check the address for typing errors, or ask the recipient in another way."
-_ASK = "Ask the recipient in another way; they can ask those who run their mail server."
-_LATER = "Send the message again later, or ask the recipient in another way."
-_OURS = "Those who run this mail server can help: write to the postmaster named below."
+def explain(reply: Reply, language: Language, *, is_ours: bool = False) -> Words:
+    """Plain words for a refusal.
 
-#: Enhanced status without its class digit, in full or the subject alone -> words.
-_BY_STATUS: dict[str, Words] = {
-    "1.1": Words("There is no such address at that domain.", _CHECK),
-    "1.2": Words("There is no such mail domain.", _CHECK),
-    "1.3": Words("The address is not written as an address can be.", _CHECK),
-    "1.6": Words("The recipient has moved, and nothing is passed on.", _ASK),
-    "1.7": Words("The other server does not accept your address as a sender.", _OURS),
-    "1.8": Words("The other server does not accept the domain of your address as a sender's.", _OURS),
-    "1.10": Words("That domain says that it receives no mail at all.", _CHECK),
-    "2.1": Words("The mailbox is there but does not accept mail now.", _ASK),
-    "2.2": Words(
-        "The recipient's mailbox is full.", "Ask them in another way to make room, then send it again."
-    ),
-    "2.3": Words(
-        "The message is larger than the recipient may receive.", "Send it in smaller parts, or as a link."
-    ),
-    "3.1": Words("The other server has no room left.", _LATER),
-    "3.2": Words("The other server takes no mail at the moment.", _LATER),
-    "3.4": Words(
-        "The message is larger than the other server takes.", "Send it in smaller parts, or as a link."
-    ),
-    "4.1": Words("The other server did not answer.", _LATER),
-    "4.2": Words("The connection to the other server broke.", _LATER),
-    "4.3": Words("The Internet's name service gave no usable answer for that domain.", _LATER),
-    "4.4": Words("That domain names no mail server that can be reached.", _CHECK),
-    "4.6": Words("The message goes round in a circle and never arrives.", _ASK),
-    "4.7": Words("The message could not be delivered in the time it has.", _LATER),
-    "5.3": Words("The message has more recipients than the other server takes.", _LATER),
-    "6.1": Words("The other server cannot handle this kind of message.", _ASK),
-    "6.3": Words(
-        "The message holds characters that the other server cannot handle.",
-        "Send it with plain characters, or as an attachment.",
-    ),
-    "6.7": Words(
-        "The other server cannot handle addresses with letters beyond a to z.",
-        "Ask the recipient for an address with plain letters.",
-    ),
-    "6.9": Words(
-        "The other server cannot handle a header with letters beyond a to z.",
-        "Write subject and names with plain letters, or ask the recipient in another way.",
-    ),
-    "7.0": Words("The other server does not want this message.", _ASK),
-    "7.1": Words(
-        "The other server does not accept this message from this sender, or for this recipient.", _ASK
-    ),
-    "7.2": Words("You may not write to that mailing list.", "Ask the list's owner to let you."),
-    "7.5": Words("No safe connection to the other server could be made.", _OURS),
-    "7.10": Words(
-        "You want the message to travel only over a safe connection, and there is none to the other server.",
-        "Ask the recipient in another way, or send it without that wish.",
-    ),
-    "7.30": Words(
-        "You want the message to travel only over a safe connection, and the other server does not promise"
-        " that.",
-        "Ask the recipient in another way, or send it without that wish.",
-    ),
-    "7.20": Words("The message carries no valid signature that the other server wants.", _OURS),
-    "7.23": Words("The other server found that this server may not send for your domain.", _OURS),
-    "7.25": Words("The other server wants this server's address to have a name.", _OURS),
-    "7.26": Words("The other server could not verify that the message comes from you.", _OURS),
-    "7.27": Words("Your own domain says that it receives no mail, so the other server refuses it.", _OURS),
-    "7.28": Words("The other server received too much mail of this kind.", _LATER),
-    "7.29": Words("The other server does not trust those that passed the message on.", _OURS),
-    "1": Words("The other server does not accept that address.", _CHECK),
-    "2": Words("The recipient's mailbox cannot take the message.", _ASK),
-    "3": Words("The other server cannot take the message.", _LATER),
-    "4": Words("The message could not be brought to the other server.", _LATER),
-    "5": Words("The other server and this one did not understand each other.", _OURS),
-    "6": Words("The other server cannot handle this kind of message.", _ASK),
-    "7": Words("The other server refuses the message for reasons of security or policy.", _ASK),
-}
-#: Servers that send no enhanced status.
-_BY_CODE: dict[int, Words] = {
-    421: _BY_STATUS["3.2"],
-    450: Words("The mailbox could not be used, over and over again.", _LATER),
-    452: _BY_STATUS["3.1"],
-    550: _BY_STATUS["1"],
-    551: _BY_STATUS["1.6"],
-    552: _BY_STATUS["2.2"],
-    553: _BY_STATUS["1.3"],
-    556: _BY_STATUS["1.10"],
-}
-_REFUSED = Words("The other server refused the message.", _ASK)
-_POSTPONED = Words("The other server kept putting the message off.", _LATER)
+    Args:
+        is_ours: this server says so.
+    """
+    found = meaning(reply, is_ours=is_ours)
+    return Words(
+        texts.say(language, f"report.meaning.{found}"),
+        texts.say(language, f"report.todo.{ADVICE[found]}"),
+    )
 
 
-def explain(reply: Reply) -> Words:
-    """Plain words for a refusal."""
-    subject = reply.status.partition(".")[0]
-    for words in (_BY_STATUS.get(reply.status), _BY_STATUS.get(subject), _BY_CODE.get(reply.code)):
-        if words is not None:
-            return words
-    return _POSTPONED if reply.is_temporary else _REFUSED
+def meaning(reply: Reply, *, is_ours: bool = False) -> str:
+    """A key of ADVICE."""
+    text = "" if is_ours else _ADDRESS.sub(" ", reply.text[:_MAX_TEXT].lower())
+    status = reply.status
+    return (
+        _first(SURE, text)
+        or _BY_STATUS.get(status)
+        or _first(LIKELY, text)
+        or _VAGUE_STATUS.get(status)
+        or _BY_SUBJECT.get(status.partition(".")[0])
+        or _BY_CODE.get(reply.code)
+        or ("put_off" if reply.is_temporary else "said_no")
+    )
+
+
+def _first(patterns: tuple[tuple[str, re.Pattern[str]], ...], text: str) -> str | None:
+    if not text:
+        return None
+    return next((found for found, pattern in patterns if pattern.search(text)), None)

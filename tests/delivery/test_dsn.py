@@ -166,7 +166,7 @@ def test_a_delay_says_until_when_and_that_there_is_nothing_to_do() -> None:
     late = reported(action="delayed", reply=Reply(451, "4.1", "No answer"), until=NOW + 86_400)
     words = text(report(late))
     assert "nothing for you to do" in " ".join(words.split())
-    assert "Still trying until Fri, 02 Jan 2026 00:00:00 +0000." in words
+    assert "Still trying until 2026-01-02 00:00 UTC." in words
     assert parts(report(late))[0]["Subject"].startswith("Delayed, still trying")
 
 
