@@ -36,10 +36,10 @@ def settle(demo: Demo, timeout_s: float = 40.0) -> None:
         time.sleep(0.3)
 
 
-def count(demo: Demo) -> Count:
-    """Every marked message in the mailboxes and in the sink."""
+def count(demo: Demo, more: Sequence[str] = ()) -> Count:
+    """Every marked message in the mailboxes, those of `more` addresses too, and in the demo's sink."""
     found = Count()
-    count_mailboxes(found, {home: demo.maildir(home) for home in (ALICE, BOB, CAROL, GONE)})
+    count_mailboxes(found, {home: demo.maildir(home) for home in (ALICE, BOB, CAROL, GONE, *more)})
     for path in sorted((demo.folder / "outside").glob("*.eml")):
         found.take("outside", path, path.read_bytes())
     return found
