@@ -4,10 +4,25 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from tests.kit.demo import demo as demo
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Beside others a process gets a folder of a short name: paths of sockets hold 107 octets."""
+    if hasattr(config, "workerinput"):
+        name = f"mst{os.getppid()}{config.workerinput['workerid']}"
+        config.option.basetemp = str(Path(tempfile.gettempdir()) / name)
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Nobody counts those folders, as pytest counts its own."""
+    if hasattr(session.config, "workerinput") and exitstatus == 0:
+        shutil.rmtree(session.config.option.basetemp, ignore_errors=True)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import threading
 from collections.abc import Callable
 
@@ -107,22 +106,27 @@ def test_a_script_cannot_be_changed() -> None:
         script.block.calls[0].values["x"] = 1  # type: ignore[index]
 
 
+def left() -> int:
+    """Frames left on the stack; some of those in use cannot be seen from Python."""
+    try:
+        return 1 + left()
+    except RecursionError:
+        return 0
+
+
 def below(frames: int, what: Callable[[], bool]) -> bool:
     """Calls `what` with only so many frames left on the stack."""
-    used, frame = 0, sys._getframe()
-    while (frame := frame.f_back) is not None:  # type: ignore[assignment]
-        used += 1
 
     def dive(more: int) -> bool:
         return dive(more - 1) if more else what()
 
-    return dive(sys.getrecursionlimit() - used - frames)
+    return dive(left() - frames)
 
 
-@pytest.mark.parametrize("frames", [20, 30, 40, 60, 80, 400])
+@pytest.mark.parametrize("frames", [20, 30, 40, 60, 100, 400])
 def test_a_caller_deep_in_recursion_gets_an_error_and_no_exception(frames: int) -> None:
     source = "if true {" * 32 + "keep;" + "}" * 32
     registry = Registry.standard()
     script = script_of(source)
     assert below(frames, lambda: compile(source, registry=registry).ok) == (frames == 400)
-    assert below(frames, lambda: run(script, Context()).ok) == (frames >= 80)
+    assert below(frames, lambda: run(script, Context()).ok) == (frames >= 100)
