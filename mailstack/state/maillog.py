@@ -17,8 +17,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
-from typing import TextIO
+from typing import NamedTuple, TextIO
 
 from mailstack.disk import migrations
 from mailstack.disk.sqlite import open_database
@@ -32,8 +33,10 @@ from mailstack.state.maillog_db import Event, Row, Value
 MAX_FIELD = 256
 #: Recipients of a message that an event names.
 _SHOWN = 5
-#: Rows are written at most this much later than the line.
+#: Lines and rows of the daemons are written at most this much later than they are said.
 BATCH_S = 0.05
+#: A write of lines is no longer, so that those of several processes do not mix in a pipe, in characters.
+_WRITE = 4_096
 
 _PLAIN = re.compile(r"[!#-<>-\[\]-~]+\Z")
 
@@ -65,10 +68,22 @@ def line(name: str, id_: str, fields: dict[str, Value]) -> str:
     return " ".join(parts)
 
 
-class MailLog:
-    """Writes events; thread-safe; the row is written by a thread of its own.
+class _Said(NamedTuple):
+    """One event, as `MailLog.write` was given it."""
 
-    A log that cannot be written never stops mail: rows that fail are counted in `dropped`.
+    event: Event
+    message_id: str
+    sent_by: Iterable[str]
+    received_by: Iterable[str]
+    refused_to: Iterable[str]
+
+
+class MailLog:
+    """Writes events; thread-safe.
+
+    With a database, lines and rows are written by a thread of its own, some at a time: what
+    a message says costs the one who says it next to nothing.  A log that cannot be written
+    never stops mail: what fails is counted in `dropped`.
     """
 
     def __init__(
@@ -92,7 +107,7 @@ class MailLog:
         self._stamped = stamped
         self._path = path
         self.dropped = 0
-        self._queue: queue.SimpleQueue[Row | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Said | None] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
@@ -114,24 +129,13 @@ class MailLog:
             received_by: the same, as received.
             refused_to: whom `log explain` finds a refusal by: client, login, sender, recipients.
         """
-        at = self._now()
-        text = line(name, id_, fields)
-        if self._stamped:
-            text = f"{_stamp(int(at))}.{int(at % 1 * 1000):03d}Z {self._daemon} {text}"
-        try:
-            self._stream.write(text + "\n")
-            self._stream.flush()
-        except (OSError, ValueError):
-            self.dropped += 1
+        said = _Said(
+            Event(self._now(), self._daemon, name, id_, fields), message_id, sent_by, received_by, refused_to
+        )
         if self._path is None:
+            self._print([said.event])
             return
-        owners = [
-            (name.lower(), direction)
-            for names, direction in ((sent_by, "sent"), (received_by, "received"), (refused_to, "refused"))
-            for name in names
-            if name
-        ]
-        self._queue.put((Event(at, self._daemon, name, id_, fields), message_id, owners))
+        self._queue.put(said)
         if self._thread is None:
             self._start()
 
@@ -423,11 +427,34 @@ class MailLog:
             while not self._queue.empty():
                 batch.append(self._queue.get())
             closing = None in batch
-            rows = [entry for entry in batch if entry is not None]
-            if rows:
-                self._insert(connection, rows)
+            said = [entry for entry in batch if entry is not None]
+            if said:
+                self._print([each.event for each in said])
+                self._insert(connection, [_row(each) for each in said])
         if connection is not None:
             connection.close()
+
+    def _print(self, events: Iterable[Event]) -> None:
+        held: list[str] = []
+        size = 0
+        for event in events:
+            text = line(event.name, event.id, event.fields)
+            if self._stamped:
+                at = event.at
+                text = f"{_stamp(int(at))}.{int(at % 1 * 1000):03d}Z {self._daemon} {text}"
+            if held and size + len(text) >= _WRITE:
+                self._write_lines(held)
+                held, size = [], 0
+            held.append(text)
+            size += len(text) + 1
+        self._write_lines(held)
+
+    def _write_lines(self, lines: list[str]) -> None:
+        try:
+            self._stream.write("\n".join(lines) + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):
+            self.dropped += len(lines)
 
     def _insert(self, connection: sqlite3.Connection | None, rows: list[Row]) -> None:
         if connection is None:
@@ -437,3 +464,16 @@ class MailLog:
             maillog_db.insert(connection, rows)
         except TemporaryFailure:
             self.dropped += len(rows)
+
+
+def _row(said: _Said) -> Row:
+    owners = [
+        (address.lower(), direction)
+        for address, direction in chain(
+            ((name, "sent") for name in said.sent_by),
+            ((name, "received") for name in said.received_by),
+            ((name, "refused") for name in said.refused_to),
+        )
+        if address
+    ]
+    return said.event, said.message_id, owners

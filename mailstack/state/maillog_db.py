@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import msgspec
+
 from mailstack.disk import migrations
 from mailstack.disk.sqlite import open_database, transaction
 
@@ -46,6 +48,8 @@ SCHEMA: tuple[str, ...] = (
 
 Value = str | int | float
 
+_encode = msgspec.json.Encoder().encode
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
@@ -69,24 +73,33 @@ def insert(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
         TemporaryFailure: nothing was written.
     """
     with transaction(connection, "writing the mail log"):
-        for event, message_id, owners in rows:
-            cursor = connection.execute(
-                "INSERT INTO event (at, daemon, name, id, message_id, accept_id, fields)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    event.at,
-                    event.daemon,
-                    event.name,
-                    event.id,
-                    message_id,
-                    str(event.fields.get("accept_id", "")),
-                    json.dumps(event.fields),
-                ),
-            )
-            connection.executemany(
-                "INSERT OR IGNORE INTO owner (address, direction, number) VALUES (?, ?, ?)",
-                [(address, direction, cursor.lastrowid) for address, direction in owners],
-            )
+        # A transaction that writes is alone: nobody takes these numbers meanwhile.
+        found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
+        numbered = list(enumerate(rows, 1 if found is None else int(found[0]) + 1))
+        connection.executemany(
+            "INSERT INTO event (number, at, daemon, name, id, message_id, accept_id, fields)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            [
+                (number, e.at, e.daemon, e.name, e.id, message_id,
+                 str(e.fields.get("accept_id", "")), _dump(e.fields))
+                for number, (e, message_id, _) in numbered
+            ],
+        )  # fmt: skip
+        connection.executemany(
+            "INSERT OR IGNORE INTO owner (address, direction, number) VALUES (?, ?, ?)",
+            [
+                (address, direction, number)
+                for number, (_, _, owners) in numbered
+                for address, direction in owners
+            ],
+        )
+
+
+def _dump(fields: dict[str, Value]) -> str:
+    try:
+        return _encode(fields).decode()
+    except UnicodeEncodeError:
+        return json.dumps(fields)  # half a surrogate pair, from whatever a peer had sent
 
 
 def purge(path: Path, *, now: float) -> int:

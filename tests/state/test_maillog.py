@@ -109,3 +109,22 @@ def test_a_log_that_cannot_be_written_stops_nothing(
     writer.close()
     assert writer.dropped == 1
     assert "mail log" in capsys.readouterr().err
+
+
+def test_many_events_are_whole_lines_and_rows_in_their_order(tmp_path: Path) -> None:
+    stream = io.StringIO()
+    path = tmp_path / "maillog.db"
+    for _ in range(2):
+        writer = log(path, stream)
+        for number in range(300):
+            text = "\udc80" if number == 7 else "x" * number
+            writer.write("test", f"A{number}", received_by=["b@example.org"], text=text)
+        writer.close()
+        assert writer.dropped == 0
+    lines = stream.getvalue().splitlines()
+    assert [line.split()[3] for line in lines] == [f"id=A{number}" for number in range(300)] * 2
+    reader = MailLogReader(path)
+    events = reader.of_address("b@example.org", limit=1_000)
+    assert sorted(event.id for event in events) == sorted([f"A{number}" for number in range(300)] * 2)
+    assert next(event for event in events if event.id == "A7").fields["text"] == "\udc80"
+    reader.close()
