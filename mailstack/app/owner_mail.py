@@ -19,6 +19,7 @@ from mailstack.model.directory import Account
 if TYPE_CHECKING:
     from mailstack.app.config import Config
     from mailstack.directory import Directory
+    from mailstack.model.language import Language
     from mailstack.state.senders import LongSenders
 
 #: Kinds of account whose owner reads mail here.
@@ -39,6 +40,14 @@ class OwnerMail:
     long_senders: LongSenders
     new_id: Callable[[], str]
     now: Callable[[], float]
+
+    def language(self, owner: Address) -> Language:
+        """In which language the owner of an address is written to.
+
+        Raises:
+            TemporaryFailure: the directory cannot be read.
+        """
+        return languages(self.directory, self.config.server.language)(str(owner))
 
     def letters(self, owner: Address, name: str, **values: str) -> list[QueueMessage]:
         """The letter `[letter.NAME]` to wherever the owner of an address reads mail.
@@ -67,7 +76,7 @@ class OwnerMail:
         queue_id, now = self.new_id(), self.now()
         octets = write(
             name,
-            languages(self.directory, self.config.server.language)(str(owner)),
+            self.language(owner),
             to=to,
             message_id=f"{queue_id}@{self.config.hostname}",
             at=now,

@@ -10,7 +10,7 @@ Blocking; called from the queue daemon's threads.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -77,8 +77,17 @@ class _Follow:
 class Settler:
     """Writes outcomes down and tells those who must know."""
 
-    def __init__(self, queue: Queue, home: Home, *, lease_owner: str) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        home: Home,
+        *,
+        lease_owner: str,
+        settled: Callable[[Entry, Sequence[Result], Content | None], None] = lambda *outcome: None,
+    ) -> None:
+        """`settled`: told of every outcome, after its commit."""
         self._queue = queue
+        self._settled = settled
         self._home = home
         self._lease_owner = lease_owner
 
@@ -118,6 +127,7 @@ class Settler:
             self._log_queued(message)
         if any(isinstance(r.outcome, Deferred) and self._is_late(r.recipient) for r in results):
             self.tell_late(entry.facts.queue_id)
+        self._settled(entry, results, content)
         return True
 
     def _is_late(self, recipient: EntryRecipient) -> bool:

@@ -9,6 +9,7 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from mailstack.app.forward_watch import ForwardWatch, tell_lists
 from mailstack.app.letters import languages
 from mailstack.app.notices import QuotaNotices
 from mailstack.app.queue_engine import Engine
@@ -88,13 +89,14 @@ async def _work(
         dns=resolver,
         chance=lambda: int.from_bytes(context.random_bytes(4), "big") / 2**32,
     )
+    watch = ForwardWatch(queue, home)
     engine = Engine(
         queue,
         context.paths,
         lease=lease,
         smtp=smtp,
         deliver_local=home.deliver,
-        settler=Settler(queue, home, lease_owner=lease.owner),
+        settler=Settler(queue, home, lease_owner=lease.owner, settled=watch.settled),
         maillog=context.maillog,
         threads=threads,
         fatal=context.fatal,
@@ -102,6 +104,7 @@ async def _work(
     await engine.prepare()
     tasks = [
         asyncio.create_task(tidy(context)),
+        asyncio.create_task(tell_lists(context, watch)),
         asyncio.create_task(upkeep(context, home.directory, home.store)),
     ]
     context.bus.listen(asyncio.get_running_loop(), lambda message: engine.wake())
@@ -113,3 +116,4 @@ async def _work(
             task.cancel()
         await engine.close()
         await smtp.close()
+        watch.close()

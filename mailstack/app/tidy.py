@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mailstack.model.errors import TemporaryFailure
-from mailstack.state import clients, logins, maillog_db, sending
+from mailstack.state import clients, forward_targets, logins, maillog_db, sending
 
 if TYPE_CHECKING:
     from mailstack.app.daemon import Context
@@ -60,10 +60,15 @@ def _client_rows(context: Context) -> int:
     return clients.purge(context.paths.state_db, keep, now=context.now())
 
 
+def _forward_rows(context: Context) -> int:
+    return forward_targets.purge(context.paths.state_db, context.config.forwarding, now=context.now())
+
+
 #: What goes, in words, and who removes it; gives how many rows.
 JOBS: dict[str, Callable[[Context], int]] = {
     "log rows": _log_rows,
     "counts and correspondents": _sending_rows,
     "logins and bans": _login_rows,
     "facts about clients": _client_rows,
+    "facts about forwards": _forward_rows,
 }
