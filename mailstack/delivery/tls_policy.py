@@ -9,7 +9,7 @@ DANE goes before MTA-STS (RFC 8461 section 2).  A message that must not be lost 
 says so itself (TLS-Required: No); one that wants protection says that (REQUIRETLS).
 
 Standards: RFC 7672 section 2.2, RFC 8461 section 5, RFC 8689.
-Imports: model, state.  Pure.
+Imports: model, mime, state.  Pure.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Literal, TypeAlias
 
 from mailstack.delivery.dane import Dane, Unknown
 from mailstack.delivery.mta_sts import Policy
+from mailstack.mime.header import Headers
 from mailstack.model.reply import Reply
 from mailstack.state.tls_facts import TlsFact, TlsPolicy
 
@@ -37,7 +38,7 @@ class Security:
         dane: with proof "dane"; also without usable records, when TLS alone is asked for.
         watches: the certificate and host are looked at and their faults reported, no more.
         is_refused_host: an MTA-STS policy that is only watched does not name this host.
-        why: for people.
+        why: who asks for it, for people; "" where it is the message itself.
     """
 
     policy: TlsPolicy
@@ -119,4 +120,15 @@ def protected(found: Security, *, is_mx_signed: bool) -> Security | None:
     is_known = is_mx_signed or (found.policy.kind == "sts" and not found.is_refused_host)
     if not is_known:
         return None
-    return replace(found, proof="certificate", must=True, dane=None, why="REQUIRETLS")
+    return replace(found, proof="certificate", must=True, dane=None, why="")
+
+
+def is_tls_optional(message: bytes) -> bool:
+    """True when a message says `TLS-Required: No`: delivery counts more than protection.
+
+    Args:
+        message: its header at least.
+
+    Source: RFC 8689 section 3; more than one such field is none.
+    """
+    return [value.lower() for value in Headers.parse(message).all("TLS-Required")] == [b"no"]

@@ -115,6 +115,7 @@ class Connection:
         sent: messages begun over it.
         security: what was asked of it.
         chain: the server's certificates (DER), its own first; none in clear.
+        is_kept: another message may use it.
     """
 
     def __init__(
@@ -125,6 +126,7 @@ class Connection:
         self.sent = 0
         self.security = security
         self.chain: tuple[bytes, ...] = ()
+        self.is_kept = True
         self._session = session
         self._wire = wire
         self._options = options
@@ -268,7 +270,8 @@ class Connection:
         except (OSError, TimeoutError) as error:
             raise self._unsafe(f"failed: {_why(error)}", result_of(error)) from error
         if not is_there or self._wire.transport is None:
-            raise OpenFailed(Answer(Reply(451, "4.2", "The connection broke"), "starttls"), is_tls=True)
+            answer = Answer(Reply(451, "4.2", "The connection broke"), "starttls")
+            raise OpenFailed(answer, is_tls=True, result="validation-failure")
         secured = self._wire.transport.get_extra_info("ssl_object")
         cipher = secured.cipher()
         self.tls = f"{secured.version()} {cipher[0] if cipher else ''}".strip()

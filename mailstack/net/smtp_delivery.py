@@ -10,41 +10,29 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from mailstack.delivery import convert, wishes
 from mailstack.delivery.entry import Entry, EntryRecipient, Facts
 from mailstack.delivery.options import QueueOptions
 from mailstack.delivery.remote import Host, Hosts, NoHost, Self, find_hosts, next_hop
 from mailstack.delivery.spool import Content
+from mailstack.delivery.tls_policy import is_tls_optional
 from mailstack.delivery.ways import Way, route_of, way_of
 from mailstack.model.dns import Lookup
 from mailstack.model.reply import Reply
 from mailstack.net.resolver import DnsSource, run_check
-from mailstack.net.smtp_client import Connection, Grade, OpenFailed, connect, has_address
+from mailstack.net.smtp_client import Connection, OpenFailed, has_address
+from mailstack.net.smtp_opening import Opener, Wanted, Watch
 from mailstack.smtp.client_events import Answer, Done, OutgoingRecipient, Transaction
 
-#: How long we remember that TLS does not work with a host.
-TLS_MEMORY_S = 600.0
-MAX_TLS_MEMORY = 1_000
 MAX_IDLE = 100
-_WORSE: dict[Grade, Grade] = {"verified": "modern", "modern": "legacy", "legacy": "clear"}
 #: Of what a host does not announce or offer; another host may.
 _LACKS = ("3.4", "6.3", "6.7", "6.9", "7.10", "7.30")
 #: RFC 5321 section 4.5.3.1.10: 452 for too many recipients; old servers say 552.
 _TOO_MANY = ((452, "5.3"), (552, "5.3"))
-
-
-#: What the sender asked for (RFC 8689).
-Wanted = Literal["any", "verified if possible", "verified"]
-_UNSIGNED = Reply(
-    550,
-    "7.30",
-    "The recipient's domain does not protect the names of its mail servers (DNSSEC), as the sender wants",
-)
 
 
 #: A connection that is kept serves whoever would have made just the same: next hop, and how.
@@ -95,21 +83,22 @@ class SmtpDelivery:
         helo: str,
         dns: DnsSource,
         chance: Callable[[], float],
+        watch: Watch | None = None,
     ) -> None:
         """Nothing happens before `deliver`.
 
         Args:
             helo: our full name, in EHLO and against loops.
             chance: 0 to 1; shuffles hosts of equal preference.
+            watch: what other domains ask of TLS; None: it is not looked up.
         """
         self._options = options
-        self._helo = helo
         self._dns = dns
+        self._opener = Opener(options, helo=helo, dns=dns, watch=watch)
         names = {helo.lower(), "localhost", *(r.helo.lower() for r in options.route if r.helo)}
         outside = {ipaddress.ip_address(ip) for ip in options.public_ips}
         self._me = Self(names, lambda ip: ipaddress.ip_address(ip) in outside or has_address(ip), chance)
         self._idle = _Idle(options)
-        self._grades: OrderedDict[tuple[str, int], tuple[Grade, float]] = OrderedDict()
 
     def is_too_much(self, facts: Facts, extensions: Mapping[str, str]) -> bool:
         """True when a server does not take the message's octets as they are."""
@@ -150,59 +139,21 @@ class SmtpDelivery:
     async def _try_hosts(self, attempt: _Attempt, found: Hosts, key: Key, used: Host | None) -> None:
         """Every host at most once in one attempt, `used` included."""
         sessions = int(used is not None)
-        tls = attempt.tls
         for host in found.hosts:
             if attempt.is_complete or sessions >= self._options.max_sessions:
                 return
             if used is not None and (host.ip, host.port) == (used.ip, used.port):
                 continue
-            if tls == "verified" and not found.is_secure and not host.is_here:
-                attempt.give_all(Tried(Answer(_UNSIGNED, "check", is_ours=True)))
-                return
             try:
-                connection = await self._open(host, way=found.way, tls=tls)
+                connection = await self._opener.open(
+                    host, found, key[0], wanted=attempt.tls, is_tls_optional=attempt.is_tls_optional
+                )
             except OpenFailed as error:
                 attempt.note_refused(host, error)
                 sessions += error.was_connected
             else:
                 sessions += 1
                 await attempt.use(connection, key)
-
-    async def _open(self, host: Host, *, way: Way, tls: Wanted) -> Connection:
-        """A session, with the best TLS the host manages (L13), or verified TLS only (RFC 8689)."""
-        is_asked = tls != "any" and not host.is_here
-        grade = "verified" if is_asked or way.tls == "verify" else self._grade_of(host, way)
-        while True:
-            try:
-                return await connect(host, helo=self._helo, options=self._options, grade=grade, way=way)
-            except OpenFailed as error:
-                if grade == "verified" and tls == "verified":
-                    raise _for_good(error) from error
-                worse = None if way.tls == "verify" else self._worse(grade, error, way)
-                if worse is None:
-                    raise
-                grade = worse
-                if grade != "modern":
-                    self._remember(host, grade)
-
-    def _worse(self, grade: Grade, error: OpenFailed, way: Way) -> Grade | None:
-        """The next grade to try; None when the failure has nothing to do with TLS, or nothing is left."""
-        if grade == "verified" and error.answer.is_ours and error.answer.reply.status == "7.4":
-            return "modern"
-        worse = _WORSE.get(grade) if error.is_tls else None
-        return None if worse == "clear" and way.tls == "require" else worse
-
-    def _grade_of(self, host: Host, way: Way) -> Grade:
-        grade, until = self._grades.get((host.ip, host.port), ("modern", 0.0))
-        if until < asyncio.get_running_loop().time() or (grade == "clear" and way.tls == "require"):
-            return "modern"
-        return grade
-
-    def _remember(self, host: Host, grade: Grade) -> None:
-        until = asyncio.get_running_loop().time() + TLS_MEMORY_S
-        self._grades[(host.ip, host.port)] = (grade, until)
-        while len(self._grades) > MAX_TLS_MEMORY:
-            self._grades.popitem(last=False)
 
     def keep(self, connection: Connection, key: Key) -> None:
         """A connection that is still good waits for the next message, or is closed."""
@@ -255,6 +206,12 @@ class _Attempt:
             return "any"
         # RFC 8689 section 5: a report is not lost for want of it.
         return "verified" if facts.sender else "verified if possible"
+
+    async def is_tls_optional(self) -> bool:
+        """True when the message says so (RFC 8689 section 3); REQUIRETLS counts more than that."""
+        if self._entry.facts.requiretls:
+            return False
+        return is_tls_optional(await asyncio.to_thread(_head_of, self._content))
 
     @property
     def is_complete(self) -> bool:
@@ -349,6 +306,11 @@ class _Attempt:
         return again
 
 
+def _head_of(content: Content) -> bytes:
+    """The message's first block; its header, unless that is larger than any should be."""
+    return next(iter(content.chunks()), b"")
+
+
 def _cannot(answer: Answer) -> bool:
     """True when we did not offer a message to a host, for what it lacks."""
     return answer.is_ours and answer.stage in ("check", "starttls") and answer.reply.status in _LACKS
@@ -356,15 +318,6 @@ def _cannot(answer: Answer) -> bool:
 
 def _is_loop(answer: Answer) -> bool:
     return answer.is_ours and answer.reply.status == "4.6"
-
-
-def _for_good(error: OpenFailed) -> OpenFailed:
-    """RFC 8689 section 4.2.1: without TLS, or with a certificate of somebody else, it is not sent."""
-    answer = error.answer
-    if not error.is_tls and not (answer.is_ours and answer.reply.status == "7.4"):
-        return error
-    reply = Reply(550, "7.10", f"{answer.reply.text}; the sender wants verified TLS")
-    return OpenFailed(replace(answer, reply=reply, stage="starttls"), was_connected=True)
 
 
 def _is_too_many(answer: Answer) -> bool:
@@ -422,6 +375,7 @@ class _Idle:
         is_full = len(self._kept) >= MAX_IDLE
         if (
             is_full
+            or not connection.is_kept
             or connection.sent >= self._options.messages_per_session
             or not self._options.session_idle_s
         ):
