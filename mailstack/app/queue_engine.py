@@ -69,12 +69,14 @@ class Engine:
         maillog: MailLog,
         threads: Executor,
         fatal: Callable[[str], None],
+        is_keeper: bool = True,
     ) -> None:
         """Nothing happens before `run`.
 
         Args:
             threads: for whatever blocks.
             fatal: promise P8: called when the disk can no longer be trusted.
+            is_keeper: of several processes one looks after clocks, delay notices and leftovers.
         """
         self._queue = queue
         self._paths = paths
@@ -85,6 +87,7 @@ class Engine:
         self._maillog = maillog
         self._threads = threads
         self._fatal = fatal
+        self._is_keeper = is_keeper
         self._options = queue.options
         self._paces = Paces(queue.options)
         self._local_pace = Pace(queue.options)
@@ -270,8 +273,8 @@ class Engine:
     async def _heed(self, entry: Entry, trial: Trial, is_dead: bool) -> None:
         """What a trial means for others than its own message."""
         tried = trial.recipients[0]
-        if tried.answer.stage == "auth":
-            # Q25: nothing leaves through the relay until an operator mends it.
+        if tried.answer.stage == "auth" or (tried.answer.is_ours and tried.answer.reply.status == "3.5"):
+            # Q25: nothing leaves this way until an operator mends a login, a file, an address of ours.
             self._maillog.write("alarm", entry.facts.queue_id, host=tried.host, why=tried.answer.reply.text)
         if is_dead:
             destination = entry.recipients[0].destination
@@ -349,15 +352,20 @@ class Engine:
         now = self._queue.now
         await self._blocking(upkeep.renew, self._queue, self._lease.owner, now=now())
         released = await self._blocking(upkeep.release_dead, self._queue, self._paths, now=now())
+        if released:
+            self.wake()
+        if not self._is_keeper:
+            return
         moved = await self._blocking(upkeep.heal_clock, self._queue, now=now(), back_s=back_s)
         if moved:
             self._maillog.write("alarm", why=f"the clock was changed; {moved} attempts are planned anew")
-        await self.tell_late()
-        if released or moved:
             self.wake()
+        await self.tell_late()
 
     async def _tidy(self) -> None:
         """Files and rows that do not belong together, and what is old."""
+        if not self._is_keeper:
+            return
         for finding in await self._blocking(recover.recover, self._queue):
             self._maillog.write("alarm" if finding.is_alarm else "recovered", finding.name, why=finding.what)
         await self._blocking(upkeep.purge, self._queue, self._paths, now=self._queue.now())

@@ -12,6 +12,7 @@ from mailstack.delivery.entry import QueueRecipient
 from mailstack.delivery.options import Route
 from mailstack.model.outcome import Deferred, Failed
 from mailstack.model.reply import Reply
+from tests.kit import certificates
 from tests.kit.ports import free_port
 from tests.kit.queue_engine import routes, running
 from tests.kit.queues import MESSAGE
@@ -145,6 +146,30 @@ async def test_five_days_without_success_are_one_notice_and_one_bounce(tmp_path:
         (line,) = kit.logged("bounced")
         assert f"id={queue_id}" in line
         assert len(kit.logged("deferred")) >= 4
+
+
+@pytest.mark.parametrize(
+    ("login", "why"),
+    [
+        ({"login": "us", "password": "old"}, "The relay host refuses our login: 535 "),
+        ({"source_ipv4": "192.0.2.1"}, "This machine does not have the address 192.0.2.1"),
+    ],
+    ids=["password", "address"],
+)
+async def test_what_an_operator_must_mend_defers_and_is_an_alarm_at_once(
+    tmp_path: Path, login: dict[str, str], why: str
+) -> None:
+    # Q25
+    tls, offered = certificates.write(tmp_path), ("STARTTLS", "AUTH PLAIN")
+    with SmtpSink(extensions=offered, tls=tls, logins={"us": "new"}) as sink:
+        route = Route(domain="relay.test", host=sink.host, port=sink.port, tls="require", **login)  # type: ignore[arg-type]
+        async with running(tmp_path, route, give_up_after_s=60.0) as kit:
+            kit.put("b@relay.test")
+            await kit.until(lambda: bool(kit.logged("alarm")))
+            await kit.until(lambda: bool(kit.logged("deferred")))
+            assert why in kit.logged("alarm")[0]
+            assert kit.mail(ALICE) == []
+            assert "old" not in "".join(kit.log)
 
 
 # -- never

@@ -15,8 +15,8 @@ from mailstack.net.resolver import Budget
 from mailstack.net.smtp_delivery import Trial
 from tests.kit.certificates import write
 from tests.kit.queues import MESSAGE
+from tests.kit.smtp_delivery import Zone, codes, delivery, entry
 from tests.kit.smtp_sink import EXTENSIONS, SmtpSink
-from tests.net.test_smtp_delivery import Zone, codes, delivery, entry
 
 SECURED = (*EXTENSIONS, "REQUIRETLS")
 EIGHT_BIT = MESSAGE.replace(b"\r\n\r\n", b"\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n").replace(
