@@ -58,8 +58,6 @@ _MODULES = {
     "queue": "mailstack.app.queued",
     "imap": "mailstack.app.imapd",
 }
-#: One per core; filter and queue do their own spreading.
-_ONE_WORKER = ("filter", "queue")
 
 PING_S = 5.0
 #: A worker whose main process was killed has no promise to keep: the next one waits for it.
@@ -160,12 +158,22 @@ def run(
     gc.freeze()  # what is loaded by now stays shared between the workers
     main = Workers(
         role,
-        count=1 if role in _ONE_WORKER else config.server.workers or os.cpu_count() or 1,
+        count=_worker_count(role, config),
         work=work,
         lock=lock,
         grace_s=config.server.stop_grace_s + CANCEL_GRACE_S,
     )
     return main.run()
+
+
+def _worker_count(role: str, config: Config) -> int:
+    match role:
+        case "filter":
+            return 1  # it does its own spreading
+        case "queue":
+            return config.queue.processes
+        case _:
+            return config.server.workers or os.cpu_count() or 1
 
 
 def load_serve(role: str) -> Serve:

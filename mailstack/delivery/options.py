@@ -132,6 +132,8 @@ class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     bounce_give_up_after_s: float = 172_800.0
     #: Seconds after which a local sender is told once that mail is late.
     delay_notice_after_s: float = 14_400.0
+    #: Processes that deliver; they share the limits that follow.
+    processes: int = 1
     #: Deliveries at the same time, in all.
     max_deliveries: int = 100
     #: Connections to one destination at the start.
@@ -198,6 +200,7 @@ class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 _AT_LEAST_ONE = (
+    "processes",
     "max_recipients",
     "bulk_recipients",
     "max_addresses",

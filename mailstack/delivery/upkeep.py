@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -153,6 +154,20 @@ def late(queue: Queue, *, limit: int = BATCH) -> list[str]:
         (queue.options.delay_notice_after_s, limit),
     )
     return [str(message) for (message,) in found]
+
+
+def note_told(connection: sqlite3.Connection, numbers: Sequence[int]) -> None:
+    """Notes that the senders of these recipients know of the delay: once, whoever comes first.
+
+    Raises:
+        LeaseLost: somebody else has told one of them.
+    """
+    told = connection.executemany(
+        "UPDATE recipient SET delay_told = 1 WHERE number = ? AND delay_told = 0",
+        [(number,) for number in numbers],
+    )
+    if told.rowcount != len(numbers):
+        raise rows.LeaseLost
 
 
 def purge(queue: Queue, paths: QueuePaths, *, now: float) -> None:

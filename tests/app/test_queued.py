@@ -338,8 +338,7 @@ def test_a_cut_after_the_dot_is_the_only_reason_for_a_second_copy(daemon: Daemon
 
 
 @pytest.mark.slow
-def test_two_daemons_share_one_queue_without_doubling(daemon: Daemon) -> None:
-    # Q20: the second is refused, because one per instance runs.
+def test_a_second_daemon_of_the_same_instance_is_refused(daemon: Daemon) -> None:
     process = daemon.start()
     try:
         eventually(
@@ -353,6 +352,57 @@ def test_two_daemons_share_one_queue_without_doubling(daemon: Daemon) -> None:
             assert second.wait(10) == 75
     finally:
         process.stop()
+
+
+def share_with(daemon: Daemon, processes: int) -> None:
+    text = daemon.instance.file.read_text()
+    daemon.instance.file.write_text(text.replace("[queue]\n", f"[queue]\nprocesses = {processes}\n"))
+
+
+def test_two_processes_share_one_queue_and_send_everything_once(daemon: Daemon) -> None:
+    # Q20
+    share_with(daemon, 2)
+    marks = [f"m{n}" for n in range(120)]
+    daemon.put(*((mark, ("a@live.test", "b@live.test")) for mark in marks))
+    process = daemon.start()
+    try:
+        eventually(daemon.is_empty, 40, explain=lambda: process.output[-3000:])
+        assert len(_workers(process.pid)) == 2
+        names = {path.name.partition("-")[0] for path in (daemon.paths.queue / "leases").iterdir()}
+        assert names == {str(pid) for pid in _workers(process.pid)}
+    finally:
+        process.stop()
+    _check(daemon.marks(), marks, marks, twice=0)
+    # Both worked: connections are kept by each, and the share of one is half of ten.
+    assert daemon.sink.most_open <= 10
+
+
+def test_what_a_dead_process_had_claimed_is_taken_over_by_the_other(daemon: Daemon) -> None:
+    # Q20, Q21: at once where the kernel says that it is dead, and sent once.
+    share_with(daemon, 2)
+    daemon.sink.replies["greeting"] = [HANG, HANG]
+    process = daemon.start()
+    try:
+        eventually(lambda: len(_workers(process.pid)) == 2)
+        daemon.put(("m0", ("a@live.test",)))
+        eventually(lambda: daemon.sink.connections >= 1)
+        (holder,) = {owner.partition("-")[0] for owner in holders(daemon)}
+        os.kill(int(holder), signal.SIGKILL)
+        eventually(daemon.is_empty, 40, explain=lambda: process.output[-3000:])
+    finally:
+        process.stop()
+    assert daemon.marks() == [("m0", "a@live.test")]
+
+
+def holders(daemon: Daemon) -> list[str]:
+    connection = open_database(daemon.paths.queue_db, read_only=True)
+    try:
+        return [
+            owner
+            for (owner,) in connection.execute("SELECT DISTINCT lease_owner FROM recipient WHERE state = 1")
+        ]
+    finally:
+        connection.close()
 
 
 def _workers(pid: int) -> list[int]:
