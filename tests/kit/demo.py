@@ -156,6 +156,10 @@ class Demo:
         """What the daemons said so far."""
         return (self.folder / "mailstack.log").read_text(errors="replace")
 
+    def logs(self, text: str) -> None:
+        """Waits until a daemon has said this; fails when none does."""
+        processes.eventually(lambda: text in self.log(), explain=lambda: self.log()[-3000:])
+
 
 def _wait_for(messages: Callable[[], Sequence[bytes]], text: bytes, timeout_s: float) -> bytes:
     until = time.monotonic() + timeout_s
