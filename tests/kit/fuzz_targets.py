@@ -28,6 +28,7 @@ from mailstack.smtp.data import DotReader
 from mailstack.smtp.fixups import Wishes, fix
 from tests.kit import dot_reference
 from tests.kit.bare_smtp import BareSmtp
+from tests.kit.fuzz_client import client, reply
 
 FUZZ = Path(__file__).resolve().parents[1] / "fuzz"
 
@@ -244,7 +245,8 @@ def _said(message: bytes) -> list[bytes]:
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
-    target.__name__: target for target in (command, address, data, chunks, proxy, session, submission)
+    target.__name__: target
+    for target in (command, address, data, chunks, proxy, session, submission, reply, client)
 }
 
 
