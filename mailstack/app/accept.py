@@ -108,7 +108,7 @@ class AcceptService:
             maillog=context.maillog,
             bus=context.bus,
             resolver=self._resolver,
-            long_senders=LongSenders(paths.state_db),
+            long_senders=LongSenders(paths.state_db, valid_days=config.srs.valid_days),
             arrivals=self._arrivals,
             forwards=Forwards(paths.state_db, config.forwarding, now=context.now),
             disk=self._disk,

@@ -67,7 +67,7 @@ def _make_secrets(paths: Paths, writer: DirectoryWriter, random_bytes: Callable[
             )
         seal.create(paths.master_key, random_bytes)
         done.append("made the master key")
-    if not writer.has_srs_secret():
-        writer.add_srs_secret()
+    if not writer.srs_secrets.has_one():
+        writer.srs_secrets.rotate(keep_s=0)
         done.append("made an SRS secret")
     return done

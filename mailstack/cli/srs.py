@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mailstack.cli import usage
 from mailstack.cli.context import Context, fail, group, show, talk
+from mailstack.cli.directory_access import reader, writer
 from mailstack.model.address import Address, AddressError
 from mailstack.srs import rewrite, short
 
 if TYPE_CHECKING:
+    from mailstack.directory.srs_secrets import SrsSecret
     from mailstack.state.senders import LongSenders
 
 app = group("Rewrites senders of forwarded mail (SRS), and back.")
@@ -79,6 +82,50 @@ def reverse(
     show({"address": address, "sender": str(sender)}, str(sender))
 
 
+@app.command()
+def secrets() -> None:
+    """Lists the secrets of this instance, newest first: which one signs, and until when the others count."""
+    with reader() as directory:
+        found = directory.srs_secret_list()
+    show([_row(secret, signs=number == 0) for number, secret in enumerate(found)])
+
+
+@app.command()
+def rotate(
+    drop_old: Annotated[
+        bool,
+        typer.Option(
+            "--drop-old",
+            help="Accept the old secrets no more, because somebody may know them: bounces on their way are"
+            " refused.",
+        ),
+    ] = False,
+) -> None:
+    """Makes a new secret, which signs within a second.
+
+    The old one is accepted until no address it has signed is good any more (srs.valid_days
+    and two days), then it is deleted.  Once a year is often enough.
+    """
+    context = Context.load()
+    keep_s = 0.0 if drop_old else rewrite.lifetime_s(context.config.srs.valid_days)
+    with writer(context) as directory:
+        made = directory.srs_secrets.rotate(keep_s=keep_s)
+    with reader(context) as found:
+        old = [secret for secret in found.srs_secret_list() if secret.id != made.id]
+    text = f"a new secret signs from now on; {len(old)} old one{'s are' if len(old) != 1 else ' is'} accepted"
+    show(_row(made, signs=True) | {"accepted": len(old)}, text)
+
+
+def _row(secret: SrsSecret, *, signs: bool) -> dict[str, object]:
+    until = secret.accepted_until
+    return {
+        "id": secret.id,
+        "created": usage.stamp(secret.created_at),
+        "signs": signs,
+        "accepted_until": None if until is None else usage.stamp(until),
+    }
+
+
 def _keys(secrets: list[str] | None) -> _Keys:
     """Those of the command line, else the instance's, else some for trying."""
     context = Context.load(drop=not secrets, needs_instance=False)
@@ -98,7 +145,9 @@ def _keys(secrets: list[str] | None) -> _Keys:
     finally:
         directory.close()
     domain = options.domain or next(iter(domains), hostname)
-    return _Keys(found, domain, options.valid_days, LongSenders(context.paths.state_db))
+    return _Keys(
+        found, domain, options.valid_days, LongSenders(context.paths.state_db, valid_days=options.valid_days)
+    )
 
 
 def _parse(text: str) -> Address:

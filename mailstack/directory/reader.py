@@ -22,6 +22,7 @@ from mailstack.directory.dkim import PublishedKey
 from mailstack.directory.logins import Logins, account_of
 from mailstack.directory.options import AuthOptions
 from mailstack.directory.schema import SCHEMA
+from mailstack.directory.srs_secrets import SrsSecret, list_secrets
 from mailstack.directory.values import (
     DeviceEntry,
     DirectoryPaths,
@@ -312,7 +313,13 @@ class Directory:
 
     def srs_secrets(self) -> list[bytes]:
         """Secrets of SRS addresses, newest first: sign with the first, accept all."""
-        return list(self.ask(("srs",), self._srs_secrets))
+        now = self._now()
+        known = self.ask(("srs",), self._srs_secrets)
+        return [secret for secret, until in known if until is None or now < until]
+
+    def srs_secret_list(self) -> list[SrsSecret]:
+        """What there is of them, without themselves, newest first."""
+        return self._read(list_secrets)
 
     # -- inside ----------------------------------------------------------------------
 
@@ -380,11 +387,11 @@ class Directory:
             for selector, algorithm, sealed, master_id in found
         )
 
-    def _srs_secrets(self, cursor: sqlite3.Cursor) -> tuple[bytes, ...]:
+    def _srs_secrets(self, cursor: sqlite3.Cursor) -> tuple[tuple[bytes, float | None], ...]:
         found = cursor.execute(
-            "SELECT sealed, master_id FROM srs_secret WHERE retired_at IS NULL ORDER BY id DESC"
+            "SELECT sealed, master_id, retired_at FROM srs_secret ORDER BY id DESC"
         ).fetchall()
-        return tuple(self._open(sealed, "srs", master_id) for sealed, master_id in found)
+        return tuple((self._open(sealed, "srs", master_id), until) for sealed, master_id, until in found)
 
     def _open(self, sealed: bytes, belongs_to: str, master_id: str) -> bytes:
         return self._open_sealer().open(sealed, belongs_to, master_id)

@@ -25,21 +25,18 @@ from mailstack.directory.scripts import Scripts
 from mailstack.directory.sending import Sending
 from mailstack.directory.session import Session
 from mailstack.directory.settings import Settings
+from mailstack.directory.srs_secrets import SrsSecrets
 from mailstack.directory.values import DirectoryPaths, locate
 from mailstack.disk import migrations
 from mailstack.disk.sqlite import open_database
-
-SRS_SECRET_OCTETS = 32
-#: The newest signs; the one before is still accepted (limits, section 4: 2 keys).
-SRS_SECRETS_KEPT = 2
 
 
 class DirectoryWriter:
     """Changes the directory.  For one thread at a time.
 
     Attributes:
-        domains, accounts, aliases, settings, confirmations, scripts, sending, app_passwords: the changes, by
-            what they change.
+        domains, accounts, aliases, settings, confirmations, scripts, sending, app_passwords,
+            srs_secrets: the changes, by what they change.
     """
 
     def __init__(
@@ -78,6 +75,7 @@ class DirectoryWriter:
         self.devices = Devices(self._session)
         self.app_passwords = AppPasswords(self._session)
         self.sending = Sending(self._session)
+        self.srs_secrets = SrsSecrets(self._session)
 
     def __enter__(self) -> DirectoryWriter:
         return self
@@ -92,26 +90,6 @@ class DirectoryWriter:
     def transaction(self) -> AbstractContextManager[sqlite3.Cursor]:
         """Several changes as one: all or none."""
         return self._session.transaction()
-
-    def add_srs_secret(self) -> None:
-        """Makes a new secret that signs from now on; the one before stays accepted."""
-        with self._session.transaction() as cursor:
-            master_id, sealed = self._session.sealed(self._session.random_bytes(SRS_SECRET_OCTETS), "srs")
-            now = self._session.now()
-            cursor.execute(
-                "INSERT INTO srs_secret (master_id, sealed, created_at) VALUES (?, ?, ?)",
-                (master_id, sealed, now),
-            )
-            cursor.execute(
-                "UPDATE srs_secret SET retired_at = ? WHERE retired_at IS NULL AND id NOT IN"
-                " (SELECT id FROM srs_secret ORDER BY id DESC LIMIT ?)",
-                (now, SRS_SECRETS_KEPT),
-            )
-
-    def has_srs_secret(self) -> bool:
-        """Whether SRS addresses can be made."""
-        found = self._connection.execute("SELECT 1 FROM srs_secret WHERE retired_at IS NULL").fetchone()
-        return found is not None
 
     def has_sealed_secrets(self) -> bool:
         """Whether anything in the database needs the master key."""

@@ -47,6 +47,12 @@ class BadToken:
     why: str
 
 
+def lifetime_s(valid_days: int) -> float:
+    """Seconds after which no address is good any more that is made now."""
+    # Ages are whole days, and a stamp may be tomorrow's.
+    return (valid_days + 1 + token.EARLY_DAYS) * token.DAY_S
+
+
 def is_srs(address: Address) -> bool:
     """True when the local part claims to be SRS0 or SRS1, whether or not the tag is good."""
     return _SRS.match(address.local) is not None

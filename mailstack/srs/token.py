@@ -23,7 +23,7 @@ DAY_S = 86_400
 #: Days after which stamps repeat.
 _CYCLE_DAYS = 32**STAMP_CHARACTERS
 #: A stamp may lie this far in the future: our own machines' clocks differ, or one was put back.
-_EARLY_DAYS = 1
+EARLY_DAYS = 1
 
 
 def fold(text: str) -> str:
@@ -63,4 +63,4 @@ def age_days(stamp: str, now: float) -> int | None:
         return None
     high, low = (ALPHABET.index(c) for c in stamp.upper())
     age = (int(now // DAY_S) - (high * 32 + low)) % _CYCLE_DAYS
-    return 0 if age >= _CYCLE_DAYS - _EARLY_DAYS else age
+    return 0 if age >= _CYCLE_DAYS - EARLY_DAYS else age

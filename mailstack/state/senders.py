@@ -7,17 +7,24 @@ when a bounce comes back.  In `state.db`; rows outlive the address's validity.
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 from mailstack.disk.sqlite import failure, transaction
 from mailstack.model.address import Address, AddressError
+from mailstack.srs import rewrite
 from mailstack.state.statedb import StateTable
 
-#: Ten days an SRS address is good, five more in queues.
-KEEP_DAYS = 15
+#: Longer than an address is good, as no bounce is lost to a day too few.
+_MORE_S = 5 * 86_400.0
 
 
 class LongSenders(StateTable):
     """The table."""
+
+    def __init__(self, path: Path, *, valid_days: int = rewrite.VALID_DAYS) -> None:
+        """`valid_days`: how long an SRS address is good."""
+        super().__init__(path)
+        self._keep_s = rewrite.lifetime_s(valid_days) + _MORE_S
 
     def remember(self, key: str, sender: Address, *, now: float) -> None:
         """Keeps a sender durably; again is fine.  Drops what is too old to be asked for."""
@@ -27,7 +34,7 @@ class LongSenders(StateTable):
                 " ON CONFLICT (key) DO UPDATE SET seen_at = excluded.seen_at",
                 (key, str(sender), now),
             )
-            connection.execute("DELETE FROM srs_sender WHERE seen_at < ?", (now - KEEP_DAYS * 86_400,))
+            connection.execute("DELETE FROM srs_sender WHERE seen_at < ?", (now - self._keep_s,))
 
     def find(self, key: str) -> Address | None:
         """The sender behind a key; None when it is unknown or was forgotten."""

@@ -67,6 +67,28 @@ def test_secrets_can_be_given_newest_first(nothing: str) -> None:
     assert command(*words, "--secret", "new").code == 65
 
 
+def test_a_new_secret_signs_and_bounces_to_the_old_one_still_come_back(instance: Instance) -> None:
+    old = instance.cli("srs", "forward", "alice@example.org").out.strip()
+    made = instance.cli("srs", "rotate", "--json").json
+    assert made["signs"] is True
+    new = instance.cli("srs", "forward", "alice@example.org").out.strip()
+    assert old != new
+    assert [instance.cli("srs", "reverse", each).out for each in (old, new)] == ["alice@example.org\n"] * 2
+    listed = instance.cli("srs", "secrets", "--json").json
+    assert [(each["signs"], each["accepted_until"] is None) for each in listed][:2] == [
+        (True, True),
+        (False, False),
+    ]
+    assert listed[0]["id"] == made["id"]
+
+
+def test_old_secrets_that_somebody_knows_can_be_dropped(instance: Instance) -> None:
+    old = instance.cli("srs", "forward", "alice@example.org").out.strip()
+    assert "0 old ones are accepted" in instance.cli("srs", "rotate", "--drop-old").out
+    assert "its tag is wrong" in instance.cli("srs", "reverse", old).err
+    assert len(instance.cli("srs", "secrets", "--json").json) == 1
+
+
 def test_a_sender_that_is_too_long_needs_an_instance(nothing: str) -> None:
     result = command("srs", "forward", "x" * 60 + "@example.org", "--secret", "s", "--config", nothing)
     assert result.code == 65

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import time
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_public_key, load_pem_private_key
 
 from mailstack.directory import Directory, DirectoryWriter
+from mailstack.directory.srs_secrets import MAX_SECRETS
 from mailstack.model.address import Address
 from mailstack.model.directory import Domain, Gone
 from mailstack.model.errors import PermanentFailure, TemporaryFailure
@@ -133,12 +135,38 @@ def test_domain_that_had_addresses_cannot_become_a_mirror(writer: DirectoryWrite
         writer.domains.add_alias("example.org", "example.test")
 
 
-def test_srs_secrets_rotate_newest_first_and_two_are_kept(writer: DirectoryWriter, reader: Directory) -> None:
+def test_srs_secrets_rotate_newest_first_and_the_old_count_as_long_as_their_addresses(
+    instance: Instance,
+) -> None:
+    now = [time.time()]
+    reader = Directory(instance.config.paths, now=lambda: now[0])
+    writer = DirectoryWriter(instance.config.paths, now=lambda: now[0])
     first = reader.srs_secrets()
     assert [len(secret) for secret in first] == [32]
-    writer.add_srs_secret()
+    writer.srs_secrets.rotate(keep_s=1_000)
     second = reader.srs_secrets()
-    assert second[1:] == first
-    writer.add_srs_secret()
+    assert (len(second), second[1:]) == (2, first)
+    now[0] += 600
+    writer.srs_secrets.rotate(keep_s=1_000)
     third = reader.srs_secrets()
-    assert third[1:] == second[:1]
+    assert third[1:] == second
+    now[0] += 400
+    assert reader.srs_secrets() == third[:2]  # without a commit in between
+    now[0] += 600
+    assert reader.srs_secrets() == third[:1]
+    writer.srs_secrets.rotate(keep_s=1_000)
+    assert len(reader.srs_secret_list()) == 2
+    reader.close()
+    writer.close()
+
+
+def test_srs_secrets_are_dropped_at_once_when_wanted_and_are_never_many(
+    writer: DirectoryWriter, reader: Directory
+) -> None:
+    for _ in range(MAX_SECRETS - 1):
+        writer.srs_secrets.rotate(keep_s=1_000)
+    with pytest.raises(PermanentFailure, match="8 secrets are accepted still"):
+        writer.srs_secrets.rotate(keep_s=1_000)
+    writer.srs_secrets.rotate(keep_s=0)
+    assert len(reader.srs_secrets()) == 1
+    assert writer.srs_secrets.has_one()

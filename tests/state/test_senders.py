@@ -20,6 +20,6 @@ def test_a_sender_is_found_by_its_key_until_it_is_too_old(tmp_path: Path) -> Non
     table.remember("KEY1", LONG, now=NOW + 1)
     assert table.find("KEY1") == LONG
     assert table.find("KEY2") is None
-    table.remember("KEY3", LONG, now=NOW + 16 * 86_400)
+    table.remember("KEY3", LONG, now=NOW + 18 * 86_400)
     assert table.find("KEY1") is None
     table.close()
