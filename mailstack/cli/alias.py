@@ -79,8 +79,14 @@ def list_aliases(
 @app.command()
 def remove(alias: Annotated[str, typer.Argument(metavar="ALIAS", help="The name to remove.")]) -> None:
     """Removes an alias; mail to it is refused, also where a catch-all exists."""
-    with writer() as directory:
+    from mailstack.state.forward_targets import ForwardTargets
+
+    context = Context.load()
+    with writer(context) as directory:
         gone = directory.aliases.remove(alias)
+    table = ForwardTargets(context.paths.state_db)
+    table.forget(gone.address)
+    table.close()
     show({"removed": str(gone.address)}, f"removed {gone.address}")
 
 

@@ -18,7 +18,7 @@ from mailstack.model.address import Address
 from mailstack.state.forward_options import ForwardOptions
 from mailstack.state.statedb import StateTable
 
-#: Rows of targets that neither refused nor were paused in so many days are forgotten.
+#: Rows of targets that did not refuse in so many days are forgotten, unless somebody paused them.
 KEEP_DAYS = 365
 #: A list of what was not sent on that could not be sent is not tried for longer.
 WITHHELD_DAYS = 20
@@ -228,7 +228,8 @@ def purge(path: Path, options: ForwardOptions, *, now: float) -> int:
     jobs = (
         (
             "forward_target",
-            "paused_at IS NULL AND max(coalesce(failed_at, 0), coalesce(told_at, 0)) < ?",
+            "(paused_at IS NULL OR probe_at IS NOT NULL)"
+            " AND max(coalesce(failed_at, 0), coalesce(told_at, 0)) < ?",
             KEEP_DAYS,
         ),
         ("passed_on", "at < ?", options.same_message_s / _DAY_S),

@@ -176,7 +176,15 @@ async def make(tmp_path: Path) -> AsyncIterator[Maker]:
     instance.cli("alias", "add", "abuse@example.test", "boss@example.test")
     instance.cli("alias", "add", "out@example.test", "friend@elsewhere.test")
     instance.cli("user", "add", "gone@example.test")
-    instance.cli("forward", "set", "gone@example.test", "friend@elsewhere.test", "--no-keep")
+    instance.cli(
+        "forward",
+        "set",
+        "--no-notice",
+        "--no-check",
+        "gone@example.test",
+        "friend@elsewhere.test",
+        "--no-keep",
+    )
     clock = Clock()
     worlds: list[World] = []
 
@@ -421,7 +429,15 @@ async def test_the_operator_hears_of_a_network_that_hits_traps_once_a_day(make: 
 async def test_mail_to_a_trap_lies_in_its_spam_folder_whatever_it_is(make: Maker) -> None:
     # There it goes after 30 days, and never fills the mailbox.
     world = make()
-    world.instance.cli("forward", "set", "trap@example.test", "friend@elsewhere.test", "--no-keep")
+    world.instance.cli(
+        "forward",
+        "set",
+        "--no-notice",
+        "--no-check",
+        "trap@example.test",
+        "friend@elsewhere.test",
+        "--no-keep",
+    )
     assert await world.send("trap@example.test", "alice@example.test") == "250 2.0.0"
     assert len(world.held("trap@example.test", "Spam")) == 1
     assert len(world.held("alice@example.test")) == 1

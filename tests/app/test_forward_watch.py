@@ -88,7 +88,7 @@ def kit(tmp_path: Path, clock: Clock) -> Iterator[Kit]:
         instance.cli("user", "add", f"{name}@example.test")
     instance.cli("alias", "add", "postmaster@example.test", POSTMASTER)
     instance.cli("alias", "add", ALIAS, FRIEND)
-    instance.cli("forward", "set", GONE, FRIEND)
+    instance.cli("forward", "set", "--no-notice", "--no-check", GONE, FRIEND)
     instance.cli("user", "set", GONE, "--recovery", "me@home.test")
     config, log = instance.config, io.StringIO()
     directory, bus = instance.reader(), Bus(config.paths.run, "queue")

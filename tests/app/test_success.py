@@ -29,7 +29,9 @@ def people(world: World, instance: Instance) -> World:
     instance.cli(
         "alias", "add", "team@example.test", "alice@example.test", "friend@far.test", "--posters", "all"
     )
-    instance.cli("forward", "set", "gone@example.test", "friend@far.test", "--no-keep")
+    instance.cli(
+        "forward", "set", "--no-notice", "--no-check", "gone@example.test", "friend@far.test", "--no-keep"
+    )
     instance.cli("domain", "add", "lists.test", "--unknown", "relay")
     instance.cli("alias", "add", "list@example.test", "list@lists.test")
     world.filter.verdict = VERIFIED

@@ -190,8 +190,10 @@ def instance(tmp_path: Path) -> Instance:
     made = new_instance(tmp_path / "i")
     for name in ("alice", "bob", "gone", "kept"):
         assert made.cli("user", "add", f"{name}@example.test").code == 0
-    made.cli("forward", "set", "gone@example.test", "friend@far.test", "--no-keep")
-    made.cli("forward", "set", "kept@example.test", "friend@far.test", "--keep")
+    made.cli(
+        "forward", "set", "--no-notice", "--no-check", "gone@example.test", "friend@far.test", "--no-keep"
+    )
+    made.cli("forward", "set", "--no-notice", "--no-check", "kept@example.test", "friend@far.test", "--keep")
     made.cli("alias", "add", "out@example.test", "friend@far.test")
     made.cli("user", "add", "deleted@example.test")
     assert made.cli("alias", "add", "lost@example.test", "deleted@example.test").code == 0
@@ -450,7 +452,7 @@ async def test_a_group_with_a_missing_member_is_no_failure(world: World, instanc
 async def test_a_redirections_end_that_rejects_is_no_failure_while_a_copy_is_kept(
     world: World, instance: Instance
 ) -> None:
-    instance.cli("forward", "set", "kept@example.test", BOB, "--keep")
+    instance.cli("forward", "set", "--no-notice", "--no-check", "kept@example.test", BOB, "--keep")
     world.filter.verdict = VERIFIED
     world.filter.actions = {"bob": (RejectMail("no"),)}
     assert (await world.send("kept@example.test")).code == 250
@@ -467,7 +469,7 @@ async def test_a_mistake_of_ours_for_one_recipient_does_not_double_the_others(wo
 async def test_forged_mail_to_the_postmaster_is_read_here_and_not_sent_on(
     world: World, instance: Instance
 ) -> None:
-    instance.cli("forward", "set", ALICE, "friend@far.test", "--keep")
+    instance.cli("forward", "set", "--no-notice", "--no-check", ALICE, "friend@far.test", "--keep")
     world.filter.verdict = MessageVerdict(action="reject", reply_code=550, reply_text="no")
     assert (await world.send("postmaster@example.test")).code == 250
     assert len(world.mail.held("alice")) == 1
