@@ -5,6 +5,7 @@
         peer.wait_for(b"Subject: x")
 
 Mail for peer.test lies in one Maildir; no@peer.test does not exist, later@peer.test is put off.
+Exim lets USER log in with PASSWORD over TLS, and also listens where TLS comes first (`tls_port`).
 Nothing of the machine's own mail server is read or started.  Needs root: both change users.
 """
 
@@ -21,17 +22,19 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import pytest
 
 from tests.kit import certificates, debian
-from tests.kit.ports import free_port, is_free
+from tests.kit.ports import free_base, is_free
 from tests.kit.process import Process, started, wait_for_port
 
 Kind = Literal["postfix", "exim"]
 DOMAIN = "peer.test"
 OWNER = "nobody"
+USER, PASSWORD = "us@example.test", "a pencil"
 
 _MAIN_CF = """\
 compatibility_level = 3.6
@@ -60,6 +63,7 @@ inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
 smtpd_recipient_restrictions = check_recipient_access regexp:{folder}/etc/later permit_mynetworks reject
 transport_maps = regexp:{folder}/etc/transport
+virtual_alias_maps = regexp:{folder}/etc/aliases
 smtpd_tls_cert_file = {folder}/server.pem
 smtpd_tls_key_file = {folder}/server.key
 smtpd_tls_security_level = may
@@ -108,7 +112,9 @@ exim_group = {group}
 never_users =
 deliver_drop_privilege = true
 local_interfaces = 127.0.0.1
-daemon_smtp_ports = {port}
+daemon_smtp_ports = {port} : {tls_port}
+tls_on_connect_ports = {tls_port}
+auth_advertise_hosts = ${{if def:tls_in_cipher{{*}}}}
 message_size_limit = 60M
 smtp_accept_max = 100
 smtp_accept_queue_per_connection = 0
@@ -131,7 +137,7 @@ check_rcpt:
         message = 450 4.2.1 that mailbox is busy
   accept
 begin routers
-here:
+{aliases}here:
   driver = accept
   domains = peer.test
   transport = maildir
@@ -148,6 +154,26 @@ maildir:
 {transports}
 begin retry
 * * F,2h,1s
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_condition = ${{if and{{{{eq{{$auth2}}{{{user}}}}}{{eq{{$auth3}}{{{password}}}}}}}}}
+  server_set_id = $auth2
+login:
+  driver = plaintext
+  public_name = LOGIN
+  server_prompts = <| Username: | Password:
+  server_condition = ${{if and{{{{eq{{$auth1}}{{{user}}}}}{{eq{{$auth2}}{{{password}}}}}}}}}
+  server_set_id = $auth1
+"""
+_ALIAS = """\
+alias_{n}:
+  driver = redirect
+  domains = {domain}
+  local_parts = {local}
+  data = {target}
 """
 _ROUTER = """\
 to_{n}:
@@ -173,12 +199,14 @@ class Mta:
 
     Attributes:
         port: where it takes mail from everybody.
+        tls_port: the same with TLS from the first octet; Exim only.
     """
 
     kind: Kind
     folder: Path
     port: int
     process: Process
+    tls_port: int
 
     @property
     def mail(self) -> list[bytes]:
@@ -224,7 +252,19 @@ def _make(folder: Path, *names: str, owner: str) -> None:
         os.chown(folder / name, user.pw_uid, user.pw_gid)
 
 
-def _postfix(folder: Path, port: int, hops: Mapping[str, int | str]) -> list[str | Path]:
+@dataclass(frozen=True)
+class _Plan:
+    """Ports, and where mail goes."""
+
+    folder: Path
+    port: int
+    tls_port: int
+    hops: Mapping[str, int | str]
+    aliases: Mapping[str, str]
+
+
+def _postfix(plan: _Plan) -> list[str | Path]:
+    folder = plan.folder
     program = shutil.which("postfix", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if program is None:
         pytest.skip("postfix is not installed; 'make test' as root installs it")
@@ -234,10 +274,13 @@ def _postfix(folder: Path, port: int, hops: Mapping[str, int | str]) -> list[str
     user = pwd.getpwnam(OWNER)
     etc = folder / "etc"
     _text(etc / "main.cf", _MAIN_CF.format(folder=folder, uid=user.pw_uid, gid=user.pw_gid))
-    _text(etc / "master.cf", _MASTER_CF.format(port=port))
+    _text(etc / "master.cf", _MASTER_CF.format(port=plan.port))
     _text(etc / "boxes", "if !/^no@/\n/@peer\\.test$/ box/\nendif\n")
     _text(etc / "later", "/^later@/ 450 4.2.1 that mailbox is busy\n")
-    _text(etc / "transport", "".join(f"/{_pattern(to)}/ {_transport(hop)}\n" for to, hop in hops.items()))
+    _text(
+        etc / "transport", "".join(f"/{_pattern(to)}/ {_transport(hop)}\n" for to, hop in plan.hops.items())
+    )
+    _text(etc / "aliases", "".join(f"/^{re.escape(a)}$/ {to}\n" for a, to in plan.aliases.items()))
     return [program, "-c", etc, "start-fg"]
 
 
@@ -257,21 +300,27 @@ def _hop(hop: int | str) -> tuple[str, int]:
     return protocol or "smtp", int(port)
 
 
-def _exim(folder: Path, port: int, hops: Mapping[str, int | str]) -> list[str | Path]:
+def _exim(plan: _Plan) -> list[str | Path]:
+    folder = plan.folder
     program = debian.need_unpacked("exim4", "usr/sbin/exim4")
     if subprocess.run([debian.need("unshare"), "-m", "true"], capture_output=True, check=False).returncode:
         pytest.skip("this machine does not let root have a mount namespace")
     user = pwd.getpwnam(OWNER)
     _make(folder, "spool", "log", "mail", owner=OWNER)
     routers, transports = "", ""
-    for n, (to, hop) in enumerate(hops.items()):
+    for n, (to, hop) in enumerate(plan.hops.items()):
         protocol, number = _hop(hop)
         local, _, domain = to.rpartition("@")
         routers += _ROUTER.format(n=n, domain=domain, local=local or "*")
         transports += _TRANSPORT.format(n=n, protocol=protocol, port=number)
-    group = "nogroup"
-    values = {"folder": folder, "owner": OWNER, "group": group, "port": port}
-    _text(folder / "exim.conf", _EXIM.format(**values, routers=routers, transports=transports))
+    aliases = ""
+    for n, (alias, target) in enumerate(plan.aliases.items()):
+        local, _, domain = alias.rpartition("@")
+        aliases += _ALIAS.format(n=n, domain=domain, local=local, target=target)
+    values = {"folder": folder, "owner": OWNER, "group": "nogroup", "user": USER, "password": PASSWORD}
+    ports = {"port": plan.port, "tls_port": plan.tls_port}
+    parts = {"routers": routers, "transports": transports, "aliases": aliases}
+    _text(folder / "exim.conf", _EXIM.format(**values, **ports, **parts))
     # The program wants a user its package would make: it sees one in a namespace of its own.
     for name, line in (
         ("passwd", f"Debian-exim:x:{user.pw_uid}:{user.pw_gid}::/nonexistent:/usr/sbin/nologin\n"),
@@ -290,24 +339,28 @@ def _exim(folder: Path, port: int, hops: Mapping[str, int | str]) -> list[str | 
 
 
 @contextlib.contextmanager
-def running_mta(kind: Kind, hops: Mapping[str, int | str]) -> Iterator[Mta]:
+def running_mta(
+    kind: Kind, hops: Mapping[str, int | str], aliases: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[Mta]:
     """A mail server; skips the test when it cannot be had.
 
     Args:
         hops: domain or address -> port on this machine, or "lmtp:PORT", that takes its mail.
+        aliases: address there -> address anywhere that gets its mail.
     """
     if os.geteuid() != 0:
         pytest.skip("needs root: mail servers change users")
-    folder, port = _folder(), free_port()
+    folder, port = _folder(), free_base((0, 1))
+    plan = _Plan(folder, port, port + 1, hops, aliases)
     try:
         certificate, key = certificates.write(folder, name="mx.peer.test")
         for path in (certificate, key):
             Path(path).chmod(0o644)
-        command = (_postfix if kind == "postfix" else _exim)(folder, port, hops)
+        command = (_postfix if kind == "postfix" else _exim)(plan)
         with started(command) as process:
             with contextlib.suppress(AssertionError):
                 wait_for_port(port)
             assert not is_free(port), process.output
-            yield Mta(kind, folder, port, process)
+            yield Mta(kind, folder, port, process, plan.tls_port)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
