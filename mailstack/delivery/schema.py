@@ -142,6 +142,16 @@ SCHEMA: tuple[str, ...] = (
             WHERE id = NEW.lane AND (next_at IS NULL OR next_at > NEW.next_at);
     END;
     """,
+    # Reports that nobody can be given: the postmaster gets a list of them (`undelivered`).
+    """
+    CREATE TABLE undelivered (
+        number INTEGER PRIMARY KEY,
+        at REAL NOT NULL,
+        address TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        reply TEXT NOT NULL
+    );
+    """,
 )
 
 
