@@ -16,9 +16,11 @@ from functools import partial
 from typing import TypeVar, TypeVarTuple
 
 from mailstack.app import devices
+from mailstack.app.containment import Containing
 from mailstack.app.fuse import Aside
 from mailstack.app.mail import Services
 from mailstack.app.sending_notices import SendingNotices
+from mailstack.model.containment import Contained
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Client, Envelope
 from mailstack.model.errors import TemporaryFailure
@@ -48,6 +50,15 @@ class SendingGuard:
         self._aside = Aside("counting")
         self._said_at = -_SAY_S
         self._notices = SendingNotices(services, self._table, now=now)
+        self._containing = Containing(
+            services.config,
+            services.directory,
+            services.queue,
+            maillog=services.maillog,
+            bus=services.bus,
+            long_senders=services.long_senders,
+            now=now,
+        )
         self.tell_operator = self._notices.operator
         self._started_at: float | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -57,6 +68,7 @@ class SendingGuard:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.to_thread(self._aside.close)
         self._table.close()
+        self._containing.close()
 
     def current(self, account: Account) -> Account:
         """The account as it is now: a session may have begun before its limits were changed."""
@@ -79,10 +91,18 @@ class SendingGuard:
         if refusal is not None:
             self._tell(client, account, refusal)
             return refusal
-        refusal = self._check_limits(account)
+        refusal = self._check_stopped(account) or self._check_limits(account)
         if refusal is not None:
             self._tell(client, account, refusal)
         return refusal
+
+    def _check_stopped(self, account: Account) -> Reply | None:
+        try:
+            found = self._containing.find(account.id)
+        except TemporaryFailure as error:
+            _log.error("whether %s is stopped: %s", account.address, error.why)
+            return None
+        return None if found is None else sending.stopped(account, found)
 
     def _check_limits(self, account: Account) -> Reply | None:
         """Saves a client at its limit the way to the end of DATA, where it counts."""
@@ -111,6 +131,12 @@ class SendingGuard:
             raise
         if taken is None:
             refusal = await deliver
+        elif isinstance(taken, Contained):
+            deliver.close()
+            refusal = sending.stopped(account, taken)
+            self._log(envelope, refusal, "containment.score")
+            if not taken.is_settled:
+                self._begin(partial(self._containing.act, account, taken))
         elif isinstance(taken, Over):
             deliver.close()
             refusal = sending.refusal(account, taken)
@@ -121,7 +147,7 @@ class SendingGuard:
             self._tell(envelope.client, account, refusal)
         return refusal
 
-    async def _count(self, account: Account, envelope: Envelope) -> Ticket | Over | None:
+    async def _count(self, account: Account, envelope: Envelope) -> Ticket | Over | Contained | None:
         """None: it cannot be counted, and the client would not come again."""
         try:
             return await self._aside.run(lambda: self._take(account, envelope))
@@ -143,18 +169,26 @@ class SendingGuard:
         await self._settle(ticket, is_accepted=reply.is_ok)
         return reply
 
-    def _take(self, account: Account, envelope: Envelope) -> Ticket | Over:
+    def _take(self, account: Account, envelope: Envelope) -> Ticket | Over | Contained:
         options, now = self._s.config.sending, self._now()
         if self._started_at is None:
             self._started_at = self._table.started_at()
         recipients = [recipient.address.key for recipient in envelope.recipients]
+        caps = sending.caps_of(account, options)
+        counts_new = sending.counts_new(account, self._started_at, options, now)
         return self._table.take(
             account.id,
             recipients,
-            sending.caps_of(account, options),
+            caps,
             strangers=sending.strangers(account, recipients),
-            counts_new=sending.counts_new(account, self._started_at, options, now),
+            counts_new=counts_new,
             now=now,
+            look=self._containing.watch(
+                account,
+                ip="" if envelope.client.by_address else envelope.client.ip,
+                new_limit=sending.new_limit(account, caps, counts_new=counts_new),
+                now=now,
+            ),
         )
 
     async def _settle(self, ticket: Ticket, *, is_accepted: bool) -> None:
@@ -184,6 +218,9 @@ class SendingGuard:
             work = partial(self._notices.limit, account, client, refusal)
         else:
             return
+        self._begin(work)
+
+    def _begin(self, work: Callable[[], None]) -> None:
         task = asyncio.get_running_loop().create_task(self._quietly(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -192,7 +229,7 @@ class SendingGuard:
         try:
             await self._blocking(work)
         except Exception:  # a mistake of ours in a notice must not be one in the mail
-            _log.exception("a notice about sending")
+            _log.exception("what follows from a refused message")
 
     async def _blocking(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._s.disk, work, *arguments)

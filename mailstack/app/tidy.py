@@ -10,8 +10,9 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from mailstack.app import outbound_tls
 from mailstack.model.errors import TemporaryFailure
-from mailstack.state import clients, forward_targets, logins, maillog_db, sending
+from mailstack.state import clients, containment, forward_targets, logins, maillog_db, sending
 
 if TYPE_CHECKING:
     from mailstack.app.daemon import Context
@@ -54,6 +55,10 @@ def _login_rows(context: Context) -> int:
     return logins.purge(context.paths.state_db, context.config.bans, now=context.now())
 
 
+def _stopped_rows(context: Context) -> int:
+    return containment.purge(context.paths.state_db, context.config.containment, now=context.now())
+
+
 def _client_rows(context: Context) -> int:
     mx = context.config.mx
     keep = clients.Keep(mx.guesses_window_s, mx.trap_s, mx.wanted_s, mx.greylist_window_s, mx.greylist_keep_s)
@@ -69,6 +74,8 @@ JOBS: dict[str, Callable[[Context], int]] = {
     "log rows": _log_rows,
     "counts and correspondents": _sending_rows,
     "logins and bans": _login_rows,
+    "signs of stolen accounts": _stopped_rows,
     "facts about clients": _client_rows,
+    "results and levels of TLS": outbound_tls.forget_old,
     "facts about forwards": _forward_rows,
 }

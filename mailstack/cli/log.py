@@ -83,6 +83,7 @@ _SENTENCES = {
     "banned": "{network} may not log in for {seconds} s",
     "guessed_at": "the password of {account} is guessed at",
     "contained": "{account} is stopped (score {score}); {held} of its messages are held in the queue",
+    "tls_fell": "{domain} showed {shown} at {host}; for {days} days it had shown {held}",
     "tls_failed": "no TLS connection with {peer} on {listener}",
     "login_failed": "failed login as {account} over {protocol} from {peer}",
 }

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from mailstack.cli import device_report, usage, user_sending
+from mailstack.cli import device_report, usage, user_containment, user_sending
 from mailstack.cli.context import Context, fail, group, show, talk
 from mailstack.cli.directory_access import account, check_receives, password_from_stdin, reader, writer
 from mailstack.directory import credentials, names
@@ -17,6 +17,7 @@ from mailstack.model.directory import NO_LIMIT, Account
 
 app = group("Addresses that log in or receive.")
 user_sending.register(app)
+user_containment.register(app)
 
 Kind = Literal["mailbox", "device", "noreply", "catchall", "spamtrap"]
 Plan = Literal["normal", "free"]

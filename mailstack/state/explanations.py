@@ -30,6 +30,20 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         "Choose an allowed sender in the program; 'mailstack user show LOGIN' lists them, 'mailstack user"
         " grant LOGIN identity ADDRESS' adds one.",
     ),
+    "contained": Explanation(
+        "The mail of the account looks as if its password was stolen: what it has in the queue is held, and"
+        " it sends nothing more until it is released.",
+        (
+            "containment.enabled",
+            "containment.score",
+            "containment.new_recipients_share",
+            "containment.bounces",
+            "containment.bounces_share",
+            "containment.network_new_s",
+        ),
+        "Change the password; 'mailstack user release ADDRESS' lets it send again and what is held go out,"
+        " with --purge what is held is thrown away.",
+    ),
     "messages_per_hour": Explanation(
         "An account sends so many messages in an hour.",
         (

@@ -15,12 +15,13 @@ In `state.db`.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mailstack.disk import migrations
 from mailstack.disk.sqlite import failure, open_database, transaction
+from mailstack.model.containment import Contained
 from mailstack.model.sending import (
     DAY_MINUTES,
     HOUR_MINUTES,
@@ -36,6 +37,15 @@ from mailstack.state.statedb import SCHEMA, StateTable
 _DAY_S = 86_400
 #: A correspondent's date is written again only so often.
 _REFRESH_S = _DAY_S
+#: What goes with an account.
+_OF_AN_ACCOUNT = (
+    "sent",
+    "correspondent",
+    "sending_notice",
+    "bounced",
+    "sending_network",
+    "contained",
+)
 #: Rows removed in one transaction of `purge`.
 _PURGE_BATCH = 5_000
 
@@ -43,6 +53,10 @@ _SUMS = (
     "SELECT coalesce(sum(messages), 0), coalesce(sum(recipients), 0), coalesce(sum(new_recipients), 0)"
     " FROM sent WHERE account_id = ? AND minute BETWEEN ? AND ?"
 )
+
+
+#: Whether an account may send: asked with what it has sent, and first-time recipients of a message.
+Look = Callable[[sqlite3.Connection, Used, int], Contained | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +96,7 @@ class Sending(StateTable):
         try:
             if self._reader is None:
                 self._reader = open_database(self._path, read_only=True)
-            return _used(self._reader, account_id, int(now // 60))
+            return sent_so_far(self._reader, account_id, int(now // 60))
         except sqlite3.Error as error:
             raise failure(error, "looking up what was sent") from error
 
@@ -107,13 +121,15 @@ class Sending(StateTable):
         strangers: Collection[str],
         counts_new: bool,
         now: float,
-    ) -> Ticket | Over:
+        look: Look | None = None,
+    ) -> Ticket | Over | Contained:
         """Counts a message, unless it would break a limit; then nothing is counted.
 
         Args:
             recipients: address keys, each once.
             strangers: those of them who can be first-time recipients.
             counts_new: False while first-time recipients are only learned.
+            look: says first whether the account may send at all.
 
         Raises:
             TemporaryFailure: the database cannot be written now.
@@ -122,7 +138,10 @@ class Sending(StateTable):
         with self._lock, transaction(self._open(), "counting a message") as connection:
             unknown = _unknown(connection, account_id, strangers, now)
             new = sum(1 for is_new in unknown.values() if is_new) if counts_new else 0
-            used = _used(connection, account_id, minute)
+            used = sent_so_far(connection, account_id, minute)
+            stopped = look(connection, used, new) if look is not None else None
+            if stopped is not None:
+                return stopped
             over = exceeded(caps, used, messages=1, recipients=len(recipients), new=new)
             if over:
                 return _worst(connection, account_id, over, caps, used, (1, len(recipients), new), now)
@@ -166,7 +185,7 @@ class Sending(StateTable):
     def forget(self, account_id: int) -> None:
         """The account is gone for good."""
         with self._lock, transaction(self._open(), "forgetting correspondents") as connection:
-            for table in ("sent", "correspondent", "sending_notice"):
+            for table in _OF_AN_ACCOUNT:
                 connection.execute(f"DELETE FROM {table} WHERE account_id = ?", (account_id,))  # noqa: S608
 
     def knows(self, account_id: int, address: str) -> bool:
@@ -246,7 +265,8 @@ def purge(path: Path, *, now: float, keep_days: int) -> int:
     return gone
 
 
-def _used(connection: sqlite3.Connection, account_id: int, minute: int) -> Used:
+def sent_so_far(connection: sqlite3.Connection, account_id: int, minute: int) -> Used:
+    """What an account has used up in this minute of Unix time."""
     # Minutes ahead count as well: the clock was set back, not the limit.
     until = minute + DAY_MINUTES
     hour = connection.execute(_SUMS, (account_id, minute - HOUR_MINUTES, until)).fetchone()

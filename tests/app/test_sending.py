@@ -5,124 +5,33 @@ from __future__ import annotations
 import asyncio
 import email
 import email.policy
-import io
-import os
 import time
-import types
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from mailstack.app import fuse
-from mailstack.app.accept import AcceptService
 from mailstack.app.sending_notices import compose
 from mailstack.disk.sqlite import open_database
 from mailstack.model.address import Address
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Body, Client, Envelope, Recipient
-from mailstack.model.reply import Reply
 from mailstack.model.sending import Used
-from mailstack.smtp.command import Mail
-from mailstack.state.maillog import MailLog
-from mailstack.state.sending import Sending
 from mailstack.state.statedb import BUSY_TIMEOUT_S
-from tests.kit.clock import Clock
-from tests.kit.instance import Instance, new_instance
+from tests.kit.smtp_workers import ALICE, LETTER, Workers, two_workers
 
 DAY_S = 86_400
-ALICE = "alice@example.test"
-CLIENT = Client("192.0.2.7", 2_500, "laptop", tls="TLSv1.3", login=ALICE, listener="submissions")
-LETTER = b"From: alice@example.test\r\nTo: x@far.test\r\nSubject: x\r\n\r\nhello\r\n"
 LONG_AGO = "UPDATE sending_start SET at = 0"
 
 
-class Kit:
-    """Two smtp workers on one instance."""
-
-    def __init__(self, instance: Instance) -> None:
-        self.instance = instance
-        self.clock = Clock()
-        self.log = io.StringIO()
-        context = types.SimpleNamespace(
-            config=instance.config,
-            paths=instance.config.paths,
-            workers=2,
-            now=self.clock,
-            random_bytes=os.urandom,
-            bus=types.SimpleNamespace(publish=lambda role, event: None),
-            maillog=MailLog(None, daemon="smtp", now=self.clock, stream=self.log),
-            fatal=lambda why: None,
-        )
-        self.workers = [AcceptService(context) for _ in range(2)]  # type: ignore[arg-type]
-        self.table = Sending(instance.config.paths.state_db)
-        self._turn = 0
-
-    def limit(self, **limits: int) -> None:
-        with self.instance.writer() as writer:
-            writer.sending.limit(ALICE, limits)
-
-    @property
-    def account(self) -> Account:
-        found = self.workers[0]._directory.find(Address.parse(ALICE))
-        assert isinstance(found, Account)
-        return found
-
-    @property
-    def used(self) -> Used:
-        return self.table.used(self.account.id, self.clock())
-
-    async def mail(self, sender: str = ALICE) -> Reply | None:
-        path = Address.parse(sender) if sender else None
-        return await self._worker().check_sender(CLIENT, self.account, Mail(path))
-
-    async def data(self, *to: str, letter: bytes = LETTER, account: Account | None = None) -> str:
-        worker, account = self._worker(), account or self.account
-        envelope = Envelope(
-            accept_id=worker.new_id(),
-            client=CLIENT,
-            reverse_path=Address.parse(ALICE),
-            recipients=tuple(Recipient(Address.parse(text), n) for n, text in enumerate(to, 1)),
-            received_at=self.clock(),
-        )
-        return str(await worker.accept(envelope, Body(letter, size_octets=len(letter)), account))
-
-    def _worker(self) -> AcceptService:
-        self._turn += 1
-        return self.workers[self._turn % 2]
-
-    def queued(self) -> list[tuple[str, str]]:
-        """(recipient, kind) of what is in the queue."""
-        rows = self.workers[0]._services.queue.read(
-            "SELECT r.address, m.kind FROM recipient r JOIN message m ON m.id = r.message"
-        )
-        return [(str(address), str(kind)) for address, kind in rows]
-
-    async def notices(self, number: int) -> list[str]:
-        """Whom notices went to, once there are so many."""
-        async with asyncio.timeout(60):
-            while True:
-                found = [to for to, kind in self.queued() if kind == "vacation"]
-                if len(found) >= number:
-                    return found
-                await asyncio.sleep(0.02)
-
-
 @pytest.fixture
-async def kit(tmp_path: Path) -> AsyncIterator[Kit]:
-    instance = new_instance(tmp_path)
-    with instance.writer(now=Clock()) as writer:
-        for address in (ALICE, "bob@example.test"):
-            writer.accounts.add(address)
-        writer.aliases.add("postmaster@example.test", ["bob@example.test"])
-    kit = Kit(instance)
-    yield kit
-    kit.table.close()
-    for worker in kit.workers:
-        await worker.close()
+async def kit(tmp_path: Path) -> AsyncIterator[Workers]:
+    async with two_workers(tmp_path) as kit:
+        yield kit
 
 
-async def test_the_message_over_the_limit_is_refused_as_a_whole_by_whichever_worker(kit: Kit) -> None:
+async def test_the_message_over_the_limit_is_refused_as_a_whole_by_whichever_worker(kit: Workers) -> None:
     # Q24
     kit.limit(messages_per_hour=3)
     for _ in range(3):
@@ -139,7 +48,7 @@ async def test_the_message_over_the_limit_is_refused_as_a_whole_by_whichever_wor
     assert (await kit.data("x@far.test")).startswith("250 ")
 
 
-async def test_never_partly_sent(kit: Kit) -> None:
+async def test_never_partly_sent(kit: Workers) -> None:
     kit.limit(recipients_per_day=5)
     assert (await kit.data("a@far.test", "b@far.test", "c@far.test")).startswith("250 ")
     said = await kit.data("a@far.test", "b@far.test", "bob@example.test")
@@ -152,7 +61,7 @@ async def test_never_partly_sent(kit: Kit) -> None:
     assert refusal.check == "recipients_per_day"
 
 
-async def test_concurrent_messages_get_exactly_what_is_left(kit: Kit) -> None:
+async def test_concurrent_messages_get_exactly_what_is_left(kit: Workers) -> None:
     kit.limit(messages_per_day=7)
     said = await asyncio.gather(*(kit.data(f"x{n}@far.test") for n in range(30)))
     assert sum(1 for reply in said if reply.startswith("250 ")) == 7
@@ -160,7 +69,7 @@ async def test_concurrent_messages_get_exactly_what_is_left(kit: Kit) -> None:
     assert kit.used.messages_per_day == 7
 
 
-async def test_what_is_refused_for_another_reason_does_not_count(kit: Kit) -> None:
+async def test_what_is_refused_for_another_reason_does_not_count(kit: Workers) -> None:
     kit.limit(messages_per_hour=1, new_recipients_per_day=1)
     for _ in range(3):
         foreign = LETTER.replace(b"From: alice", b"From: bob")
@@ -170,7 +79,7 @@ async def test_what_is_refused_for_another_reason_does_not_count(kit: Kit) -> No
     assert (await kit.data("x@far.test")).startswith("250 ")
 
 
-async def test_the_null_sender_counts_and_may_have_two_recipients(kit: Kit) -> None:
+async def test_the_null_sender_counts_and_may_have_two_recipients(kit: Workers) -> None:
     # S23
     kit.limit(messages_per_hour=1)
     assert await kit.mail("") is None
@@ -180,7 +89,7 @@ async def test_the_null_sender_counts_and_may_have_two_recipients(kit: Kit) -> N
     assert refusal.code == 450
 
 
-async def test_first_time_recipients_are_learned_first_and_limited_later(kit: Kit) -> None:
+async def test_first_time_recipients_are_learned_first_and_limited_later(kit: Workers) -> None:
     kit.limit(new_recipients_per_day=1)
     assert (await kit.data("a@far.test", "b@far.test")).startswith("250 ")
     assert kit.used.new_recipients_per_day == 0
@@ -197,7 +106,7 @@ async def test_first_time_recipients_are_learned_first_and_limited_later(kit: Ki
     assert (await kit.data("a@far.test")).startswith("250 ")
 
 
-async def test_owner_and_postmaster_are_told_once_a_day(kit: Kit) -> None:
+async def test_owner_and_postmaster_are_told_once_a_day(kit: Workers) -> None:
     # Q24
     kit.limit(messages_per_day=0)
     for _ in range(4):
@@ -208,7 +117,7 @@ async def test_owner_and_postmaster_are_told_once_a_day(kit: Kit) -> None:
     assert len(await kit.notices(4)) == 4
 
 
-async def test_the_owner_is_told_once_a_day_of_each_foreign_sender(kit: Kit) -> None:
+async def test_the_owner_is_told_once_a_day_of_each_foreign_sender(kit: Workers) -> None:
     foreign = LETTER.replace(b"From: alice", b"From: bob")
     for _ in range(3):
         refusal = await kit.mail("bob@example.test")
@@ -222,7 +131,7 @@ async def test_the_owner_is_told_once_a_day_of_each_foreign_sender(kit: Kit) -> 
     assert any(b"bob@example.test" in text and b"192.0.2.7" in text for text in texts)
 
 
-async def test_an_attack_with_many_senders_fills_no_mailbox(kit: Kit) -> None:
+async def test_an_attack_with_many_senders_fills_no_mailbox(kit: Workers) -> None:
     for n in range(30):
         await kit.mail(f"x{n}@other.test")
     for worker in kit.workers:
@@ -230,7 +139,7 @@ async def test_an_attack_with_many_senders_fills_no_mailbox(kit: Kit) -> None:
     assert len(await kit.notices(10)) == 10
 
 
-async def test_a_postmaster_at_a_limit_is_told_once(kit: Kit) -> None:
+async def test_a_postmaster_at_a_limit_is_told_once(kit: Workers) -> None:
     with kit.instance.writer() as writer:
         writer.aliases.remove("postmaster@example.test")
         writer.aliases.add("postmaster@example.test", [ALICE])
@@ -242,7 +151,7 @@ async def test_a_postmaster_at_a_limit_is_told_once(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("kind", ["device", "noreply"])
-async def test_of_a_login_that_nobody_reads_the_postmaster_is_told(kit: Kit, kind: str) -> None:
+async def test_of_a_login_that_nobody_reads_the_postmaster_is_told(kit: Workers, kind: str) -> None:
     with kit.instance.writer() as writer:
         writer.accounts.set(ALICE, kind=kind)
     kit.limit(messages_per_day=0)
@@ -266,7 +175,7 @@ def test_a_notice_can_be_read_whatever_was_tried() -> None:
 
 
 async def test_a_count_that_cannot_be_kept_refuses_for_the_moment(
-    kit: Kit, monkeypatch: pytest.MonkeyPatch
+    kit: Workers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fuse, "REST_S", 0.0)
     for worker in kit.workers:
@@ -284,7 +193,7 @@ async def test_a_count_that_cannot_be_kept_refuses_for_the_moment(
     assert kit.used.messages_per_hour == 1
 
 
-async def test_a_device_that_cannot_be_counted_sends_all_the_same(kit: Kit) -> None:
+async def test_a_device_that_cannot_be_counted_sends_all_the_same(kit: Workers) -> None:
     # It has no queue: what it is told to send again is lost.
     with kit.instance.writer() as writer:
         writer.accounts.add("scan@example.test", kind="device")
@@ -295,7 +204,7 @@ async def test_a_device_that_cannot_be_counted_sends_all_the_same(kit: Kit) -> N
     assert said.startswith("250 ")
 
 
-async def test_a_locked_database_holds_up_neither_mail_from_outside_nor_many_logins(kit: Kit) -> None:
+async def test_a_locked_database_holds_up_neither_mail_from_outside_nor_many_logins(kit: Workers) -> None:
     worker = kit.workers[0]
     assert (await kit.data("x@far.test")).startswith("250 ")
     lock = open_database(kit.instance.config.paths.state_db)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from mailstack.model.containment import Contained
 from mailstack.model.directory import NO_LIMIT, Account
 from mailstack.model.reply import Reply
 from mailstack.model.sending import LIMITS, Caps, LimitName, Over
@@ -75,6 +76,20 @@ def strangers(account: Account, recipients: list[str]) -> list[str]:
         return []
     own = f"@{account.address.domain}"
     return [recipient for recipient in recipients if not recipient.endswith(own)]
+
+
+def new_limit(account: Account, caps: Caps, *, counts_new: bool) -> int | None:
+    """First-time recipients an account may have in an hour, None where their number means nothing."""
+    return caps.new_recipients_per_hour if counts_new and not account.sending.is_list else None
+
+
+def stopped(account: Account, found: Contained) -> Reply:
+    """The words for an account whose mail looks like a thief's; 5xx for devices, as for limits."""
+    text = (
+        f"{account.address} sends nothing more for now, because its mail looks as if somebody else had the"
+        f" password ({found.why}); change the password and ask your postmaster to release it"
+    )
+    return Reply(550 if account.kind == "device" else 450, "7.1", text, "contained")
 
 
 def refusal(account: Account, over: Over) -> Reply:
