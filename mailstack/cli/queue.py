@@ -14,7 +14,8 @@ import typer
 from mailstack.cli.context import Context, fail, group, render, show, talk
 
 if TYPE_CHECKING:
-    from mailstack.delivery.admin import MessageView, RecipientView
+    from mailstack.delivery.holds import Scope
+    from mailstack.delivery.listing import MessageView, RecipientView
     from mailstack.delivery.queue import Queue
 
 app = group("The outbound queue.")
@@ -22,32 +23,65 @@ app = group("The outbound queue.")
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Queue ids; see 'queue list'.")]
 All = Annotated[bool, typer.Option("--all", help="Every message.")]
 Owner = Annotated[str, typer.Option(metavar="ADDRESS", help="Every message of this local address.")]
+Sender = Annotated[str, typer.Option(metavar="ADDRESS", help="What this account or foreign address sends.")]
+SenderDomain = Annotated[str, typer.Option(metavar="DOMAIN", help="What addresses of this domain send.")]
+Destination = Annotated[str, typer.Option(metavar="DOMAIN", help="What goes to this domain.")]
 
 
 @app.command("list")
-def list_messages(owner: Owner = "") -> None:
-    """Lists what waits, oldest first."""
-    from mailstack.delivery import admin
+def list_messages(
+    owner: Owner = "",
+    limit: Annotated[int, typer.Option(min=0, help="Messages at most; 0: all.")] = 1_000,
+) -> None:
+    """Lists what waits, oldest first: why, and what comes next."""
+    from mailstack.delivery import listing
 
     with _queue() as queue:
-        views = admin.messages(queue, owner=owner)
+        views = listing.messages(queue, owner=owner, limit=limit or 10_000_000)
+        count = listing.count(queue)
     show([_row(view) for view in views], _table(views))
+    if not owner and count > len(views):
+        talk(f"{count - len(views)} more; see --limit, or 'queue summary'")
 
 
 @app.command("show")
 def show_message(
     queue_id: Annotated[str, typer.Argument(metavar="ID")],
 ) -> None:
-    """Shows a message: its recipients, what the far servers said, its header."""
-    from mailstack.delivery import admin
+    """Shows a message: its recipients, what the far servers said and meant, its header."""
+    from mailstack.delivery import listing
 
     with _queue() as queue:
-        view = admin.message(queue, queue_id)
-        header = admin.header(queue, queue_id).decode("utf-8", "replace").replace("\r\n", "\n")
+        view = listing.message(queue, queue_id)
+        header = listing.header(queue, queue_id).decode("utf-8", "replace").replace("\r\n", "\n")
     row = {**_row(view), "header": header}
     facts = {key: value for key, value in row.items() if key not in ("recipients", "header")}
     text = f"{render(facts)}\n\n{render(row['recipients'])}\n\n{_printable(header)}"
     show(row, text)
+
+
+@app.command()
+def summary(
+    limit: Annotated[int, typer.Option(min=1, help="Destinations at most.")] = 20,
+) -> None:
+    """Shows the destinations with most recipients, and what they said last."""
+    from mailstack.delivery import listing
+
+    with _queue() as queue:
+        crowds, count = listing.crowds(queue, limit=limit), listing.count(queue)
+    found = [
+        {
+            "destination": crowd.destination,
+            "waiting": crowd.waiting,
+            "running": crowd.running,
+            "held": crowd.held,
+            "oldest": _when(crowd.oldest_at),
+            "next_try": _when(crowd.next_at),
+            "why": crowd.why,
+        }
+        for crowd in crowds
+    ]
+    show({"messages": count, "destinations": found}, render(found) if found else "the queue is empty")
 
 
 @app.command()
@@ -59,19 +93,99 @@ def retry(ids: Ids = None, everything: All = False, owner: Owner = "") -> None:
 
 
 @app.command()
-def hold(ids: Ids = None, everything: All = False, owner: Owner = "") -> None:
-    """Stops trying until 'release'; an attempt under way still ends."""
-    from mailstack.delivery import admin
+def hold(
+    ids: Ids = None,
+    everything: All = False,
+    owner: Owner = "",
+    sender: Sender = "",
+    sender_domain: SenderDomain = "",
+    destination: Destination = "",
+    reason: Annotated[str, typer.Option(help="Why; with --sender, --sender-domain, --destination.")] = "",
+) -> None:
+    """Stops trying until 'release'; an attempt under way still ends.
 
-    _change(ids, everything, owner, admin.hold, "message", "held")
+    With --sender, --sender-domain or --destination also what comes later; see 'queue holds'.
+    """
+    from mailstack.delivery import admin, holds
+
+    scope = _scope(sender, sender_domain, destination)
+    if scope is None:
+        _change(ids, everything, owner, admin.hold, "message", "held")
+        return
+    _alone(ids, everything, owner)
+    why = reason or "an operator said so"
+    with _changing() as queue:
+        count = holds.hold(queue, *scope, reason=why, who=_operator())
+    show({"messages": count}, "")
+    talk(f"{_counted(count, 'message')} held, and what comes")
 
 
 @app.command()
-def release(ids: Ids = None, everything: All = False, owner: Owner = "") -> None:
-    """Ends a hold; the messages are tried at once."""
+def release(
+    ids: Ids = None,
+    everything: All = False,
+    owner: Owner = "",
+    sender: Sender = "",
+    sender_domain: SenderDomain = "",
+    destination: Destination = "",
+) -> None:
+    """Ends a hold; what no other hold covers is tried at once."""
+    from mailstack.delivery import admin, holds
+
+    scope = _scope(sender, sender_domain, destination)
+    if scope is None:
+        _change(ids, everything, owner, admin.release, "message", "released")
+        return
+    _alone(ids, everything, owner)
+    with _changing() as queue:
+        count = holds.release(queue, *scope)
+    show({"messages": count}, "")
+    talk(f"{_counted(count, 'message')} released")
+
+
+@app.command()
+def purge(
+    sender: Sender = "",
+    sender_domain: SenderDomain = "",
+    destination: Destination = "",
+) -> None:
+    """Takes out what such a hold covers; nobody gets a report, and the hold stays."""
+    from mailstack.delivery import holds
+
+    scope = _scope(sender, sender_domain, destination)
+    if scope is None:
+        fail(os.EX_USAGE, "say which: --sender ADDRESS, --sender-domain DOMAIN or --destination DOMAIN")
+    with _changing() as queue:
+        count = holds.purge(queue, *scope)
+    show({"messages": count}, "")
+    talk(f"{_counted(count, 'message')} gone; 'mailstack queue release' ends the hold")
+
+
+@app.command("holds")
+def list_holds() -> None:
+    """Lists held senders, sending domains and destinations: why, by whom, since when."""
+    from mailstack.delivery import holds
+
+    with _queue() as queue:
+        found = [
+            {
+                "scope": hold.scope,
+                "name": hold.name,
+                "reason": hold.reason,
+                "who": hold.who,
+                "since": _when(hold.since),
+            }
+            for hold in holds.listed(queue)
+        ]
+    show(found, render(found) if found else "nothing is held but single messages")
+
+
+@app.command()
+def bounce(ids: Ids = None, everything: All = False, owner: Owner = "") -> None:
+    """Tries messages once more, now, and tells their senders when that fails."""
     from mailstack.delivery import admin
 
-    _change(ids, everything, owner, admin.release, "message", "released")
+    _change(ids, everything, owner, admin.give_up, "recipient", "tried for the last time")
 
 
 @app.command()
@@ -127,21 +241,56 @@ def _change(
     done: str,
 ) -> None:
     from mailstack.delivery import admin
-    from mailstack.net.bus import Bus
 
     if sum((bool(ids), everything, bool(owner))) != 1:
         fail(os.EX_USAGE, "name messages by ID, or --owner ADDRESS, or --all")
+    with _changing() as queue:
+        count = act(queue, admin.select(queue, ids or (), owner=owner, everything=everything))
+    show({f"{what}s": count}, "")
+    talk(f"{_counted(count, what)} {done}")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what} is" if count == 1 else f"{count} {what}s are"
+
+
+def _scope(sender: str, sender_domain: str, destination: str) -> tuple[Scope, str] | None:
+    """The one hold that is meant; None when single messages are."""
+    given: list[tuple[Scope, str]] = [
+        ("sender", sender),
+        ("sender-domain", sender_domain),
+        ("destination", destination),
+    ]
+    named = [(scope, name) for scope, name in given if name]
+    if len(named) > 1:
+        fail(os.EX_USAGE, "give one of --sender, --sender-domain and --destination")
+    return named[0] if named else None
+
+
+def _alone(ids: list[str] | None, everything: bool, owner: str) -> None:
+    if ids or everything or owner:
+        fail(os.EX_USAGE, "name messages, or a sender or domain, not both")
+
+
+def _operator() -> str:
+    """Who types, as far as the machine knows."""
+    return os.environ.get("SUDO_USER") or os.environ.get("USER") or f"user {os.getuid()}"
+
+
+@contextlib.contextmanager
+def _changing() -> Iterator[Queue]:
+    """The queue; afterwards the daemon is told to look."""
+    from mailstack.net.bus import Bus
+
     context = Context.load()
     queue = _open(context)
     try:
-        count = act(queue, admin.select(queue, ids or (), owner=owner, everything=everything))
+        yield queue
     finally:
         queue.close()
     bus = Bus(context.paths.run, "cli")
     bus.publish("queue", {"event": "queued"})
     bus.close()
-    show({f"{what}s": count}, "")
-    talk(f"{count} {what} is {done}" if count == 1 else f"{count} {what}s are {done}")
 
 
 @contextlib.contextmanager
@@ -164,6 +313,7 @@ def _row(view: MessageView) -> dict[str, object]:
         "id": view.queue_id,
         "accept_id": view.accept_id,
         "kind": view.kind,
+        "priority": view.rank,
         "state": view.state,
         "sender": view.sender,
         "owner": view.owner,
@@ -172,41 +322,53 @@ def _row(view: MessageView) -> dict[str, object]:
         "next_try": _when(view.next_at),
         "needs": view.needs,
         "damage": view.damage,
-        "recipients": [_recipient(recipient) for recipient in view.recipients],
+        "recipients": [_recipient(view, recipient) for recipient in view.recipients],
     }
 
 
-def _recipient(view: RecipientView) -> dict[str, object]:
+def _recipient(message: MessageView, view: RecipientView) -> dict[str, object]:
+    from mailstack.delivery import listing
+
     return {
         "address": view.address,
         "state": view.state,
         "tries": view.tries,
         "next_try": _when(view.next_at),
+        "given_up": _when(view.given_up_at),
         "host": view.host,
         "reply": view.reply,
+        "why": view.why,
+        "outlook": listing.outlook(message, view, now=time.time()),
         "notify": view.notify,
     }
 
 
 def _table(views: list[MessageView]) -> str:
+    from mailstack.delivery import listing
+
     if not views:
         return "the queue is empty"
+    now = time.time()
     return render(
         [
             {
                 "id": view.queue_id,
                 "state": view.state,
                 "created": _when(view.created_at),
-                "next try": _when(view.next_at),
                 "octets": view.size_octets,
                 "sender": view.sender or "<>",
                 "recipients": ", ".join(r.address for r in view.recipients[:3])
                 + (f" and {len(view.recipients) - 3} more" if len(view.recipients) > 3 else ""),
-                "last answer": next((r.reply[:80] for r in view.recipients if r.reply), ""),
+                "why": next((r.why for r in _open_ones(view) if r.why), ""),
+                "what comes": next((listing.outlook(view, r, now=now) for r in _open_ones(view)), ""),
             }
             for view in views
         ]
     )
+
+
+def _open_ones(view: MessageView) -> list[RecipientView]:
+    return [r for r in view.recipients if r.state not in ("delivered", "failed")]
 
 
 def _when(at: float | None) -> str | None:

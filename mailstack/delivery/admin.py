@@ -1,4 +1,4 @@
-"""What an operator sees of the queue and does to it.
+"""What an operator does to the queue; `listing` is what he sees.
 
 Everything is defined while an attempt is under way (Q22): the attempt's result counts.  A
 hold or removal takes effect for what is left after it, so nothing is sent twice and
@@ -8,147 +8,12 @@ nothing that was delivered is called removed.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
 from typing import Protocol
 
-from mailstack.delivery import rows, schema
-from mailstack.delivery.entry import Facts
+from mailstack.delivery import rows
+from mailstack.delivery.listing import missing
 from mailstack.delivery.queue import Queue
-from mailstack.delivery.rank import RANK_NAMES
-from mailstack.model.errors import PermanentFailure
-
-
-@dataclass(frozen=True, slots=True)
-class RecipientView:
-    """One recipient as `queue show` prints it; times in Unix seconds."""
-
-    address: str
-    kind: str
-    state: str
-    tries: int
-    next_at: float | None
-    host: str
-    reply: str
-    notify: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class MessageView:
-    """One message as `queue list` prints it.
-
-    Attributes:
-        state: "running", "waiting", "held" or "damaged".
-        next_at: Unix seconds of the next attempt; None when none is planned.
-        damage: why it cannot be delivered as it is; "" when fine.
-        rank: "urgent", "normal" or "bulk".
-        needs: what the next host must announce, such as "REQUIRETLS".
-    """
-
-    queue_id: str
-    accept_id: str
-    kind: str
-    sender: str
-    owner: str
-    size_octets: int
-    created_at: float
-    state: str
-    next_at: float | None
-    damage: str
-    recipients: tuple[RecipientView, ...]
-    needs: str = ""
-    rank: str = ""
-
-
-def messages(queue: Queue, *, limit: int = 1_000_000, owner: str = "") -> list[MessageView]:
-    """What is in the queue, oldest first; only of one account when `owner` is given."""
-    found = queue.read(
-        f"SELECT {rows.FACT_COLUMNS}, held, damage FROM message WHERE (? = '' OR lower(owner) = lower(?))"  # noqa: S608
-        " ORDER BY created_at, id LIMIT ?",
-        (owner, owner, limit),
-    )
-    return [_view(queue, rows.facts(row), bool(row[-2]), str(row[-1])) for row in found]
-
-
-def message(queue: Queue, queue_id: str) -> MessageView:
-    """One message.
-
-    Raises:
-        PermanentFailure: there is none with this id.
-    """
-    found = queue.read(
-        f"SELECT {rows.FACT_COLUMNS}, held, damage FROM message WHERE id = ?",  # noqa: S608
-        (queue_id,),
-    )
-    if not found:
-        raise _missing(queue_id)
-    return _view(queue, rows.facts(found[0]), bool(found[0][-2]), str(found[0][-1]))
-
-
-def header(queue: Queue, queue_id: str, *, limit: int = 65_536) -> bytes:
-    """The header of a queued message, up to `limit` octets, with its last CRLF; b"" when unreadable."""
-    view = message(queue, queue_id)
-    try:
-        with queue.spool.path(queue_id).open("rb") as file:
-            start = file.read(min(limit, view.size_octets))
-    except OSError:
-        return b""
-    end = start.find(b"\r\n\r\n")
-    return start[: end + 2] if end >= 0 else start
-
-
-def _view(queue: Queue, facts: Facts, held: bool, damage: str) -> MessageView:
-    found = queue.read(
-        "SELECT address, kind, state, tries, next_at, host, code, status, reply, notify FROM recipient"
-        " WHERE message = ? ORDER BY position",
-        (facts.queue_id,),
-    )
-    recipients = tuple(_recipient(row) for row in found)
-    states = {recipient.state for recipient in recipients}
-    plain = next((name for name in ("running", "waiting", "held") if name in states), "held")
-    times = [r.next_at for r in recipients if r.next_at is not None]
-    return MessageView(
-        queue_id=facts.queue_id,
-        accept_id=facts.accept_id,
-        kind=facts.kind,
-        sender=facts.sender,
-        owner=facts.owner,
-        size_octets=facts.size_octets,
-        created_at=facts.created_at,
-        state="damaged" if damage else "held" if held and plain != "running" else plain,
-        next_at=min(times, default=None),
-        damage=damage,
-        recipients=recipients,
-        needs=" ".join(_needs(facts)),
-        rank=RANK_NAMES[facts.rank],
-    )
-
-
-def _needs(facts: Facts) -> Iterator[str]:
-    if facts.requiretls:
-        yield "REQUIRETLS"
-    if facts.smtputf8 and (facts.has_8bit_header or not facts.sender.isascii()):
-        yield "SMTPUTF8"
-    if facts.body == "BINARYMIME":
-        yield "BINARYMIME"
-    elif facts.has_8bit:
-        yield "8BITMIME"
-
-
-def _recipient(row: tuple[object, ...]) -> RecipientView:
-    address, kind, state, tries, next_at, host, code, status, reply, notify = row
-    number = int(str(state))
-    said = f"{code} {str(code)[0]}.{status} {reply}" if code and status else f"{code} {reply}" if code else ""
-    return RecipientView(
-        address=str(address),
-        kind=str(kind),
-        state=schema.STATE_NAMES[number],
-        tries=int(str(tries)),
-        next_at=float(str(next_at)) if number == schema.WAITING else None,
-        host=str(host),
-        reply=said,
-        notify=str(notify),
-    )
 
 
 def select(queue: Queue, ids: Iterable[str] = (), *, owner: str = "", everything: bool = False) -> list[str]:
@@ -166,7 +31,7 @@ def select(queue: Queue, ids: Iterable[str] = (), *, owner: str = "", everything
     chosen = list(ids)
     for queue_id in chosen:
         if not queue.read("SELECT 1 FROM message WHERE id = ?", (queue_id,)):
-            raise _missing(queue_id)
+            raise missing(queue_id)
     return chosen
 
 
@@ -243,6 +108,31 @@ def remove(queue: Queue, ids: Iterable[str]) -> int:
     return count
 
 
+def give_up(queue: Queue, ids: Iterable[str]) -> int:
+    """Makes the next attempt, due now, the last one: then the sender is told, as after five days.
+
+    Held mail is released for it.  An attempt under way ends first and its result counts.
+
+    Returns:
+        Recipients that get their last attempt.
+    """
+    now = queue.now()
+    past_s = max(queue.options.give_up_after_s, queue.options.bounce_give_up_after_s)
+
+    def work(connection: sqlite3.Connection, queue_id: str) -> int:
+        connection.execute("UPDATE message SET held = 0 WHERE id = ? AND damage = ''", (queue_id,))
+        count = connection.execute(
+            "UPDATE recipient SET state = 0, next_at = MIN(next_at, ?), waited_s = MAX(waited_s, ?)"
+            " WHERE message = ? AND (state = 0 OR state = 4 AND"
+            " (SELECT damage FROM message WHERE id = recipient.message) = '')",
+            (now, past_s, queue_id),
+        ).rowcount
+        rows.hold_covered(connection, queue_id)
+        return count
+
+    return _each(queue, ids, work)
+
+
 def _each(queue: Queue, ids: Iterable[str], work: _Work) -> int:
     chosen = list(ids)
     return queue.write(lambda connection: sum(work(connection, queue_id) for queue_id in chosen))
@@ -250,7 +140,3 @@ def _each(queue: Queue, ids: Iterable[str], work: _Work) -> int:
 
 class _Work(Protocol):
     def __call__(self, connection: sqlite3.Connection, queue_id: str) -> int: ...
-
-
-def _missing(queue_id: str) -> PermanentFailure:
-    return PermanentFailure(f"there is no message {queue_id} in the queue", status="4.0")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from mailstack.delivery import admin
+from mailstack.delivery import admin, listing
 from mailstack.delivery.entry import QueueRecipient
 from mailstack.delivery.options import Route
 from mailstack.model.outcome import Deferred, Failed
@@ -266,7 +266,7 @@ async def test_what_even_the_postmaster_cannot_take_is_held_and_visible(tmp_path
         async with running(tmp_path, *routes(live_test=sink)) as kit:
             kit.home.answers[POSTMASTER] = [Failed(Reply(552, "2.2", "full"))]
             kit.put("b@live.test", sender="gone@live.test")
-            await kit.until(lambda: [v.state for v in admin.messages(kit.kit.queue)] == ["held"])
+            await kit.until(lambda: [v.state for v in listing.messages(kit.kit.queue)] == ["held"])
 
 
 async def test_without_a_postmaster_what_nobody_can_be_told_of_is_held(tmp_path: Path) -> None:
@@ -274,7 +274,7 @@ async def test_without_a_postmaster_what_nobody_can_be_told_of_is_held(tmp_path:
         async with running(tmp_path, *routes(live_test=sink)) as kit:
             kit.home.accounts = (ALICE,)
             kit.put("b@live.test", sender="gone@live.test", is_sender_verified=False, kind="relay")
-            await kit.until(lambda: [v.state for v in admin.messages(kit.kit.queue)] == ["held"])
+            await kit.until(lambda: [v.state for v in listing.messages(kit.kit.queue)] == ["held"])
         assert kit.logged("alarm")
 
 
@@ -303,7 +303,7 @@ async def test_a_report_that_cannot_be_made_does_not_send_the_message_again(
     with SmtpSink(replies=replies) as sink:
         async with running(tmp_path, *routes(live_test=sink)) as kit:
             kit.put("ok@live.test", "bad@live.test")
-            await kit.until(lambda: [v.state for v in admin.messages(kit.kit.queue)] == ["held"])
+            await kit.until(lambda: [v.state for v in listing.messages(kit.kit.queue)] == ["held"])
             await asyncio.sleep(0.3)
         assert [message.recipients for message in sink.messages] == [("ok@live.test",)]
 
@@ -419,7 +419,7 @@ async def test_a_damaged_message_is_held_and_reported_and_never_sent(tmp_path: P
             path.write_bytes(path.read_bytes().replace(b"Hello", b"HELLO"))
             work = asyncio.create_task(kit.engine.run(kit.stop))
             await kit.until(lambda: bool(kit.logged("alarm")))
-            await kit.until(lambda: admin.message(kit.kit.queue, queue_id).state == "damaged")
+            await kit.until(lambda: listing.message(kit.kit.queue, queue_id).state == "damaged")
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)
         assert sink.all == []
@@ -461,4 +461,4 @@ async def test_what_is_cut_off_by_a_stop_waits_for_the_next_start(tmp_path: Path
             queue_id = kit.put("b@live.test")
             await kit.until(lambda: sink.connections == 1)
         async with running(tmp_path, start=False) as kit:
-            assert admin.message(kit.kit.queue, queue_id).state == "waiting"
+            assert listing.message(kit.kit.queue, queue_id).state == "waiting"

@@ -116,3 +116,68 @@ def test_what_a_far_server_said_cannot_touch_the_terminal(instance: Instance, qu
     )
     for words in (("queue", "list"), ("queue", "show", queue.read("SELECT id FROM message")[0][0])):
         assert "\x1b" not in instance.cli(*map(str, words)).out
+
+
+def test_senders_and_domains_are_held_with_a_reason_and_released(instance: Instance, queue: Queue) -> None:
+    queue_id = put(queue)
+    held = instance.cli("queue", "hold", "--sender", "Alice@example.test", "--reason", "was stolen", "--json")
+    assert held.json == {"messages": 1}
+    (row,) = instance.cli("queue", "holds", "--json").json
+    assert (row["scope"], row["name"], row["reason"]) == ("sender", "alice@example.test", "was stolen")
+    assert "was stolen" in instance.cli("queue", "holds").out
+    (shown,) = instance.cli("queue", "show", queue_id, "--json").json["recipients"]
+    assert shown["state"] == "held"
+    assert "was stolen" in shown["outlook"]
+    later = put(queue)
+    assert instance.cli("queue", "release", "--sender", "alice@example.test", "--json").json == {
+        "messages": 2
+    }
+    states = {row["id"]: row["state"] for row in instance.cli("queue", "list", "--json").json}
+    assert states == {queue_id: "waiting", later: "waiting"}
+    assert instance.cli("queue", "holds").out == "nothing is held but single messages\n"
+
+
+def test_what_a_hold_covers_is_purged(instance: Instance, queue: Queue) -> None:
+    put(queue, "b@bad.test")
+    put(queue, "b@good.test")
+    instance.cli("queue", "hold", "--destination", "bad.test")
+    assert instance.cli("queue", "purge", "--destination", "bad.test", "--json").json == {"messages": 1}
+    assert len(instance.cli("queue", "list", "--json").json) == 1
+    assert instance.cli("queue", "purge", "--destination", "good.test").code == 65
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("hold", "--sender", "a@x.test", "--destination", "x.test"),
+        ("hold", "id", "--sender", "a@x.test"),
+        ("release", "--all", "--sender", "a@x.test"),
+        ("purge",),
+    ],
+)
+def test_a_hold_is_of_one_thing(instance: Instance, words: tuple[str, ...]) -> None:
+    assert instance.cli("queue", *words).code == os.EX_USAGE
+
+
+def test_a_bounce_is_a_last_attempt(instance: Instance, queue: Queue) -> None:
+    assert instance.cli("queue", "bounce", put(queue), "--json").json == {"recipients": 1}
+
+
+def test_the_summary_counts_by_destination(instance: Instance, queue: Queue) -> None:
+    put(queue, "a@big.test", "b@big.test", "c@small.test")
+    found = instance.cli("queue", "summary", "--json").json
+    assert found["messages"] == 1
+    assert [(d["destination"], d["waiting"]) for d in found["destinations"]] == [
+        ("big.test", 2),
+        ("small.test", 1),
+    ]
+    assert "big.test" in instance.cli("queue", "summary").out
+
+
+def test_a_long_list_says_that_there_is_more(instance: Instance, queue: Queue) -> None:
+    for _ in range(3):
+        put(queue)
+    shown = instance.cli("queue", "list", "--limit", "2", "--json")
+    assert len(shown.json) == 2
+    assert "1 more" in shown.err
+    assert len(instance.cli("queue", "list", "--limit", "0", "--json").json) == 3

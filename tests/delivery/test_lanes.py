@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mailstack.delivery import admin, holds, lanes, recover, rows, upkeep
+from mailstack.delivery import admin, holds, lanes, listing, recover, rows, upkeep
 from mailstack.delivery.entry import LOCAL, Kind, QueueMessage, QueueRecipient
 from mailstack.delivery.lanes import Lane, Wish
 from mailstack.delivery.rank import BULK, NORMAL, URGENT
@@ -84,7 +84,7 @@ def test_codes_come_first_and_bulk_last(kit: QueueKit) -> None:
     for data in (NEWS, MESSAGE, CODE):
         kit.put(data=data, owner="a@example.org")
     assert [rank for _, rank, _ in ready(kit)] == [URGENT, NORMAL, BULK]
-    assert {view.rank for view in admin.messages(kit.queue)} == {"bulk", "normal", "urgent"}
+    assert {view.rank for view in listing.messages(kit.queue)} == {"bulk", "normal", "urgent"}
 
 
 def test_a_look_finds_every_sender_before_a_second_lane_of_one(kit: QueueKit) -> None:
