@@ -26,6 +26,8 @@ TABLE: Table = {
     "peer.test": {"TXT": ["v=spf1 ip4:127.0.0.1 -all"], "MX": [[10, "mx.peer.test"]]},
     "mx.peer.test": {"A": ["127.0.0.1"], "TXT": ["v=spf1 ip4:127.0.0.1 -all"]},
 }
+#: Addresses there whose mail comes back here, where it is sent there again.
+CIRCLES = {"circle@peer.test": "circle@example.test", "round@peer.test": "round@example.test"}
 
 
 @dataclass(frozen=True)
@@ -63,7 +65,7 @@ def both(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp(kind) / "demo"
     with (
         DnsServer(TABLE) as dns,
-        running_mta(kind, hops) as peer,
+        running_mta(kind, hops, CIRCLES) as peer,
         running_demo(
             folder, "--dns", dns.address, "--outside", f"127.0.0.1:{peer.port}", port_base=base
         ) as demo,
@@ -249,6 +251,37 @@ def test_a_redirection_through_us_reaches_them_and_its_failure_finds_back(both: 
     report = both.peer.wait_for(b"Not delivered: your message to away@example.test")
     assert b"no@peer.test" not in report
     assert b"in-away" in report
+
+
+# -- circles
+
+
+def _wait_until_idle(demo: Demo) -> None:
+    until = time.monotonic() + 60
+    while demo.json("queue", "list"):
+        assert time.monotonic() < until, demo.json("queue", "list")
+        time.sleep(0.2)
+
+
+def test_a_circle_of_two_systems_ends_with_one_report_to_our_user(both: Both) -> None:
+    # Q11
+    both.demo.cli("alias", "add", "circle@example.test", "circle@peer.test")
+    submit(both, "out-circle", "circle@example.test")
+    both.demo.wait_for_message(ALICE, b"Undelivered" if both.peer.kind == "postfix" else b"failed")
+    _wait_until_idle(both.demo)
+    about = [m for m in both.demo.messages(ALICE) if b"out-circle" in m]
+    assert len(about) == 1, [m[:600] for m in about]
+    assert b"5.4.6" in about[0]
+
+
+def test_a_circle_of_two_systems_ends_with_one_report_to_their_user(both: Both) -> None:
+    # Q11, Q17: the report finds back through SRS and makes no other
+    both.demo.cli("alias", "add", "round@example.test", "round@peer.test")
+    both.saying("in-circle").from_there(FAR, "round@example.test")
+    report = both.peer.wait_for(b"in-circle", within=b"5.4.6")
+    _wait_until_idle(both.demo)
+    assert FAR.encode() in head(report)
+    assert len([m for m in both.peer.mail if b"in-circle" in m]) == 1
 
 
 # -- a program that asks for reports
