@@ -148,6 +148,8 @@ class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_addresses: int = 5
     #: Hosts of a destination that are talked to in one attempt.
     max_sessions: int = 2
+    #: Seconds an address that gave no connection is tried after all others.
+    unreachable_s: float = 300.0
     #: Messages sent over one connection.
     messages_per_session: int = 20
     #: Seconds an idle connection is kept for the next message.
@@ -172,6 +174,10 @@ class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_messages_per_account: int = 500
     #: Largest message a report returns whole, in octets; of larger ones the header only.
     dsn_full_octets: int = 50_000
+    #: Seconds between two letters to the postmaster that list reports nobody could be given.
+    undelivered_every_s: float = 86_400.0
+    #: Reports such a letter lists; the rest it counts.
+    undelivered_listed: int = 100
 
     def __post_init__(self) -> None:
         for key in ("relay_port", "port"):
@@ -220,9 +226,12 @@ _NOT_NEGATIVE = (
     "bounce_give_up_after_s",
     "delay_notice_after_s",
     "session_idle_s",
+    "unreachable_s",
     "max_messages",
     "max_messages_per_account",
     "dsn_full_octets",
+    "undelivered_every_s",
+    "undelivered_listed",
 )
 
 

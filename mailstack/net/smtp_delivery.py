@@ -26,6 +26,7 @@ from mailstack.model.reply import Reply
 from mailstack.net.resolver import DnsSource, run_check
 from mailstack.net.smtp_client import Connection, OpenFailed, has_address
 from mailstack.net.smtp_opening import Opener, Wanted, Watch
+from mailstack.net.unreachable import Unreachable
 from mailstack.smtp.client_events import Answer, Done, OutgoingRecipient, Transaction
 
 MAX_IDLE = 100
@@ -99,6 +100,7 @@ class SmtpDelivery:
         outside = {ipaddress.ip_address(ip) for ip in options.public_ips}
         self._me = Self(names, lambda ip: ipaddress.ip_address(ip) in outside or has_address(ip), chance)
         self._idle = _Idle(options)
+        self._unreachable = Unreachable(options.unreachable_s)
 
     def is_too_much(self, facts: Facts, extensions: Mapping[str, str]) -> bool:
         """True when a server does not take the message's octets as they are."""
@@ -139,7 +141,7 @@ class SmtpDelivery:
     async def _try_hosts(self, attempt: _Attempt, found: Hosts, key: Key, used: Host | None) -> None:
         """Every host at most once in one attempt, `used` included."""
         sessions = int(used is not None)
-        for host in found.hosts:
+        for host in self._unreachable.last(found.hosts):
             if attempt.is_complete or sessions >= self._options.max_sessions:
                 return
             if used is not None and (host.ip, host.port) == (used.ip, used.port):
@@ -151,7 +153,10 @@ class SmtpDelivery:
             except OpenFailed as error:
                 attempt.note_refused(host, error)
                 sessions += error.was_connected
+                if not error.was_connected and error.answer.stage == "greeting":
+                    self._unreachable.note(host)
             else:
+                self._unreachable.forget(host)
                 sessions += 1
                 await attempt.use(connection, key)
 

@@ -367,8 +367,11 @@ def _extensions(reply: Reply) -> dict[str, str]:
     found: dict[str, str] = {}
     for line in reply.text.split("\n")[1:]:
         # AUTH=LOGIN is how it stood before RFC 4954.
-        keyword, _, parameters = line.replace("=", " ", 1).partition(" ")
-        found[keyword.upper()] = parameters.strip()
+        name, _, parameters = line.replace("=", " ", 1).partition(" ")
+        keyword = name.upper()
+        # Old servers have both AUTH and AUTH=, with names of their own in each.
+        before = f"{found[keyword]} " if keyword == "AUTH" and keyword in found else ""
+        found[keyword] = before + parameters.strip()
     return found
 
 

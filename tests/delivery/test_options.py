@@ -11,6 +11,8 @@ def test_the_defaults_are_those_of_the_limits() -> None:
     assert (options.first_wait_s, options.max_wait_s, options.jitter_percent) == (300, 4000, 10)
     assert (options.give_up_after_s, options.bounce_give_up_after_s) == (5 * 86_400, 2 * 86_400)
     assert (options.start_concurrency, options.max_concurrency, options.max_deliveries) == (2, 10, 100)
+    assert (options.connect_timeout_s, options.command_timeout_s, options.data_timeout_s) == (30, 300, 120)
+    assert (options.block_timeout_s, options.end_timeout_s, options.quit_timeout_s) == (180, 600, 10)
     assert (options.messages_per_session, options.max_addresses, options.max_sessions) == (20, 5, 2)
 
 

@@ -41,6 +41,12 @@ def test_login_answers_two_questions_whatever_they_say() -> None:
     assert made.hear("235 ok") == [Ready()]
 
 
+def test_both_ways_to_announce_a_login_count() -> None:
+    made = Dialog(login=lambda: ME)
+    over_tls(made, "250-mx.test\r\n250-AUTH GSSAPI NTLM\r\n250 AUTH=LOGIN")
+    assert made.said() == ["AUTH LOGIN"]
+
+
 def test_what_is_too_long_for_a_command_waits_for_its_turn() -> None:
     # RFC 4954 section 4
     made = dialog("PLAIN", Login("me", "p" * 400))
