@@ -15,7 +15,7 @@ from mailstack.delivery.entry import Entry, EntryRecipient, Facts
 from mailstack.delivery.options import QueueOptions
 from mailstack.delivery.spool import Content
 from mailstack.model.dns import Answer, Question
-from mailstack.net.resolver import Budget
+from mailstack.net.resolver import Budget, DnsSource
 from mailstack.net.smtp_delivery import SmtpDelivery, Trial
 from tests.kit.queues import MESSAGE
 from tests.kit.smtp_sink import SmtpSink
@@ -76,7 +76,7 @@ def entry(*addresses: str, **facts: Any) -> Entry:
 
 @asynccontextmanager
 async def delivery(
-    sink: SmtpSink | None = None, zone: Zone | None = None, **options: Any
+    sink: SmtpSink | None = None, zone: DnsSource | None = None, **options: Any
 ) -> AsyncIterator[SmtpDelivery]:
     """All of y.test goes to the sink, by MX record."""
     zone = zone or Zone(y_test={"MX": [(10, "mx.y.test")]}, mx_y_test={"A": ["127.0.0.1"]})
