@@ -11,7 +11,9 @@ from mailstack.model.quota import QuotaState
 
 def test_a_warning_says_plainly_what_is_used_and_what_to_do() -> None:
     state = QuotaState(9 << 30, 10 << 30, 5, None)
-    octets = quota_warning("alice@example.test", state, 80, 1_767_225_600, hostname="mx.example.test", language="en")
+    octets = quota_warning(
+        "alice@example.test", state, 80, 1_767_225_600, hostname="mx.example.test", language="en"
+    )
     read = email.message_from_bytes(octets, policy=email.policy.default)
     assert (read["Subject"], read["To"]) == ("Your mailbox is 80 % full", "alice@example.test")
     assert read["From"] == "Mail Delivery System <postmaster@example.test>"

@@ -6,9 +6,10 @@ import contextlib
 import imaplib
 import os
 import re
+import resource
 import smtplib
+import socket
 import sqlite3
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -17,10 +18,12 @@ from pathlib import Path
 import pytest
 
 from tests.kit import debian
-from tests.kit.accounting import Recorder, check, marked
-from tests.kit.counting import ALICE, BOB, HOMES, count, settle
+from tests.kit.accounting import Recorder, Sent, check, marked
+from tests.kit.counting import ALICE, BOB, GONE, HOMES, count, settle
 from tests.kit.demo import Demo, running_demo
-from tests.kit.process import eventually
+from tests.kit.process import alive, eventually
+from tests.kit.shapes import loop
+from tests.kit.syscalls import failing
 
 pytestmark = [pytest.mark.root]
 
@@ -151,7 +154,7 @@ def test_a_disk_that_becomes_read_only_is_read_on_and_nothing_crashes_in_a_loop(
     try:
         with running_demo(at / "demo") as demo:
             recorder = Recorder(demo.host, demo.port("mx"))
-            threads = recorder.start(2, [[ALICE], [BOB]])
+            threads = recorder.start(2, [[ALICE], [BOB], [BOB, GONE]])
             eventually(lambda: len(recorder.acknowledged) > 10, 30)
             with demo.imap(ALICE) as client:
                 client.select("INBOX")
@@ -185,7 +188,6 @@ def test_a_disk_that_becomes_read_only_is_read_on_and_nothing_crashes_in_a_loop(
 
 def test_a_message_that_cannot_be_read_is_named_and_the_others_are_fine(tmp_path: Path) -> None:
     # F20
-    strace = debian.need("strace")
     with running_demo(tmp_path / "demo") as demo:
         for number in range(2):
             assert send(demo, f"m{number}") == "250"
@@ -193,15 +195,7 @@ def test_a_message_that_cannot_be_read_is_named_and_the_others_are_fine(tmp_path
             client.select("INBOX")
             client.noop()
         broken = next(path for path in demo.maildir(ALICE).glob("*/*") if b"X-Test-Mark: m0 " in _read(path))
-        tracers = [
-            subprocess.Popen(
-                [strace, "-f", "-q", "-p", str(pid), "-P", str(broken), "-o", "/dev/null",
-                 "-e", "trace=read,pread64", "-e", "inject=read,pread64:error=EIO"]
-            )
-            for pid in demo.pids("imap")[1:]
-        ]  # fmt: skip
-        try:
-            eventually(lambda: all(_is_traced(pid) for pid in demo.pids("imap")[1:]), 15)
+        with failing(demo.pids("imap")[1:], "read,pread64", broken):
             with demo.imap(ALICE) as client:
                 client.select("INBOX")
                 assert client.fetch("1:*", "(UID BODY.PEEK[])")[0] == "NO"
@@ -210,34 +204,113 @@ def test_a_message_that_cannot_be_read_is_named_and_the_others_are_fine(tmp_path
                 assert client.noop()[0] == "OK"
             eventually(lambda: broken.name in demo.log(), 10, demo.log)
             assert send(demo, "m2") == "250"
-        finally:
-            for tracer in tracers:
-                tracer.terminate()
-                tracer.wait(20)
         with demo.imap(ALICE) as client:
             client.select("INBOX")
             assert subjects(client) == 3
+
+
+@pytest.mark.parametrize(
+    "what",
+    [
+        "queue.db-wal",
+        pytest.param("queue/messages", marks=pytest.mark.slow),
+        pytest.param("Maildir/new", marks=pytest.mark.slow),
+    ],
+)
+def test_an_error_at_an_fsync_is_451_and_ends_the_daemon_for_a_restart(tmp_path: Path, what: str) -> None:
+    # F19, P8: never tried again by the same process
+    with running_demo(tmp_path / "demo") as demo:
+        recorder = Recorder(demo.host, demo.port("mx"))
+        to = ALICE if what == "Maildir/new" else GONE
+        assert recorder.send("before", [to]).accept_id
+        folder = demo.maildir(ALICE).parent if to == ALICE else demo.folder / "state" / "queue"
+        path = folder / what.removeprefix("queue/")
+        before = demo.pids("smtp")
+        with failing(before, "fsync,fdatasync", path):
+            assert re.match("451 |421 4.3.2 ", send(demo, "during", to))
+            eventually(lambda: not any(map(alive, before)), 15, demo.log)
+        recorder.sent.append(Sent("during", (to,)))
+        eventually(lambda: send(demo, "after", to) == "250", 30, demo.log)
+        recorder.sent.append(Sent("after", (to,), "some id"))
+        settle(demo)
+        found = count(demo)
+        # Tried again while nobody answered yet, it may have been taken twice: each was one of its own.
+        found.places["after", HOMES[to][0]] = min(found.places["after", HOMES[to][0]], 1)
+        check(recorder.sent, found, HOMES)
+
+
+def test_a_queued_message_that_cannot_be_read_waits_and_the_others_leave(tmp_path: Path) -> None:
+    # F20
+    with loop(tmp_path / "demo") as sent, sent.life() as demo:
+        recorder = Recorder(demo.host, demo.port("mx"))
+        sent.sink.replies["rcpt"] = "451 4.7.1 later"
+        stuck = recorder.send("stuck", [GONE]).accept_id
+        eventually(lambda: "deferred" in demo.log(), 20, demo.log)
+        del sent.sink.replies["rcpt"]
+        path = demo.folder / "state" / "queue" / "messages" / f"{stuck}-1"
+        with failing(demo.pids("queue"), "read,pread64", path):
+            demo.cli("queue", "retry", "--all")
+            eventually(lambda: "cannot be read" in demo.log(), 20, demo.log)
+            recorder.send("other", [GONE])
+            sent.sink.wait_for(1)
+        assert b"X-Test-Mark: other " in sent.sink.messages[0].data
+        sent.sent = recorder.sent
+        sent.check(demo)
+
+
+def open_files(pid: int) -> int:
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
+@pytest.mark.parametrize("daemon", [pytest.param("smtp", marks=pytest.mark.slow), "queue"])
+def test_a_daemon_without_descriptors_loses_nothing_and_recovers_by_itself(
+    tmp_path: Path, daemon: str
+) -> None:
+    # F29
+    with loop(tmp_path / "demo") as sent, sent.life() as demo:
+        recorder = Recorder(demo.host, demo.port("mx"))
+        recorder.send("before", [ALICE, GONE])
+        pids = demo.pids(daemon)
+        normal = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in pids}
+        for pid in pids:
+            hard = normal[pid][1]
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (open_files(pid) + 4, hard))
+        said = demo.log().count("\n")
+        crowd = [socket.create_connection((demo.host, demo.port("mx")), 20) for _ in range(100)]
+        for number in range(10):
+            recorder.send(f"during-{number}", [[ALICE], [GONE], [BOB, GONE]][number % 3], timeout_s=5)
+        if daemon == "smtp":
+            assert demo.log().count("\n") - said < 500, demo.log()[-3000:]
+        for client in crowd:
+            client.close()
+        if daemon == "queue":
+            for pid in pids:
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, normal[pid])
+        eventually(lambda: bool(recorder.send("after", [ALICE, GONE]).accept_id), 30, demo.log)
+        assert demo.pids(daemon) == pids
+        sent.sent = [one for one in recorder.sent if one.mark != "after"]
+        sent.check(demo)
 
 
 def _read(path: Path) -> bytes:
     return path.read_bytes() if path.is_file() else b""
 
 
-def _is_traced(pid: int) -> bool:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return "TracerPid:\t0" not in status
-
-
 @pytest.mark.slow
-def test_a_locked_mailbox_is_451_and_nobody_spins(tmp_path: Path) -> None:
+@pytest.mark.parametrize("to", [BOB, GONE])
+def test_a_locked_database_is_451_and_nobody_spins(tmp_path: Path, to: str) -> None:
     # F35
     with running_demo(tmp_path / "demo") as demo:
-        assert send(demo, "before", BOB) == send(demo, "before") == "250"
-        holder = sqlite3.connect(demo.maildir(BOB).parent / "account.db", isolation_level=None)
+        assert send(demo, "before", to) == send(demo, "before") == "250"
+        settle(demo)
+        queue = demo.folder / "state" / "queue" / "queue.db"
+        holder = sqlite3.connect(
+            demo.maildir(BOB).parent / "account.db" if to == BOB else queue, isolation_level=None
+        )
         holder.execute("BEGIN IMMEDIATE")
         used = _cpu_s(demo)
         replies: list[str] = []
-        waiting = threading.Thread(target=lambda: replies.append(send(demo, "during", BOB)))
+        waiting = threading.Thread(target=lambda: replies.append(send(demo, "during", to)))
         waiting.start()
         assert send(demo, "others") == "250"
         waiting.join(60)
@@ -245,7 +318,8 @@ def test_a_locked_mailbox_is_451_and_nobody_spins(tmp_path: Path) -> None:
         assert _cpu_s(demo) - used < 5
         holder.execute("ROLLBACK")
         holder.close()
-        assert send(demo, "after", BOB) == "250"
+        assert send(demo, "after", to) == "250"
+        settle(demo)
 
 
 def _cpu_s(demo: Demo) -> float:

@@ -18,7 +18,6 @@ import re
 import signal
 import smtplib
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -31,7 +30,7 @@ from tests.kit.counting import ALICE, BOB, CAROL, GONE
 from tests.kit.demo import Demo
 from tests.kit.process import eventually
 from tests.kit.shapes import FRIEND, KEEPER, REFUSED, loop, submit
-from tests.kit.syscalls import Call, parse
+from tests.kit.syscalls import Call, is_traced, parse
 
 pytestmark = [pytest.mark.debian, pytest.mark.root]
 
@@ -112,10 +111,6 @@ def attach(demo: Demo, log: Path) -> subprocess.Popen[bytes]:
     if process.poll() is not None:
         pytest.skip("strace may not attach here")
     return process
-
-
-def is_traced(pid: int) -> bool:
-    return "TracerPid:\t0" not in Path(f"/proc/{pid}/status").read_text()
 
 
 def threads(demo: Demo, daemon: str) -> frozenset[int]:

@@ -57,11 +57,13 @@ class Recorder:
         with self.lock:
             return [sent for sent in self.sent if sent.accept_id]
 
-    def send(self, mark: str, recipients: Sequence[str], *, size_octets: int = 2000) -> Sent:
+    def send(
+        self, mark: str, recipients: Sequence[str], *, size_octets: int = 2000, timeout_s: float = 20
+    ) -> Sent:
         """One transaction on a connection of its own; whatever fails means "not acknowledged"."""
         accept_id = ""
         try:
-            with socket.create_connection((self.host, self.port), timeout=20) as connection:
+            with socket.create_connection((self.host, self.port), timeout=timeout_s) as connection:
                 accept_id = _dialog(connection, recipients, marked(mark, size_octets=size_octets))
         except OSError:
             pass

@@ -49,6 +49,7 @@ class Loop:
     def life(self, environ: Mapping[str, str] | None = None) -> Iterator[Demo]:
         """The instance from a start to an end."""
         outside = f"{self.sink.host}:{self.sink.port}"
+        (self.folder / "demo.json").unlink(missing_ok=True)  # of a life that ended all of a sudden
         with running_demo(self.folder, "--outside", outside, environ=environ) as demo:
             yield demo
 

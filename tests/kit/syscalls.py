@@ -1,10 +1,16 @@
-"""Reads an strace log into events in the order they began and ended."""
+"""System calls of running processes: read from an strace log in their order, or made to fail."""
 
 from __future__ import annotations
 
+import contextlib
 import re
+import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+from tests.kit import debian
+from tests.kit.process import eventually
 
 _LINE = re.compile(r"^(?:\[pid\s+)?(\d+)\]?\s+(.*)$")
 _RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)$")
@@ -48,3 +54,26 @@ def parse(lines: Sequence[str]) -> Iterator[Call]:
             open_[pid] = (call.group(1), call.group(2), number)
         else:
             yield Call(pid, call.group(1), call.group(2), number, number)
+
+
+def is_traced(pid: int) -> bool:
+    """True once strace holds it."""
+    return "TracerPid:\t0" not in Path(f"/proc/{pid}/status").read_text()
+
+
+@contextlib.contextmanager
+def failing(
+    pids: Sequence[int], calls: str, path: Path, *, error: str = "EIO"
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Lets these calls (`fsync,fdatasync`) of running processes fail while they are about one path."""
+    words = [word for pid in pids for word in ("-p", str(pid))]
+    inject = ["-e", f"trace={calls}", "-e", f"inject={calls}:error={error}"]
+    tracer = subprocess.Popen(
+        [debian.need("strace"), "-f", "-q", "-P", str(path), *inject, "-o", "/dev/null", *words]
+    )
+    try:
+        eventually(lambda: all(is_traced(pid) for pid in pids), 15)
+        yield tracer
+    finally:
+        tracer.terminate()
+        tracer.wait(20)
