@@ -28,6 +28,7 @@ from mailstack.app.paths import Paths
 from mailstack.app.report_options import ReportOptions
 from mailstack.app.toml_lines import find_lines, line_of
 from mailstack.delivery.options import QueueOptions
+from mailstack.delivery.security_options import OutboundTlsOptions
 from mailstack.directory.options import AuthOptions
 from mailstack.filters.options import FilterOptions
 from mailstack.imap.options import ImapOptions
@@ -76,6 +77,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     routing: RoutingOptions = RoutingOptions()
     forwarding: ForwardOptions = ForwardOptions()
     queue: QueueOptions = QueueOptions()
+    outbound_tls: OutboundTlsOptions = OutboundTlsOptions()
     dns: DnsOptions = DnsOptions()
     tls: TlsOptions = TlsOptions()
     srs: SrsOptions = SrsOptions()

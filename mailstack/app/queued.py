@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from mailstack.app.forward_watch import ForwardWatch, tell_lists
 from mailstack.app.letters import languages
 from mailstack.app.notices import QuotaNotices
+from mailstack.app.outbound_tls import watching
 from mailstack.app.queue_engine import Engine
 from mailstack.app.queue_home import Home
 from mailstack.app.queue_settle import Settler
@@ -23,6 +24,7 @@ from mailstack.directory import Directory
 from mailstack.mailbox import MailStore
 from mailstack.net.resolver import Resolver
 from mailstack.net.smtp_delivery import SmtpDelivery
+from mailstack.net.smtp_opening import Watch
 from mailstack.state.senders import LongSenders
 
 if TYPE_CHECKING:
@@ -65,7 +67,8 @@ async def serve(context: Context) -> None:
                 long_senders=LongSenders(paths.state_db),
                 now=context.now,
             )
-            await _work(context, queue, home, lease=lease, resolver=resolver, threads=threads)
+            async with watching(context, resolver, home, queue) as tls:
+                await _work(context, queue, home, lease=lease, resolver=resolver, threads=threads, tls=tls)
         finally:
             await resolver.close()
             store.close()
@@ -82,12 +85,14 @@ async def _work(
     lease: Lease,
     resolver: Resolver,
     threads: ThreadPoolExecutor,
+    tls: Watch,
 ) -> None:
     smtp = SmtpDelivery(
         context.config.queue,
         helo=context.config.hostname,
         dns=resolver,
         chance=lambda: int.from_bytes(context.random_bytes(4), "big") / 2**32,
+        watch=tls,
     )
     watch = ForwardWatch(queue, home)
     engine = Engine(

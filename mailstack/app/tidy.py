@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from mailstack.app import outbound_tls
+from mailstack.app import outbound_tls, reports
 from mailstack.model.errors import TemporaryFailure
 from mailstack.state import clients, containment, forward_targets, logins, maillog_db, sending
 
@@ -78,4 +78,5 @@ JOBS: dict[str, Callable[[Context], int]] = {
     "facts about clients": _client_rows,
     "results and levels of TLS": outbound_tls.forget_old,
     "facts about forwards": _forward_rows,
+    "facts for reports": reports.forget_old,
 }

@@ -20,6 +20,9 @@ class DnsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     #: Resolvers, "address", "address:port" or "[v6address]:port"; empty: those of /etc/resolv.conf.
     servers: tuple[str, ...] = ()
+    #: Of `servers` outside this machine, those whose word that an answer is authentic (DNSSEC, the AD bit)
+    #: is believed; only over a network nobody else can write to. One on loopback is always believed.
+    trusted: tuple[str, ...] = ()
     #: Seconds to wait for one answer.
     try_s: float = 3.0
     #: Tries per question, over the servers in turn.
@@ -42,8 +45,10 @@ class DnsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     down_s: float = 30.0
 
     def __post_init__(self) -> None:
-        for server in self.servers:
-            parse_server(server)
+        known = {parse_server(server) for server in self.servers}
+        for server in self.trusted:
+            if parse_server(server) not in known:
+                raise ConfigError("dns.trusted", f"{server!r} is none of dns.servers")
         if not 0 < self.try_s <= 30 or not 1 <= self.tries <= 5:
             raise ConfigError("dns.try_s", "want 0 < try_s <= 30 and 1 <= tries <= 5")
         if not 0 <= self.min_ttl_s <= self.max_ttl_s:
