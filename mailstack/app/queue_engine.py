@@ -361,6 +361,7 @@ class Engine:
             self._maillog.write("alarm", why=f"the clock was changed; {moved} attempts are planned anew")
             self.wake()
         await self.tell_late()
+        await self._blocking(self._settler.tell_undelivered)
 
     async def _tidy(self) -> None:
         """Files and rows that do not belong together, and what is old."""

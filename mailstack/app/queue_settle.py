@@ -14,10 +14,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from mailstack.app import undelivered
 from mailstack.delivery import dsn, rows, schedule, upkeep
 from mailstack.delivery.entry import Entry, EntryRecipient, Facts, QueueMessage, QueueRecipient, Result
 from mailstack.delivery.queue import LeaseLost, Queue
 from mailstack.delivery.spool import Content
+from mailstack.delivery.undelivered import Undelivered, note
 from mailstack.disk.durable import guarded
 from mailstack.disk.fault import fault_point
 from mailstack.mime import generate
@@ -67,11 +69,13 @@ class _Follow:
     Attributes:
         told: what the log says about who knows of the failures.
         hold: not even the last resort took it.
+        undelivered: reports for the postmaster's list.
     """
 
     messages: tuple[QueueMessage, ...] = ()
     told: str = ""
     hold: bool = False
+    undelivered: tuple[Undelivered, ...] = ()
 
 
 class Settler:
@@ -83,10 +87,17 @@ class Settler:
         home: Home,
         *,
         lease_owner: str,
+        bounced: Callable[[str, int], None] = lambda owner, recipients: None,
         settled: Callable[[Entry, Sequence[Result], Content | None], None] = lambda *outcome: None,
     ) -> None:
-        """`settled`: told of every outcome, after its commit."""
+        """Takes what it works with.
+
+        Args:
+            bounced: told how many recipients refused mail of a login here for good.
+            settled: told of every outcome, after its commit.
+        """
         self._queue = queue
+        self._bounced = bounced
         self._settled = settled
         self._home = home
         self._lease_owner = lease_owner
@@ -113,6 +124,7 @@ class Settler:
                 lease_owner=self._lease_owner,
                 reports=follow.messages,
                 hold=follow.hold,
+                also=lambda connection: note(connection, follow.undelivered),
             )
         except LeaseLost:
             self._home.maillog.write("lease_lost", entry.facts.queue_id)
@@ -125,8 +137,13 @@ class Settler:
             )
         for message in follow.messages:
             self._log_queued(message)
+        if follow.undelivered:
+            self.tell_undelivered()
         if any(isinstance(r.outcome, Deferred) and self._is_late(r.recipient) for r in results):
             self.tell_late(entry.facts.queue_id)
+        refusing = sum(isinstance(r.outcome, Failed) and r.outcome.reply.code >= 500 for r in results)
+        if refusing and entry.facts.kind == "submission" and entry.facts.owner:
+            self._bounced(entry.facts.owner, refusing)
         self._settled(entry, results, content)
         return True
 
@@ -188,6 +205,10 @@ class Settler:
         if facts.kind == "forward" and self._has_mailbox(facts.owner):
             # Q26: the redirection's owner wanted it in the first place.
             return self._copy(facts, facts.owner, failed, content)
+        if facts.kind == "dsn" and self._home.postmaster():
+            said = [(result, str(_reply(result))) for result in failed]
+            entries = undelivered.listed(facts, said, content, now=self._queue.now())
+            return _Follow(told="the postmaster's list", undelivered=entries)
         if facts.kind in ("dsn", "relay", "forward"):
             return self._to_postmaster(facts, failed, content)
         if facts.kind == "local":
@@ -204,7 +225,7 @@ class Settler:
         return bool(owner) and self._home.where(owner) == (owner, "local")
 
     def _to_postmaster(self, facts: Facts, failed: list[Result], content: Content | None) -> _Follow:
-        """Q16: a report that cannot be delivered ends here, once."""
+        """Mail that nobody else can be given ends here, once."""
         postmaster = self._home.postmaster()
         if not postmaster:
             return _Follow(told="held: there is no postmaster mailbox", hold=True)
@@ -251,6 +272,16 @@ class Settler:
             requiretls=facts.requiretls,
         )
 
+    def tell_undelivered(self) -> None:
+        """Queues the postmaster's letter about reports nobody could be given, once it is due (Q16)."""
+        try:
+            letter = undelivered.tell(self._queue, self._home)
+        except TemporaryFailure as error:  # they are on the list: the next round tells
+            _log.error("the list of undelivered reports: %s", error.why)
+            return
+        if letter is not None:
+            self._log_queued(letter)
+
     # -- delays -----------------------------------------------------------------------
 
     def tell_late(self, queue_id: str) -> None:
@@ -275,15 +306,11 @@ class Settler:
                 report_id=self._queue.new_id(),
             )
             reports = [report] if report is not None else []
-        numbers = [(row.number,) for row in waiting]
-        self._queue.enqueue_with(
-            reports,
-            lambda connection: (
-                connection.executemany(
-                    "UPDATE recipient SET delay_told = 1 WHERE number = ?", numbers
-                ).rowcount
-            ),
-        )
+        numbers = [row.number for row in waiting]
+        try:
+            self._queue.enqueue_with(reports, lambda connection: upkeep.note_told(connection, numbers))
+        except LeaseLost:
+            return  # another process has told them
         for report in reports:
             self._log_queued(report)
 

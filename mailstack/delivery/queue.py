@@ -261,11 +261,13 @@ class Queue:
         lease_owner: str,
         reports: Sequence[QueueMessage] = (),
         hold: bool = False,
+        also: Callable[[sqlite3.Connection], None] = lambda connection: None,
     ) -> list[str]:
         """Writes down what an attempt did, with the reports it causes, in one transaction.
 
         Args:
             hold: nothing more is tried before an operator has looked at it.
+            also: what else belongs into the transaction.
 
         Returns:
             Queue ids of the reports.
@@ -281,6 +283,7 @@ class Queue:
                 rows.note(connection, result, lease_owner)
             if hold:
                 connection.execute("UPDATE message SET held = 1 WHERE id = ?", (queue_id,))
+            also(connection)
             return rows.close_when_done(connection, queue_id, now)
 
         is_done, queue_ids = self.enqueue_with(reports, work)

@@ -234,11 +234,48 @@ async def test_a_report_that_cannot_be_delivered_ends_with_the_postmaster_once(t
     with SmtpSink(replies={"rcpt": "550 5.1.1 no"}) as sink:
         async with running(tmp_path, *routes(live_test=sink)) as kit:
             kit.put("b@live.test", sender="gone@live.test")
+            await kit.until(lambda: bool(kit.mail(POSTMASTER)))
             await kit.until_empty()
-            await asyncio.sleep(0.1)
-        assert len(kit.mail(POSTMASTER)) == 1
-        assert b"Subject: Not delivered" in kit.mail(POSTMASTER)[0]
+        (letter,) = kit.mail(POSTMASTER)
+        assert b"Subject: Reports that could not be delivered: 1\r\n" in letter
+        assert b"to gone@live.test: Not delivered: your message to b@live.test" in letter
+        assert b"550 5.1.1 no" in letter
         assert sink.messages == []
+
+
+async def test_many_undelivered_reports_are_one_letter_a_day(tmp_path: Path) -> None:
+    # Q16
+    with SmtpSink(replies={"rcpt": "550 5.1.1 no"}) as sink:
+        async with running(tmp_path, *routes(live_test=sink), undelivered_listed=3) as kit:
+            kit.put("b@live.test", sender="first@live.test")
+            await kit.until(lambda: bool(kit.mail(POSTMASTER)))
+            for number in range(5):
+                kit.put("b@live.test", sender=f"gone{number}@live.test")
+            await kit.until_empty()
+            assert len(kit.mail(POSTMASTER)) == 1
+            kit.kit.queue.write(
+                lambda connection: connection.execute("UPDATE meta SET value = '1.0' WHERE name LIKE 'und%'")
+            )
+            for _ in range(2):
+                await asyncio.to_thread(kit.engine._settler.tell_undelivered)
+            await kit.until(lambda: len(kit.mail(POSTMASTER)) == 2)
+            await kit.until_empty()
+            assert not kit.kit.queue.read("SELECT 1 FROM undelivered")
+        letter = kit.mail(POSTMASTER)[1]
+        assert b"Subject: Reports that could not be delivered: 5\r\n" in letter
+        assert letter.count(b": Not delivered: ") == 3
+        assert b"and 2 more" in letter
+
+
+async def test_without_a_postmaster_an_undelivered_report_is_held(tmp_path: Path) -> None:
+    # Q16, P2
+    with SmtpSink(replies={"rcpt": "550 5.1.1 no"}) as sink:
+        async with running(tmp_path, *routes(live_test=sink)) as kit:
+            kit.home.accounts = ("alice@example.org",)
+            kit.put("b@live.test", sender="gone@live.test")
+            await kit.until(lambda: bool(kit.kit.queue.read("SELECT 1 FROM message WHERE held = 1")))
+            assert not kit.kit.queue.read("SELECT 1 FROM undelivered")
+            await kit.until(lambda: any("nobody can be given" in line for line in kit.logged("alarm")))
 
 
 async def test_a_return_path_that_does_not_exist_ends_with_the_postmaster(tmp_path: Path) -> None:
