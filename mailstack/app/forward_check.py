@@ -37,8 +37,9 @@ async def warnings(source: DnsSource, leaving: str, targets: Iterable[Address]) 
     budget.questions = min(budget.questions, MAX_QUESTIONS)
     budget.deadline = min(budget.deadline, asyncio.get_running_loop().time() + MAX_S)
     domains = list(dict.fromkeys(target.domain for target in targets))
-    spf, *refused = await asyncio.gather(
-        source.lookup(leaving, "TXT", budget=budget), *(_why_not(source, name, budget) for name in domains)
+    spf, refused = await asyncio.gather(
+        source.lookup(leaving, "TXT", budget=budget),
+        asyncio.gather(*(_why_not(source, name, budget) for name in domains)),
     )
     found = [
         f"{domain} {why}: what is sent on there will fail"

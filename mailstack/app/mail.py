@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mailstack.app.forwards import Forwards
     from mailstack.delivery.queue import Queue
     from mailstack.directory import Directory
+    from mailstack.filters.authentication.arc_chain import Chain
     from mailstack.mailbox import MailStore
     from mailstack.net.bus import Bus
     from mailstack.net.filter_client import FilterClient
@@ -87,6 +88,7 @@ class Mail:
         later: copies that failed for the moment, and why.
         entries: what is durable in the queue.
         ends: where the wishes to hear of success end.
+        chain: the ARC chain it came with, when what is sent on gets a seal; else None.
     """
 
     envelope: Envelope
@@ -108,6 +110,7 @@ class Mail:
     later: list[tuple[Store, TemporaryFailure]] = field(default_factory=list)
     entries: list[QueueMessage] = field(default_factory=list)
     ends: Ends = field(default_factory=Ends)
+    chain: Chain | None = None
 
     def __post_init__(self) -> None:
         self.origin = self.envelope.client

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from mailstack.app import loops, success, trace
+from mailstack.app import loops, sealing, success, trace
 from mailstack.app.letters import chosen
 from mailstack.app.mail import Mail, Services
 from mailstack.app.signing import sign_report
@@ -112,7 +112,7 @@ def _remote(services: Services, mail: Mail, group: Sequence[RemoteTarget], numbe
         ),
         data=mail.body.data,
         path=mail.body.path,
-        prefix=mail.received + loops.lines(services.arrivals.key, _owners(first)) + mail.signature,
+        prefix=_prefix(services, mail, first),
         kind=first.kind,
         smtputf8=envelope.smtputf8,
         body=_body_type(mail),
@@ -122,6 +122,14 @@ def _remote(services: Services, mail: Mail, group: Sequence[RemoteTarget], numbe
         owner=str(first.owner or envelope.client.login),
         is_sender_verified=mail.is_sender_verified,
     )
+
+
+def _prefix(services: Services, mail: Mail, remote: RemoteTarget) -> bytes:
+    """What is put in front of a message that leaves; the message itself stays as it came."""
+    prefix = mail.received + loops.lines(services.arrivals.key, _owners(remote)) + mail.signature
+    if remote.kind != "forward" or remote.owner is None:
+        return prefix
+    return sealing.lines(services, mail, remote.owner.domain) + prefix
 
 
 def _orcpt(remote: RemoteTarget) -> str:

@@ -10,21 +10,19 @@ fields and a hash over the body, in a thread.
 
 from __future__ import annotations
 
-from asyncio import get_running_loop
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from mailstack.app import trace
 from mailstack.filters.authentication import dmarc
 from mailstack.filters.authentication.dkim import Verifier
 from mailstack.filters.fields import Header
-from mailstack.model.dns import Answer, Lookup, NeedLookup, Question
+from mailstack.model.dns import Lookup
 from mailstack.model.envelope import Body
 from mailstack.model.verdict import DkimResult, SpfResult
-from mailstack.net.resolver import MAX_RUNS, DnsSource, GivenUp, lookup_all
+from mailstack.net.resolver import DnsSource, run_in_threads
 
 if TYPE_CHECKING:
     from mmap import mmap
@@ -32,22 +30,15 @@ if TYPE_CHECKING:
 
 async def is_author_proven(body: Body, *, resolver: DnsSource, threads: Executor, now: float) -> bool:
     """True when each author's domain stands behind the message as it is."""
-    loop, budget = get_running_loop(), resolver.new_budget()
-    answers: dict[Question, Answer] = {}
     with trace.opened(body) as message:
         evidence = _Evidence(message, now)
-        for run in range(MAX_RUNS + 1):
-            known = GivenUp(answers) if run == MAX_RUNS else answers
-            found = await loop.run_in_executor(threads, partial(evidence.step, known))
-            if isinstance(found, bool):
-                return found
-            answers.update(await lookup_all(resolver, found, budget=budget))
-    return False
+        budget = resolver.new_budget()
+        return await run_in_threads(evidence.is_proven, resolver, threads, budget=budget)
 
 
 @dataclass(slots=True)
 class _Evidence:
-    """Re-runnable: `step` decides, or names what it has to know."""
+    """Re-runnable."""
 
     author: dmarc.Author
     verifier: Verifier
@@ -57,14 +48,8 @@ class _Evidence:
         self.author = dmarc.find_author(header)
         self.verifier = Verifier(message, header, now=now)
 
-    def step(self, known: Mapping[Question, Answer]) -> bool | Sequence[Question]:
-        lookup = Lookup(known)
-        try:
-            return self._is_proven(lookup)
-        except NeedLookup:
-            return tuple(lookup.wanted)
-
-    def _is_proven(self, lookup: Lookup) -> bool:
+    def is_proven(self, lookup: Lookup) -> bool:
+        """Decides; raises NeedLookup."""
         if not self.author.domains or self.author.problem:
             return False
         signed = [result for result in self.verifier.verify(lookup) if result.result == "pass"]

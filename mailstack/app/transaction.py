@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeVar, TypeVarTuple
 
-from mailstack.app import devices, events, loops, outgoing, submission, success, trace
+from mailstack.app import devices, events, loops, outgoing, sealing, submission, success, trace
 from mailstack.app.arrival import is_always_reached
 from mailstack.app.mail import Mail, Services
 from mailstack.app.owner_mail import OwnerMail
@@ -284,6 +284,10 @@ class Transaction:
     async def _carry(self, decision: Decision) -> Reply:
         mail = self._mail
         mail.ends = success.find(self._s, mail, decision, self._facts)
+        if decision.forwards and sealing.is_sealed(self._s, mail):
+            mail.chain = await sealing.find_chain(
+                mail.body, resolver=self._s.resolver, threads=self._s.disk, now=mail.envelope.received_at
+            )
         if decision.forwards or decision.mails or decision.rejections:
             entries = await self._blocking(outgoing.entries, self._s, mail, decision)
             await self._blocking(self._s.queue.enqueue, entries)

@@ -7,6 +7,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mailstack.filters.authentication.arc_chain import ChainVerifier
 from mailstack.filters.authentication.canonical import hash_body
 from mailstack.filters.authentication.dkim import KeyRecord, Verifier, parse_key
 from mailstack.filters.fields import Header
@@ -56,3 +57,24 @@ def test_any_octets_have_a_body_hash(message: bytes, body_at: int, relaxed: bool
     digest, octets = hash_body(message, min(body_at, len(message)), relaxed=relaxed)
     assert len(digest) == 32
     assert 0 <= octets <= len(message) + 2
+
+
+ARC_TAGS = TAGS | st.sampled_from(
+    [b"i=1", b" i=2", b"i=01", b"cv=none", b"cv=pass", b"cv=fail", b"cv", b"h=arc-seal"]
+)
+ARC_FIELD = st.lists(ARC_TAGS | st.binary(max_size=12), max_size=12).map(b";".join)
+ARC_NAME = st.sampled_from([b"ARC-Seal", b"ARC-Message-Signature", b"ARC-Authentication-Results"])
+
+
+@FUZZ
+@given(st.lists(st.tuples(ARC_NAME, ARC_FIELD), min_size=1, max_size=6), LINES, KEYS | st.binary(max_size=40))
+def test_every_chain_is_none_or_broken(
+    fields: list[tuple[bytes, bytes]], lines: list[bytes], key: bytes
+) -> None:
+    message = b"".join(name + b": " + f.replace(b"\n", b"") + b"\r\n" for name, f in fields)
+    message += b"\r\n".join(lines) + b"\r\n"
+    known = {Question("rsa._domainkey.example.test", "TXT"): Answer("ok", (key,))}
+    chain = ChainVerifier(message, Header(message), now=1_800_000_000).verify(Lookup(GivenUp(known)))
+    assert chain.result in ("none", "fail")
+    assert chain.why.isprintable()
+    assert chain.sets == ()

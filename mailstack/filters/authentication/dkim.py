@@ -13,6 +13,7 @@ import base64
 import binascii
 import hashlib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from mmap import mmap
@@ -43,7 +44,9 @@ _SPACE = re.compile(rb"\s+")
 _SELECTOR = re.compile(
     r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?(?:\.[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?)*\Z"
 )
-_ALGORITHMS = {b"rsa-sha256": "rsa", b"ed25519-sha256": "ed25519"}
+ALGORITHMS = {b"rsa-sha256": "rsa", b"ed25519-sha256": "ed25519"}
+#: What a DKIM-Signature must have.
+_MANDATORY = (b"v", b"a", b"b", b"bh", b"d", b"h", b"s")
 _CANONICAL = {
     b"simple": (False, False),
     b"simple/simple": (False, False),
@@ -54,8 +57,8 @@ _CANONICAL = {
 }
 
 
-class _Invalid(Exception):
-    """Ends one signature with a result word and a reason."""
+class Invalid(Exception):
+    """Ends one signature, or seal, with a result word and a reason."""
 
     def __init__(self, result: str, why: str) -> None:
         super().__init__(why)
@@ -133,7 +136,7 @@ class Verifier:
             keys = find_keys(signature, lookup)
             self._check_body(signature)
             self._check_header(signature, keys)
-        except _Invalid as invalid:
+        except Invalid as invalid:
             return DkimResult(invalid.result, domain, selector, invalid.why)
         return DkimResult("pass", domain, selector)
 
@@ -146,16 +149,16 @@ class Verifier:
         if signature.limit is not None and signature.limit != octets:
             # T23: what follows the signed part could be anything.  RFC 6376 section 8.2 allows to refuse.
             longer = signature.limit > octets
-            raise _Invalid(
+            raise Invalid(
                 "permerror" if longer else "policy",
                 f"l= covers {signature.limit} of {octets} octets of the body",
             )
-        if _decode(signature.tags[b"bh"]) != digest:
-            raise _Invalid("fail", "body hash does not match")
+        if decode(signature.tags[b"bh"]) != digest:
+            raise Invalid("fail", "body hash does not match")
 
     def _check_header(self, signature: Signature, keys: list[KeyRecord]) -> None:
         digest = hash_fields(self._header, signature)
-        good = _decode(signature.tags[b"b"])
+        good = decode(signature.tags[b"b"])
         identity = signature.tags.get(b"i", b"")
         for record in keys:
             if record.kind != signature.kind or not record.key.verify(digest, good):
@@ -165,86 +168,104 @@ class Verifier:
                 and identity
                 and identity.rpartition(b"@")[2].lower() != signature.domain.encode()
             ):
-                raise _Invalid("permerror", "the key (t=s) is not for sub-domains")
+                raise Invalid("permerror", "the key (t=s) is not for sub-domains")
             return
         if all(record.kind != signature.kind for record in keys):
-            raise _Invalid("permerror", "the key is of another kind")
-        raise _Invalid("fail", "signature does not match")
+            raise Invalid("permerror", "the key is of another kind")
+        raise Invalid("fail", "signature does not match")
 
 
 def parse_signature(field: Field, *, now: float) -> Signature:
     """The tags of a DKIM-Signature field, checked.
 
     Raises:
-        _Invalid: with the word and the reason.
+        Invalid: with the word and the reason.
 
     Source: RFC 6376 sections 3.5 and 6.1.1.
     """
     if len(field.raw) > MAX_SIGNATURE_FIELD_OCTETS:
-        raise _Invalid("permerror", "the field is too long")
-    tags = _parse_tags(field.value)
-    _check_times(tags, now)
-    kind = _ALGORITHMS.get(tags[b"a"])
+        raise Invalid("permerror", "the field is too long")
+    tags = parse_tags(field.value)
+    check_times(tags, now)
+    kind = ALGORITHMS.get(tags[b"a"])
     if kind is None:
-        raise _Invalid("permerror", f"algorithm {_show(tags[b'a'])} is not accepted")
+        raise Invalid("permerror", f"algorithm {_show(tags[b'a'])} is not accepted")
     canonical = _CANONICAL.get(tags.get(b"c", b"simple"))
     if canonical is None:
-        raise _Invalid("permerror", "unknown c=")
+        raise Invalid("permerror", "unknown c=")
     names = tuple(name.lower() for name in tags[b"h"].split(b":"))
     if len(names) > MAX_SIGNED_NAMES:
-        raise _Invalid("permerror", "h= names too many fields")
+        raise Invalid("permerror", "h= names too many fields")
     if b"from" not in names:
-        raise _Invalid("permerror", "From is not signed")
+        raise Invalid("permerror", "From is not signed")
     limit = int(tags[b"l"]) if b"l" in tags else None
-    domain, selector = _names(tags)
+    domain, selector = parse_names(tags)
     return Signature(field, tags, domain, selector, kind, *canonical, names, limit)
 
 
-def _parse_tags(value: bytes) -> dict[bytes, bytes]:
+def parse_tags(
+    value: bytes, *, mandatory: Sequence[bytes] = _MANDATORY, is_arc: bool = False
+) -> dict[bytes, bytes]:
+    """The tags of a signature or seal, their form checked.
+
+    Raises:
+        Invalid: with the word and the reason.
+    """
     try:
         tags: dict[bytes, bytes] = parse_tag_value(value)
         for name in (b"b", b"bh", b"h", b"c", b"a", b"q", b"l"):
             if name in tags:  # also keeps dkimpy's patterns away from long runs of blanks
                 tags[name] = _SPACE.sub(b"", tags[name])
         # Times are checked with our clock, l= with the body.
-        dkimpy.validate_signature_fields({k: v for k, v in tags.items() if k not in (b"t", b"x", b"l")})
+        checked = {k: v for k, v in tags.items() if k not in (b"t", b"x", b"l")}
+        dkimpy.validate_signature_fields(checked, list(mandatory), is_arc)
     except (InvalidTagValueList, dkimpy.DKIMException) as error:
-        raise _Invalid("permerror", _printable(str(error))) from None
+        raise Invalid("permerror", _printable(str(error))) from None
     except (ValueError, IndexError, AssertionError, KeyError, TypeError):
-        raise _Invalid("permerror", "malformed signature field") from None
+        raise Invalid("permerror", "malformed signature field") from None
     if b"l" in tags and not tags[b"l"][:20].isdigit():
-        raise _Invalid("permerror", "l= is not a number")
+        raise Invalid("permerror", "l= is not a number")
     if len(tags.get(b"l", b"")) > 20:
-        raise _Invalid("permerror", "l= is not a number of this world")
+        raise Invalid("permerror", "l= is not a number of this world")
     return tags
 
 
-def _check_times(tags: dict[bytes, bytes], now: float) -> None:
+def check_times(tags: dict[bytes, bytes], now: float) -> None:
+    """t= and x= by our clock.
+
+    Raises:
+        Invalid: signed in the future, or expired.
+    """
     times = {}
     for name in (b"t", b"x"):
         if name in tags:
             if not tags[name].isdigit() or len(tags[name]) > 12:
-                raise _Invalid("permerror", f"{name.decode()}= is not a time")
+                raise Invalid("permerror", f"{name.decode()}= is not a time")
             times[name] = int(tags[name])
     if times.get(b"t", 0) > now + FUTURE_SLACK_S:
-        raise _Invalid("permerror", "signed in the future")
+        raise Invalid("permerror", "signed in the future")
     if b"x" in times:
         if times[b"x"] < times.get(b"t", 0):
-            raise _Invalid("permerror", "expires before it was signed")
+            raise Invalid("permerror", "expires before it was signed")
         if times[b"x"] < now - EXPIRY_SLACK_S:
-            raise _Invalid("permerror", "the signature has expired")
+            raise Invalid("permerror", "the signature has expired")
 
 
-def _names(tags: dict[bytes, bytes]) -> tuple[str, str]:
+def parse_names(tags: dict[bytes, bytes]) -> tuple[str, str]:
+    """Domain and selector, lower case.
+
+    Raises:
+        Invalid: one of them is none.
+    """
     try:
         domain = parse_domain(tags[b"d"].decode("utf-8").rstrip("."))
         selector = tags[b"s"].decode("ascii").lower()
     except (AddressError, UnicodeDecodeError):
-        raise _Invalid("permerror", "d= or s= is not a domain name") from None
+        raise Invalid("permerror", "d= or s= is not a domain name") from None
     if "." not in domain or domain.startswith("["):
-        raise _Invalid("permerror", "d= is not a domain that sends mail")
+        raise Invalid("permerror", "d= is not a domain that sends mail")
     if len(selector) > 200 or not _SELECTOR.match(selector):
-        raise _Invalid("permerror", "s= is not a selector")
+        raise Invalid("permerror", "s= is not a selector")
     return domain, selector
 
 
@@ -253,14 +274,14 @@ def find_keys(signature: Signature, lookup: Lookup) -> list[KeyRecord]:
 
     Raises:
         NeedLookup: the question is recorded.
-        _Invalid: no usable key.
+        Invalid: no usable key.
 
     Source: RFC 6376 section 6.1.2.
     """
     answer = lookup(f"{signature.selector}._domainkey.{signature.domain}", "TXT")
     if answer.status == "temperror":
-        raise _Invalid("temperror", "the key cannot be looked up now")
-    problem = _Invalid("permerror", "there is no key")
+        raise Invalid("temperror", "the key cannot be looked up now")
+    problem = Invalid("permerror", "there is no key")
     keys = []
     for record in answer.records[:MAX_KEY_RECORDS]:
         assert isinstance(record, bytes)
@@ -268,7 +289,7 @@ def find_keys(signature: Signature, lookup: Lookup) -> list[KeyRecord]:
         if isinstance(key, KeyRecord):
             keys.append(key)
         else:
-            problem = _Invalid(*key)
+            problem = Invalid(*key)
     if not keys:
         raise problem
     return keys
@@ -356,7 +377,8 @@ def without_signature(value: bytes) -> bytes:
     return b";".join(parts)
 
 
-def _decode(text: bytes) -> bytes:
+def decode(text: bytes) -> bytes:
+    """Base64; b"" when it is none."""
     try:
         return base64.b64decode(text)
     except (binascii.Error, ValueError):

@@ -70,13 +70,14 @@ def sign(message: bytes | mmap, keys: Sequence[DkimKey], *, now: int) -> bytes:
     if not keys:
         return b""
     header = Header(message)
-    names = _names(header)
+    names = field_names(header)
     body_hash = base64.b64encode(hash_body(message, header.body_at, relaxed=True)[0])
-    selected = b"".join(relaxed_field(f.raw[: f.colon], f.value) for f in select_fields(header, names))
+    selected = relaxed_fields(header, names)
     return b"".join(_sign(selected, names, body_hash, key, now=now) for key in keys)
 
 
-def _names(header: Header) -> tuple[bytes, ...]:
+def field_names(header: Header) -> tuple[bytes, ...]:
+    """What is signed of a message, oversigned."""
     names: list[bytes] = []
     for name in OVERSIGNED:
         names.extend([name] * (min(len(header.all(name)), MAX_REPEATS) + 1))
@@ -85,24 +86,42 @@ def _names(header: Header) -> tuple[bytes, ...]:
     return tuple(names)
 
 
+def relaxed_fields(header: Header, names: tuple[bytes, ...]) -> bytes:
+    """The fields that h= means, in the form that is hashed."""
+    return b"".join(relaxed_field(f.raw[: f.colon], f.value) for f in select_fields(header, names))
+
+
+def hash_to_sign(selected: bytes, name: bytes, value: bytes) -> bytes:
+    """SHA-256 over selected fields and the signature field itself, whose b= is empty."""
+    return hashlib.sha256(selected + relaxed_field(name, value).rstrip(b"\r\n")).digest()
+
+
 def _sign(selected: bytes, names: tuple[bytes, ...], body_hash: bytes, key: DkimKey, *, now: int) -> bytes:
     value = b" v=1; a=%s; c=relaxed/relaxed; d=%s; s=%s;\r\n\tt=%d; h=%s;\r\n\tbh=%s;\r\n\tb=" % (
         key.algorithm.encode("ascii"),
         key.domain.encode("ascii"),
         key.selector.encode("ascii"),
         now,
-        _fold_names(names),
+        fold_names(names),
         body_hash,
     )
-    own = relaxed_field(b"dkim-signature", value).rstrip(b"\r\n")
-    digest = hashlib.sha256(selected + own).digest()
+    digest = hash_to_sign(selected, b"dkim-signature", value)
+    return b"DKIM-Signature:" + value + signature_text(digest, key) + b"\r\n"
+
+
+def signature_text(digest: bytes, key: DkimKey) -> bytes:
+    """The folded value of b=.
+
+    Raises:
+        BadKey: the private key cannot be used.
+    """
     signature = base64.b64encode(sign_digest(key.private_pem, digest, algorithm=key.algorithm))
-    folded = b"\r\n\t ".join(signature[n : n + _LINE] for n in range(0, len(signature), _LINE))
-    return b"DKIM-Signature:" + value + folded + b"\r\n"
+    return b"\r\n\t ".join(signature[n : n + _LINE] for n in range(0, len(signature), _LINE))
 
 
 @lru_cache(maxsize=64)
-def _fold_names(names: tuple[bytes, ...]) -> bytes:
+def fold_names(names: tuple[bytes, ...]) -> bytes:
+    """The value of h=, folded."""
     lines, line = [], b""
     for name in names:
         if line and len(line) + len(name) > _LINE:

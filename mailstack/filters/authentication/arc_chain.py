@@ -1,0 +1,175 @@
+"""ARC chains: whether the seals of those who passed a message on hold.
+
+Asked for only where a message is sealed anew (`arc_seal`): a pass changes nothing of what
+becomes of mail here, because no sealer is trusted (T26).
+
+Standards: RFC 8617 sections 4.1.4 (relaxed only), 5.1.1 (what a seal covers) and 5.2.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from mmap import mmap
+
+from mailstack.filters.authentication import arc
+from mailstack.filters.authentication.canonical import hash_body, relaxed_field
+from mailstack.filters.authentication.dkim import (
+    ALGORITHMS,
+    MAX_SIGNATURE_FIELD_OCTETS,
+    MAX_SIGNED_NAMES,
+    Invalid,
+    KeyRecord,
+    Signature,
+    check_times,
+    decode,
+    find_keys,
+    hash_fields,
+    parse_names,
+    parse_tags,
+    without_signature,
+)
+from mailstack.filters.fields import Field, Header
+from mailstack.model.dns import Lookup, NeedLookup
+
+_MESSAGE_TAGS = (b"i", b"a", b"b", b"bh", b"d", b"h", b"s")
+_SEAL_TAGS = (b"i", b"a", b"b", b"cv", b"d", b"s")
+
+
+@dataclass(frozen=True, slots=True)
+class Set:
+    """What one who passed the message on has put on it."""
+
+    results: Field
+    signature: Field
+    seal: Field
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What the seals of a message come to.
+
+    Attributes:
+        result: none, pass or fail (RFC 8617 section 4.4).
+        sets: oldest first; () unless it passed.
+        why: a reason, for a failure.
+    """
+
+    result: str
+    sets: tuple[Set, ...] = ()
+    why: str = ""
+
+
+class ChainVerifier:
+    """The chain of one message; run `verify` again after a NeedLookup."""
+
+    def __init__(self, message: bytes | mmap, header: Header, *, now: float) -> None:
+        self._message = message
+        self._header = header
+        self._now = now
+
+    def verify(self, lookup: Lookup) -> Chain:
+        """Checks the newest signature over the message and every seal.
+
+        Raises:
+            NeedLookup: keys are not known yet; all of them are recorded.
+
+        Source: RFC 8617 section 5.2.
+        """
+        if not self._header.has(b"arc-seal") and arc.check(self._header).result == "none":
+            return Chain("none")
+        try:
+            sets = find_sets(self._header)
+            self._check(sets, lookup)
+        except Invalid as invalid:
+            return Chain("fail", (), invalid.why)
+        return Chain("pass", sets)
+
+    def _check(self, sets: tuple[Set, ...], lookup: Lookup) -> None:
+        message = self._message_signature(sets[-1].signature)
+        seals = [_parse(one.seal, _SEAL_TAGS, now=self._now) for one in sets]
+        keys = _all_keys([message, *seals], lookup)
+        body, _ = hash_body(self._message, self._header.body_at, relaxed=message.relaxed_body)
+        if decode(message.tags[b"bh"]) != body:
+            raise Invalid("fail", "the body was changed after it was signed")
+        _expect(message, hash_fields(self._header, message), keys[0])
+        for number, seal in enumerate(seals, 1):
+            _expect(seal, hash_seal(sets[:number], seal.field), keys[number])
+
+    def _message_signature(self, field: Field) -> Signature:
+        found = _parse(field, _MESSAGE_TAGS, now=self._now)
+        if b"arc-seal" in found.names or b"from" not in found.names:
+            raise Invalid("fail", "a signature covers the wrong fields")
+        if found.limit is not None:
+            raise Invalid("fail", "a signature covers part of the body only")
+        return found
+
+
+def find_sets(header: Header) -> tuple[Set, ...]:
+    """The sets of a chain of the right form, oldest first.
+
+    Raises:
+        Invalid: it is not of the right form.
+    """
+    if arc.check(header).result == "fail":
+        raise Invalid("fail", "the chain is not of the right form")
+    by_kind: list[Mapping[int, Field]] = [
+        {arc.instance_of(field.text): field for field in header.all(name)} for name in arc.NAMES
+    ]
+    seals, signatures, results = by_kind
+    return tuple(Set(results[n], signatures[n], seals[n]) for n in sorted(seals))
+
+
+def hash_seal(sets: tuple[Set, ...], seal: Field) -> bytes:
+    """SHA-256 of what a seal covers: all sets up to its own, its own signature left out.
+
+    Source: RFC 8617 section 5.1.1.
+    """
+    digest = hashlib.sha256()
+    for one in sets:
+        for field in (one.results, one.signature, one.seal):
+            if field is not seal:
+                digest.update(relaxed_field(field.raw[: field.colon], field.value))
+    digest.update(relaxed_field(b"arc-seal", without_signature(seal.value)).rstrip(b"\r\n"))
+    return digest.digest()
+
+
+def _parse(field: Field, mandatory: tuple[bytes, ...], *, now: float) -> Signature:
+    if len(field.raw) > MAX_SIGNATURE_FIELD_OCTETS:
+        raise Invalid("fail", "a field is too long")
+    tags = parse_tags(field.value, mandatory=mandatory, is_arc=True)
+    check_times(tags, now)
+    kind = ALGORITHMS.get(tags[b"a"])
+    if kind is None:
+        raise Invalid("fail", "an algorithm is not accepted")
+    if tags.get(b"c", b"relaxed/relaxed") != b"relaxed/relaxed":
+        raise Invalid("fail", "only relaxed forms are sealed")
+    if mandatory is _SEAL_TAGS and b"h" in tags:
+        raise Invalid("fail", "a seal names fields")
+    names = tuple(name.lower() for name in tags.get(b"h", b"").split(b":"))
+    if len(names) > MAX_SIGNED_NAMES:
+        raise Invalid("fail", "h= names too many fields")
+    domain, selector = parse_names(tags)
+    limit = int(tags[b"l"]) if b"l" in tags else None
+    return Signature(field, tags, domain, selector, kind, True, True, names, limit)
+
+
+def _all_keys(signatures: list[Signature], lookup: Lookup) -> list[list[KeyRecord]]:
+    """The keys of each, asked for at once."""
+    keys: list[list[KeyRecord]] = []
+    is_waiting = False
+    for signature in signatures:
+        try:
+            keys.append(find_keys(signature, lookup))
+        except NeedLookup:
+            is_waiting = True
+    if is_waiting:
+        raise NeedLookup
+    return keys
+
+
+def _expect(signature: Signature, digest: bytes, keys: list[KeyRecord]) -> None:
+    octets = decode(signature.tags[b"b"])
+    if not any(key.kind == signature.kind and key.key.verify(digest, octets) for key in keys):
+        raise Invalid("fail", f"a signature of {signature.domain} does not match")
