@@ -9,6 +9,7 @@ Imports: model.  No I/O.
 from __future__ import annotations
 
 import ipaddress
+from functools import cached_property
 from typing import Literal
 
 import msgspec
@@ -84,7 +85,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             _check_domain("queue.route.helo", self.helo)
 
 
-class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, dict=True):
     """Section `[queue]` of conf/mailstack.toml."""
 
     #: Static routes, `[[queue.route]]` with domain, host, port, protocol, tls, implicit_tls, login,
@@ -170,6 +171,8 @@ class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     lease_s: float = 900.0
     #: Messages in the queue; above it submission gets 452.
     max_messages: int = 20_000
+    #: Share of its disk the queue may take up, in percent; above it as with max_messages.
+    max_disk_percent: int = 20
     #: Messages of one account in a full queue; above it this account gets 452.
     max_messages_per_account: int = 500
     #: Largest message a report returns whole, in octets; of larger ones the header only.
@@ -178,6 +181,11 @@ class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     undelivered_every_s: float = 86_400.0
     #: Reports such a letter lists; the rest it counts.
     undelivered_listed: int = 100
+
+    @cached_property
+    def routes(self) -> dict[str, Route]:
+        """By domain, in lower case; the first of two counts."""
+        return {route.domain.lower(): route for route in reversed(self.route)}
 
     def __post_init__(self) -> None:
         for key in ("relay_port", "port"):
@@ -190,6 +198,8 @@ class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ConfigError(
                 "queue.start_concurrency", "want 1 <= start_concurrency <= max_concurrency <= max_deliveries"
             )
+        if not 1 <= self.max_disk_percent <= 100:
+            raise ConfigError("queue.max_disk_percent", "want 1 to 100")
         for key in _AT_LEAST_ONE:
             if getattr(self, key) < 1:
                 raise ConfigError(f"queue.{key}", "want 1 or more")

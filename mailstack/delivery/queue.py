@@ -11,6 +11,7 @@ Blocking; safe to use from several threads and processes.
 from __future__ import annotations
 
 import base64
+import os
 import re
 import sqlite3
 import threading
@@ -30,6 +31,9 @@ from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
 
 T = TypeVar("T")
+
+#: How long the sum of all sizes is taken as it was.
+OCTETS_AGE_S = 10.0
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}\Z")
 
@@ -70,6 +74,7 @@ class Queue:
             self._reader.close()
             raise
         self._reading = threading.Lock()
+        self._octets, self._octets_at = 0, float("-inf")
 
     def close(self) -> None:
         """Commits what is queued for writing and closes the database."""
@@ -149,12 +154,22 @@ class Queue:
     def room_for(self, owner: str) -> Reply | None:
         """None when a message of this account may be queued, else the reply that says why not."""
         count = int(self.read("SELECT COUNT(*) FROM message")[0][0])  # type: ignore[call-overload]
-        if count < self.options.max_messages:
+        if count < self.options.max_messages and not self._fills_the_disk():
             return None
         own = self.read("SELECT COUNT(*) FROM message WHERE owner = ?", (owner,))[0][0]
         if int(own) < self.options.max_messages_per_account:  # type: ignore[call-overload]
             return None
         return Reply(452, "3.1", "The queue is full and holds many messages of yours; try again later")
+
+    def _fills_the_disk(self) -> bool:
+        """True when the messages take more of their file system than they may; seconds old at most."""
+        now = self.now()
+        if abs(now - self._octets_at) > OCTETS_AGE_S:
+            found = self.read("SELECT COALESCE(SUM(size_octets), 0) FROM message")[0][0]
+            self._octets, self._octets_at = int(str(found)), now
+        with guarded("looking at the queue's disk"):
+            disk = os.statvfs(self.spool.messages)
+        return self._octets > disk.f_blocks * disk.f_frsize * self.options.max_disk_percent / 100
 
     # -- out ------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -197,6 +198,23 @@ def test_a_full_queue_refuses_accounts_that_fill_it_and_no_others(tmp_path: Path
     assert reply is not None
     assert str(reply).startswith("452 4.3.1 ")
     assert kit.queue.room_for("b@x.org") is None
+    kit.queue.close()
+
+
+def test_large_messages_fill_a_queue_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # A fifth of the disk; what is sent from there frees it again.
+    kit = QueueKit(tmp_path, options=QueueOptions(max_messages_per_account=1))
+    kit.put(owner="a@x.org")
+    assert kit.queue.room_for("a@x.org") is None
+    disk = SimpleNamespace(f_blocks=len(MESSAGE) * 5 - 5, f_frsize=1)
+    monkeypatch.setattr("mailstack.delivery.queue.os.statvfs", lambda path: disk)
+    assert kit.queue.room_for("a@x.org") is not None
+    assert kit.queue.room_for("b@x.org") is None
+    (entry,) = kit.claim()
+    kit.finish(entry, OK)
+    kit.put(owner="b@x.org", data=b"\r\n")
+    kit.clock.advance(11)
+    assert kit.queue.room_for("a@x.org") is None
     kit.queue.close()
 
 
