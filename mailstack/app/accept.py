@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from mailstack.app import loops
@@ -25,6 +24,7 @@ from mailstack.app.notices import QuotaNotices
 from mailstack.app.recipients import Recipients
 from mailstack.app.reputation import Reputation
 from mailstack.app.sending import SendingGuard
+from mailstack.app.threads import Threads
 from mailstack.app.transaction import Transaction
 from mailstack.delivery.queue import Queue
 from mailstack.directory import Directory, seal
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 #: Deliveries that may wait for the disk at the same time in one worker.
 DISK_THREADS = 16
 #: How long an answer of the directory counts without a new look, in seconds.
-TRUSTED_S = 0.001
+TRUSTED_S = 0.01
 
 T = TypeVar("T")
 
@@ -73,7 +73,7 @@ class AcceptService:
         config, paths = context.config, context.paths
         self._context = context
         self._config = config
-        self._disk = ThreadPoolExecutor(DISK_THREADS, "disk")
+        self._disk = Threads(DISK_THREADS, "disk")
         self._directory = Directory(paths, options=config.auth, trusted_s=TRUSTED_S)
         self._gate = Gate(context, self._directory)
         self._resolver = Resolver(config.dns)

@@ -6,13 +6,12 @@ others do not wait one behind the other.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
+from mailstack.app.threads import Threads
 from mailstack.model.errors import TemporaryFailure
 
 T = TypeVar("T")
@@ -51,12 +50,12 @@ class Aside:
     """Work for a database in one thread of its own, behind a fuse: those that store mail do not wait."""
 
     def __init__(self, name: str) -> None:
-        self._thread = ThreadPoolExecutor(1, name)
+        self._thread = Threads(1, name)
         self._fuse = Fuse()
 
     async def run(self, work: Callable[[], T]) -> T:
         """Does the work in the thread; raises as `Fuse.call`."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, self._fuse.call, work)
+        return await self._thread.run(self._fuse.call, work)
 
     def close(self) -> None:
         """Ends the thread; what it does is finished first."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from mailstack.app.arrival import Arrivals
     from mailstack.app.config import Config
     from mailstack.app.forwards import Forwards
+    from mailstack.app.threads import Threads
     from mailstack.delivery.queue import Queue
     from mailstack.directory import Directory
     from mailstack.filters.authentication.arc_chain import Chain
@@ -62,7 +62,7 @@ class Services:
     long_senders: LongSenders
     arrivals: Arrivals
     forwards: Forwards
-    disk: Executor
+    disk: Threads
     new_id: Callable[[], str]
     fatal: Callable[[str], None]
     large: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(LARGE_AT_ONCE))

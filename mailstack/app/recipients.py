@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -133,8 +132,7 @@ class Recipients:
         store = self._services.store.of(account)
         if store.limits == UNLIMITED:
             return None
-        loop = asyncio.get_running_loop()
-        full_for_s = await loop.run_in_executor(self._services.disk, store.full_for_s)
+        full_for_s = await self._services.disk.run(store.full_for_s)
         if full_for_s is None:
             return None
         days = self._services.config.mailbox.full_tempfail_days

@@ -232,4 +232,4 @@ class SendingGuard:
             _log.exception("what follows from a refused message")
 
     async def _blocking(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._s.disk, work, *arguments)
+        return await self._s.disk.run(work, *arguments)

@@ -342,7 +342,7 @@ class Transaction:
 
     async def _store_all(self, stores: Sequence[Store]) -> None:
         results = await asyncio.gather(
-            *(self._blocking(self._store, s) for s in stores), return_exceptions=True
+            *(self._s.disk.run(self._store, s) for s in stores), return_exceptions=True
         )
         for wanted, result in zip(stores, results, strict=True):
             if isinstance(result, TemporaryFailure) and result.fatal:
@@ -384,4 +384,4 @@ class Transaction:
         mail.entries.extend(entries)
 
     async def _blocking(self, work: Callable[[*Ts], T], *arguments: *Ts) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._s.disk, work, *arguments)
+        return await self._s.disk.run(work, *arguments)

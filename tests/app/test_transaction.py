@@ -9,7 +9,6 @@ import asyncio
 import io
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from mailstack.app.arrival import Arrivals
 from mailstack.app.forwards import Forwards
 from mailstack.app.mail import LARGE_AT_ONCE, Services
 from mailstack.app.reputation import Reputation
+from mailstack.app.threads import Threads
 from mailstack.app.transaction import Transaction
 from mailstack.delivery.queue import Queue
 from mailstack.directory import Directory
@@ -209,7 +209,7 @@ def world(instance: Instance, tmp_path: Path) -> Iterator[World]:
     numbers = iter(range(1, 100))
     scripted, mailboxes = ScriptedFilter(), Mailboxes()
     bus = Bus(tmp_path / "run", "smtp")
-    with ThreadPoolExecutor(4) as disk:
+    with Threads(4, "disk") as disk:
         reputation = Reputation(paths.state_db, config.mx, now=lambda: START, disk=disk)
         arrivals = Arrivals(
             config,
