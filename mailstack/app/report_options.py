@@ -42,6 +42,8 @@ class ReportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     flush_s: float = 5.0
     #: Seconds an HTTPS server may take for a TLS report.
     https_s: float = 30.0
+    #: Send TLS reports to loopback and private addresses too; for tests and closed networks only.
+    https_allow_private: bool = False
     #: Days a report that could not be sent is tried again.
     tries_days: int = 2
     #: Days what was counted and sent is kept.
