@@ -134,8 +134,9 @@ def test_the_daemon_sends_what_waits_and_ends_on_sigterm(daemon: Daemon) -> None
     assert list(daemon.paths.queue_messages.iterdir()) == []
 
 
-def test_a_bounce_reaches_the_senders_mailbox_here_signed(daemon: Daemon) -> None:
+def test_a_bounce_reaches_the_senders_mailbox_here_signed_and_in_their_language(daemon: Daemon) -> None:
     daemon.sink.replies["rcpt"] = "550 5.1.1 no such user"
+    assert daemon.instance.cli("user", "set", "alice@example.test", "--language", "de").code == 0
     daemon.put(("m1", ("b@live.test",)))
     process = daemon.start()
     try:
@@ -146,6 +147,7 @@ def test_a_bounce_reaches_the_senders_mailbox_here_signed(daemon: Daemon) -> Non
     (report,) = daemon.inbox()
     assert report.startswith(b"Return-Path: <>\r\nDelivered-To: alice@example.test\r\nDKIM-Signature: ")
     assert b"550 5.1.1 no such user" in report
+    assert b"Subject: Nicht zugestellt: Ihre Nachricht an b@live.test\r\n" in report
     log = daemon.instance.cli("log", "show", "alice@example.test", "--json")
     assert {event["name"] if "name" in event else event["event"] for event in log.json} >= {"bounced"}
 

@@ -202,3 +202,21 @@ def test_a_recovery_address_is_set_shown_and_taken_back(instance: Instance) -> N
     assert own.code == 65
     assert instance.cli("user", "set", "alice@example.test", "--recovery", "none").code == 0
     assert instance.cli("--json", "user", "show", "alice@example.test").json["recovery"] is None
+
+
+def test_the_language_of_an_address_is_shown_set_and_left_to_its_domain(instance: Instance) -> None:
+    assert instance.cli("user", "add", "alice@example.test").code == 0
+    assert (
+        instance.cli("user", "set", "alice@example.test", "--language", "de-CH", "--json").json["language"]
+        == "de"
+    )
+    assert instance.cli("user", "show", "alice@example.test", "--json").json["language"] == "de"
+    refused = instance.cli("user", "set", "alice@example.test", "--language", "tlh")
+    assert refused.code != 0
+    assert "en, fr, de, it, es" in refused.err
+    back = instance.cli("user", "set", "alice@example.test", "--language", "default", "--json").json
+    assert "language" not in back
+    assert (
+        instance.cli("domain", "set", "example.test", "--language", "fr", "--json").json["language"] == "fr"
+    )
+    assert instance.cli("domain", "show", "example.test", "--json").json["language"] == "fr"
