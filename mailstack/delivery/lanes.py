@@ -130,12 +130,14 @@ class _Look:
         " next_at <= :now AND destination NOT IN (SELECT value FROM json_each(:avoid))"
         " AND (:only IS NULL OR destination IN (SELECT value FROM json_each(:only)))"
     )
-    #: A loose scan of the index: one step per sender, however many lanes each has.
+    #: A loose scan of the index: one step per sender who can be served, however many lanes each
+    #: has.  One whose mail is not due, or goes where no room is, takes nobody's place.
     _ONE_EACH = (
         "WITH RECURSIVE s(name) AS ("  # noqa: S608
-        " SELECT MIN(sender) FROM lane WHERE rank = :rank AND next_at IS NOT NULL AND sender > :after"
-        " UNION ALL SELECT (SELECT MIN(sender) FROM lane"
-        "  WHERE rank = :rank AND next_at IS NOT NULL AND sender > s.name)"
+        " SELECT MIN(sender) FROM lane INDEXED BY lane_due"
+        f"  WHERE rank = :rank AND sender > :after AND{_WHERE}"
+        " UNION ALL SELECT (SELECT MIN(sender) FROM lane INDEXED BY lane_due"
+        f"  WHERE rank = :rank AND sender > s.name AND{_WHERE})"
         f" FROM s WHERE s.name < :until LIMIT {MAX_SENDERS})"
         " SELECT lane.id, lane.destination, lane.rank, lane.sender FROM s JOIN lane ON lane.id = ("
         "  SELECT id FROM lane INDEXED BY lane_due WHERE rank = :rank AND sender = s.name AND"

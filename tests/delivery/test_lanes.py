@@ -114,6 +114,20 @@ def test_more_senders_than_one_look_finds_come_in_the_next(kit: QueueKit) -> Non
     assert len(second) == len(set(second)) == 300  # round the corner, nobody twice
 
 
+@pytest.mark.parametrize("in_the_way", ["not due", "no room"])
+def test_senders_that_cannot_be_served_hide_nobody_behind_them(kit: QueueKit, in_the_way: str) -> None:
+    # Q15: however many they are, and wherever in the order of names the other one stands.
+    fill(kit, lanes.MAX_SENDERS + 50, senders=lanes.MAX_SENDERS + 50, destinations=1)
+    if in_the_way == "not due":
+        kit.queue.write(lambda c: c.execute("UPDATE recipient SET next_at = next_at + 3000").rowcount)
+        kit.queue.write(lambda c: lanes.refresh(c, [n for (n,) in c.execute("SELECT id FROM lane")]))
+    for sender in ("a@example.org", "zz@example.org"):
+        kit.put("y@live.test", sender=sender, owner=sender)
+    avoid = {"d0.test"} if in_the_way == "no room" else ()
+    found = {sender for _, _, sender in ready(kit, 100, avoid=avoid)}
+    assert found == {"a@example.org", "zz@example.org"}
+
+
 def test_a_lane_is_due_when_its_first_message_is(kit: QueueKit) -> None:
     kit.put()
     (entry,) = kit.claim()
