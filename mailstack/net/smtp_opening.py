@@ -111,7 +111,7 @@ class Opener:
         """
         watch = self._watch
         if watch is None or not _is_public(domain, found):
-            return open_to_all(domain)
+            return open_to_all("")
         records = await self._dane(host) if watch.options.dane and found.is_secure else None
         sts = await watch.sts.policy(domain) if records is None and watch.sts is not None else None
         return decide(domain, host.name, dane=records, sts=sts)
