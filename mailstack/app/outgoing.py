@@ -11,7 +11,7 @@ from mailstack.app.signing import sign_report
 from mailstack.app.whereabouts import return_path
 from mailstack.delivery import dsn
 from mailstack.delivery.decide import Decision
-from mailstack.delivery.entry import QueueMessage, QueueRecipient, RecipientKind
+from mailstack.delivery.entry import HAS_COPY, QueueMessage, QueueRecipient, RecipientKind
 from mailstack.delivery.local import dump_retry
 from mailstack.model.address import Address
 from mailstack.routing.expand import RemoteTarget
@@ -27,7 +27,8 @@ def entries(services: Services, mail: Mail, decision: Decision) -> list[QueueMes
     for remote in decision.forwards:
         groups.setdefault((remote.kind, str(remote.owner or "")), []).append(remote)
     services.forwards.begin(mail, decision.forwards)
-    made = [_remote(services, mail, group, n) for n, group in enumerate(groups.values(), 1)]
+    stored = frozenset(store.target.account.id for store in decision.stores)
+    made = [_remote(services, mail, group, n, stored) for n, group in enumerate(groups.values(), 1)]
     for target, reply in decision.mails:
         made.append(
             QueueMessage(
@@ -94,7 +95,10 @@ def retries(services: Services, mail: Mail) -> list[QueueMessage]:
     return made
 
 
-def _remote(services: Services, mail: Mail, group: Sequence[RemoteTarget], number: int) -> QueueMessage:
+def _remote(
+    services: Services, mail: Mail, group: Sequence[RemoteTarget], number: int, stored: frozenset[int]
+) -> QueueMessage:
+    """`stored`: ids of accounts that keep a copy."""
     first, envelope = group[0], mail.envelope
     return QueueMessage(
         queue_id=f"{envelope.accept_id}-{number}",
@@ -106,6 +110,7 @@ def _remote(services: Services, mail: Mail, group: Sequence[RemoteTarget], numbe
                 notify=success.notify_of(mail.ends, remote),
                 orcpt=_orcpt(remote),
                 owner=str(remote.owner or ""),
+                detail=HAS_COPY if remote.via in stored else "",
                 original=str(remote.recipient.address),
             )
             for remote in group

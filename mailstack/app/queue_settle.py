@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 
 from mailstack.app import undelivered
 from mailstack.delivery import dsn, rows, schedule, upkeep
-from mailstack.delivery.entry import Entry, EntryRecipient, Facts, QueueMessage, QueueRecipient, Result
+from mailstack.delivery.entry import (
+    HAS_COPY,
+    Entry,
+    EntryRecipient,
+    Facts,
+    QueueMessage,
+    QueueRecipient,
+    Result,
+)
 from mailstack.delivery.queue import LeaseLost, Queue
 from mailstack.delivery.spool import Content
 from mailstack.delivery.undelivered import Undelivered, note
@@ -186,7 +194,7 @@ class Settler:
         if not wanted:
             if failed and facts.kind == "forward" and self._has_mailbox(facts.owner):
                 # The sender wants to hear nothing; whoever redirects it wanted the message.
-                return self._copy(facts, facts.owner, failed, content)
+                return self._to_owner(facts, failed, content)
             return _Follow(told="not wanted (NOTIFY)")
         report = dsn.report(
             self._original(facts, content),
@@ -204,7 +212,7 @@ class Settler:
         facts = entry.facts
         if facts.kind == "forward" and self._has_mailbox(facts.owner):
             # Q26: the redirection's owner wanted it in the first place.
-            return self._copy(facts, facts.owner, failed, content)
+            return self._to_owner(facts, failed, content)
         if facts.kind == "dsn" and self._home.postmaster():
             said = [(result, str(_reply(result))) for result in failed]
             entries = undelivered.listed(facts, said, content, now=self._queue.now())
@@ -223,6 +231,12 @@ class Settler:
     def _has_mailbox(self, owner: str) -> bool:
         """False for an alias: what it forwards has no mailbox to stay in."""
         return bool(owner) and self._home.where(owner) == (owner, "local")
+
+    def _to_owner(self, facts: Facts, failed: list[Result], content: Content | None) -> _Follow:
+        """What is not sent on stays in the mailbox, where it may be already."""
+        if all(result.recipient.detail == HAS_COPY for result in failed):
+            return _Follow(told=f"{facts.owner} has a copy")
+        return self._copy(facts, facts.owner, failed, content)
 
     def _to_postmaster(self, facts: Facts, failed: list[Result], content: Content | None) -> _Follow:
         """Mail that nobody else can be given ends here, once."""

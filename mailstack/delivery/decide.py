@@ -200,11 +200,14 @@ class _Decider:
     def _remotes(self, active: set[int]) -> tuple[list[RemoteTarget], list[Rejection]]:
         leaving: dict[str, RemoteTarget] = {}
         refused = []
+        stored = {self.targets[account_id].recipient.number for account_id in active}
         for remote in self.plan.remotes:
             if remote.via:
                 if remote.via in active and self.sends_on(remote.via):
                     leaving.setdefault(remote.address.key, remote)
             elif remote.kind == "forward" and self.verdict.action in _NOT_SENT_ON and not self.is_login:
+                if remote.recipient.number in stored:
+                    continue  # a group whose members here have it, in their Spam
                 # An alias without a mailbox: it refuses in the session.
                 text = f"{remote.recipient.address} does not forward this: it looks like spam"
                 reply = Reply(550, "7.1", text, "forward_spam")

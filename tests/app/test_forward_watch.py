@@ -15,7 +15,7 @@ import pytest
 from mailstack.app.forward_watch import MAX_NAMED, ForwardWatch
 from mailstack.app.queue_home import Home
 from mailstack.app.queue_settle import Settler
-from mailstack.delivery.entry import QueueRecipient, Result
+from mailstack.delivery.entry import HAS_COPY, QueueRecipient, Result
 from mailstack.model.address import Address
 from mailstack.model.outcome import Deferred, Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
@@ -208,6 +208,21 @@ def test_a_database_in_trouble_undoes_no_outcome(kit: Kit, tmp_path: Path) -> No
     kit.attempt(UNKNOWN)
     kit.attempt(TAKEN)
     assert kit.queue.queue.read("SELECT 1 FROM message WHERE kind = 'forward'") == []
+
+
+@pytest.mark.parametrize("has_copy", [True, False])
+def test_what_nobody_may_be_told_of_is_in_the_owners_mailbox_once(kit: Kit, has_copy: bool) -> None:
+    # Q26
+    recipient = QueueRecipient(FRIEND, owner=GONE, original=GONE, detail=HAS_COPY if has_copy else "")
+    kit.queue.put(
+        recipient, kind="forward", sender="x@else.test", owner=GONE, data=LETTER, is_sender_verified=False
+    )
+    (entry,) = kit.queue.claim("far.test")
+    content = kit.queue.queue.content(entry.facts)
+    kit.settler.settle(entry, [Result(entry.recipients[0], REFUSED)], content)  # type: ignore[arg-type]
+    copies = kit.queue.queue.read("SELECT 1 FROM message WHERE kind = 'local'")
+    assert len(copies) == (0 if has_copy else 1)
+    assert f'dsn="{GONE} has {"a copy" if has_copy else "it"}"' in kit.log.getvalue()
 
 
 # -- lists ----------------------------------------------------------------------------------

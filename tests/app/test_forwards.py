@@ -9,6 +9,7 @@ from email.policy import default
 import pytest
 
 from mailstack.app.forwards import warning
+from mailstack.delivery.entry import HAS_COPY
 from mailstack.model.address import Address
 from mailstack.model.verdict import (
     Authentication,
@@ -114,6 +115,20 @@ async def test_without_state_db_mail_is_sent_on_as_ever(world: World, instance: 
     instance.config.paths.state_db.write_bytes(b"no database" * 500)
     assert (await world.send(GONE)).code == 250
     assert world.queued()["forward"][1] == [FRIEND]
+
+
+async def test_the_queue_knows_who_has_a_copy_already(world: World, targets: ForwardTargets) -> None:
+    pause(targets, "alice@example.test", at=START - ForwardOptions().probe_s)
+    world.filter.actions = {"alice": (Redirect(FRIEND),)}
+    for owner in (GONE, KEPT, OUT, "alice@example.test"):
+        await world.send(owner, accept_id=owner.partition("@")[0])
+    rows = world.queue.read("SELECT owner, detail FROM recipient WHERE address = ?", (FRIEND,))
+    assert {str(owner): str(detail) for owner, detail in rows} == {
+        GONE: "",
+        KEPT: HAS_COPY,
+        OUT: "",
+        "alice@example.test": HAS_COPY,
+    }
 
 
 # -- circles ----------------------------------------------------------------------------

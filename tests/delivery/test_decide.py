@@ -22,7 +22,7 @@ from mailstack.model.verdict import (
 )
 from mailstack.routing.expand import Expansion, Plan
 from mailstack.routing.options import RoutingOptions
-from mailstack.routing.route import Facts
+from mailstack.routing.route import Facts, Standing
 from tests.kit.memory_directory import MemoryDirectory
 
 HAM = MessageVerdict()
@@ -183,6 +183,7 @@ ACTIONS = st.sampled_from(
     wanted=st.sets(st.sampled_from(NAMES), min_size=1),
     actions=st.dictionaries(st.integers(1, 6), ACTIONS),
     junk=st.booleans(),
+    standings=st.dictionaries(st.sampled_from("xyz"), st.sampled_from(["paused", "probe"])),
 )
 def test_every_addressed_account_ends_somewhere(
     edges: set[tuple[str, str]],
@@ -190,6 +191,7 @@ def test_every_addressed_account_ends_somewhere(
     wanted: set[str],
     actions: dict[int, tuple[AccountAction, ...]],
     junk: bool,
+    standings: dict[str, Standing],
 ) -> None:
     directory = MemoryDirectory()
     directory.add_domain("us.example")
@@ -201,7 +203,8 @@ def test_every_addressed_account_ends_somewhere(
             directory.add_redirection(f"{name}@us.example", *targets, keep=name in keeps)
         else:
             directory.add_account(f"{name}@us.example")
-    found = plan(directory, *sorted(f"{name}@us.example" for name in wanted))
+    facts = Facts(sender=None, now=0.0, standing=lambda owner, target: standings.get(target.local, "open"))
+    found = expansion(directory, facts).add(rcpts(sorted(f"{name}@us.example" for name in wanted)))
     accounts = {number: said(number, *acts) for number, acts in actions.items()}
     decision = decide(found, JUNK if junk else HAM, accounts, is_login=False)
     ends = bool(decision.stores or decision.forwards or decision.rejections or decision.discards)
@@ -210,3 +213,26 @@ def test_every_addressed_account_ends_somewhere(
     assert len(ids) == len(set(ids))
     if junk:
         assert not decision.forwards
+    assert all(standings.get(remote.address.local) != "paused" for remote in decision.forwards)
+    # What a target does not get, or only gets to see whether it takes it, is kept by who forwards to it.
+    reached = {t.account.id for t in found.locals if t.is_addressed}
+    staying = {held.remote.via for held in found.held_back} & reached
+    staying |= {remote.via for remote in decision.forwards if remote.is_probe}
+    refusing = {r.target.account.id for r in decision.rejections if r.target is not None}
+    refusing |= {
+        t.account.id
+        for t in found.locals
+        if any(isinstance(a, RejectMail) for a in accounts.get(t.number, said(0)).actions)
+    }
+    assert junk or staying - refusing <= set(ids)
+
+
+def test_spam_to_a_group_stays_with_its_members_here(directory: MemoryDirectory) -> None:
+    directory.add_alias("team@us.example", "alice@us.example", "member@far.example")
+    decision = decide(
+        plan(directory, "team@us.example"), JUNK, {1: said(1, FileInto("Spam"), klass="spam")}, is_login=False
+    )
+    assert stored(decision) == {"alice": ["Spam"]}
+    assert sent_to(decision) == []
+    # Nobody has to hear that the member outside does not get it.
+    assert decision.rejections == ()
