@@ -9,6 +9,9 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
+from mailstack.app.containment import Containing, keep_watch
 from mailstack.app.forward_watch import ForwardWatch, tell_lists
 from mailstack.app.letters import languages
 from mailstack.app.notices import QuotaNotices
@@ -16,9 +19,11 @@ from mailstack.app.outbound_tls import watching
 from mailstack.app.queue_engine import Engine
 from mailstack.app.queue_home import Home
 from mailstack.app.queue_settle import Settler
+from mailstack.app.reports import keep_reporting
 from mailstack.app.tidy import tidy
 from mailstack.app.upkeep import upkeep
 from mailstack.delivery.lease import Lease
+from mailstack.delivery.options import QueueOptions
 from mailstack.delivery.queue import Queue
 from mailstack.directory import Directory
 from mailstack.mailbox import MailStore
@@ -41,8 +46,9 @@ async def serve(context: Context) -> None:
         TemporaryFailure: databases or folders cannot be used; says what to do.
     """
     config, paths = context.config, context.paths
+    options = share_of(config.queue, context.workers)
     with ThreadPoolExecutor(THREADS, "queue") as threads:
-        queue = Queue(paths, now=context.now, random_bytes=context.random_bytes, options=config.queue)
+        queue = Queue(paths, now=context.now, random_bytes=context.random_bytes, options=options)
         directory = Directory(paths, options=config.auth)
         store = MailStore(
             paths.mail,
@@ -64,7 +70,7 @@ async def serve(context: Context) -> None:
                 store=store,
                 maillog=context.maillog,
                 bus=context.bus,
-                long_senders=LongSenders(paths.state_db),
+                long_senders=LongSenders(paths.state_db, valid_days=config.srs.valid_days),
                 now=context.now,
             )
             async with watching(context, resolver, home, queue) as tls:
@@ -75,6 +81,17 @@ async def serve(context: Context) -> None:
             directory.close()
             queue.close()
             lease.close()
+
+
+def share_of(options: QueueOptions, processes: int) -> QueueOptions:
+    """What one of several processes may do, so that all together keep to the limits."""
+    most = max(1, options.max_concurrency // processes)
+    return replace(
+        options,
+        max_deliveries=max(most, options.max_deliveries // processes),
+        max_concurrency=most,
+        start_concurrency=min(most, max(1, options.start_concurrency // processes)),
+    )
 
 
 async def _work(
@@ -88,30 +105,49 @@ async def _work(
     tls: Watch,
 ) -> None:
     smtp = SmtpDelivery(
-        context.config.queue,
+        queue.options,
         helo=context.config.hostname,
         dns=resolver,
         chance=lambda: int.from_bytes(context.random_bytes(4), "big") / 2**32,
         watch=tls,
     )
     watch = ForwardWatch(queue, home)
+    containing = Containing(
+        context.config,
+        home.directory,
+        queue,
+        maillog=context.maillog,
+        bus=context.bus,
+        long_senders=home.long_senders,
+        now=context.now,
+    )
     engine = Engine(
         queue,
         context.paths,
         lease=lease,
         smtp=smtp,
         deliver_local=home.deliver,
-        settler=Settler(queue, home, lease_owner=lease.owner, settled=watch.settled),
+        settler=Settler(
+            queue, home, lease_owner=lease.owner, bounced=containing.bounced, settled=watch.settled
+        ),
         maillog=context.maillog,
         threads=threads,
         fatal=context.fatal,
+        is_keeper=context.worker == 0,
     )
+    tasks: list[asyncio.Task[None]] = []
+    if context.worker == 0:
+        # Before anything recovered is sent.
+        await asyncio.to_thread(containing.catch_up)
     await engine.prepare()
-    tasks = [
-        asyncio.create_task(tidy(context)),
-        asyncio.create_task(tell_lists(context, watch)),
-        asyncio.create_task(upkeep(context, home.directory, home.store)),
-    ]
+    if context.worker == 0:
+        tasks = [
+            asyncio.create_task(keep_watch(containing)),
+            asyncio.create_task(keep_reporting(context, home, queue, resolver)),
+            asyncio.create_task(tidy(context)),
+            asyncio.create_task(tell_lists(context, watch)),
+            asyncio.create_task(upkeep(context, home.directory, home.store)),
+        ]
     context.bus.listen(asyncio.get_running_loop(), lambda message: engine.wake())
     context.ready()
     try:
@@ -121,4 +157,5 @@ async def _work(
             task.cancel()
         await engine.close()
         await smtp.close()
+        containing.close()
         watch.close()
