@@ -152,6 +152,10 @@ SCHEMA: tuple[str, ...] = (
         reply TEXT NOT NULL
     );
     """,
+    # Whether this server said so itself, of a host that was asked.
+    """
+    ALTER TABLE recipient ADD COLUMN is_ours INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 

@@ -49,6 +49,7 @@ def test_a_queue_of_an_earlier_version_keeps_its_mail(tmp_path: Path) -> None:
         "CREATE INDEX recipient_due ON recipient (destination, next_at) WHERE state = 0",
         "DROP TABLE hold",
         "DROP TABLE undelivered",
+        "ALTER TABLE recipient DROP COLUMN is_ours",
     ):
         before.execute(statement)
     before.execute("ALTER TABLE message DROP COLUMN origin")
