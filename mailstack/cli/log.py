@@ -78,6 +78,8 @@ _SENTENCES = {
     "forwarded": "forwarded by {owner} to {to}, sender now {sender}",
     "delivered": "delivered to {to} by {host}, which said: {answer}",
     "deferred": "not delivered to {to} yet ({host} said {code}); next try in {next_s} s",
+    "forward_paused": "{owner} sends nothing on to {to} for now, because it keeps refusing",
+    "forward_resumed": "{owner} sends mail on to {to} again",
     "bounced": "given up for {to} ({host} said {code}); report: {dsn}",
     "login": "{account} logged in over {protocol} from {peer}",
     "banned": "{network} may not log in for {seconds} s",
