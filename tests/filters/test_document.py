@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailstack.filters import document
-from mailstack.filters.document import Document, attachments, is_ip_host, read
+from mailstack.filters.document import Document, attachments, find_urls, is_ip_host, read
 from mailstack.filters.fields import Header
 
 
@@ -69,6 +72,12 @@ def test_links_are_bounded_in_number_and_length() -> None:
     doc = of(b"\r\n" + b"http://x.test/y " * 10_240 + b"http://" + b"z" * 1_000_000)
     assert len(doc.urls) == document.MAX_URLS
     assert max(map(len, doc.urls)) <= document.MAX_URL_CHARACTERS
+
+
+@given(st.lists(st.sampled_from(["http", "HttpS", "://", ":", "/", "s", "a", " ", ">", "\u017f", "h"])))
+def test_web_addresses_are_found_as_by_one_pattern(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    assert find_urls(text) == re.findall(r"https?://[^\s<>\"')\]]{1,2048}", text, re.IGNORECASE)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "[2001:db8::1]", "3221226219", "0xc0000201"])
