@@ -36,7 +36,7 @@ from mailstack.model.errors import TemporaryFailure
 from mailstack.net.https import HttpsFailed, Limits, request, trusting
 from mailstack.net.resolver import DnsSource, run_check
 from mailstack.state.dmarc_facts import DmarcFacts, DomainFacts
-from mailstack.state.report_ledger import MAX_WAIT_S, Outcome, ReportLedger, Sent
+from mailstack.state.report_ledger import MAX_WAIT_S, Outcome, ReportLedger
 from mailstack.state.tls_facts import PolicyFacts, TlsFacts, day_of
 
 if TYPE_CHECKING:
@@ -128,10 +128,37 @@ class Reports:
             return 0
         due = await asyncio.to_thread(self._due)
         for kind, day, domain in due:
-            steps = await self.steps(kind, day, domain, reporter)
-            done = [await self._carry(step) for step in steps]
-            await asyncio.to_thread(self._settle, kind, day, domain, done)
+            await self._deal_with(kind, day, domain, reporter)
         return len(due)
+
+    async def send(self, day: str, *, domain: str = "", is_dry: bool = False) -> list[Step]:
+        """Sends what is left of a day's reports now, about one domain or all; gives what became of each.
+
+        Args:
+            is_dry: say what would become of them, and do nothing.
+
+        Raises:
+            TemporaryFailure: database, directory or queue is in trouble.
+        """
+        reporter = await asyncio.to_thread(self.reporter)
+        found: list[Step] = []
+        if reporter is None:
+            return found
+        for kind in self._kinds():
+            for name in await asyncio.to_thread(self._domains, kind, day):
+                if domain not in ("", name):
+                    continue
+                if is_dry:
+                    found += await self.steps(kind, day, name, reporter)
+                else:
+                    found += await self._deal_with(kind, day, name, reporter)
+        return found
+
+    async def _deal_with(self, kind: ReportKind, day: str, domain: str, reporter: Reporter) -> list[Step]:
+        steps = await self.steps(kind, day, domain, reporter)
+        done = [await self._carry(step) for step in steps]
+        await asyncio.to_thread(self._settle, kind, day, domain, done)
+        return done
 
     def _due(self) -> list[tuple[ReportKind, str, str]]:
         """Reports whose time has come, as many as fit in a round."""
@@ -157,10 +184,6 @@ class Reports:
 
     def _domains(self, kind: ReportKind, day: str) -> list[str]:
         return (self._dmarc if kind == "dmarc" else self._tls).domains(day)
-
-    def days(self) -> list[str]:
-        """Days there is anything about."""
-        return sorted({*self._dmarc.days(), *self._tls.days()})
 
     def _time_of(self, day: str, domain: str) -> float:
         """Spread by the name, so that not all servers of the world write at midnight to the same one."""
@@ -362,19 +385,16 @@ class Reports:
         organization = self._options.organization or sender.domain
         return Reporter(sender.domain, organization, str(sender), f"mailstack {__version__}")
 
-    def sent(self, *, since: str = "", domain: str = "") -> list[Sent]:
-        """What became of reports; see `ReportLedger.listed`."""
-        return self._ledger.listed(since=since, domain=domain)
-
-    def counted(self, day: str) -> list[tuple[ReportKind, str]]:
-        """Domains that have facts on a day, by kind."""
-        return [(kind, domain) for kind in KINDS for domain in self._domains(kind, day)]
+    def document(self, kind: ReportKind, day: str, domain: str, reporter: Reporter) -> str:
+        """The report about a domain and a day, unpacked; "" when nothing was counted."""
+        facts = self._facts(kind, day, domain)
+        return "" if facts is None else _document(kind, day, domain, facts, reporter).decode()
 
 
 _KNOWN = "SELECT 1 FROM message WHERE id = ? UNION ALL SELECT 1 FROM finished WHERE id = ?"
 
 
-def write_document(kind: ReportKind, day: str, domain: str, facts: Facts, reporter: Reporter) -> bytes:
+def _document(kind: ReportKind, day: str, domain: str, facts: Facts, reporter: Reporter) -> bytes:
     """The report as its readers unpack it."""
     period, report_id = Period.of(day), _report_id(kind, day, domain, reporter)
     if isinstance(facts, DomainFacts):
@@ -386,7 +406,7 @@ def _write(kind: ReportKind, day: str, domain: str, facts: Facts, reporter: Repo
     return report_mail.pack(
         kind,
         domain,
-        write_document(kind, day, domain, facts, reporter),
+        _document(kind, day, domain, facts, reporter),
         period=Period.of(day),
         reporter=reporter,
         report_id=_report_id(kind, day, domain, reporter),

@@ -45,6 +45,7 @@ GROUPS: dict[str, Group] = {
     "train": Group("train", "train the classifier"),
     "srs": Group("srs", "rewrite a sender for forwarding, and back"),
     "queue": Group("queue", "the outbound queue"),
+    "report": Group("report", "DMARC and TLS reports to other domains"),
     "log": Group("log", "what happened to a message or an address"),
     "client": Group("client", "clients of port 25 that guess or hit spam traps"),
     "mailbox": Group("mailbox", "look at, check and rebuild a mailbox"),

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from mailstack.cli.context import Context, fail, show
+from mailstack.cli.context import Context, fail, show, talk
 from mailstack.cli.directory_access import account, reader
 
 AddressArgument = Annotated[str, typer.Argument(metavar="ADDRESS", help="Such as alice@example.org.")]
@@ -43,7 +43,9 @@ def stopped() -> None:
                 )
     finally:
         table.close()
-    show(rows, None if rows else "no account is stopped")
+    if not rows:
+        talk("no account is stopped")
+    show(rows, None if rows else "")
 
 
 def release(
