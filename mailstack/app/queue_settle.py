@@ -60,6 +60,7 @@ def results_of(entry: Entry, trial: Trial) -> list[Result]:
                 needs_relayed_report=not tried.relays_report or entry.facts.kind == "forward",
                 is_final=tried.is_final,
                 tls=tried.tls,
+                is_ours=tried.answer.is_ours,
             )
         )
     return found
@@ -357,6 +358,7 @@ class Settler:
             notify=frozenset(row.notify.split()),
             orcpt=row.orcpt,
             host=row.host,
+            is_ours=bool(row.is_ours),
             at=row.last_at,
             shown=row.original,
             until=self._queue.now() + max(0.0, left_s),
@@ -447,6 +449,7 @@ def _reported(result: Result, action: dsn.Action, now: float) -> dsn.Reported:
         notify=r.notify,
         orcpt=r.orcpt,
         host=result.host,
+        is_ours=result.is_ours,
         at=now,
         shown=r.original,
     )

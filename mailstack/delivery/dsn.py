@@ -206,7 +206,8 @@ def _fields(original: Original, one: Reported, *, is_global: bool) -> list[bytes
         fields.append(generate.structured("Remote-MTA", f"dns; {_ascii(one.host.partition('[')[0])}"))
     if one.action in ("failed", "delayed"):
         sentence = text(" ".join(said(original, one)))
-        fields.append(generate.structured("Diagnostic-Code", f"smtp; {sentence}"))
+        kind = "smtp" if one.host and not one.is_ours else "X-mailstack"
+        fields.append(generate.structured("Diagnostic-Code", f"{kind}; {sentence}"))
     elif one.host and shown == one.address:
         # RFC 3461 section 6.3 (i); the reply of a delivery has its codes in the text.
         fields.append(generate.structured("Diagnostic-Code", f"smtp; {text(one.reply.text)}"))

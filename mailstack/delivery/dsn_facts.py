@@ -79,7 +79,8 @@ class Reported:
     """One recipient.
 
     Attributes:
-        host: who said so, `name[ip]`; "" when it was us.
+        host: who said so, `name[ip]`; "" when nobody was asked.
+        is_ours: this server says so of the host.
         at: of the last attempt; Unix seconds; None when there was none.
         until: for "delayed": when we give up; Unix seconds.
         shown: the address the sender wrote to; "": `address`, unless that is private.
@@ -94,6 +95,7 @@ class Reported:
     at: float | None = None
     until: float | None = None
     shown: str = ""
+    is_ours: bool = False
 
 
 def shown_address(original: Original, one: Reported) -> str:

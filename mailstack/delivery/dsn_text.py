@@ -97,7 +97,10 @@ def _about(original: Original, one: Reported, language: Language, now: float) ->
     if one.action in GOOD:
         return lines
     host = generate.clean(one.host)
-    who = texts.say(language, "report.answered", host=host) if host else texts.text(language, "report.says")
+    if not host:
+        who = texts.text(language, "report.says")
+    else:
+        who = texts.say(language, "report.says_of" if one.is_ours else "report.answered", host=host)
     lines += _wrap(who, "    ")
     lines += [part for line in said(original, one) for part in _wrap(line, "      ")]
     if one.action == "delayed":
@@ -107,7 +110,7 @@ def _about(original: Original, one: Reported, language: Language, now: float) ->
     if one.reply.is_temporary and one.at is not None and one.at > original.arrived_at:
         since = _stamp(original.arrived_at)
         lines += _wrap(texts.say(language, "report.tried", since=since, until=_stamp(now)), "    ")
-    words = explain(one.reply, language, is_ours=not host)
+    words = explain(one.reply, language, is_ours=one.is_ours or not host)
     lines += _wrap(texts.say(language, "report.that_means", text=words.means), "    ")
     lines += _wrap(texts.say(language, "report.you_can", text=words.todo), "    ")
     return lines

@@ -168,6 +168,7 @@ class Result:
             does not send such reports (RFC 3461 section 5.2.2).
         is_final: the host answers for the mailbox itself (LMTP): it is delivered, not relayed.
         tls: version and cipher; "" in clear.
+        is_ours: the outcome's reply is this server's about the host, not the host's.
     """
 
     recipient: EntryRecipient
@@ -176,3 +177,4 @@ class Result:
     needs_relayed_report: bool = False
     is_final: bool = False
     tls: str = ""
+    is_ours: bool = False

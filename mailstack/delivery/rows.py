@@ -67,6 +67,7 @@ class LateRow(NamedTuple):
     status: str
     reply: str
     original: str
+    is_ours: int
 
 
 LATE_COLUMNS = ", ".join(LateRow._fields)
@@ -227,7 +228,7 @@ def note(connection: sqlite3.Connection, result: Result, lease_owner: str) -> No
             assert_never(outcome)
     done = connection.execute(
         "UPDATE recipient SET state = ?, lease_owner = '', lease_until = 0, crashes = 0, next_at = ?,"
-        " host = ?, code = ?, status = ?, reply = ?"
+        " host = ?, code = ?, status = ?, reply = ?, is_ours = ?"
         " WHERE number = ? AND state = 1 AND lease_owner = ? AND tries = ?",
         (
             state,
@@ -236,6 +237,7 @@ def note(connection: sqlite3.Connection, result: Result, lease_owner: str) -> No
             reply.code,
             reply.status,
             reply.text[:MAX_REPLY_CHARACTERS],
+            result.is_ours,
             result.recipient.row,
             lease_owner,
             result.recipient.tries,

@@ -77,6 +77,9 @@ ADVICE: dict[str, str] = {
     "unusable": "later",
     "said_no": "ask",
     "put_off": "later",
+    "login": "ours",
+    "setup": "ours",
+    "their_setup": "ask",
 }
 
 #: Enhanced status without its class digit, in full or the subject alone.
@@ -94,6 +97,7 @@ _BY_STATUS: dict[str, str] = {
     "3.1": "no_room",
     "3.2": "closed",
     "3.4": "too_large",
+    "3.5": "their_setup",
     "4.1": "no_answer",
     "4.2": "broken",
     "4.3": "dns",
@@ -107,6 +111,7 @@ _BY_STATUS: dict[str, str] = {
     "6.9": "utf8_header",
     "7.2": "list",
     "7.5": "no_tls",
+    "7.8": "login",
     "7.10": "not_verified_tls",
     "7.20": "dkim",
     "7.21": "dkim",
@@ -131,6 +136,8 @@ _BY_SUBJECT: dict[str, str] = {
 }
 #: A status that says little more than its subject: weaker hints in the words count first.
 _VAGUE_STATUS = {"7.0": "refused", "7.1": "not_permitted"}
+#: What a status means that this server says itself.
+_OURS = {"3.5": "setup"}
 #: Servers that send no enhanced status.
 _BY_CODE: dict[int, str] = {
     421: "closed",
@@ -174,7 +181,7 @@ def meaning(reply: Reply, *, is_ours: bool = False) -> str:
     text = "" if is_ours else _ADDRESS.sub(" ", reply.text[:_MAX_TEXT].lower())
     status = reply.status
     return (
-        _first(SURE, text)
+        (_OURS.get(status) if is_ours else _first(SURE, text))
         or _BY_STATUS.get(status)
         or _first(LIKELY, text)
         or _VAGUE_STATUS.get(status)

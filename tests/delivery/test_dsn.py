@@ -172,6 +172,11 @@ def test_a_delay_says_until_when_and_that_there_is_nothing_to_do() -> None:
 
 def test_what_we_say_ourselves_is_not_put_into_another_servers_mouth() -> None:
     assert "This server says:" in text(report(reported(host="")))
+    broken = report(reported(reply=Reply(451, "4.2", "The connection broke"), is_ours=True))
+    assert "This server says of the mail server mx1.example.net[192.0.2.1]:" in text(broken)
+    # RFC 3464 section 2.3.6: "smtp" is for what an SMTP server said
+    assert fields(broken)[1]["Diagnostic-Code"] == "X-mailstack; 451 4.4.2 The connection broke"
+    assert fields(broken)[1]["Remote-MTA"] == "dns; mx1.example.net"
 
 
 def test_the_header_names_the_right_people_and_the_message() -> None:

@@ -164,7 +164,8 @@ def test_whatever_was_said_a_program_reads_back_who_and_why(
         plain = address if kind == "rfc822" else unitext.decode(address)
         assert plain == one.address
         assert block["Status"][0] == ("4" if one.reply.code < 500 else "5")
-        assert block["Diagnostic-Code"].startswith(f"smtp; {one.reply.code}")
+        diagnostic = "smtp" if one.host else "X-mailstack"
+        assert block["Diagnostic-Code"].startswith(f"{diagnostic}; {one.reply.code}")
         assert block["X"] is None
 
 

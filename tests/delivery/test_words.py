@@ -152,6 +152,9 @@ def test_what_servers_say_has_its_meaning(code: int, status: str, said: str, exp
 def test_of_what_this_server_says_only_the_codes_count() -> None:
     reply = Reply(451, "4.1", "No answer from mx.spamhaus.example")
     assert meaning(reply, is_ours=True) == "no_answer"
+    assert meaning(Reply(451, "3.5", "queue.ca_file cannot be used"), is_ours=True) == "setup"
+    assert meaning(Reply(451, "3.5", "System incorrectly configured")) == "their_setup"
+    assert meaning(Reply(451, "7.8", "Authentication failed"), is_ours=True) == "login"
 
 
 @given(st.integers(400, 599), st.sampled_from(["", "1.1", "7.1", "9.9", "x", "."]), st.text(max_size=3_000))
