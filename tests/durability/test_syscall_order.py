@@ -16,7 +16,6 @@ import itertools
 import os
 import re
 import signal
-import smtplib
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
@@ -25,7 +24,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit import debian
-from tests.kit.accounting import Recorder, Sent, marked
+from tests.kit.accounting import Recorder, Sent
 from tests.kit.counting import ALICE, BOB, CAROL, GONE
 from tests.kit.demo import Demo
 from tests.kit.process import eventually
@@ -163,15 +162,9 @@ def send_everything(demo: Demo) -> dict[str, str]:
 
 
 def by_lmtp(demo: Demo, mark: str, recipient: str) -> Sent:
-    with smtplib.LMTP(demo.host, demo.port("lmtp"), "list.example.test", timeout=30) as client:
-        client.ehlo()  # says LHLO
-        client.mail("tester@client.example")
-        client.rcpt(recipient)
-        code, answer = client.data(marked(mark))
-    assert code == 250
-    found = re.search(rb"id=(\S+)", answer)
-    assert found is not None
-    return Sent(mark, (recipient,), found.group(1).decode())
+    recorder = Recorder(demo.host, demo.port("lmtp"))
+    recorder.send_each(mark, [recipient])
+    return recorder.sent[0]
 
 
 # -- the rules

@@ -9,12 +9,13 @@ into every mailbox, the queue and the outside sink; `check` compares.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import socket
 import threading
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,16 +62,31 @@ class Recorder:
         self, mark: str, recipients: Sequence[str], *, size_octets: int = 2000, timeout_s: float = 20
     ) -> Sent:
         """One transaction on a connection of its own; whatever fails means "not acknowledged"."""
-        accept_id = ""
-        try:
-            with socket.create_connection((self.host, self.port), timeout=timeout_s) as connection:
-                accept_id = _dialog(connection, recipients, marked(mark, size_octets=size_octets))
-        except OSError:
-            pass
-        done = Sent(mark, tuple(recipients), accept_id)
+        ids: list[str] = []
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection((self.host, self.port), timeout=timeout_s) as connection,
+        ):
+            ids.extend(_dialog(connection, "EHLO", recipients, marked(mark, size_octets=size_octets)))
+        done = Sent(mark, tuple(recipients), ids[0] if ids else "")
         with self.lock:
             self.sent.append(done)
         return done
+
+    def send_each(self, mark: str, recipients: Sequence[str]) -> None:
+        """One transaction by LMTP: each recipient is acknowledged, or not, for itself."""
+        ids: list[str] = []
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection((self.host, self.port), timeout=20) as connection,
+        ):
+            for accept_id in _dialog(connection, "LHLO", recipients, marked(mark)):
+                ids.append(accept_id)  # what came before the line was cut counts
+        ids += [""] * (len(recipients) - len(ids))
+        with self.lock:
+            self.sent += [
+                Sent(mark, (one,), accept_id) for one, accept_id in zip(recipients, ids, strict=True)
+            ]
 
     def run(self, name: str, recipients: Sequence[Sequence[str]], *, at_most: int = 100_000) -> None:
         """Sends until `stop` is set, taking the recipient lists in turn."""
@@ -92,7 +108,10 @@ class Recorder:
         return started
 
 
-def _dialog(connection: socket.socket, recipients: Sequence[str], message: bytes) -> str:
+def _dialog(
+    connection: socket.socket, hello: str, recipients: Sequence[str], message: bytes
+) -> Iterator[str]:
+    """The accept id of each answer to the message, "" for a refusal."""
     reader = connection.makefile("rb")
 
     def reply() -> bytes:
@@ -103,25 +122,26 @@ def _dialog(connection: socket.socket, recipients: Sequence[str], message: bytes
             if line[3:4] != b"-":
                 return line
 
-    def command(line: str, code: bytes) -> bytes:
+    def command(line: str, code: bytes) -> None:
         connection.sendall(line.encode() + b"\r\n")
         answer = reply()
         if not answer.startswith(code):
             raise OSError(answer.decode("utf-8", "replace"))
-        return answer
 
-    reply()
-    command("EHLO client.example", b"250")
-    command("MAIL FROM:<tester@client.example>", b"250")
-    for recipient in recipients:
-        command(f"RCPT TO:<{recipient}>", b"25")
-    command("DATA", b"354")
-    connection.sendall(message.replace(b"\r\n.", b"\r\n.."))
-    answer = command(".", b"250")
-    found = re.search(rb"id=(\S+)", answer)
-    if found is None:
-        raise AssertionError(f"a 250 without an id: {answer!r}")
-    return found.group(1).decode()
+    with reader:
+        reply()
+        command(f"{hello} client.example", b"250")
+        command("MAIL FROM:<tester@client.example>", b"250")
+        for recipient in recipients:
+            command(f"RCPT TO:<{recipient}>", b"25")
+        command("DATA", b"354")
+        connection.sendall(message.replace(b"\r\n.", b"\r\n..") + b".\r\n")
+        for _ in recipients if hello == "LHLO" else recipients[:1]:
+            answer = reply()
+            found = re.search(rb"id=(\S+)", answer)
+            if answer.startswith(b"250") and found is None:
+                raise AssertionError(f"a 250 without an id: {answer!r}")
+            yield found.group(1).decode() if answer.startswith(b"250") and found else ""
 
 
 @dataclass

@@ -60,11 +60,13 @@ class Loop:
             demo.cli("sieve", "put", KEEPER, "main", "-", "--activate", stdin=_RULE)
 
     def send_all(self, demo: Demo) -> None:
-        """One message of each shape, and two submissions: one arrives, one is refused outside."""
+        """One message of each shape, one by LMTP, and two submissions: one is refused outside."""
         recorder = Recorder(demo.host, demo.port("mx"))
         for shape, recipients in SHAPES.items():
             recorder.send(self._mark(shape), recipients)
-        self.sent += recorder.sent
+        by_lmtp = Recorder(demo.host, demo.port("lmtp"))
+        by_lmtp.send_each(self._mark("lmtp"), [ALICE, BOB, GONE])
+        self.sent += [*recorder.sent, *by_lmtp.sent]
         for name, recipient in (("submitted", FRIEND), ("refused", REFUSED)):
             self.sent.append(submit(demo, self._mark(name), recipient))
 
