@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mailstack.cli import queue_test
 from mailstack.cli.context import Context, fail, group, render, show, talk
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mailstack.delivery.queue import Queue
 
 app = group("The outbound queue.")
+app.command("test")(queue_test.command)
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Queue ids; see 'queue list'.")]
 All = Annotated[bool, typer.Option("--all", help="Every message.")]

@@ -79,7 +79,7 @@ def is_for(certificate: x509.Certificate, names: Iterable[str]) -> bool:
 
     Source: RFC 6125 section 6.4: a wildcard is the whole leftmost label, and stands for one.
     """
-    shown = _dns_names(certificate)
+    shown = names_of(certificate)
     return any(matches(pattern, name) for name in names for pattern in shown)
 
 
@@ -92,7 +92,8 @@ def matches(pattern: str, name: str) -> bool:
     return bool(label) and "." in rest and rest == wanted[2:]
 
 
-def _dns_names(certificate: x509.Certificate) -> list[str]:
+def names_of(certificate: x509.Certificate) -> list[str]:
+    """The host names of a certificate; its common name where it has no others."""
     try:
         found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         return found.get_values_for_type(x509.DNSName)[:MAX_NAMES]

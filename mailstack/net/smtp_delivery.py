@@ -95,7 +95,7 @@ class SmtpDelivery:
         """
         self._options = options
         self._dns = dns
-        self._opener = Opener(options, helo=helo, dns=dns, watch=watch)
+        self.opener = Opener(options, helo=helo, dns=dns, watch=watch)
         names = {helo.lower(), "localhost", *(r.helo.lower() for r in options.route if r.helo)}
         outside = {ipaddress.ip_address(ip) for ip in options.public_ips}
         self._me = Self(names, lambda ip: ipaddress.ip_address(ip) in outside or has_address(ip), chance)
@@ -125,14 +125,15 @@ class SmtpDelivery:
         used = idle.host if idle is not None and await attempt.use(idle, key) else None
         if attempt.is_complete:
             return attempt.trial()
-        found = await self._find(domain)
+        found = await self.find(domain)
         if isinstance(found, Hosts):
             await self._try_hosts(attempt, found, key, used)
         elif used is None:
             attempt.give_all(Tried(Answer(found.reply, "check", is_ours=True)))
         return attempt.trial()
 
-    async def _find(self, domain: str) -> Hosts | NoHost:
+    async def find(self, domain: str) -> Hosts | NoHost:
+        """Who takes the mail of a domain, in the order they are tried."""
         def check(lookup: Lookup) -> Hosts | NoHost:
             return find_hosts(domain, lookup, self._options, self._me)
 
@@ -147,7 +148,7 @@ class SmtpDelivery:
             if used is not None and (host.ip, host.port) == (used.ip, used.port):
                 continue
             try:
-                connection = await self._opener.open(
+                connection = await self.opener.open(
                     host, found, key[0], wanted=attempt.tls, is_tls_optional=attempt.is_tls_optional
                 )
             except OpenFailed as error:
@@ -395,7 +396,7 @@ class _Idle:
                 await connection.wait_until_heard()
         except TimeoutError:
             self._kept.pop(connection, None)
-            await connection.quit()
+            self._leave(connection)
             return
         self._kept.pop(connection, None)
         connection.abort()
@@ -412,4 +413,8 @@ class _Idle:
             self._leave(connection)
         self._kept.clear()
         if self._leaving:
-            await asyncio.wait(set(self._leaving), timeout=1.0)
+            _, left = await asyncio.wait(set(self._leaving), timeout=1.0)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+            await asyncio.sleep(0)  # sockets are closed one round after their transports

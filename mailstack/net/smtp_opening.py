@@ -233,7 +233,7 @@ class Opener:
         security, host = connection.security, connection.host
         if self._watch is None or not security.policy.domain:
             return
-        problem = self._problem(connection)
+        problem = self.problem(connection)
         result: TlsResult = "" if connection.tls else failed or "starttls-not-supported"
         reason = ""
         if connection.tls and security.watches:
@@ -244,7 +244,7 @@ class Opener:
         fact = TlsFact(security.policy, result, host.name, ours, theirs, reason)
         self._note(security.policy.domain, host, fact, level)
 
-    def _problem(self, connection: Connection) -> TlsResult:
+    def problem(self, connection: Connection) -> TlsResult:
         """What is wrong with a server's certificate, where nobody asks that it be right."""
         if connection.is_verified or not connection.chain:
             return "" if connection.is_verified else "validation-failure"

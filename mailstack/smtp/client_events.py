@@ -41,6 +41,7 @@ class Transaction:
         is_binary: declared BINARYMIME: its octets leave as they are, by BDAT, or not at all.
         requiretls: verified TLS only, to servers that promise the same (RFC 8689); with the
             null sender only where it can be had.
+        is_probe: only asked: it ends after RCPT, and nothing is sent.
     """
 
     sender: str
@@ -53,6 +54,7 @@ class Transaction:
     send_8bit: bool = False
     is_binary: bool = False
     requiretls: bool = False
+    is_probe: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ class Sending:
         if self._is_pipelining:
             for number in self._asked:
                 self._say_rcpt(number)
-            if not self._t.is_binary:
+            if not self._waits_for_rcpt:
                 self._say_data()
 
     # RFC 1870 section 6.1, RFC 6152 section 3, RFC 6531 section 3.2: what the server cannot take
@@ -139,6 +139,11 @@ class Sending:
     def _is_pipelining(self) -> bool:
         return "PIPELINING" in self._session.extensions
 
+    @property
+    def _waits_for_rcpt(self) -> bool:
+        """What follows depends on the answers to RCPT, PIPELINING or not."""
+        return self._t.is_binary or self._t.is_probe
+
     def _mail_answered(self, reply: Reply) -> None:
         if reply.code != 250:
             self._answer_rest(unless_ok(reply), "mail")
@@ -150,13 +155,14 @@ class Sending:
             self._say_rcpt(self._asked[0])
 
     def _rcpt_answered(self, number: int, reply: Reply) -> None:
-        if self._answers[number] is None and reply.code not in (250, 251, 252):
-            self._answers[number] = Answer(unless_ok(reply), "rcpt")
+        is_refused = reply.code not in (250, 251, 252)
+        if self._answers[number] is None and (is_refused or self._t.is_probe):
+            self._answers[number] = Answer(unless_ok(reply) if is_refused else reply, "rcpt")
         following = self._asked.index(number) + 1
         if following < len(self._asked):
             if not self._is_pipelining:
                 self._say_rcpt(self._asked[following])
-        elif self._t.is_binary or not self._is_pipelining:
+        elif self._waits_for_rcpt or not self._is_pipelining:
             self._go_on()
 
     def _go_on(self) -> None:

@@ -460,7 +460,7 @@ async def test_an_old_fetch_is_repeated_while_the_policy_is_used(world: World) -
             content = Content(MESSAGE, Path("unused"), len(MESSAGE))
             assert said(await made.deliver(entry(), content)) == "250 2.0.0"
             world.now += 2 * 86_400
-            sts = made._opener._watch.sts  # type: ignore[union-attr]
+            sts = made.opener._watch.sts  # type: ignore[union-attr]
             assert sts is not None
             assert await sts.refresh() == 1
             assert await sts.refresh() == 0
