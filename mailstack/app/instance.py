@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from mailstack.app.config import Config
 from mailstack.app.paths import Paths
 from mailstack.delivery import schema as queue_schema
+from mailstack.delivery.recover import check_database
 from mailstack.directory import schema as directory_schema
 from mailstack.directory import seal
 from mailstack.directory.writer import DirectoryWriter
@@ -52,8 +54,15 @@ def _databases(paths: Paths) -> list[tuple[Path, Callable[[Path], bool]]]:
         (paths.directory_db, directory_schema.migrate),
         (paths.state_db, statedb.migrate),
         (paths.maillog_db, maillog_db.migrate),
-        (paths.queue_db, queue_schema.migrate),
+        (paths.queue_db, partial(_migrate_queue, paths)),
     ]
+
+
+def _migrate_queue(paths: Paths, path: Path) -> bool:
+    # A new one takes the place of a lost one: its rows are made again from the files.
+    if path.exists():
+        check_database(paths)
+    return queue_schema.migrate(path)
 
 
 def _make_secrets(paths: Paths, writer: DirectoryWriter, random_bytes: Callable[[int], bytes]) -> list[str]:
