@@ -12,6 +12,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from mailstack.app import forward_letters
 from mailstack.app.owner_mail import OwnerMail
 from mailstack.delivery import texts
 from mailstack.delivery.entry import Entry, QueueMessage, Result
@@ -38,10 +39,6 @@ EVERY_S = 3_600.0
 #: Messages a list names.
 MAX_NAMED = 50
 _MAX_TEXT = 200
-#: There is no such address: RFC 3463 section 3.2 (X.1.Z), a mailbox that was closed.
-_UNKNOWN = ("1.1", "1.2", "1.3", "1.6", "1.10", "2.1")
-#: It is about this message alone: its size, its kind, what its sender asked of TLS.
-_ABOUT_THE_MESSAGE = ("2.3", "3.4", "7.10", "7.30")
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +87,11 @@ class ForwardWatch:
                 return self._letters.letters(owner, "forward_resumed", address=str(owner), target=str(target))
             case Failed(reply):
                 self._stays(entry, owner, target, content)
-                return [] if _is_about_the_message(reply) else self._refused(entry, owner, target, reply)
+                return (
+                    []
+                    if forward_letters.is_about_the_message(reply.status)
+                    else self._refused(entry, owner, target, reply)
+                )
             case _:
                 return []
 
@@ -99,24 +100,14 @@ class ForwardWatch:
             owner,
             target,
             why=str(reply),
-            is_unknown=reply.code >= 500 and reply.status in _UNKNOWN,
+            is_unknown=reply.code >= 500 and forward_letters.is_unknown(reply.status),
             options=self._options,
             now=self._queue.now(),
         )
         if paused is None:
             return []
         self._tell("forward_paused", entry, owner, target, str(reply))
-        has_mailbox = isinstance(self._home.directory.find(owner), Account)
-        meanwhile = f"letter.forward_meanwhile.{'mailbox' if has_mailbox else 'alias'}"
-        return self._letters.letters(
-            owner,
-            "forward_paused",
-            address=str(owner),
-            target=str(target),
-            answer=str(reply),
-            hours=f"{self._options.probe_s / 3600:.3g}",
-            meanwhile=texts.say(self._letters.language(owner), meanwhile, address=str(owner)),
-        )
+        return forward_letters.paused(self._letters, owner, target, answer=str(reply), options=self._options)
 
     def _tell(self, event: str, entry: Entry, owner: Address, target: Address, why: str) -> None:
         self._home.maillog.write(
@@ -191,10 +182,6 @@ class ForwardWatch:
                 kind="notice",
                 owner=letter.owner,
             )
-
-
-def _is_about_the_message(reply: Reply) -> bool:
-    return reply.status in _ABOUT_THE_MESSAGE or reply.status.startswith("6.")
 
 
 def _header(content: Content | None) -> Headers:

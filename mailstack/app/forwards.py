@@ -15,14 +15,15 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from mailstack.app import loops, trace
+from mailstack.app import forward_letters, loops, trace
 from mailstack.app.owner_mail import OwnerMail
 from mailstack.delivery.decide import is_junk
 from mailstack.delivery.entry import QueueMessage
 from mailstack.mime.encoding import decode_words
 from mailstack.mime.header import Headers
-from mailstack.model.address import Address
+from mailstack.model.address import Address, AddressError
 from mailstack.model.errors import TemporaryFailure
+from mailstack.smtp import bounces
 from mailstack.state.forward_options import ForwardOptions
 from mailstack.state.forward_targets import ForwardTargets
 from mailstack.state.passed_on import PassedOn, mark
@@ -104,12 +105,15 @@ class Forwards:
 
     def has_news(self, mail: Mail, decision: Decision) -> bool:
         """True when `done` has something to do; takes no time."""
-        return bool(_kept(mail, decision) or self._new_targets(decision))
+        return bool(_kept(mail, decision) or self._new_targets(decision) or _is_bounce(decision))
 
-    def done(self, mail: Mail, decision: Decision, letters: OwnerMail) -> list[QueueMessage]:
-        """Notes what was not sent on; gives letters about targets that rules use for the first time.
+    def done(self, mail: Mail, decision: Decision, letters: OwnerMail, *, key: bytes) -> list[QueueMessage]:
+        """Notes what was not sent on, and what came back; gives letters for owners.
 
         Blocking; never raises TemporaryFailure.
+
+        Args:
+            key: of the loop tokens.
         """
         made: list[QueueMessage] = []
         try:
@@ -120,8 +124,43 @@ class Forwards:
                 if len(self._known) >= _MAX_KNOWN:
                     self._known.clear()
                 self._known.add((owner.key, target.key))
+            if _is_bounce(decision):
+                made += self._bounced(mail, letters, key)
         except TemporaryFailure as error:
             _log.error("%s: owners are not told: %s", mail.envelope.accept_id, error.why)
+        return made
+
+    def _bounced(self, mail: Mail, letters: OwnerMail, key: bytes) -> list[QueueMessage]:
+        """A target took a message and gave it back later, which counts like a refusal.
+
+        Only the token of the address that sent it on, in the message that came back, proves
+        that it went that way: nobody else can make a target look bad.
+        """
+        text = trace.beginning(mail.body, bounces.MAX_OCTETS)
+        tokens = loops.find_returned(text)
+        made: list[QueueMessage] = []
+        for failure in bounces.failures(text) if tokens else ():
+            status = failure.status.partition(".")[2]
+            target = _address(failure.recipient)
+            if target is None or forward_letters.is_about_the_message(status):
+                continue
+            known = [_address(owner) for owner in self._targets.forwarders(target)]
+            for owner in {*letters.directory.forwarders(target), *known}:
+                if owner is None or loops.token(key, owner) not in tokens:
+                    continue
+                answer = failure.answer or failure.status
+                paused = self._targets.failed(
+                    owner,
+                    target,
+                    why=answer,
+                    is_unknown=forward_letters.is_unknown(status),
+                    options=self._options,
+                    now=self._now(),
+                )
+                if paused is not None:
+                    made += forward_letters.paused(
+                        letters, owner, target, answer=answer, options=self._options
+                    )
         return made
 
     def _new_targets(self, decision: Decision) -> list[tuple[Address, Address]]:
@@ -148,6 +187,17 @@ def warning(found: Authentication) -> str:
     if any(one.result == "pass" and _related(one.domain, dmarc.domain) for one in found.dkim):
         return ""
     return f"{dmarc.domain} wants {dmarc.policy} for what it has not signed (DKIM), and did not sign this"
+
+
+def _is_bounce(decision: Decision) -> bool:
+    return any(remote.kind == "srs-bounce" for remote in decision.forwards)
+
+
+def _address(text: str) -> Address | None:
+    try:
+        return Address.parse(text)
+    except AddressError:
+        return None
 
 
 def _related(one: str, other: str) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import hmac
+import itertools
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import replace
@@ -28,6 +29,7 @@ PURPOSE = "Delivered-To tokens"
 #: Tokens of one message that are looked at.
 MAX_TOKENS = 100
 
+_RETURNED = re.compile(rb"^X-Mailstack-Loop:[ \t]{1,8}([a-z2-7]{24})[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 _TOKEN = re.compile(rb"\s*([a-z2-7]{24})\s*\Z")
 
 
@@ -48,6 +50,12 @@ def find(head: bytes) -> frozenset[str]:
         return frozenset()
     values = Headers.parse(head).all(FIELD.lower())[:MAX_TOKENS]
     return frozenset(found[1].decode("ascii") for value in values if (found := _TOKEN.match(value)))
+
+
+def find_returned(message: bytes) -> frozenset[str]:
+    """The tokens of a message that came back inside another, such as a bounce."""
+    found = _RETURNED.finditer(message)
+    return frozenset(one[1].decode("ascii") for one in itertools.islice(found, MAX_TOKENS))
 
 
 def circling(plan: Plan, tokens: frozenset[str], key: bytes) -> frozenset[str]:

@@ -323,7 +323,7 @@ class Transaction:
             services.new_id,
             lambda: mail.envelope.received_at,
         )
-        made = services.forwards.done(mail, decision, letters)
+        made = services.forwards.done(mail, decision, letters, key=services.arrivals.key)
         try:
             services.queue.enqueue(made)
         except TemporaryFailure as error:

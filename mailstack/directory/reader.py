@@ -143,6 +143,20 @@ class Directory:
         now = self._now()
         return [text for text, _, expires_at in known if expires_at is None or now < expires_at]
 
+    def forwarders(self, target: Address) -> list[Address]:
+        """Addresses here whose redirection, or group, leads to a target."""
+        found = self._read(
+            lambda cursor: cursor.execute(
+                "SELECT a.local, d.name FROM redirection_target t JOIN account a ON a.id = t.account_id"
+                " JOIN domain d ON d.id = a.domain_id WHERE lower(t.address) = lower(?)"
+                " AND a.removed_at IS NULL UNION SELECT l.local, d.name FROM alias_target t"
+                " JOIN alias l ON l.id = t.alias_id JOIN domain d ON d.id = l.domain_id"
+                " WHERE t.key = ? AND l.removed_at IS NULL",
+                (str(target), target.key),
+            ).fetchall()
+        )
+        return [Address(local, name) for local, name in found]
+
     def may_send_as(self, account: Account, address: Address) -> bool:
         """Own address, plus form, alias that points at it, granted identity or domain.
 

@@ -28,8 +28,13 @@ _MESSAGE_ID = re.compile(
 )
 _REFERENCE = re.compile(rb"<[^<>\s]{1,900}>")
 _RECIPIENT = re.compile(
-    rb"^(?:final|original)-recipient:\s*[^;\r\n]{1,40};\s*<?([^\s<>;]{3,320}@[^\s<>;]{1,255})", re.I | re.M
+    rb"^(?:final|original)-recipient:\s*[^;\r\n]{1,40};\s*<?([^\s<>;]{1,320}@[^\s<>;]{1,255})", re.I | re.M
 )
+
+_FINAL = re.compile(
+    rb"^final-recipient:\s*[^;\r\n]{1,40};\s*<?([^\s<>;]{1,320}@[^\s<>;]{1,255})", re.I | re.M
+)
+_STATUS = re.compile(rb"\s*(5\.\d{1,3}\.\d{1,3})\b")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,21 @@ class Bounce:
 
     messages: tuple[str, ...]
     recipients: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A recipient that refused for good.
+
+    Attributes:
+        recipient: lower case.
+        status: of RFC 3463, such as "5.1.1".
+        answer: the far server's words; "" when the report does not tell them.
+    """
+
+    recipient: str
+    status: str
+    answer: str
 
 
 def is_sender_system(sender: Address | None) -> bool:
@@ -69,6 +89,30 @@ def read(message: bytes) -> Bounce | None:
     for value in header.all("x-failed-recipients"):
         failed.extend(part.strip() for part in value.split(b","))
     return Bounce(_texts(ids), tuple(text.lower() for text in _texts(failed)))
+
+
+def failures(message: bytes) -> tuple[Failure, ...]:
+    """The recipients that failed for good, of a report in the standard's form; () for any other mail.
+
+    Args:
+        message: its beginning, up to MAX_OCTETS.
+
+    Source: RFC 3464 section 2.3.
+    """
+    message = message[:MAX_OCTETS]
+    if not _REPORT.search(unfold(Headers.parse(message).first("content-type") or b"")):
+        return ()
+    found = {}
+    for at in list(_FINAL.finditer(message))[:MAX_NAMES]:
+        start = message.rfind(b"\n\r\n", 0, at.start()) + 3
+        end = message.find(b"\r\n\r\n", at.end())
+        fields = Headers.parse(message[start : end if end >= 0 else None])
+        action, status = fields.first("action") or b"", _STATUS.match(fields.first("status") or b"")
+        if action.strip().lower() == b"failed" and status is not None:
+            said = unfold(fields.first("diagnostic-code") or b"").partition(b";")[2].strip()
+            name = at[1].decode("utf-8", "replace").lower()
+            found[name] = Failure(name, status[1].decode("ascii"), said.decode("utf-8", "replace")[:400])
+    return tuple(found.values())
 
 
 def _is_bounce(header: Headers) -> bool:

@@ -75,6 +75,14 @@ class ForwardTargets(StateTable):
         """
         return self._ask("owner = ? ORDER BY target", owner.key)
 
+    def forwarders(self, target: Address) -> list[str]:
+        """Keys of addresses whose rules have sent mail to a target, or that it refused.
+
+        Raises:
+            TemporaryFailure: the database cannot be read.
+        """
+        return [one.owner for one in self._ask("target = ?", target.key)]
+
     def paused(self) -> list[TargetState]:
         """Every target that is paused.
 

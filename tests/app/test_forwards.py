@@ -8,6 +8,7 @@ from email.policy import default
 
 import pytest
 
+from mailstack.app import loops
 from mailstack.app.forwards import warning
 from mailstack.delivery.entry import HAS_COPY
 from mailstack.model.address import Address
@@ -23,7 +24,7 @@ from mailstack.model.verdict import (
 from mailstack.state.forward_options import ForwardOptions
 from mailstack.state.forward_targets import ForwardTargets
 from mailstack.state.withheld import WithheldMail
-from tests.app.test_transaction import LETTER, SPAM, World, instance, world
+from tests.app.test_transaction import LETTER, LOOP_KEY, SPAM, World, instance, world
 from tests.kit.clock import START
 from tests.kit.instance import Instance
 
@@ -129,6 +130,57 @@ async def test_the_queue_knows_who_has_a_copy_already(world: World, targets: For
         OUT: "",
         "alice@example.test": HAS_COPY,
     }
+
+
+# -- bounces that come later --------------------------------------------------------------
+
+
+async def bounce(world: World, number: int, *, owner: str = GONE, token: str = "") -> None:
+    """FRIEND's server takes a message and gives it back later, to the SRS address."""
+    letter = LETTER.replace(b"<1@", b"<%d@" % number)
+    await world.send(owner, letter=letter, accept_id=f"out{number}")
+    rows = world.queue.read("SELECT sender FROM message WHERE accept_id = ?", (f"out{number}",))
+    address = str(rows[0][0])
+    returned = loops.lines(LOOP_KEY, [Address.parse(token or owner)]) + letter
+    report = (
+        b"From: MAILER-DAEMON@far.test\r\nTo: %s\r\nSubject: failed\r\nMessage-ID: <b%d@far.test>\r\n"
+        b'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\r\n\r\n'
+        b"--b\r\n\r\nSorry.\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\n"
+        b"Reporting-MTA: dns; far.test\r\n\r\nFinal-Recipient: rfc822; friend@far.test\r\n"
+        b"Action: failed\r\nStatus: 5.1.1\r\n"
+        b"Diagnostic-Code: smtp; 550 moved away\r\n\r\n--b\r\nContent-Type: message/rfc822\r\n\r\n"
+        b"%s\r\n--b--\r\n" % (address.encode(), number, returned)
+    )
+    assert (await world.send(address, sender=None, letter=report, accept_id=f"back{number}")).code == 250
+
+
+async def test_a_target_that_bounces_later_is_paused_too(world: World, targets: ForwardTargets) -> None:
+    for number in range(3):
+        await bounce(world, number)
+    found = targets.find(Address.parse(GONE), Address.parse(FRIEND))
+    assert found is not None
+    assert found.paused_at is not None
+    assert found.why == "550 moved away"
+    ((told,),) = [letters(world)]
+    assert told["Subject"] == f"Paused: mail of {GONE} to {FRIEND}"
+    # Each bounce went on to the sender all the same.
+    assert world.queued()["srs-bounce"][1] == ["x@far.test"] * 3
+
+
+async def test_groups_members_are_paused_by_their_bounces(world: World, targets: ForwardTargets) -> None:
+    for number in range(3):
+        await bounce(world, number, owner=OUT)
+    (found,) = targets.of(Address.parse(OUT))
+    assert found.paused_at is not None
+
+
+async def test_a_bounce_of_what_did_not_go_that_way_pauses_nothing(
+    world: World, targets: ForwardTargets
+) -> None:
+    for number in range(3):
+        await bounce(world, number, token="somebody@example.test")
+    assert targets.paused() == []
+    assert targets.of(Address.parse(GONE)) == []
 
 
 # -- circles ----------------------------------------------------------------------------

@@ -76,11 +76,15 @@ def test_a_bounce_names_a_bounded_number_of_things(message: bytes) -> None:
         assert len(found.messages) <= bounces.MAX_NAMES
         assert len(found.recipients) <= bounces.MAX_NAMES
         assert all(text.startswith("<") and text.endswith(">") for text in found.messages)
+    failed = bounces.failures(message)
+    assert len(failed) <= bounces.MAX_NAMES
+    assert all(one.status.startswith("5.") and len(one.answer) <= 400 for one in failed)
 
 
 @FUZZ
 @given(HEAD)
 def test_no_token_but_ours_is_taken_for_one(head: bytes) -> None:
+    assert len(loops.find_returned(head)) <= loops.MAX_TOKENS
     tokens = loops.find(head)
     assert len(tokens) <= loops.MAX_TOKENS
     assert loops.token(b"k" * 32, Address("alice", "example.test")) not in tokens

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailstack.model.address import Address
-from mailstack.smtp.bounces import MAX_NAMES, Bounce, is_sender_system, read
+from mailstack.smtp.bounces import MAX_NAMES, Bounce, Failure, failures, is_sender_system, read
 
 DSN = (
     b"From: MAILER-DAEMON@far.test\r\nTo: alice@example.test\r\nMessage-ID: <bounce-1@far.test>\r\n"
@@ -88,3 +88,43 @@ def test_a_hostile_bounce_costs_little() -> None:
         read(b"From: mailer-daemon@x\r\n\r\n" + line)
         read(b"From: mailer-daemon@x\r\n\r\n" + line.replace(b" ", b" \r\n"))
     assert time.process_time() - began < 3
+
+
+GROUP = (
+    b"Final-Recipient: rfc822; Nobody@Far.test\r\nAction: failed\r\nStatus: 5.1.1\r\n"
+    b"Diagnostic-Code: smtp; 550 5.1.1 no such\r\n user\r\n"
+)
+
+
+def report(*groups: bytes) -> bytes:
+    head, _, tail = DSN.partition(b"Final-Recipient: rfc822; Nobody@Far.test\r\nAction: failed\r\n")
+    return head + b"\r\n".join(groups) + tail
+
+
+def test_a_report_says_who_refused_for_good_and_why() -> None:
+    other = GROUP.replace(b"Nobody", b"two").replace(b"5.1.1\r\n", b"5.2.2 (full)\r\n", 1)
+    assert failures(report(GROUP, other)) == (
+        Failure("nobody@far.test", "5.1.1", "550 5.1.1 no such user"),
+        Failure("two@far.test", "5.2.2", "550 5.1.1 no such user"),
+    )
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        report(GROUP.replace(b"failed", b"delayed")),
+        report(GROUP.replace(b"Status: 5.1.1", b"Status: 4.2.2")),
+        report(GROUP.replace(b"Status: 5.1.1\r\n", b"")),
+        report(GROUP).replace(b"report-type=delivery-status", b"report-type=disposition-notification"),
+        b"From: MAILER-DAEMON@far.test\r\n\r\n" + GROUP,
+        b"",
+    ],
+    ids=range(6),
+)
+def test_what_is_no_such_report_says_nothing(message: bytes) -> None:
+    assert failures(message) == ()
+
+
+def test_many_recipients_are_bounded() -> None:
+    groups = [GROUP.replace(b"Nobody", b"n%d" % n) for n in range(MAX_NAMES + 5)]
+    assert len(failures(report(*groups))) == MAX_NAMES
