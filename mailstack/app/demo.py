@@ -75,6 +75,7 @@ NO_LIMITS: dict[str, dict[str, object]] = {
     "bans": {"enabled": False},
     "containment": {"enabled": False},
     "mx": {"guesses": "off", "srs_bounces_per_hour": "off"},
+    "queue": {"forward_reports_per_hour": "off"},
     "sending": {
         f"{plan}_{what}_per_{window}": "off"
         for plan in ("normal", "free", "device", "list")

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mailstack.app import undelivered
+from mailstack.app.hourly import Hourly
 from mailstack.delivery import dsn, rows, schedule, upkeep
 from mailstack.delivery.entry import (
     HAS_COPY,
@@ -34,6 +35,7 @@ from mailstack.mime import generate
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.outcome import Deferred, Delivered, Failed
 from mailstack.model.reply import Reply
+from mailstack.smtp.options import cap
 
 if TYPE_CHECKING:
     from mailstack.app.queue_home import Home
@@ -110,6 +112,7 @@ class Settler:
         self._settled = settled
         self._home = home
         self._lease_owner = lease_owner
+        self._forward_reports = Hourly(cap(queue.options.forward_reports_per_hour))
 
     def settle(self, entry: Entry, results: Sequence[Result], content: Content | None) -> bool:
         """Commits the outcome with everything that follows from it, then logs it.
@@ -197,6 +200,8 @@ class Settler:
                 # The sender wants to hear nothing; whoever redirects it wanted the message.
                 return self._to_owner(facts, failed, content)
             return _Follow(told="not wanted (NOTIFY)")
+        if failed and self._is_flooded(facts):
+            return self._to_owner(facts, failed, content)
         report = dsn.report(
             self._original(facts, content),
             wanted,
@@ -207,6 +212,13 @@ class Settler:
         if report is not None:
             return _Follow((report,), told=report.queue_id)
         return self._to_postmaster(facts, failed, content) if failed else _Follow()
+
+    def _is_flooded(self, facts: Facts) -> bool:
+        """True for redirected mail that can stay, and whose sender elsewhere has had enough reports (Q26)."""
+        if facts.kind != "forward" or not self._has_mailbox(facts.owner):
+            return False
+        to, kind = self._home.where(facts.sender)
+        return kind == "remote" and not self._forward_reports.may(to.lower(), self._queue.now())
 
     def _keep(self, entry: Entry, failed: list[Result], content: Content | None) -> _Follow:
         """Nobody outside may be told: somebody here gets the message itself."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from mailstack.app import devices
+from mailstack.app.hourly import Hourly
 from mailstack.app.mail import Services
 from mailstack.app.reputation import Reputation
 from mailstack.app.whereabouts import postmaster
@@ -24,8 +25,6 @@ from mailstack.smtp.options import cap
 #: How long an answer "its MX points here" is believed, in seconds.
 MX_HERE_S = 300.0
 
-#: SRS addresses whose bounces are counted at a time.
-MAX_SRS = 10_000
 #: Words of refusals that tell a client it guessed wrong.
 _NOBODY = ("unknown_user", "gone", "expired", "nowhere", "relay_form")
 
@@ -42,7 +41,7 @@ class Recipients:
         self._resolver = resolver
         self._reputation = reputation
         self._now = now
-        self._bounces = _Bounces(cap(services.config.mx.srs_bounces_per_hour))
+        self._bounces = Hourly(cap(services.config.mx.srs_bounces_per_hour))
         self._mx_here: dict[str, tuple[float, bool]] = {}
 
     async def check(
@@ -54,7 +53,13 @@ class Recipients:
             if refusal is not None:
                 return refusal
         if account is not None or client.listener != "mx":
-            return await self._route(account, sender, recipient)
+            reply = await self._route(account, sender, recipient)
+            if client.listener == "lmtp" and reply.check == "relay":
+                text = (
+                    f"Mail for {recipient.domain} is not handled here; LMTP brings mail for our domains only"
+                )
+                return replace(reply, text=text)
+            return reply
         reputation = self._reputation
         if reputation.is_guessing(client.ip) and recipient.local.lower() not in ALWAYS_REACHED:
             # The same for names that exist, so that nothing is to be learned any more; and the end, or
@@ -124,7 +129,7 @@ class Recipients:
 
     def _check_bounce(self, found: Remote, recipient: Address) -> Reply | None:
         """A rewritten sender that is replayed without end (S32)."""
-        if found.kind != "srs-bounce" or self._bounces.may_come(recipient.key, self._now()):
+        if found.kind != "srs-bounce" or self._bounces.may(recipient.key, self._now()):
             return None
         return Reply(450, "7.1", "Too many bounces to this address; try again later", "srs_rate")
 
@@ -154,25 +159,6 @@ class Recipients:
         here = self._services.config.hostname in hosts
         self._mx_here[domain] = (self._now() + MX_HERE_S, here)
         return here
-
-
-class _Bounces:
-    """Bounces that came to each SRS address in this hour."""
-
-    def __init__(self, most: int | None) -> None:
-        self._most = most
-        self._hour = 0
-        self._counts: dict[str, int] = {}
-
-    def may_come(self, key: str, now: float) -> bool:
-        """Counts one more; False when there were enough."""
-        if self._most is None:
-            return True
-        hour = int(now // 3600)
-        if hour != self._hour or len(self._counts) >= MAX_SRS:
-            self._hour, self._counts = hour, {}
-        count = self._counts[key] = self._counts.get(key, 0) + 1
-        return count <= self._most
 
 
 def _ok(recipient: Address) -> Reply:

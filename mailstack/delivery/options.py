@@ -16,6 +16,7 @@ import msgspec
 
 from mailstack.model.address import AddressError, parse_domain
 from mailstack.model.errors import ConfigError
+from mailstack.smtp.options import Cap, cap
 
 #: "none": never TLS; "opportunistic": when offered, else in clear; "require": TLS or not at all;
 #: "verify": with a certificate of the host that is meant, or not at all.
@@ -177,6 +178,9 @@ class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     max_messages_per_account: int = 500
     #: Largest message a report returns whole, in octets; of larger ones the header only.
     dsn_full_octets: int = 50_000
+    #: Reports about mail that was redirected, an hour to each sender elsewhere, in each process; what
+    #: fails beyond them stays in the mailbox that redirects it. "off": any number.
+    forward_reports_per_hour: Cap = 20
     #: Seconds between two letters to the postmaster that list reports nobody could be given.
     undelivered_every_s: float = 86_400.0
     #: Reports such a letter lists; the rest it counts.
@@ -206,6 +210,8 @@ class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         for key in _ABOVE_ZERO:
             if getattr(self, key) <= 0:
                 raise ConfigError(f"queue.{key}", "want more than 0")
+        if (cap(self.forward_reports_per_hour) or 0) < 0:
+            raise ConfigError("queue.forward_reports_per_hour", 'may not be negative, but "off"')
         for key in _NOT_NEGATIVE:
             if getattr(self, key) < 0:
                 raise ConfigError(f"queue.{key}", "may not be negative")

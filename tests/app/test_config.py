@@ -68,7 +68,7 @@ mx = ["192.0.2.1:99999"]
         (2, "server.hostnam", "no such key; the nearest is server.hostname"),
         (3, "server.state_dir", "'relative' is not an absolute path"),
         (4, "server.workers", 'want whole number, not "two"'),
-        (6, "foo", "no such section; the nearest is pop3"),
+        (6, "foo", "no such section; the nearest is forwarding"),
         (10, "listen.mx", "'192.0.2.1:99999' is not host:port"),
     ]
 

@@ -229,6 +229,21 @@ async def test_a_forward_nobody_may_be_told_of_stays_with_its_owner(
         assert copy.endswith(MESSAGE)
 
 
+async def test_who_floods_a_redirection_gets_so_many_reports_and_the_owner_keeps_the_rest(
+    tmp_path: Path,
+) -> None:
+    # Q26
+    with SmtpSink(replies={"rcpt": {"b@live.test": "550 5.1.1 no"}}) as sink:
+        async with running(tmp_path, *routes(live_test=sink), forward_reports_per_hour=2) as kit:
+            for _ in range(5):
+                kit.put("b@live.test", sender="s@live.test", kind="forward", owner=ALICE)
+            kit.put("b@live.test", sender="other@live.test", kind="forward", owner=ALICE)
+            await kit.until_empty()
+        assert len(kit.mail(ALICE)) == 3
+    reports = sorted(message.recipients[0] for message in sink.messages)
+    assert reports == ["other@live.test", "s@live.test", "s@live.test"]
+
+
 async def test_a_report_that_cannot_be_delivered_ends_with_the_postmaster_once(tmp_path: Path) -> None:
     # Q16
     with SmtpSink(replies={"rcpt": "550 5.1.1 no"}) as sink:
