@@ -38,6 +38,7 @@ class Child:
         start: makes the process and gives its pid; in the new process it never returns.
         stop_phase: phases stop one after the other, 0 first.
         keep: False when it is not to be started again.
+        asked: it was told to end, to be started again.
         pid: 0 while it does not run.
         started_at: monotonic seconds.
         due_at: monotonic seconds of the next start.
@@ -48,6 +49,7 @@ class Child:
     start: Callable[[], int]
     stop_phase: int = 0
     keep: bool = True
+    asked: bool = False
     pid: int = 0
     started_at: float = 0.0
     due_at: float = 0.0
@@ -204,10 +206,12 @@ class Keeper:
         quick = now - child.started_at < HEALTHY_S
         child.quick_deaths = child.quick_deaths + 1 if quick and status else 0
         child.due_at = now + restart_delay_s(child.quick_deaths)
-        if not self.stopping and child.keep:
+        if child.asked and not status:
+            _log.info("%s (pid %d) ended and is started again, as it was told", child.name, child.pid)
+        elif not self.stopping and child.keep:
             _log.warning("%s (pid %d) ended: %s; it is started again", child.name, child.pid, words(status))
         self.on_exit(child, status)
-        child.pid = 0
+        child.pid, child.asked = 0, False
         if not child.keep:
             self.children.remove(child)
 

@@ -214,6 +214,7 @@ class Workers(Keeper):
             if self._role in _OVERLAP:
                 worker.keep = False
                 self._add(worker.number)
+            worker.asked = worker.keep
             send(worker.pid, signal.SIGTERM)
 
 

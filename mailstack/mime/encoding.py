@@ -16,8 +16,6 @@ from mailstack.mime.header import MAX_FIELD_OCTETS, unfold
 
 #: Encoded words of one header that are decoded; later ones stay as they are.
 MAX_ENCODED_WORDS = 200
-#: RFC 2045 section 6: what `decode_transfer` undoes; anything else is passed through.
-TRANSFER_ENCODINGS = frozenset({"7bit", "8bit", "binary", "base64", "quoted-printable"})
 
 _WORD = re.compile(rb"=\?([^?\s=]{1,75})\?([bBqQ])\?([^?]*)\?=")
 _BLANK = re.compile(rb"[ \t\r\n]*\Z")

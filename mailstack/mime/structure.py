@@ -17,7 +17,6 @@ from mailstack.mime.header import Octets
 from mailstack.mime.scanner import Part, count_lines, scan
 
 _NEEDS_LITERAL = re.compile(rb"[^\x01-\x09\x0b\x0c\x0e-\x7f]")
-_EMPTY_ENVELOPE_LIST = b"NIL"
 
 
 @dataclass(frozen=True, slots=True)

@@ -75,7 +75,7 @@ class Over:
     """A limit that stands in the way.
 
     Attributes:
-        wanted: what this message would add.
+        wanted: what this message would add; 0: not known yet.
         wait_s: until it could go; None: never, it is larger than the limit.
     """
 

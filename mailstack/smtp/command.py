@@ -218,6 +218,13 @@ def parse_rcpt(argument: bytes, dialect: Dialect, *, has_utf8: bool) -> Rcpt:
     )
 
 
+def shown_path(argument: bytes) -> str:
+    """The address behind MAIL or RCPT as it was written, however wrong, for the log."""
+    path = argument.partition(b":")[2].strip()[:MAX_PATH_OCTETS]
+    end = path.find(b">")
+    return path[: end if end >= 0 else None].strip(b"< ").decode("utf-8", "replace")
+
+
 # -- paths ---------------------------------------------------------------------------------
 
 
@@ -348,7 +355,8 @@ def _binary(value: str | None) -> str:
 
 
 def _auth(value: str | None) -> str:
-    # RFC 4954 section 5: checked, then treated as AUTH=<>, because we trust no peer's word.
+    # RFC 4954 section 5: checked, then treated as AUTH=<>, because we trust no peer's word; so it
+    # does no harm where no AUTH is offered either, and other servers do send it there (S24).
     if value is None or not (value == "<>" or _XTEXT.match(value)):
         raise _bad_parameter("AUTH", "wants <> or an address as xtext")
     return ""

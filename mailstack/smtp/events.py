@@ -60,6 +60,12 @@ class Say(NamedTuple):
             return self
         return self._replace(refusal=self.refusal._replace(sender=str(sender)))
 
+    def of_recipient(self, given: str) -> Say:
+        """The same; the log names the recipient as RCPT gave it."""
+        if self.refusal is None or not given:
+            return self
+        return self._replace(refusal=self.refusal._replace(to=given))
+
 
 class AskSender(NamedTuple):
     """May this sender be used?  `account`: who logged in; None on MX.  `mail`: all of MAIL."""

@@ -67,7 +67,8 @@ class Login:
             step = exchange.respond(line)
         except sasl.SaslError as error:
             self._exchange = None
-            return Refused(Reply(501, "5.2", _sentence(error.why)), "syntax")
+            check = "cancelled" if isinstance(error, sasl.SaslCancelled) else "syntax"
+            return Refused(Reply(501, "5.2", _sentence(error.why)), check)
         except TemporaryFailure:
             self._exchange = None
             return Refused(replies.NO_LOGINS_NOW, "temporary")

@@ -133,7 +133,8 @@ class Session(Patience):
             return handler(self, said.argument)
         except PeerError as error:
             at: At = "mail" if said.verb == "MAIL" else "rcpt" if said.verb == "RCPT" else "command"
-            return self._error(error.reply, at, "syntax")
+            given = command.shown_path(said.argument) if at == "rcpt" else ""
+            return self._error(error.reply, at, "syntax").of_recipient(given)
 
     def line_too_long(self, held: bytes | bytearray) -> Say:
         """The line that begins with `held` passed its limit: the rest can no longer be trusted (T6)."""
@@ -182,7 +183,9 @@ class Session(Patience):
         penalty = self._counters.junk() if self._has_hello else NONE
         if penalty.goodbye is not None:
             return self._goodbye(penalty)
-        if not argument or len(argument) > MAX_HELO:
+        # Printers say anything, other servers one word (RFC 5321 section 4.1.1.1).
+        has_more = b" " in argument and not self._is_submission
+        if not argument or len(argument) > MAX_HELO or has_more:
             return self._error(replies.HELO_SYNTAX, "helo", "syntax", is_last=True)
         # RFC 5321 section 4.1.4: a second EHLO is a RSET too.
         self._transaction = None

@@ -155,6 +155,12 @@ SESSIONS: Final[Mapping[str, Explanation]] = {
         ("listen.submission", "listen.submissions"),
         "Set the program to port 465 (TLS) or 587 (STARTTLS).",
     ),
+    "cancelled": Explanation(
+        "The client itself broke the login off with '*' (RFC 4954 section 4), which is its right: it had no"
+        " password, or somebody pressed 'cancel'. It counts as no wrong password.",
+        (),
+        "Enter the password in the mail program again, if its owner did not stop it.",
+    ),
     "mechanism": Explanation(
         "A login mechanism that is not offered.",
         (),

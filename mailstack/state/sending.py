@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mailstack.disk import migrations
@@ -110,7 +110,7 @@ class Sending(StateTable):
         if not over:
             return None
         assert self._reader is not None
-        return _worst(self._reader, account_id, over, caps, used, (1, 1, 0), now)
+        return replace(_worst(self._reader, account_id, over, caps, used, (1, 1, 0), now), wanted=0)
 
     def take(
         self,

@@ -577,3 +577,11 @@ async def test_a_broken_database_stops_no_mail(make: Maker) -> None:
     assert await world.rcpt("alice@example.test") == "250 2.1.5"
     assert await world.send("trap@example.test") == "250 2.0.0"
     await world.look()
+
+
+async def test_clients_of_lmtp_are_not_told_to_log_in(make: Maker) -> None:
+    world = make()
+    client = Client(STRANGER, 2500, "mx.far.test", listener="lmtp")
+    reply = await world.service.check_recipient(client, None, None, Address.parse("x@far.test"))
+    assert (reply.code, reply.check) == (550, "relay")
+    assert reply.text.startswith("Mail for far.test is not handled here; LMTP brings mail")

@@ -248,6 +248,7 @@ def test_sighup_takes_a_new_configuration_and_keeps_the_old_one_when_it_is_broke
     running.wait_for("was read again")
     eventually(lambda: toy.ask("config") == "44")
     eventually(lambda: len(descendants(running.pid)) == 2)
+    assert "it is started again" not in running.output
     assert "[listen]" not in running.output
     toy.file.write_text(good.replace(f":{toy.port}", f":{toy.port + 1}"))
     running.signal(signal.SIGHUP)

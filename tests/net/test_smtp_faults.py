@@ -115,7 +115,8 @@ async def test_a_second_hello_begins_anew(tmp_path: Path, line: str) -> None:
         ("localhost", "250"),
         ("", "501"),
         ("x" * 300, "501"),
-        ("a;b (c) <d>", "250"),
+        ("a;b(c)<d>", "250"),
+        ("a;b (c) <d>", "501"),
     ],
     ids=lambda value: value[:12],
 )

@@ -6,6 +6,7 @@ import pytest
 
 from mailstack.model.address import Address
 from mailstack.model.errors import PeerError
+from mailstack.smtp import command
 from mailstack.smtp.command import Command, Dialect, Mail, Rcpt, parse, parse_bdat, parse_mail, parse_rcpt
 
 MX = Dialect()
@@ -420,3 +421,19 @@ def test_an_original_recipient_in_octets_of_utf8_is_read_whatever_its_type() -> 
     for bad in (b"j+FC", b"+C2+85", b"+E2+80+AE"):
         with pytest.raises(PeerError):
             rcpt(b"TO:<a@b> ORCPT=rfc822;" + bad, EVERYTHING)
+
+
+@pytest.mark.parametrize(
+    ("argument", "shown"),
+    [
+        (b"TO:<a@b", "a@b"),
+        (b"TO: <a@b> junk>", "a@b"),
+        (b"TO:a@b", "a@b"),
+        (b"TO:", ""),
+        (b"", ""),
+        (b"TO:<\xff@b>", "\ufffd@b"),
+        (b"TO:<" + b"x" * 1000, "x" * 255),
+    ],
+)
+def test_a_path_is_shown_as_it_was_written(argument: bytes, shown: str) -> None:
+    assert command.shown_path(argument) == shown

@@ -122,14 +122,37 @@ def test_single_commands_on_port_25(line: str, said: str) -> None:
     assert mx().ask(line)[:9] == said
 
 
-@pytest.mark.parametrize(
-    "helo", ["[127.0.0.1]", "mx.example.test", "localhost", "a;b", "x y", "_under_score_"]
-)
+@pytest.mark.parametrize("helo", ["[127.0.0.1]", "mx.example.test", "localhost", "a;b", "_under_score_"])
 def test_odd_names_are_taken_and_kept_for_people(helo: str) -> None:
     # S22
     session = BareSmtp()
     assert session.ask(f"EHLO {helo}")[:3] == "250"
     assert session.session.client.helo == helo
+
+
+def test_a_server_has_a_name_of_one_word_and_a_printer_any() -> None:
+    # S22
+    for verb in ("HELO", "EHLO"):
+        assert BareSmtp().ask(f"{verb} two words")[:9] == "501 5.5.4"
+        assert BareSmtp("submissions").ask(f"{verb} two words")[:3] == "250"
+
+
+def test_a_recipient_that_is_no_address_is_found_in_the_log() -> None:
+    session = mx()
+    session.ask("MAIL FROM:<a@b.test>")
+    assert session.ask("RCPT TO:<bob@@example.test>")[:3] == "501"
+    refusal = session.says[-1].refusal
+    assert refusal is not None
+    assert (refusal.at, refusal.check, refusal.to) == ("rcpt", "syntax", "bob@@example.test")
+
+
+def test_a_login_the_client_breaks_off_is_no_error_of_grammar() -> None:
+    session = submission("")
+    session.ask("AUTH PLAIN")
+    assert session.ask("*") == "501 5.5.2 Authentication cancelled"
+    refusal = session.says[-1].refusal
+    assert refusal is not None
+    assert (refusal.at, refusal.check) == ("auth", "cancelled")
 
 
 def test_ehlo_announces_what_is_carried_out() -> None:

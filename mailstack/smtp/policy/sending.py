@@ -19,14 +19,12 @@ _DAY_S: Final = 86_400
 _SENTENCES: Final[dict[LimitName, str]] = {
     "messages_per_hour": "{login} may send {limit} messages an hour and has sent them",
     "messages_per_day": "{login} may send {limit} messages in 24 hours and has sent them",
-    "recipients_per_hour": "{login} may write to {limit} recipients an hour, has written to {used},"
-    " and this message has {wanted}",
-    "recipients_per_day": "{login} may write to {limit} recipients in 24 hours, has written to {used},"
-    " and this message has {wanted}",
+    "recipients_per_hour": "{login} may write to {limit} recipients an hour, has written to {used}",
+    "recipients_per_day": "{login} may write to {limit} recipients in 24 hours, has written to {used}",
     "new_recipients_per_hour": "{login} may write to {limit} recipients an hour for the first time, has"
-    " written to {used}, and this message has {wanted}",
+    " written to {used}",
     "new_recipients_per_day": "{login} may write to {limit} recipients in 24 hours for the first time, has"
-    " written to {used}, and this message has {wanted}",
+    " written to {used}",
 }
 
 
@@ -99,9 +97,9 @@ def refusal(account: Account, over: Over) -> Reply:
     devices: most have no queue, and show an error only for 5xx.  The log's word is the
     limit's name.
     """
-    sentence = _SENTENCES[over.name].format(
-        login=account.address, limit=over.limit, used=over.used, wanted=over.wanted
-    )
+    sentence = _SENTENCES[over.name].format(login=account.address, limit=over.limit, used=over.used)
+    if over.wanted and not over.name.startswith("messages"):
+        sentence += f", and this message has {over.wanted}"
     if over.limit == 0:
         return Reply(550, "7.1", f"{account.address} may not send mail: one of its limits is 0", over.name)
     if over.wait_s is None:
