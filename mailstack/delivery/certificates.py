@@ -71,7 +71,11 @@ def check(
 
 def is_in_time(certificate: x509.Certificate, at: float) -> bool:
     """True between its two dates."""
-    return certificate.not_valid_before_utc.timestamp() <= at <= certificate.not_valid_after_utc.timestamp()
+    try:
+        first, last = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except ValueError:
+        return False
+    return first.timestamp() <= at <= last.timestamp()
 
 
 def is_for(certificate: x509.Certificate, names: Iterable[str]) -> bool:
@@ -95,12 +99,13 @@ def matches(pattern: str, name: str) -> bool:
 def names_of(certificate: x509.Certificate) -> list[str]:
     """The host names of a certificate; its common name where it has no others."""
     try:
-        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-        return found.get_values_for_type(x509.DNSName)[:MAX_NAMES]
-    except x509.ExtensionNotFound:
-        # RFC 7672 section 3.2.3 still knows certificates with nothing but a common name.
-        common = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-        return [str(one.value) for one in common[:1]]
+        try:
+            found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+            return found.get_values_for_type(x509.DNSName)[:MAX_NAMES]
+        except x509.ExtensionNotFound:
+            # RFC 7672 section 3.2.3 still knows certificates with nothing but a common name.
+            common = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+            return [str(one.value) for one in common[:1]]
     except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         return []
 

@@ -85,3 +85,12 @@ def test_no_chain_and_no_certificate_are_no_proof() -> None:
 def test_a_wildcard_is_one_whole_label(pattern: str, name: str, is_meant: bool) -> None:
     # RFC 6125 section 6.4.3
     assert certificates.matches(pattern, name) is is_meant
+
+
+def test_a_name_that_cannot_be_read_is_none() -> None:
+    # Found by fuzzing: the subject of a certificate without other names is read late.
+    der = ROOT.authority("below").der
+    broken = der.replace(b"\x0c\x05below", b"\x00\x05below")
+    assert broken != der
+    assert certificates.load(broken) is not None
+    assert judged([broken], ROOT) == "certificate-host-mismatch"
