@@ -28,8 +28,7 @@ FileArgument = Annotated[str, typer.Argument(metavar="FILE", help="The script; -
 def check(file: FileArgument) -> None:
     """Says whether a script would be accepted, and lists every mistake; exits 65 if there are any.
 
-    Extensions a script may require: copy, encoded-character, envelope, fileinto,
-    comparator-i;ascii-casemap, comparator-i;octet.
+    `mailstack sieve extensions` lists what it may require.
     """
     from mailstack.sieve import check_upload, compile  # noqa: A004
 
@@ -46,6 +45,15 @@ def check(file: FileArgument) -> None:
     show(document, "\n".join(lines) or f"{file}: fine")
     if errors:
         raise typer.Exit(os.EX_DATAERR)
+
+
+@app.command()
+def extensions() -> None:
+    """Lists the extensions a script may require."""
+    from mailstack.sieve import Registry
+
+    names = Registry.standard().capabilities()
+    show({"extensions": names}, "\n".join(names))
 
 
 @app.command()

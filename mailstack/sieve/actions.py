@@ -7,10 +7,17 @@ Standards: RFC 5228 sections 2.10 and 4, RFC 3894, RFC 5429, RFC 5230, RFC 5435.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import ClassVar
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from mailstack.sieve.message import Snapshot
 
 INBOX = "INBOX"
+#: Fields of actions that `sieve run --json` does not print.
+INTERNAL: Mapping[str, bool] = MappingProxyType({"internal": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +51,12 @@ class Keep(Action):
     """Into the default mailbox (RFC 5228 section 4.3).
 
     Attributes:
-        flags: IMAP flags to set; None: those of the script's internal variable.
+        flags: IMAP flags to set; None: none.
+        header: the header as it was then; None: as it is at the end.
     """
 
     flags: tuple[str, ...] | None = None
+    header: Snapshot | None = field(default=None, metadata=INTERNAL, compare=False)
     name: ClassVar[str] = "keep"
 
     @property
@@ -56,7 +65,7 @@ class Keep(Action):
 
     def merge(self, other: Action) -> Action | None:
         if isinstance(other, Keep) or (isinstance(other, FileInto) and other.mailbox == INBOX):
-            return replace(self, flags=_united(self.flags, other.flags))
+            return replace(self, flags=_later(self.flags, other.flags))
         return None
 
 
@@ -69,6 +78,7 @@ class FileInto(Action):
         copy: does not cancel the implicit keep (RFC 3894).
         create: make the mailbox when it is missing (RFC 5490).
         special_use: attribute of the mailbox that is wanted rather (RFC 8579); "" for none.
+        header: as for Keep.
     """
 
     mailbox: str
@@ -76,6 +86,7 @@ class FileInto(Action):
     copy: bool = False
     create: bool = False
     special_use: str = ""
+    header: Snapshot | None = field(default=None, metadata=INTERNAL, compare=False)
     name: ClassVar[str] = "fileinto"
 
     @property
@@ -89,12 +100,12 @@ class FileInto(Action):
         ):
             return replace(
                 self,
-                flags=_united(self.flags, other.flags),
+                flags=_later(self.flags, other.flags),
                 copy=self.copy and other.copy,
                 create=self.create or other.create,
             )
         if isinstance(other, Keep) and self.mailbox == INBOX:
-            return Keep(_united(self.flags, other.flags))
+            return Keep(_later(self.flags, other.flags))
         return None
 
 
@@ -108,6 +119,7 @@ class Redirect(Action):
         notify, ret: DSN wishes (RFC 6009); None for none.
         envelope_from: sender to use; None: that of the message.
         redirected_from: whose script this is, for loop control; None: the recipient.
+        header: as for Keep.
     """
 
     address: str
@@ -116,6 +128,7 @@ class Redirect(Action):
     ret: str | None = None
     envelope_from: str | None = None
     redirected_from: str | None = None
+    header: Snapshot | None = field(default=None, metadata=INTERNAL, compare=False)
     name: ClassVar[str] = "redirect"
 
     @property
@@ -163,6 +176,33 @@ class Reject(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class VacationPolicy:
+    """What settings say about automatic answers.
+
+    Attributes:
+        owner: whose script it is; "": the recipient.
+        default_subject: where the message has none; "": our words.
+        subject_template: with "%$" for the message's subject; "": our words.
+        max_subject_characters: longer ones end in an ellipsis.
+        period_s: seconds until the same sender is answered again.
+        checks_recipient: one of the owner's addresses must be in To or Cc.
+        uses_original_recipient: the address first written to is the owner's too.
+        sends_from_recipient: the envelope sender is the recipient instead of null.
+        ignores_envelope_sender: To is taken from the message's fields.
+    """
+
+    owner: str = ""
+    default_subject: str = ""
+    subject_template: str = ""
+    max_subject_characters: int = 256
+    period_s: int = 604_800
+    checks_recipient: bool = True
+    uses_original_recipient: bool = False
+    sends_from_recipient: bool = False
+    ignores_envelope_sender: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Vacation(Action):
     """An automatic answer (RFC 5230)."""
 
@@ -174,6 +214,7 @@ class Vacation(Action):
     handle: str | None = None
     days: int | None = None
     seconds: int | None = None
+    policy: VacationPolicy = field(default_factory=VacationPolicy, metadata=INTERNAL)
     name: ClassVar[str] = "vacation"
     conflicts_with: ClassVar[frozenset[str]] = frozenset({"reject", "vacation"})
 
@@ -184,17 +225,23 @@ class Vacation(Action):
 
 @dataclass(frozen=True, slots=True)
 class Notify(Action):
-    """Tell somebody about it (RFC 5435)."""
+    """Tell somebody about it (RFC 5435).
+
+    Attributes:
+        envelope_from: sender to use; None: `from_`, or that of automatic messages.
+        owner: whose script it is; None: the recipient.
+    """
 
     method: str
     from_: str | None = None
     importance: str | None = None
     message: str | None = None
     options: tuple[str, ...] = ()
+    envelope_from: str | None = field(default=None, metadata=INTERNAL)
+    owner: str | None = field(default=None, metadata=INTERNAL)
     name: ClassVar[str] = "notify"
 
 
-def _united(first: tuple[str, ...] | None, second: tuple[str, ...] | None) -> tuple[str, ...] | None:
-    if first is None or second is None:
-        return second if first is None else first
-    return tuple(dict.fromkeys(first + second))
+def _later(first: tuple[str, ...] | None, second: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """RFC 5232 section 5: of several lists of flags the last one wins."""
+    return first if second is None else second

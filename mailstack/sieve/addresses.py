@@ -22,7 +22,12 @@ _ATOM = r"[^\s\"(),:;<>@\[\]\\\x00-\x20\x7f]+"
 _SPEC = re.compile(rf'\s*("(?:[^"\\\r\n]|\\[^\r\n])*"|{_ATOM})\s*@\s*(\[[^\[\]\\\s]+\]|{_ATOM})\s*\Z')
 _PHRASE = re.compile(rf'\s*+(?:(?:"(?:[^"\\\r\n]|\\[^\r\n])*+"|{_ATOM}+)\s*+)*+\Z')
 _NEEDS_QUOTES = re.compile(r"[\s\"(),:;<>@\[\]\\]")
-_ROUTE = re.compile(r"@[^:<>]*:")
+_LABEL = r"[^\s\"(),:;<>@\[\]\\.\x00-\x20\x7f]+"
+_DOMAIN = rf"(?:{_LABEL}(?:\.{_LABEL})*\.?|\[[^\[\]\\\s]+\])"
+#: RFC 5321 section 4.1.2: a path, with a route or not; a local part may stand alone.
+_PATH = re.compile(
+    rf'(?:@{_DOMAIN}(?:,@{_DOMAIN})*:)?(?P<local>"(?:[^"\\\r\n]|\\[^\r\n])*"|{_ATOM})(?:@(?P<domain>{_DOMAIN}))?\Z'
+)
 
 
 def parse_script_address(text: str) -> str | None:
@@ -91,7 +96,7 @@ def _without_comments(text: str) -> str | None:
 
 
 def split_envelope(text: str | None) -> SplitAddress | None:
-    """An envelope address for comparing; None when it is not known.
+    """An envelope address for comparing; None when it is not known or is none.
 
     The null sender is the empty string in every part; source routes are dropped.
 
@@ -102,12 +107,12 @@ def split_envelope(text: str | None) -> SplitAddress | None:
     text = text.strip()
     if text.startswith("<") and text.endswith(">"):
         text = text[1:-1]
-    text = _ROUTE.sub("", text, count=1) if text.startswith("@") else text
     if not text:
         return SplitAddress("", "", "")
-    local, at, domain = text.rpartition("@")
-    if not at or not local or not domain:
-        return SplitAddress(None, None, text)
-    if len(local) > 1 and local[0] == local[-1] == '"':
+    found = _PATH.match(text)
+    if found is None:
+        return None
+    local, domain = found["local"], found["domain"] or ""
+    if local.startswith('"'):
         local = re.sub(r"\\(.)", r"\1", local[1:-1])
-    return SplitAddress(local, domain, spell(local, domain))
+    return SplitAddress(local, domain, spell(local, domain) if domain else local)

@@ -110,6 +110,9 @@ class _Tags:
         if tag.value is not None:
             if not rest or not fits(rest[0], tag.value):
                 found = found_words(rest[0]) if rest else "nothing"
+                if rest and isinstance(rest[0], TagNode):
+                    # Meant as the value: it is no mistake of its own.
+                    rest.popleft()
                 context.error(
                     pos,
                     f"the tag '{tag.name}' of the {words} requires {tag.value.words} as its value,"
@@ -160,6 +163,9 @@ def _positional(
     for number, (argument, arg) in enumerate(zip(given, places, strict=False), 1):
         where = f"argument {number} ({arg.words})"
         if isinstance(argument, TagNode):
+            if argument.name not in checker.tags_of(definition):
+                checker.unknown_tag(argument.pos, argument.name, definition)
+                return False
             checker.context.error(
                 argument.pos,
                 f"found an unexpected tagged argument '{argument.name[:60]}' while {where}"

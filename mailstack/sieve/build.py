@@ -109,11 +109,14 @@ class Builder:
         return item.value
 
     def _matcher(self, node: CommandNode) -> Matcher:
-        if not (node.groups or self._scope.expands_variables):
+        default = node.definition.comparator if node.definition is not None else None
+        if not (node.groups or self._scope.expands_variables or default):
             return PLAIN
         match_type = self._scope.match_types.get(node.groups.get(MATCH_GROUP, ":is"), IS)
         bound = node.get(COMPARATOR_GROUP)
-        comparator = self._scope.comparators.get(bound.text, ASCII_CASEMAP) if bound else ASCII_CASEMAP
+        comparator = default or ASCII_CASEMAP
+        if bound is not None:
+            comparator = self._scope.comparators.get(bound.text, comparator)
         argument = node.get(match_type.tag)
         return Matcher(
             match_type,

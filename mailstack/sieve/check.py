@@ -8,13 +8,14 @@ Standards: RFC 5228 sections 2.6, 2.7, 2.10.5 and 3.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mailstack.sieve import arguments, variables
-from mailstack.sieve.definition import CommandDef, Tag
+from mailstack.sieve.definition import CommandDef, Tag, Validate
 from mailstack.sieve.diagnostic import Diagnostics, Position, TooManyErrors
+from mailstack.sieve.glob import MAX_CAPTURES
 from mailstack.sieve.limits import Limits
 from mailstack.sieve.registry import Registry
 from mailstack.sieve.scope import Scope
@@ -37,6 +38,10 @@ class CheckContext:
             those after it.
         includes: names of the scripts being compiled, outermost first.
         files: scripts compiled so far, this one included; shared by all of them.
+        compiled: those that were compiled well; shared too.
+        enclosing: commands whose blocks are being checked, outermost first.
+        at_end: checks to make when the whole script has been read.
+        own_names: variables this script has set before it named any global.
     """
 
     registry: Registry
@@ -49,6 +54,10 @@ class CheckContext:
     settings: Mapping[str, object] = field(default_factory=dict)
     includes: tuple[str, ...] = ()
     files: list[str] = field(default_factory=list)
+    compiled: dict[str, Script] = field(default_factory=dict)
+    enclosing: list[CommandNode] = field(default_factory=list)
+    at_end: list[Callable[[], object]] = field(default_factory=list)
+    own_names: set[str] = field(default_factory=set)
     compile_nested: CompileNested | None = None
 
     def error(self, pos: tuple[int, int], text: str) -> None:
@@ -69,8 +78,13 @@ class CheckContext:
         Returns:
             None when it has mistakes, includes itself, or too many are nested; reported.
         """
-        assert self.compile_nested is not None
-        return self.compile_nested(source, path, self)
+        script = self.compiled.get(path)
+        if script is None:
+            assert self.compile_nested is not None
+            script = self.compile_nested(source, path, self)
+            if script is not None:
+                self.compiled[path] = script
+        return script
 
 
 class Checker:
@@ -85,15 +99,33 @@ class Checker:
 
     def check(self, nodes: list[CommandNode]) -> list[CommandNode]:
         """Checks a block and all in it; gives its commands with missing semicolons put right."""
-        flat = [part for node in nodes for part in self._split(node)]
+        checked: list[CommandNode] = []
         previous: CommandNode | None = None
-        for node in flat:
+        # One by one: what a require brings counts for those after it.
+        for node in (part for whole in nodes for part in self._split(whole)):
             node.previous = previous
-            self._command(node)
-            if node.block is not None:
-                node.block = self.check(node.block)
+            if not self._is_idle(node):
+                self._command(node)
+                if node.block is not None:
+                    # RFC 5463 section 4: what cannot run need not be understood.
+                    node.block = [] if node.truth is False else self._check_block(node, node.block)
+                checked.append(node)
             previous = node
-        return flat
+        return checked
+
+    def _check_block(self, node: CommandNode, block: list[CommandNode]) -> list[CommandNode]:
+        self.context.enclosing.append(node)
+        checked = self.check(block)
+        self.context.enclosing.pop()
+        return checked
+
+    def _is_idle(self, node: CommandNode) -> bool:
+        """True for a link of a chain that comes after one known to be taken."""
+        definition, previous = self.scope.commands.get(node.name), node.previous
+        if definition is None or previous is None or previous.name not in definition.after:
+            return False
+        node.settled = previous.settled
+        return previous.settled
 
     # -- commands -------------------------------------------------------------
 
@@ -143,6 +175,9 @@ class Checker:
             fine = self._error(node.pos, f"the {definition.words} accepts no block in braces")
         if fine:
             self._validate(node, definition)
+        if definition.block == "required" and len(node.tests) == 1:
+            node.truth = node.tests[0].truth
+            node.settled |= node.truth is True
 
     def _placement(self, node: CommandNode, definition: CommandDef) -> None:
         previous = node.previous
@@ -158,8 +193,11 @@ class Checker:
         if definition is None:
             return self._unknown(node, test=True)
         node.definition = definition
-        fine = self._parts(node, definition)
-        return self._validate(node, definition) if fine else False
+        if not self._parts(node, definition) or not self._validate(node, definition):
+            return False
+        if definition.truth is not None:
+            node.truth = definition.truth(node, self.context)
+        return True
 
     def _parts(self, node: CommandNode, definition: CommandDef) -> bool:
         """Arguments and sub-tests."""
@@ -170,9 +208,9 @@ class Checker:
 
     def _validate(self, node: CommandNode, definition: CommandDef) -> bool:
         before = len(self.context.diagnostics.errors)
-        if definition.validate is not None:
+        for check in self._checks(node, definition):
             try:
-                definition.validate(node, self.context)
+                check(node, self.context)
             except TooManyErrors:
                 raise
             except Exception as error:  # whatever an embedder's check may raise
@@ -180,6 +218,14 @@ class Checker:
                     node.pos, f"the {definition.words} could not be checked: {type(error).__name__}: {error}"
                 )
         return len(self.context.diagnostics.errors) == before
+
+    def _checks(self, node: CommandNode, definition: CommandDef) -> Iterator[Validate]:
+        """The command's own check, and those of the tags given."""
+        if definition.validate is not None:
+            yield definition.validate
+        for tag in self.tags_of(definition).values():
+            if tag.validate is not None and tag.key in node.bound:
+                yield tag.validate
 
     # -- sub-tests ------------------------------------------------------------
 
@@ -198,8 +244,11 @@ class Checker:
             self.context.error(
                 node.pos, f"the {words} requires one test, but a list is specified; use anyof or allof"
             )
-        for test in node.tests:
+        for number, test in enumerate(node.tests, 1):
             self._test(test)
+            if test.truth is not None and test.truth is definition.settled_by:
+                del node.tests[number:]
+                break
 
     def _spurious_tests(self, node: CommandNode, definition: CommandDef, *, complain: bool) -> None:
         first = node.tests[0]
@@ -256,7 +305,9 @@ class Checker:
         self._reported.add((definition.words, tag))
         extension = self.scope.who_has_tag(definition.name, tag)
         need = f'; the script must require "{extension}"' if extension else ""
-        self.context.error(pos, f"unknown tagged argument '{tag[:60]}' for the {definition.words}{need}")
+        self.context.error(
+            pos, f"unknown tagged argument '{tag[:60]}' for the {definition.words}{need} (only reported once)"
+        )
 
     # -- tables ---------------------------------------------------------------
 
@@ -279,6 +330,8 @@ class Checker:
         if not self.scope.expands_variables or not variables.has_references(item.value):
             return True
         for namespace, name in variables.references(item.value):
+            if name.isdecimal() and not namespace and int(name[-9:]) > MAX_CAPTURES:
+                self.context.error(item.pos, f"there are no match variables beyond ${{{MAX_CAPTURES}}}")
             read, _ = variables.find_namespace(namespace, name, self.scope.namespaces)
             if namespace and read is None and not self.scope.has_unknown:
                 self.context.error(item.pos, f"unknown variable namespace '{namespace[:60]}'")

@@ -15,7 +15,7 @@ from mailstack.sieve.build import Builder
 from mailstack.sieve.check import CheckContext, Checker
 from mailstack.sieve.context import Storage
 from mailstack.sieve.diagnostic import Diagnostic, Diagnostics, TooManyErrors
-from mailstack.sieve.limits import Limits
+from mailstack.sieve.limits import Limits, configured
 from mailstack.sieve.parser import Parser
 from mailstack.sieve.program import Script
 from mailstack.sieve.registry import Registry
@@ -60,7 +60,7 @@ def compile(  # noqa: A001  the library's word for it, as in `re.compile`
         settings: for `validate` of commands, as `vctx.settings`.
         limits: bounds of the script; None: those of a normal account.
     """
-    limits = limits or Limits()
+    limits = configured(limits or Limits(), settings or {})
     diagnostics = Diagnostics(limits.max_errors)
     script = None
     try:
@@ -116,6 +116,8 @@ def _compile(source: bytes | str, context: CheckContext) -> Script | None:
     text = lexer.decode(source, context.error)
     nodes = Parser(lexer.Lexer(text, context.error, limits.max_string_octets), context.error, limits).parse()
     nodes = Checker(context).check(nodes)
+    for check in context.at_end:
+        check()
     if context.diagnostics.errors:
         return None
     block = Builder(context.scope, context.path).block(nodes)
@@ -148,6 +150,7 @@ def _compile_nested(source: bytes | str, path: str | None, parent: CheckContext)
         settings=parent.settings,
         includes=(*parent.includes, name),
         files=parent.files,
+        compiled=parent.compiled,
         compile_nested=_compile_nested,
     )
     before = len(parent.diagnostics.errors)

@@ -70,9 +70,8 @@ def redirect_loop(message: Message, owner: str) -> bool:
     )
 
 
-def redirected(message: Message, owner: str) -> bytes:
+def redirected(octets: bytes, owner: str) -> bytes:
     """The message as it goes on: as it is, with one field more on top."""
-    octets = message.to_bytes()
     line_end = b"\n" if b"\r\n" not in octets[:4096] and b"\n" in octets[:4096] else b"\r\n"
     name = _header_text(owner)
     return f"{REDIRECTED_FROM}: {name}".encode() + line_end + octets if name else octets
@@ -94,7 +93,7 @@ def refusal(action: Reject, message: Message, envelope: Envelope, head: Letterhe
     boundary = hashlib.sha256(message.original[:65_536] + action.text.encode("utf-8", "replace")).hexdigest()[
         :32
     ]
-    human = _part(f"{_REFUSED}\r\n\r\n{action.text}\r\n")
+    human = text_part(f"{_REFUSED}\r\n\r\n{action.text}\r\n")
     header = _part_of_header(message)
     lines = [
         f"From: <{head.sender}>" if action.ereject else f"From: <{recipient}>",
@@ -143,10 +142,10 @@ def _machine(kind: str, groups: Sequence[Sequence[str]]) -> bytes:
     return f"Content-Type: {kind}\r\n\r\n{text}\r\n".encode()
 
 
-def _part(text: str) -> bytes:
+def text_part(text: str) -> bytes:
     """A text part; base64 keeps line lengths and characters out of trouble."""
-    octets = text.encode("utf-8", "replace")
-    if text.isascii() and all(len(line) < 900 for line in text.split("\r\n")) and "\0" not in text:
+    octets = normalise(text.encode("utf-8", "replace"))
+    if text.isascii() and all(len(line) < 900 for line in octets.split(b"\r\n")) and "\0" not in text:
         return b"Content-Type: text/plain; charset=us-ascii\r\n\r\n" + octets
     encoded = base64.encodebytes(octets).replace(b"\n", b"\r\n")
     return b"Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\n" + encoded

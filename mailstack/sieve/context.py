@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Protocol
 
-from mailstack.sieve.actions import Action
+from mailstack.sieve.actions import Action, FileInto, Keep, Redirect
 from mailstack.sieve.control import ControlFlow, LimitReached, SieveError
 from mailstack.sieve.diagnostic import Diagnostic
-from mailstack.sieve.limits import Limits
+from mailstack.sieve.limits import Limits, configured
 from mailstack.sieve.message import Message
+from mailstack.sieve.parts import MimePart
 from mailstack.sieve.program import Args, Block, Call
 from mailstack.sieve.result import Result
 from mailstack.sieve.variables import Variables, VariableStore
@@ -92,13 +93,19 @@ class Context:
     """One run's surroundings; commands get it as `ctx` and may hang their own things on it.
 
     Attributes:
-        settings: a mapping; a reload is a new mapping.
         now: Unix seconds; stands still during a run.
         cpu_clock: CPU seconds; None: only steps are counted.
         environment: domain, host, location, phase, name, version, remote-host, remote-ip.
-        flags: the internal variable of `imap4flags`.
+        complaints: mistakes that did not end the script.
         debug_log: lines a script or command wrote for its author.
         steps: executed so far.
+        part: the MIME part a `foreverypart` is at; None outside of one.
+        globals: variables shared by included scripts (RFC 6609).
+        included: scripts `include` has run, by location and name.
+        duplicate_ids: what `duplicate` has answered in this run.
+        loops: `foreverypart` commands under way, one inside the other.
+        spam, virus: how sure the filter is, 0 to 1; None: nobody has looked.
+        zone: gives the offset of the local time zone for Unix seconds, in seconds east of UTC.
     """
 
     def __init__(
@@ -117,12 +124,16 @@ class Context:
         ext_lists: ExternalLists | None = None,
         result: Result | None = None,
         limits: Limits | None = None,
+        zone: Callable[[float], int] | None = None,
     ) -> None:
         self.limits = Limits() if limits is None else limits
+        self._settings: Mapping[str, object] = MappingProxyType({})
         self.message = Message.from_bytes(b"") if message is None else message
         self.envelope = Envelope() if envelope is None else envelope
         self.variables: VariableStore = Variables(limits=self.limits) if variables is None else variables
-        self.settings: Mapping[str, object] = MappingProxyType({}) if settings is None else settings
+        self.globals: VariableStore = Variables(limits=self.limits)
+        if settings is not None:
+            self.settings = settings
         self.storage = storage
         self.mailbox = mailbox
         self.now = now
@@ -131,14 +142,49 @@ class Context:
         self.duplicates = duplicates
         self.ext_lists = ext_lists
         self.result = Result() if result is None else result
-        self.flags: list[str] = []
+        self.zone: Callable[[float], int] = (lambda at: 0) if zone is None else zone
+        self.part: MimePart | None = None
+        self.loops = 0
+        self.spam: float | None = None
+        self.virus: float | None = None
+        self.complaints: list[Diagnostic] = []
         self.debug_log: list[str] = []
+        self.included: set[str] = set()
+        self.duplicate_ids: dict[str, bool] = {}
         self.steps = 0
         self.runs = 0
         self._look_at = 0
+        self._at: Call | None = None
         self._cpu_end: float | None = None
 
-    # -- limits, one by one ---------------------------------------------------
+    @property
+    def flags(self) -> list[str]:
+        """The internal variable of `imap4flags`; kept in the result."""
+        return self.result.flags or []
+
+    @flags.setter
+    def flags(self, value: list[str]) -> None:
+        self.result.flags = value
+
+    @property
+    def current_flags(self) -> tuple[str, ...] | None:
+        """What an action that stores now sets (RFC 5232 section 5); None where no script sets flags."""
+        return None if self.result.flags is None else tuple(self.result.flags)
+
+    # -- settings and limits ---------------------------------------------------
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        """What an operator set; a reload is a new mapping, and its limits count at once."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, value: Mapping[str, object]) -> None:
+        self._settings = value
+        self.limits = configured(self.limits, value)
+        for store in (self.variables, self.globals):
+            if isinstance(store, Variables):
+                store.limits = self.limits
 
     @property
     def max_actions(self) -> int:
@@ -186,6 +232,7 @@ class Context:
             self.steps += 1
             if self.steps >= self._look_at:
                 self._look(call)
+            self._at = call
             try:
                 taken = call.run(self, Args(self, call), call.block)
             except ControlFlow:
@@ -220,6 +267,8 @@ class Context:
         Raises:
             SieveError: conflict with another action, or a limit.
         """
+        if isinstance(action, Keep | FileInto | Redirect):
+            action = replace(action, header=self.message.snapshot())
         self.result.add(action, self.limits)
 
     def charge(self, steps: int) -> None:
@@ -231,6 +280,11 @@ class Context:
         self.steps += steps
         if self.steps >= self._look_at:
             self._look(None)
+
+    def complain(self, message: str) -> None:
+        """Notes a mistake the script goes on after, such as a pattern that cannot be read."""
+        pos, path = (self._at.pos, self._at.path) if self._at is not None else ((1, 1), None)
+        self.complaints.append(Diagnostic(*pos, message, path))
 
     # -- budget ---------------------------------------------------------------
 

@@ -17,6 +17,10 @@ class Stop(ControlFlow):
     """`stop`: ends all processing (RFC 5228 section 3.3)."""
 
 
+class Return(ControlFlow):
+    """`return`: ends this script; the one that included it goes on (RFC 6609 section 3.3)."""
+
+
 class SieveError(Exception):
     """A run-time error; processing stops and the message is kept (RFC 5228 section 2.10.6).
 

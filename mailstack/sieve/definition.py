@@ -82,6 +82,7 @@ class Tag:
         modify: `modify(ctx, action, value) -> action`: what an extension's tag does to the
             action of a command it was added to (such as `:copy` on `fileinto`).
         requires: another tag that must be given too, e.g. ":index" for ":last".
+        validate: `validate(node, vctx)` where this tag is given, as that of a command.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Tag:
     constant: bool = False
     modify: Callable[[Context, object, object], object] | None = None
     requires: str = ""
+    validate: Callable[[CommandNode, CheckContext], object] | None = None
 
     def __post_init__(self) -> None:
         if not self.name.startswith(":") or len(self.name) < 2:
@@ -150,6 +152,10 @@ class CommandDef:
         validate: `validate(node, vctx)`, after the table has been checked; reports through
             `vctx.error(pos, text)`.
         run: `run(ctx, args, block)`.
+        comparator: used where the script gives none; None: i;ascii-casemap.
+        truth: for tests whose outcome is known when the script is compiled, as `ihave`'s is:
+            `truth(node, vctx)`; what such a test keeps from running is not checked.
+        settled_by: for tests of many: the truth of one of them that makes the rest idle.
     """
 
     name: str
@@ -161,6 +167,9 @@ class CommandDef:
     after: frozenset[str] | set[str] | Sequence[str] = frozenset()
     validate: Validate | None = None
     run: Run | None = None
+    comparator: Comparator | None = None
+    truth: Callable[[CommandNode, CheckContext], bool | None] | None = None
+    settled_by: bool | None = None
 
     def __post_init__(self) -> None:
         put = object.__setattr__

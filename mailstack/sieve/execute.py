@@ -13,7 +13,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from mailstack.sieve.actions import INBOX, Action, FileInto, Keep, Redirect, Reject
+from mailstack.sieve import notices, replies
+from mailstack.sieve.actions import (
+    INBOX,
+    Action,
+    Discard,
+    FileInto,
+    Keep,
+    Notify,
+    Redirect,
+    Reject,
+    Vacation,
+)
 from mailstack.sieve.compose import Letterhead, owner_of, redirect_loop, redirected, refusal
 from mailstack.sieve.context import Duplicates, Envelope
 from mailstack.sieve.message import Message
@@ -110,20 +121,32 @@ def execute(
         What was done; look at `ok`.
     """
     job = _Job(message, envelope, store, sender, options or ExecuteOptions())
-    actions = [] if result.failed else result.actions
+    actions = [] if result.failed else result.actions[result.done :]
     for action in actions:
         if isinstance(action, Redirect):
             job.redirect(action)
         elif isinstance(action, Reject):
             job.reject(action)
+        elif isinstance(action, Vacation):
+            job.vacation(action)
+        elif isinstance(action, Notify):
+            job.notify(action)
     for action in actions:
         if isinstance(action, Keep | FileInto):
             job.file(action)
-        elif not isinstance(action, Redirect | Reject):
+        elif not isinstance(action, _SENT | Discard):
             job.outcome.unhandled.append(action)
-    if result.implicit_keep or (job.needs_keep and not job.outcome.filed):
-        job.keep()
+    if result.implicit_keep and not result.kept:
+        job.keep(Keep(() if result.failed else tuple(result.flags or ())))
+        result.kept = True
+    elif job.needs_keep and not job.outcome.filed:
+        # What a script meant for another place is kept as it came.
+        job.keep(Keep(header=()))
+    result.done = len(result.actions)
     return job.outcome
+
+
+_SENT = Redirect | Reject | Vacation | Notify
 
 
 class _Job:
@@ -138,6 +161,7 @@ class _Job:
         self.outcome = ExecOutcome()
         # An action that should have taken the message somewhere did not.
         self.needs_keep = False
+        self.notified: set[str] = set()
 
     def redirect(self, action: Redirect) -> None:
         owner = owner_of(action, self.envelope)
@@ -146,11 +170,13 @@ class _Job:
             self._skip(action, why)
             return
         sender = action.envelope_from if action.envelope_from is not None else self.envelope.from_
-        self._send(action, sender or "", [action.address], redirected(self.message, owner))
+        octets = redirected(self.message.to_bytes(action.header), owner)
+        self._send(action, sender or "", [action.address], octets)
 
     def _why_not(self, action: Redirect, owner: str) -> str:
-        if redirect_loop(self.message, owner):
-            return f"mail loop: {owner} has redirected this message before"
+        for known_as in dict.fromkeys((owner, self.envelope.to or "", self.envelope.orig_to or "")):
+            if redirect_loop(self.message, known_as):
+                return f"mail loop: {known_as} has redirected this message before"
         if len(self.message.raw_values("received")) >= self.options.max_received:
             return f"mail loop: {self.options.max_received} Received fields"
         known = self.options.duplicates
@@ -170,13 +196,36 @@ class _Job:
             return
         self._send(action, "", [self.envelope.from_ or ""], answer)
 
-    def _send(self, action: Action, sender: str, recipients: Sequence[str], message: bytes) -> None:
+    def vacation(self, action: Vacation) -> None:
+        why = replies.why_not(action, self.message, self.envelope)
+        known, id_ = self.options.duplicates, replies.memory_id(action, self.envelope)
+        if not why and known is not None and known.seen(id_, action.policy.period_s):
+            why = f"{self.envelope.from_} has been answered already"
+        if why:
+            self._skip(action, why)
+            return
+        sender = replies.envelope_sender(action, self.envelope)
+        answer = replies.vacation(action, self.message, self.envelope, self.options.head)
+        if self._send(action, sender, [self.envelope.from_ or ""], answer) and known is not None:
+            known.mark(id_, action.policy.period_s)
+
+    def notify(self, action: Notify) -> None:
+        why, letter = notices.mailto(
+            action, self.message, self.envelope, self.options.head, tuple(self.notified)
+        )
+        if letter is None:
+            self._skip(action, why)
+        elif self._send(action, letter.envelope_from, letter.recipients, letter.message):
+            self.notified.update(one.lower() for one in letter.recipients)
+
+    def _send(self, action: Action, sender: str, recipients: Sequence[str], message: bytes) -> bool:
         try:
             self.sender.send(sender, list(recipients), message)
         except Exception as error:  # whatever an embedder's sender may raise
             self._skip(action, f"it could not be sent: {error}")
-            return
+            return False
         self.outcome.sent.append(Sent(action.name, sender, tuple(recipients), message))
+        return True
 
     def _skip(self, action: Action, why: str) -> None:
         self.outcome.skipped.append((action, why))
@@ -190,17 +239,19 @@ class _Job:
             return
         self.needs_keep = True
 
-    def keep(self) -> None:
+    def keep(self, action: Keep) -> None:
         """The implicit keep; the last resort."""
         self.outcome.kept = True
-        if not self._deliver(Keep(), self.options.default_mailbox, (), create=True):
+        if not self._deliver(action, self.options.default_mailbox, action.flags or (), create=True):
             self.outcome.ok = bool(self.outcome.sent or self.outcome.filed)
 
-    def _deliver(self, action: Action, mailbox: str, flags: tuple[str, ...], *, create: bool) -> bool:
+    def _deliver(
+        self, action: Keep | FileInto, mailbox: str, flags: tuple[str, ...], *, create: bool
+    ) -> bool:
         try:
-            self.store.deliver(mailbox, self.message.to_bytes(), flags, create)
+            self.store.deliver(mailbox, self.message.to_bytes(action.header), flags, create)
         except Exception as error:  # whatever an embedder's store may raise
-            self.outcome.skipped.append((action, f"it could not be stored in {mailbox!r}: {error}"))
+            self.outcome.skipped.append((action, f"failed to store into mailbox '{mailbox}': {error}"))
             return False
         self.outcome.filed.append(Filed(mailbox, flags))
         return True

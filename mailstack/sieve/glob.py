@@ -31,13 +31,15 @@ class Glob:
     """A prepared pattern; immutable.
 
     Attributes:
-        has_any: holds a "?" that stands for one octet.
+        has_any: holds a "?".
         cost: what one octet of a value costs, in 64ths of a step.
+        by_octets: "?" stands for one octet; False: for one character.
     """
 
     pieces: tuple[_Scan, ...]
     has_any: bool
     cost: int
+    by_octets: bool = True
 
     def match(self, folded: str, value: str, *, captures: bool) -> tuple[str, ...] | None:
         """Compares a whole value.
@@ -51,7 +53,7 @@ class Glob:
             The whole value and what each wildcard stood for, at most MAX_CAPTURES of them;
             () when captures are not wanted; None when it does not match.
         """
-        octets = self.has_any and not folded.isascii()
+        octets = self.by_octets and self.has_any and not folded.isascii()
         text = to_octets(folded) if octets else folded
         starts = self._place(text)
         if starts is None:
@@ -147,6 +149,21 @@ def prepare(pattern: str, fold: Callable[[str], str]) -> Glob:
         # Every "?" was escaped: plain text after all.
         pieces = tuple(_scan([from_octets("".join(c or "" for c in piece))], fold) for piece in raw)
     return Glob(pieces, has_any, 8 + widest // 64 if has_any else 1)
+
+
+def prepare_characters(pattern: str, fold: Callable[[str], str]) -> Glob:
+    """As `prepare`, for a comparator of characters: "?" stands for one of them.
+
+    Args:
+        fold: of one character; it may give several.
+    """
+    pieces = tuple(
+        _scan([one for c in piece for one in ((_ANY,) if c is _ANY else fold(c))], str)
+        for piece in _split(pattern)
+    )
+    widest = max((piece.length for piece in pieces if piece.wildcards), default=0)
+    has_any = any(piece.wildcards for piece in pieces)
+    return Glob(pieces, has_any, 8 + widest // 64 if has_any else 1, by_octets=False)
 
 
 def _split(pattern: str) -> list[_Piece]:

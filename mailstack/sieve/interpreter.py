@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mailstack.sieve.context import Context
-from mailstack.sieve.control import ControlFlow, SieveError, Stop
+from mailstack.sieve.control import ControlFlow, Return, SieveError, Stop
 from mailstack.sieve.diagnostic import Diagnostic
 from mailstack.sieve.program import Script
 
@@ -19,7 +19,7 @@ class RunOutcome:
 
     Attributes:
         ok: no run-time error.
-        errors: at most one; with its place.
+        errors: with their places; those the script went on after, then the one that ended it.
         implicit_keep: the message goes to the default mailbox (`ctx.result.implicit_keep`).
         stopped: `stop` ended it, or another control flow nobody caught.
         control: that control flow; None when the script ran to its end.
@@ -47,8 +47,11 @@ def run(script: Script, ctx: Context) -> RunOutcome:
     ctx.runs += 1
     control: ControlFlow | None = None
     errors: list[Diagnostic] = []
+    complaints = len(ctx.complaints)
     try:
         ctx.run_block(script.block)
+    except Return:
+        pass
     except ControlFlow as flow:
         control = flow
     except SieveError as error:
@@ -61,7 +64,8 @@ def run(script: Script, ctx: Context) -> RunOutcome:
         ctx.result.actions[:] = before
         ctx.result.failed = True
         ctx.message.undo_edits()
-    return RunOutcome(not errors, errors, ctx.result.implicit_keep, control is not None, control)
+    ok, errors = not errors, [*ctx.complaints[complaints:], *errors]
+    return RunOutcome(ok, errors, ctx.result.implicit_keep, control is not None, control)
 
 
 def is_stop(outcome: RunOutcome) -> bool:

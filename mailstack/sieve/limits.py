@@ -5,7 +5,8 @@ Numbers: section 5 of the limits; RFC 5228 section 2.10.7 wants at least 15 leve
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +25,8 @@ class Limits:
         max_actions, max_redirects, max_notifications: per run.
         max_steps: commands and tests executed, plus long texts compared.
         cpu_time: CPU seconds per run, by the clock of the context.
+        duplicate_s, max_duplicate_s: how long `duplicate` remembers where the script does not
+            say, and at most.
     """
 
     max_script_octets: int = 262_144
@@ -42,9 +45,44 @@ class Limits:
     max_notifications: int = 5
     max_steps: int = 1_000_000
     cpu_time: float = 1.0
+    duplicate_s: int = 43_200
+    max_duplicate_s: int = 604_800
 
 
 #: Normal accounts.
 NORMAL = Limits()
 #: Accounts on the free plan.
 FREE = Limits(max_script_octets=65_536, max_actions=16, max_redirects=1, max_notifications=0)
+
+#: Settings, as Pigeonhole names them, and the limit each stands for.
+_SETTINGS = {
+    "sieve_max_script_size": "max_script_octets",
+    "sieve_variables_max_variable_size": "max_value_octets",
+    "sieve_variables_max_scope_size": "max_variables",
+    "sieve_include_max_nesting_depth": "max_include_depth",
+    "sieve_include_max_includes": "max_include_files",
+    "sieve_max_actions": "max_actions",
+    "sieve_max_redirects": "max_redirects",
+    "sieve_max_cpu_time": "cpu_time",
+}
+_UNITS = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+
+
+def configured(limits: Limits, settings: Mapping[str, object]) -> Limits:
+    """The limits with what settings say of them; what cannot be read changes nothing."""
+    changes: dict[str, int] = {}
+    for setting, name in _SETTINGS.items():
+        number = size(settings.get(setting))
+        if number is not None:
+            changes[name] = number
+    return replace(limits, **changes) if changes else limits
+
+
+def size(value: object) -> int | None:
+    """A setting such as "4000", "4k" or "5s" as a number; None for what is none."""
+    text = str(value).strip().lower() if isinstance(value, str | int) else ""
+    number = text.rstrip("bkmgs")
+    if not number.isdecimal():
+        return None
+    unit = text[len(number) :].rstrip("bs")
+    return int(number) * _UNITS.get(unit, 1)

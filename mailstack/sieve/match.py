@@ -6,11 +6,11 @@ Imports: glob.  No I/O.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from mailstack.sieve.glob import Glob, prepare
+from mailstack.sieve.glob import Glob, prepare, prepare_characters
 
 if TYPE_CHECKING:
     from mailstack.sieve.context import Context
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 #: Octets of a value compared for the price of one step.
 OCTETS_PER_STEP = 4_096
+
+#: Fills a text up in `Comparator.spread`; no text holds it.
+FILLER = "\udbff"
 
 #: What a match gives for numbered variables: the whole value, then each wildcard's part;
 #: () for a match without such parts; None for no match.
@@ -31,6 +34,13 @@ def ascii_lower(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").lower().decode("utf-8", "surrogateescape")
 
 
+def ascii_upper(text: str) -> str:
+    """Upper case for a to z only; every other character stays."""
+    if text.isascii():
+        return text.upper()
+    return text.encode("utf-8", "surrogateescape").upper().decode("utf-8", "surrogateescape")
+
+
 @dataclass(frozen=True, slots=True)
 class Comparator:
     """A collation.
@@ -39,19 +49,28 @@ class Comparator:
         name: e.g. "i;octet".
         fold: a text as it is compared: two are equal when their folds are; None for a text
             this comparator cannot read ("undefined", which never matches).
-        substring: may be used with :contains and :matches (`fold` then keeps the length
-            and never gives None).
+        substring: may be used with :contains and :matches (`fold` then never gives None, and
+            keeps the length unless there is `spread`).
         sort_key: for order, as :value and :count need it; None: by octets of the fold.
+        spread: only for comparators whose `fold` changes the length: the fold, and the text
+            with fillers so that both are equally long.
     """
 
     name: str
     fold: Callable[[str], str | None]
     substring: bool = True
     sort_key: Callable[[str], object] | None = None
+    spread: Callable[[str], tuple[str, str]] | None = None
 
     def folded(self, text: str) -> str:
         """As `fold`, for comparators that always give a text."""
         return self.fold(text) or ""
+
+    def order(self, text: str) -> object:
+        """What texts are ordered by."""
+        if self.sort_key is not None:
+            return self.sort_key(text)
+        return self.folded(text).encode("utf-8", "surrogatepass")
 
 
 OCTET = Comparator("i;octet", lambda text: text)
@@ -155,6 +174,14 @@ class BoundMatcher:
             context.variables.set_match(captures)
         return True
 
+    def match_without_variables(self, values: Iterable[str], keys: Sequence[str]) -> bool:
+        """As `match`, but numbered variables stay what they were (RFC 5173 section 6).
+
+        Raises:
+            LimitReached: the run has cost too much.
+        """
+        return self._matcher.matching(keys)(values, self._context) is not None
+
 
 def _prepare_is(keys: Sequence[str], want: Want) -> Matching:
     fold = want.comparator.fold
@@ -187,18 +214,19 @@ def _prepare_contains(keys: Sequence[str], want: Want) -> Matching:
 
 
 def _prepare_matches(keys: Sequence[str], want: Want) -> Matching:
-    fold = want.comparator.folded
-    globs: tuple[Glob, ...] = tuple(prepare(key, fold) for key in keys)
+    fold, spread = want.comparator.folded, want.comparator.spread
+    prepared = prepare if spread is None else prepare_characters
+    globs: tuple[Glob, ...] = tuple(prepared(key, fold) for key in keys)
     cost = sum(glob.cost for glob in globs)
 
     def matching(values: Iterable[str], context: Context) -> Captures:
         for value in values:
             context.charge((len(value) * cost >> 6) + len(globs) // 4)
-            folded = fold(value)
+            folded, text = (fold(value), value) if spread is None else spread(value)
             for glob in globs:
-                found = glob.match(folded, value, captures=want.captures)
+                found = glob.match(folded, text, captures=want.captures)
                 if found is not None:
-                    return found
+                    return found if spread is None else [part.replace(FILLER, "") for part in found]
         return None
 
     return matching
@@ -229,15 +257,21 @@ class AddressPart:
     Attributes:
         tag: with colon, e.g. ":domain".
         extract: gives the part; None: this address is not compared at all.
+        configured: for parts that depend on settings: gives `extract` for those of a run.
     """
 
     tag: str
     extract: Callable[[SplitAddress], str | None]
+    configured: Callable[[Mapping[str, object]], Callable[[SplitAddress], str | None]] | None = None
 
     def values(self, addresses: Iterable[SplitAddress]) -> list[str]:
         """The parts of those addresses that have one."""
         extract = self.extract
         return [part for address in addresses if (part := extract(address)) is not None]
+
+    def under(self, settings: Mapping[str, object]) -> AddressPart:
+        """This part as the settings of a run want it."""
+        return self if self.configured is None else replace(self, extract=self.configured(settings))
 
 
 # RFC 5228 section 2.7.4: an address that is not valid has no :localpart and no :domain.

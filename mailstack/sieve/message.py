@@ -10,14 +10,15 @@ Imports: mime.  No I/O.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeAlias
 
 from mailstack.mime.addresses import ListedAddress, parse
 from mailstack.mime.encoding import decode_words
 from mailstack.mime.header import MAX_FIELD_OCTETS, find_end, iterate, unfold
 from mailstack.sieve.addresses import spell
 from mailstack.sieve.match import SplitAddress
+from mailstack.sieve.parts import MimePart, tree
 
 #: RFC 5322 section 3.6.8: printable, no colon.
 _FIELD_NAME = re.compile(r"[!-9;-~]+\Z")
@@ -45,6 +46,10 @@ class Field(NamedTuple):
         return unfold(self.raw[self.value : self.value + MAX_FIELD_OCTETS])
 
 
+#: A header as it was at some moment; () before any edit.
+Snapshot: TypeAlias = tuple[Field, ...]
+
+
 class Message:
     """A message and the edits made to its header."""
 
@@ -53,7 +58,8 @@ class Message:
         self._fields: list[Field] | None = None
         self._by_name: dict[str, list[Field]] | None = None
         self._values: dict[str, list[str]] = {}
-        self._addresses: dict[str, list[SplitAddress]] = {}
+        self._addresses: dict[str, list[list[SplitAddress]]] = {}
+        self._root: MimePart | None = None
         self._body_at = -1
         self._tail_at = 0
         self.edits: list[dict[str, object]] = []
@@ -72,8 +78,9 @@ class Message:
 
     @property
     def size(self) -> int:
-        """Octets of the message as received, line ends counted as CRLF (RFC 5228 section 5.9)."""
-        return len(self._data) + self._data.count(b"\n") - self._data.count(b"\r\n")
+        """Octets of the message with its edits, line ends counted as CRLF (RFC 5228 section 5.9)."""
+        data = self.to_bytes()
+        return len(data) + data.count(b"\n") - data.count(b"\r\n")
 
     @property
     def body(self) -> bytes:
@@ -82,15 +89,37 @@ class Message:
         return self._data[self._body_at :]
 
     @property
+    def has_body(self) -> bool:
+        """There is an empty line behind the header, or no header at all."""
+        self._read()
+        return self._body_at > self._tail_at or self._tail_at == 0
+
+    @property
+    def root(self) -> MimePart:
+        """Its MIME parts; the root is the message itself, as received."""
+        if self._root is None:
+            self._root = tree(self._data)
+        return self._root
+
+    @property
     def is_edited(self) -> bool:
         """True when `to_bytes` differs from `original`."""
         return bool(self.edits)
 
-    def to_bytes(self) -> bytes:
-        """The message with its edits; without edits exactly the original octets."""
-        if not self.edits:
+    def snapshot(self) -> Snapshot:
+        """The header as it is now, for `to_bytes` later."""
+        return tuple(self._read()) if self.edits else ()
+
+    def to_bytes(self, header: Snapshot | None = None) -> bytes:
+        """The message with its edits; without edits exactly the original octets.
+
+        Args:
+            header: as it was then; None: as it is now.
+        """
+        fields = self.snapshot() if header is None else header
+        if not fields:
             return self._data
-        return b"".join(field.raw for field in self._read()) + (self._data[self._tail_at :] or self._line_end)
+        return b"".join(field.raw for field in fields) + (self._data[self._tail_at :] or self._line_end)
 
     def undo_edits(self) -> None:
         """Back to the header as received."""
@@ -147,19 +176,15 @@ class Message:
 
     def addresses(self, name: str) -> list[SplitAddress]:
         """The addresses in the fields of that name; an empty field has one empty address."""
+        return [address for field in self.address_fields(name) for address in field]
+
+    def address_fields(self, name: str) -> list[list[SplitAddress]]:
+        """As `addresses`, field by field."""
         name = name.lower()
         found = self._addresses.get(name)
         if found is None:
-            found = self._addresses[name] = list(self._read_addresses(name))
+            found = self._addresses[name] = [_addresses(raw) for raw in self.raw_values(name)]
         return found
-
-    def _read_addresses(self, name: str) -> Iterator[SplitAddress]:
-        for raw in self.raw_values(name):
-            if not raw:
-                yield SplitAddress(None, None, "")
-            for entry in parse(raw):
-                if entry.is_mailbox:
-                    yield _split(entry)
 
     def _forget(self) -> None:
         self._by_name = None
@@ -192,14 +217,14 @@ class Message:
         self,
         name: str,
         *,
-        index: int = 0,
+        index: int | None = None,
         last: bool = False,
         matches: Callable[[str], bool] | None = None,
     ) -> int:
         """Removes fields.
 
         Args:
-            index: only that one of its name, from 1, counted from the end with `last`; 0: all.
+            index: only that one of its name, from 1, counted from the end with `last`; None: all.
             matches: only fields whose decoded value it says yes to.
 
         Returns:
@@ -207,9 +232,9 @@ class Message:
         """
         fields = self._read()
         at = [n for n, field in enumerate(fields) if name and field.name == name.lower()]
-        if index:
+        if index is not None:
             at = at[::-1] if last else at
-            at = at[index - 1 : index]
+            at = at[index - 1 : index] if index else []
         gone = {n for n in at if matches is None or matches(decode(fields[n].body))}
         if gone:
             fields[:] = [field for n, field in enumerate(fields) if n not in gone]
@@ -247,6 +272,12 @@ def encode(value: str, line_end: bytes = b"\r\n") -> bytes:
         words = [line[n : n + _WORD_CHARACTERS] for n in range(0, len(line), _WORD_CHARACTERS)]
         out += [b"=?UTF-8?B?" + base64.b64encode(word.encode("utf-8", "replace")) + b"?=" for word in words]
     return (line_end + b" ").join(part for part in out if part)
+
+
+def _addresses(raw: bytes) -> list[SplitAddress]:
+    if not raw:
+        return [SplitAddress(None, None, "")]
+    return [_split(entry) for entry in parse(raw) if entry.is_mailbox]
 
 
 def _split(entry: ListedAddress) -> SplitAddress:

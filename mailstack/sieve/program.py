@@ -173,7 +173,7 @@ class Args:
     @property
     def address_part(self) -> AddressPart:
         """Which part of addresses the script asked for."""
-        return self._call.address_part
+        return self._call.address_part.under(self._context.settings)
 
     @property
     def envelope_parts(self) -> Mapping[str, EnvelopePart]:

@@ -18,11 +18,17 @@ class Result:
     Attributes:
         actions: without the implicit keep, which is derived.
         failed: a run-time error happened: the message is kept whatever else was decided.
+        flags: the internal variable of `imap4flags`, what the implicit keep sets; None: not used.
+        done: so many actions have been carried out; another script may add some.
+        kept: the implicit keep has been carried out.
     """
 
     def __init__(self) -> None:
         self.actions: list[Action] = []
         self.failed = False
+        self.flags: list[str] | None = None
+        self.done = 0
+        self.kept = False
 
     @property
     def implicit_keep(self) -> bool:
@@ -33,6 +39,9 @@ class Result:
         """Forgets everything."""
         self.actions.clear()
         self.failed = False
+        self.flags = None
+        self.done = 0
+        self.kept = False
 
     def add(self, action: Action, limits: Limits | None = None) -> None:
         """Adds an action, or merges it with one that does the same.
@@ -49,7 +58,9 @@ class Result:
             if merged is not None:
                 self.actions[number] = merged
                 return
-        for old in self.actions:
+        if any(old.name == action.name and _disagree(old, action) for old in self.actions[: self.done]):
+            return  # it has been done, and may be done only once
+        for old in self.actions[self.done :]:
             if _disagree(old, action):
                 raise SieveError(conflict_words(old, action))
         self._check_limits(action, limits or Limits())
@@ -95,6 +106,8 @@ def action_json(action: Action) -> dict[str, object]:
     """One action as a mapping of JSON values."""
     out: dict[str, object] = {"action": action.name}
     for field in fields(action):
+        if field.metadata.get("internal"):
+            continue
         value = getattr(action, field.name)
         out[field.name.rstrip("_")] = list(value) if isinstance(value, tuple) else value
     if action.name == "reject":

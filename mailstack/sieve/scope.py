@@ -39,7 +39,6 @@ class Scope:
         self.string_filters: list[Callable[[str, Callable[[str], object]], str]] = []
         # True after an unknown extension: what only it could explain is not complained about.
         self.has_unknown = False
-        self.unknown: set[str] = set()
         self.enable(BASE)
 
     @property

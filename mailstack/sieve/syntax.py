@@ -86,6 +86,8 @@ class CommandNode:
         bound: arguments by name, filled in by the checker.
         definition: what it means, filled in by the checker.
         data: for `validate`, to hand things to `run` (as `args.data`).
+        truth: of a test, or of what heads a chain: its outcome where it is known already.
+        settled: a link of its chain, up to here, is known to be taken.
     """
 
     name: str
@@ -102,6 +104,8 @@ class CommandNode:
     groups: dict[str, str] = field(default_factory=dict)
     definition: CommandDef | None = None
     data: dict[str, object] = field(default_factory=dict)
+    truth: bool | None = None
+    settled: bool = False
 
     def __getitem__(self, name: str) -> Bound:
         """An argument by its name, a tag with or without colon; KeyError when not given."""

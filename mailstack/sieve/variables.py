@@ -82,6 +82,31 @@ class Variables:
         self.match_values = tuple(cut(value, self.limits.max_value_octets) for value in values)
 
 
+class LinkedVariables:
+    """The variables of one script, of which some are the global ones (RFC 6609 section 3.4)."""
+
+    def __init__(self, own: VariableStore, shared: VariableStore) -> None:
+        self.own = own
+        self.shared = shared
+        self.names: set[str] = set()
+
+    def get(self, name: str) -> str:
+        """The value, of the global variable where the script said so."""
+        return (self.shared if name.lower() in self.names else self.own).get(name)
+
+    def set(self, name: str, value: str) -> None:
+        """Sets the value, of the global variable where the script said so."""
+        (self.shared if name.lower() in self.names else self.own).set(name, value)
+
+    def match(self, index: int) -> str:
+        """As in the script's own variables."""
+        return self.own.match(index)
+
+    def set_match(self, values: Sequence[str]) -> None:
+        """As in the script's own variables."""
+        self.own.set_match(values)
+
+
 def cut(text: str, max_octets: int) -> str:
     """The longest beginning of a text that fits, cut between characters."""
     if len(text) * 4 <= max_octets:

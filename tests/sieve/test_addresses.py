@@ -88,8 +88,8 @@ def test_hostile_text_is_refused_at_once(text: str) -> None:
         ("<@r.example,@s.example:a@b.example>", SplitAddress("a", "b.example", "a@b.example")),
         ('"a"@b.example', SplitAddress("a", "b.example", "a@b.example")),
         ('"a b"@c.example', SplitAddress("a b", "c.example", '"a b"@c.example')),
-        ("nonsense", SplitAddress(None, None, "nonsense")),
-        ("a@", SplitAddress(None, None, "a@")),
+        ("nonsense", SplitAddress("nonsense", "", "nonsense")),
+        ("a@", None),
     ],
 )
 def test_envelope_addresses_lose_brackets_and_source_routes(

@@ -101,7 +101,8 @@ def test_tag_groups_join_with_lists_of_tags() -> None:
 def test_match_types_grow_only_with_what_the_script_requires() -> None:
     registry = with_variables(Extension("words", tests=[words_test()]), count_extension())
     assert errors('require "words"; if words :count "eq" "2" { }', registry) == [
-        "1:27 unknown tagged argument ':count' for the words test; the script must require \"relational\""
+        "1:27 unknown tagged argument ':count' for the words test;"
+        ' the script must require "relational" (only reported once)'
     ]
 
 

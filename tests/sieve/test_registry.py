@@ -10,14 +10,11 @@ def test_the_standard_registry_is_fresh_each_time() -> None:
 
 
 def test_capabilities_are_what_a_script_may_require() -> None:
-    assert Registry.standard().capabilities() == [
-        "comparator-i;ascii-casemap",
-        "comparator-i;octet",
-        "copy",
-        "encoded-character",
-        "envelope",
-        "fileinto",
-    ]
+    capabilities = Registry.standard().capabilities()
+    assert capabilities == sorted(set(capabilities)) and "" not in capabilities
+    assert {"fileinto", "vacation", "regex", "comparator-i;octet", "comparator-i;ascii-numeric"} <= set(
+        capabilities
+    )
 
 
 def test_an_empty_registry_knows_nothing_not_even_require() -> None:

@@ -61,7 +61,8 @@ def test_discard_is_compatible_with_everything() -> None:
 
 
 def test_duplicates_are_merged_with_their_flags_and_wishes() -> None:
-    assert result_of(Keep(("a",)), FileInto("INBOX", ("b", "a")), Keep()).actions == [Keep(("a", "b"))]
+    # RFC 5232 section 5: the last list of flags wins
+    assert result_of(Keep(("a",)), FileInto("INBOX", ("b", "a")), Keep()).actions == [Keep(("b", "a"))]
     assert result_of(FileInto("INBOX"), Keep(("a",))).actions == [Keep(("a",))]
     assert result_of(FileInto("x", copy=True), FileInto("x", create=True, flags=())).actions == [
         FileInto("x", create=True, flags=())

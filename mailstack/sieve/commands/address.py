@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mailstack.sieve import fields
 from mailstack.sieve.check import CheckContext
 from mailstack.sieve.context import Context
 from mailstack.sieve.definition import (
@@ -40,13 +41,15 @@ def _validate(node: CommandNode, vctx: CheckContext) -> None:
 
 
 def _run(ctx: Context, args: Args, block: Block | None) -> bool:
-    message, part = ctx.message, args.address_part
-    values = [
-        value
+    found = (
+        addresses
+        for header in fields.headers(ctx, args)
         for name in args.strings("header_list")
         if name.lower() in ADDRESS_FIELDS
-        for value in part.values(message.addresses(name))
-    ]
+        for addresses in header.address_fields(name)
+    )
+    part = args.address_part
+    values = [value for addresses in fields.pick(args, found) for value in part.values(addresses)]
     return args.match.match(values, args.strings("key_list"))
 
 

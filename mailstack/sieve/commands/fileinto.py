@@ -37,9 +37,9 @@ def _run(ctx: Context, args: Args, block: Block | None) -> None:
     mailbox = args.string("mailbox")
     wrong = wrong_name(mailbox)
     if wrong is not None:
-        raise SieveError(f"fileinto: {wrong}")
+        raise SieveError(f"fileinto: invalid folder name: {wrong}")
     # RFC 3501 section 5.1: INBOX is not case-sensitive.
-    action = args.modified(FileInto(INBOX if mailbox.upper() == INBOX else mailbox))
+    action = args.modified(FileInto(INBOX if mailbox.upper() == INBOX else mailbox, ctx.current_flags))
     assert isinstance(action, Action)
     ctx.add_action(action)
 

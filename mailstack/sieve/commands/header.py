@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mailstack.sieve import fields
 from mailstack.sieve.check import CheckContext
 from mailstack.sieve.context import Context
 from mailstack.sieve.definition import COMPARATOR_TAG, MATCH_TAGS, STRING_LIST, Arg, CommandDef
@@ -18,13 +19,7 @@ def check_names(node: CommandNode, vctx: CheckContext) -> None:
 
 
 def _run(ctx: Context, args: Args, block: Block | None) -> bool:
-    message = ctx.message
-    names = args.strings("header_names")
-    if len(names) == 1:
-        values = message.header_values(names[0])
-    else:
-        values = [value for name in names for value in message.header_values(name)]
-    return args.match.match(values, args.strings("key_list"))
+    return args.match.match(fields.values(ctx, args, args.strings("header_names")), args.strings("key_list"))
 
 
 HEADER = CommandDef(

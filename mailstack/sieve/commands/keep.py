@@ -9,7 +9,7 @@ from mailstack.sieve.program import Args, Block
 
 
 def _run(ctx: Context, args: Args, block: Block | None) -> None:
-    action = args.modified(Keep())
+    action = args.modified(Keep(ctx.current_flags))
     assert isinstance(action, Action)
     ctx.add_action(action)
 

@@ -34,7 +34,8 @@ def _run(ctx: Context, args: Args, block: Block | None) -> None:
         raise SieveError(f"redirect: '{text[:80]}' is not an e-mail address")
     owner = _setting(ctx, "sieve_user_email")
     _refuse_own(ctx, address, owner)
-    action = args.modified(Redirect(address, envelope_from=_envelope_from(ctx), redirected_from=owner))
+    sender = envelope_from(ctx, "sieve_redirect_envelope_from")
+    action = args.modified(Redirect(address, envelope_from=sender, redirected_from=owner))
     assert isinstance(action, Action)
     ctx.add_action(action)
 
@@ -47,15 +48,17 @@ def _refuse_own(ctx: Context, address: str, owner: str | None) -> None:
             raise SieveError(f"redirect: {address} is the address this message came to")
 
 
-def _envelope_from(ctx: Context) -> str | None:
-    """The sender the settings want; None: that of the message."""
-    wanted = _setting(ctx, "sieve_redirect_envelope_from")
+def envelope_from(ctx: Context, setting: str) -> str | None:
+    """The sender a setting wants; None: what is usual, also for the null sender."""
+    wanted = _setting(ctx, setting)
     envelope = ctx.envelope
     sender = split_envelope(envelope.from_)
     if sender is None or not sender.text or not wanted:
         return None
     owner = _setting(ctx, "sieve_user_email") or envelope.to
     match wanted.lower():
+        case "sender":
+            return sender.text
         case "recipient":
             return envelope.to
         case "orig_recipient":

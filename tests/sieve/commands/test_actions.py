@@ -54,7 +54,7 @@ def redirect(
     ("wanted", "sender"),
     [
         ("", None),
-        ("sender", None),
+        ("sender", "s@x.example"),
         (" recipient ", "me@y.example"),
         ("orig_recipient", "alias@y.example"),
         ("user_email", "me@y.example"),

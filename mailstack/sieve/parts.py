@@ -1,0 +1,115 @@
+"""The MIME parts of a message as tests and loops see them.
+
+Standards: RFC 2045, RFC 2046, RFC 5703 sections 3 and 4.
+Imports: mime.  No I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from mailstack.mime import text
+from mailstack.mime.encoding import decode_charset
+from mailstack.mime.html import to_text
+from mailstack.mime.scanner import Part, scan
+
+if TYPE_CHECKING:
+    from mailstack.sieve.message import Message
+
+#: Octets of one part's decoded body that are looked at.
+MAX_CONTENT_OCTETS = 1_048_576
+_MARKUP = frozenset({"text/html", "application/xhtml+xml"})
+_ENCODINGS = frozenset({"7bit", "8bit", "binary", "base64", "quoted-printable"})
+
+
+class MimePart:
+    """One part of a message.
+
+    Attributes:
+        found: its place and structure.
+        children: those of a multipart; of an enclosed message that message.
+        is_enclosed: it is the message inside a message/rfc822.
+    """
+
+    __slots__ = ("_content", "_data", "_header", "children", "found", "is_enclosed")
+
+    def __init__(self, data: bytes, found: Part, *, is_enclosed: bool = False) -> None:
+        self._data = data
+        self.found = found
+        self.is_enclosed = is_enclosed
+        self._header: Message | None = None
+        self._content: bytes | None = None
+        self.children = [MimePart(data, child, is_enclosed=found.is_message) for child in found.children]
+
+    @property
+    def header(self) -> Message:
+        """Its header, to be asked as a message's."""
+        if self._header is None:
+            from mailstack.sieve.message import Message
+
+            self._header = Message.from_bytes(self._data[self.found.start : self.found.header_end])
+        return self._header
+
+    def walk(self) -> Iterator[MimePart]:
+        """Itself and all parts inside it, depth first (RFC 5703 section 3)."""
+        work = [self]
+        while work:
+            part = work.pop()
+            yield part
+            work.extend(reversed(part.children))
+
+    @property
+    def is_multipart(self) -> bool:
+        """A container of parts."""
+        return self.found.is_multipart
+
+    @property
+    def is_decodable(self) -> bool:
+        """Its transfer encoding is a known one (RFC 2045 section 6.4), its type a proper one."""
+        kind = self.found.fields.get(b"content-type", b"").partition(b";")[0]
+        return self.found.encoding in _ENCODINGS and kind.count(b"/") < 2
+
+    @property
+    def is_readable(self) -> bool:
+        """Text a person reads."""
+        kind = self.found.content_type
+        is_text = kind.startswith("text/") or kind in _MARKUP
+        return is_text and self.is_decodable and not self.found.opaque
+
+    @property
+    def around(self) -> tuple[bytes, bytes]:
+        """What stands before the first and behind the last part of a multipart."""
+        delimiter = b"--" + (self.found.parameter("boundary") or "").encode("utf-8", "replace")
+        body = self.raw_body
+        before = body[: body.find(delimiter)] if delimiter in body else body
+        closing = body.rfind(delimiter + b"--")
+        return before, body[closing + len(delimiter) + 2 :] if closing >= 0 else b""
+
+    @property
+    def raw_body(self) -> bytes:
+        """Its body, still encoded."""
+        return self._data[self.found.header_end : self.found.end]
+
+    @property
+    def content(self) -> bytes:
+        """Its body, transfer encoding undone; at most MAX_CONTENT_OCTETS."""
+        if self._content is None:
+            self._content = text.content(self._data, self.found, MAX_CONTENT_OCTETS)
+        return self._content
+
+    @property
+    def text(self) -> str:
+        """Its body in Unicode; of HTML what a reader sees."""
+        decoded = decode_charset(self.content, self.found.parameter("charset") or "")
+        return to_text(decoded) if self.found.content_type in _MARKUP else decoded
+
+    @property
+    def decoded(self) -> str:
+        """Its body in Unicode; HTML with its markup."""
+        return decode_charset(self.content, self.found.parameter("charset") or "")
+
+
+def tree(data: bytes) -> MimePart:
+    """The parts of a message; the message itself is the root."""
+    return MimePart(data, scan(data))
