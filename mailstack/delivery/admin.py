@@ -104,7 +104,7 @@ def remove(queue: Queue, ids: Iterable[str]) -> int:
         return int(done)
 
     count = _each(queue, ids, work)
-    queue.spool.discard(gone)
+    queue.spool.remove(gone)
     return count
 
 

@@ -147,7 +147,7 @@ def purge(queue: Queue, scope: Scope, name: str) -> int:
         return len(touched)
 
     count = queue.write(work)
-    queue.spool.discard(gone)
+    queue.spool.remove(gone)
     return count
 
 

@@ -213,15 +213,21 @@ class Queue:
     def _claim_one(
         self, connection: sqlite3.Connection, lane: int, count: int, now: float, lease_owner: str
     ) -> list[Entry]:
-        taken: dict[str, list[rows.WaitingRow]] = {}
-        for row in _due_rows(connection, [lane], now, count * self.options.max_recipients):
-            per_message = 1 if row.destination == LOCAL else self.options.max_recipients
-            group = taken.get(row.message)
-            if group is None and len(taken) < count:
-                group = taken[row.message] = []
-            if group is not None and len(group) < per_message:
-                group.append(row)
-        return [self._start(connection, group, now, lease_owner) for group in taken.values()]
+        ids = _due_messages(connection, lane, now, count, self.options.max_recipients)
+        groups = (self._due_recipients(connection, queue_id, lane, now) for queue_id in ids)
+        return [self._start(connection, group, now, lease_owner) for group in groups]
+
+    def _due_recipients(
+        self, connection: sqlite3.Connection, queue_id: str, lane: int, now: float
+    ) -> list[rows.WaitingRow]:
+        """Those of one message that go into one transaction."""
+        found = connection.execute(
+            f"SELECT {rows.WAITING_COLUMNS} FROM recipient"  # noqa: S608
+            " WHERE message = ? AND lane = ? AND state = 0 AND next_at <= ? ORDER BY position LIMIT ?",
+            (queue_id, lane, now, self.options.max_recipients),
+        )
+        group = [rows.WaitingRow._make(row) for row in found]
+        return group[:1] if group[0].destination == LOCAL else group
 
     def _start(
         self, connection: sqlite3.Connection, group: list[rows.WaitingRow], now: float, lease_owner: str
@@ -304,7 +310,7 @@ class Queue:
         is_done, queue_ids = self.enqueue_with(reports, work)
         _passed("queue.outcome")
         if is_done:
-            self.spool.discard([queue_id])
+            self.spool.remove([queue_id])
         return queue_ids
 
     # -- database ---------------------------------------------------------------------
@@ -331,6 +337,24 @@ class Queue:
 def _passed(name: str) -> None:
     with guarded("writing to the queue"):
         fault_point(name)
+
+
+def _due_messages(
+    connection: sqlite3.Connection, lane: int, now: float, count: int, recipients: int
+) -> list[str]:
+    """The messages of a lane that are due first; of `count` with so many recipients each, any may be."""
+    found = connection.execute(
+        "SELECT message FROM recipient INDEXED BY recipient_lane"
+        " WHERE state = 0 AND lane = ? AND next_at <= ? ORDER BY next_at LIMIT ?",
+        (lane, now, count * recipients),
+    )
+    ids: dict[str, None] = {}
+    for (queue_id,) in found:
+        ids[queue_id] = None
+        if len(ids) == count:
+            break
+    found.close()
+    return list(ids)
 
 
 def _due_rows(

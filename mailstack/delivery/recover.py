@@ -160,7 +160,7 @@ def _check_file(queue: Queue, name: str, *, repair: bool, adopt: bool) -> Findin
 
 def _remove_done(queue: Queue, name: str) -> None:
     """Removes a file; one that stays is remembered for longer, or it would be sent again."""
-    queue.spool.discard([name])
+    queue.spool.remove([name])
     if queue.spool.path(name).exists():
         now = queue.now()
         queue.write(

@@ -186,11 +186,17 @@ class Spool:
             fault_point("queue.folder_synced")
 
     def discard(self, queue_ids: Sequence[str]) -> None:
-        """Removes files that never counted, or no longer do; missing ones are no error."""
+        """Removes files that never counted, wherever they are by now; missing ones are no error."""
         for queue_id in queue_ids:
-            for path in (self.tmp / queue_id, self.path(queue_id)):
-                with contextlib.suppress(OSError):
-                    path.unlink()
+            with contextlib.suppress(OSError):
+                (self.tmp / queue_id).unlink()
+        self.remove(queue_ids)
+
+    def remove(self, queue_ids: Sequence[str]) -> None:
+        """Removes files that no longer count; missing ones are no error."""
+        for queue_id in queue_ids:
+            with contextlib.suppress(OSError):
+                os.unlink(f"{self.messages}/{queue_id}")
 
     def open(self, queue_id: str, size_octets: int, sha256: str) -> Content | Damaged:
         """The message, after its octets were compared with its row.

@@ -66,7 +66,7 @@ def release(queue: Queue, owner: str, *, now: float) -> int:
         return count, gone
 
     count, gone = queue.write(work)
-    queue.spool.discard(gone)
+    queue.spool.remove(gone)
     return count
 
 

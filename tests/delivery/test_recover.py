@@ -77,7 +77,7 @@ def test_a_finished_file_that_cannot_be_removed_is_not_sent_again_when_its_note_
 ) -> None:
     kit.put()
     (entry,) = kit.claim()
-    monkeypatch.setattr(kit.queue.spool, "discard", lambda ids: None)
+    monkeypatch.setattr(kit.queue.spool, "remove", lambda ids: None)
     kit.finish(entry, OK)
     for _ in range(3):
         kit.clock.advance(upkeep.FINISHED_S - 60)
