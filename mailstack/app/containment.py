@@ -12,12 +12,12 @@ import datetime
 import logging
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mailstack.app.letters import languages, write
-from mailstack.app.whereabouts import postmaster, return_path
+from mailstack.app.owner_mail import READERS, OwnerMail
+from mailstack.app.whereabouts import postmaster
 from mailstack.delivery import holds
-from mailstack.delivery.entry import QueueMessage, QueueRecipient
 from mailstack.model.containment import Contained
 from mailstack.model.directory import Account
 from mailstack.model.errors import PermanentFailure, TemporaryFailure
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 #: Who holds, in the list of holds.
 WHO = "containment"
-#: Kinds of account whose owner reads mail here.
-_READERS = ("mailbox", "catchall")
 
 #: Seconds between two looks at what is left to be done.
 CATCH_UP_S = 60.0
@@ -155,34 +153,19 @@ class Containing:
             "when": f"{at:%Y-%m-%d %H:%M} UTC",
             "held": str(held),
         }
-        owner = account.recovery or (str(account.address) if account.kind in _READERS else "")
-        if owner:
-            self._send("contained_owner", owner, values)
+        owner = account.recovery or (str(account.address) if account.kind in READERS else "")
         operator = postmaster(self._config, self._directory)
+        mail = OwnerMail(self._config, self._directory, self._long_senders, self._queue.new_id, self._now)
+        letters = mail.letter(account.address, owner, "contained_owner", **values) if owner else []
         if operator is not None:
-            self._send("contained_operator", str(operator), values)
-
-    def _send(self, name: str, to: str, values: dict[str, str]) -> None:
-        now, notice_id = self._now(), self._queue.new_id()
-        where, kind = return_path(to, self._config, self._directory, long_senders=self._long_senders, now=now)
-        if not where:
-            return
-        language = languages(self._directory, self._config.server.language)(to)
-        message_id = f"{notice_id}@{self._config.hostname}"
-        owner = where if kind == "local" else ""
-        self._queue.enqueue(
-            [
-                QueueMessage(
-                    queue_id=notice_id,
-                    recipients=(QueueRecipient(where, frozenset({"NEVER"}), kind=kind, owner=owner),),
-                    data=write(name, language, to=to, message_id=message_id, at=now, **values),
-                    smtputf8=not (to.isascii() and where.isascii()),
-                    kind="vacation",
-                    owner=owner,
-                )
-            ]
-        )
-        self._maillog.queued("", queue_id=notice_id, sender="", to=where, kind="notice", owner=owner)
+            letters += mail.letter(account.address, str(operator), "contained_operator", **values)
+        # Nobody's: what is the account's own is held.
+        self._queue.enqueue([replace(letter, owner="") for letter in letters])
+        for letter in letters:
+            to = letter.recipients[0]
+            self._maillog.queued(
+                "", queue_id=letter.queue_id, sender="", to=to.address, kind="notice", owner=to.owner
+            )
         self._bus.publish("queue", {"event": "queued"})
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace as replace_struct
 
 from mailstack.app.accept import AcceptService
 from mailstack.disk.sqlite import open_database
@@ -32,11 +33,14 @@ from mailstack.model.verdict import (
     FilterRequest,
     Keep,
     MessageVerdict,
+    PublishedPolicy,
     Reason,
     RejectMail,
 )
 from mailstack.srs import rewrite
+from mailstack.state.dmarc_facts import DmarcFacts
 from mailstack.state.maillog import MailLog
+from mailstack.state.tls_facts import day_of
 from tests.kit.clock import Clock
 from tests.kit.instance import Instance, new_instance
 from tests.kit.process import eventually
@@ -585,3 +589,27 @@ async def test_clients_of_lmtp_are_not_told_to_log_in(make: Maker) -> None:
     reply = await world.service.check_recipient(client, None, None, Address.parse("x@far.test"))
     assert (reply.code, reply.check) == (550, "relay")
     assert reply.text.startswith("Mail for far.test is not handled here; LMTP brings mail")
+
+
+# -- reports -------------------------------------------------------------------------------------
+
+
+async def test_mail_of_a_domain_that_wants_reports_is_counted_by_every_worker(make: Maker) -> None:
+    published = PublishedPolicy(
+        "far.test", "reject", "", "", "r", "r", "", False, "mailto:d@far.test", "far.test"
+    )
+    failed = DmarcResult("fail", "far.test", "reject", "reject", "no signature", published)
+    worlds = [make("[reports]\nflush_s = 0.05\n"), make()]
+    for world in worlds:
+        world.filter.verdict = replace_struct(REJECTED, authentication=Authentication(dmarc=failed))
+        assert await world.send("alice@example.test") == "550 5.7.1"
+        assert await world.send("postmaster@example.test") == "250 2.0.0"
+        await world.service._dmarc.write()
+    facts = DmarcFacts(worlds[0].instance.config.paths.state_db)
+    found = facts.of(day_of(worlds[0].clock()), "far.test")
+    facts.close()
+    assert found is not None
+    assert [(fact.source_ip, fact.disposition, fact.override, n) for fact, n in found.rows] == [
+        (STRANGER, "quarantine", "local_policy", 2),
+        (STRANGER, "reject", "", 2),
+    ]

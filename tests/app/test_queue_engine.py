@@ -45,6 +45,20 @@ async def test_new_mail_leaves_at_once_and_the_queue_is_empty_again(tmp_path: Pa
         assert took_s < 5  # and not at the next look at the queue
 
 
+async def test_recipients_that_refuse_for_good_are_counted_for_the_login_that_sent(tmp_path: Path) -> None:
+    # Containment: what a stolen account's list is full of.
+    replies = {"rcpt": {"later@live.test": ["450 4.2.1 busy"], "no@live.test": "550 5.1.1 no"}}
+    seen: list[tuple[str, int]] = []
+    with SmtpSink(replies=replies) as sink:
+        async with running(
+            tmp_path, *routes(live_test=sink), bounced=lambda *count: seen.append(count)
+        ) as kit:
+            kit.put("no@live.test", "b@live.test", "later@live.test")
+            kit.put("no@live.test", kind="forward", sender="x@far.test", owner=ALICE)
+            await kit.until_empty()
+    assert seen == [(ALICE, 1)]
+
+
 async def test_mail_queued_by_another_process_is_noticed_without_a_wake_up(tmp_path: Path) -> None:
     with SmtpSink() as sink:
         async with running(tmp_path, *routes(live_test=sink)) as kit:
@@ -280,6 +294,22 @@ async def test_many_undelivered_reports_are_one_letter_a_day(tmp_path: Path) -> 
         assert b"Subject: Reports that could not be delivered: 5\r\n" in letter
         assert letter.count(b": Not delivered: ") == 3
         assert b"and 2 more" in letter
+
+
+async def test_trouble_in_what_follows_an_outcome_has_it_settled_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(*outcome: object) -> None:
+        raise ValueError("a hook's own mistake")
+
+    with SmtpSink() as sink:
+        async with running(tmp_path, *routes(live_test=sink)) as kit:
+            kit.engine._settler._settled = broken
+            kit.put("b@live.test")
+            await kit.until_empty()
+        assert len(sink.messages) == 1
+        assert not kit.logged("lease_lost") and len(kit.logged("delivered")) == 1
+    assert "is settled, but not what follows" in caplog.text
 
 
 async def test_without_a_postmaster_an_undelivered_report_is_held(tmp_path: Path) -> None:

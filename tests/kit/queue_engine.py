@@ -136,9 +136,13 @@ def routes(**sinks: SmtpSink) -> tuple[Route, ...]:
 
 @asynccontextmanager
 async def running(
-    folder: Path, *routes: Route, start: bool = True, **options: Any
+    folder: Path,
+    *routes: Route,
+    start: bool = True,
+    bounced: Callable[[str, int], None] = lambda owner, recipients: None,
+    **options: Any,
 ) -> AsyncIterator[EngineKit]:
-    """An engine at work on a queue in `folder`; real time."""
+    """An engine at work on a queue in `folder`; real time.  `bounced`: see Settler."""
     import time
 
     values = msgspec.structs.replace(FAST, route=routes, **options)
@@ -157,7 +161,7 @@ async def running(
             lease=lease,
             smtp=smtp,
             deliver_local=home.deliver,
-            settler=Settler(kit.queue, home, lease_owner=lease.owner),  # type: ignore[arg-type]
+            settler=Settler(kit.queue, home, lease_owner=lease.owner, bounced=bounced),  # type: ignore[arg-type]
             maillog=maillog,
             threads=threads,
             fatal=lambda why: stop.set(),

@@ -12,7 +12,7 @@ from mailstack.filters.authentication import dmarc
 from mailstack.filters.authentication.dmarc import find_author, walk_tree
 from mailstack.filters.authentication.dmarc_record import Record, is_record, parse
 from mailstack.filters.fields import Header
-from mailstack.model.verdict import DkimResult, DmarcResult, SpfResult
+from mailstack.model.verdict import DkimResult, DmarcResult, PublishedPolicy, SpfResult
 from tests.kit.lookups import resolve, resolve_counted
 
 SPF_NONE = SpfResult("none")
@@ -326,3 +326,49 @@ def test_a_crowd_of_authors_is_a_failure() -> None:
         lambda k: dmarc.check(find_author(Header(f"From: {crowd}\r\n\r\n".encode())), SPF_NONE, (), k), {}
     )
     assert asked == []
+
+
+# -- what reports need -------------------------------------------------------------------
+
+
+def test_a_record_that_wants_reports_is_published_with_where_it_was_found() -> None:
+    record = "v=DMARC1; p=reject; sp=none; adkim=s; t=y; fo=1:d; rua=mailto:a@b.test!10m"
+    found = check("a@news.example.org", txt(example_org=record))
+    assert found.published == PublishedPolicy(
+        domain="example.org",
+        p="reject",
+        sp="none",
+        np="",
+        adkim="s",
+        aspf="r",
+        fo="1:d",
+        is_testing=True,
+        rua="mailto:a@b.test!10m",
+        organization="example.org",
+    )
+    assert (found.result, found.policy) == ("fail", "none")
+    assert check("a@example.org", txt(example_org="v=DMARC1; p=reject")).published is None
+
+
+@pytest.mark.parametrize(
+    ("spf", "dkim", "tags", "by_dkim", "by_spf"),
+    [
+        ("example.org", (), "", False, True),
+        ("other.test", ("example.org",), "", True, False),
+        ("bounces.example.org", ("mail.example.org", "other.test"), "", True, True),
+        ("bounces.example.org", ("news.example.org",), "aspf=s; ", True, False),
+        ("news.example.org", ("example.org",), "adkim=s; ", False, True),
+    ],
+)
+def test_which_of_the_two_made_it_pass(
+    spf: str, dkim: tuple[str, ...], tags: str, by_dkim: bool, by_spf: bool
+) -> None:
+    table = txt(example_org=f"v=DMARC1; p=none; {tags}rua=mailto:a@b.test")
+    found = check("a@news.example.org", table, spf=SpfResult("pass", spf), dkim=dkim)
+    assert (found.result, found.is_dkim_aligned, found.is_spf_aligned) == ("pass", by_dkim, by_spf)
+
+
+def test_what_cannot_be_checked_now_is_reported_too() -> None:
+    table = txt(example_org="v=DMARC1; p=reject; rua=mailto:a@b.test")
+    found = check("a@example.org", table, spf=SpfResult("temperror", "example.org"))
+    assert (found.result, found.published is not None) == ("temperror", True)
