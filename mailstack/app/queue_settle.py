@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mailstack.app import undelivered
@@ -149,15 +150,31 @@ class Settler:
             )
         for message in follow.messages:
             self._log_queued(message)
-        if follow.undelivered:
-            self.tell_undelivered()
-        if any(isinstance(r.outcome, Deferred) and self._is_late(r.recipient) for r in results):
-            self.tell_late(entry.facts.queue_id)
-        refusing = sum(isinstance(r.outcome, Failed) and r.outcome.reply.code >= 500 for r in results)
-        if refusing and entry.facts.kind == "submission" and entry.facts.owner:
-            self._bounced(entry.facts.owner, refusing)
-        self._settled(entry, results, content)
+        self._go_on(entry, results, content, follow)
         return True
+
+    def _go_on(
+        self, entry: Entry, results: Sequence[Result], content: Content | None, follow: _Follow
+    ) -> None:
+        """What is no part of the commit: trouble in it must not have the outcome settled again."""
+        facts = entry.facts
+        jobs: list[Callable[[], None]] = [partial(self._settled, entry, results, content)]
+        refusing = sum(isinstance(r.outcome, Failed) and r.outcome.reply.code >= 500 for r in results)
+        if refusing and facts.kind == "submission" and facts.owner:
+            jobs.append(partial(self._bounced, facts.owner, refusing))
+        if any(isinstance(r.outcome, Deferred) and self._is_late(r.recipient) for r in results):
+            jobs.append(partial(self.tell_late, facts.queue_id))
+        if follow.undelivered:
+            jobs.append(self.tell_undelivered)
+        for job in jobs:
+            try:
+                job()
+            except TemporaryFailure as error:
+                if error.fatal:
+                    raise
+                _log.error("queue id %s is settled, but not what follows: %s", facts.queue_id, error.why)
+            except Exception:  # hooks of other parts: their mistakes are not this message's
+                _log.exception("queue id %s is settled, but not what follows", facts.queue_id)
 
     def _is_late(self, recipient: EntryRecipient) -> bool:
         return not recipient.delay_told and schedule.is_late(recipient.waited_s, self._queue.options)
@@ -300,12 +317,12 @@ class Settler:
         )
 
     def tell_undelivered(self) -> None:
-        """Queues the postmaster's letter about reports nobody could be given, once it is due (Q16)."""
-        try:
-            letter = undelivered.tell(self._queue, self._home)
-        except TemporaryFailure as error:  # they are on the list: the next round tells
-            _log.error("the list of undelivered reports: %s", error.why)
-            return
+        """Queues the postmaster's letter about reports nobody could be given, once it is due (Q16).
+
+        Raises:
+            TemporaryFailure: nothing was written; they stay on the list.
+        """
+        letter = undelivered.tell(self._queue, self._home)
         if letter is not None:
             self._log_queued(letter)
 
