@@ -55,6 +55,7 @@ def set_forward(
 
     context = Context.load()
     words: dict[str, str] = {}
+    before = _found(context, address)
     with writer(context) as directory:
         if ask:
             per_day = context.config.forwarding.confirm_mails_per_day
@@ -63,6 +64,7 @@ def set_forward(
             )
         else:
             changed = directory.settings.set_redirection(address, targets, keep=keep)
+    _forget(before, changed)
     with reader(context) as found:
         leaving = outside(found, targets)
         if notice or words:
@@ -168,6 +170,20 @@ def confirm(
 
 
 # -- inside ---------------------------------------------------------------------------------
+
+
+def _forget(before: Account | Alias, changed: Account) -> None:
+    """A target that is left out and set again later starts anew."""
+    from mailstack.model.address import Address
+    from mailstack.model.directory import Account
+
+    if not isinstance(before, Account) or before.redirection is None or changed.redirection is None:
+        return
+    gone = set(before.redirection.targets) - set(changed.redirection.targets)
+    if gone:
+        with _targets() as table:
+            for target in gone:
+                table.resume(changed.address, Address.parse(target))
 
 
 def _warn(context: Context, changed: Account, leaving: list[Address]) -> None:

@@ -25,8 +25,9 @@ from mailstack.model.verdict import (
     RejectMail,
     SpfResult,
 )
+from mailstack.state.forward_targets import ForwardTargets
 from tests.app.test_accept import OCTETS, SENDER, Kit
-from tests.kit.instance import new_instance
+from tests.kit.instance import Instance, new_instance
 
 CLIENT = Client("198.51.100.1", 2_500, "list.example.test", listener="lmtp")
 
@@ -237,3 +238,19 @@ async def test_a_directory_that_fails_later_on_does_not_bring_stored_mail_twice(
 
     monkeypatch.setattr(Transaction, "_store_all", then_broken)
     assert await kit.each("bob@example.test", "full@example.test") == ["250 2.0.0", "452 4.2.2"]
+
+
+async def test_a_paused_target_is_put_off_for_an_alias_and_kept_for_a_mailbox(
+    kit: EachKit, tmp_path: Path
+) -> None:
+    instance = Instance(tmp_path)
+    with instance.writer() as writer:
+        writer.settings.set_redirection("carol@example.test", ["friend@outside.test"])
+    table = ForwardTargets(instance.config.paths.state_db)
+    for owner in ("out@example.test", "carol@example.test"):
+        table.pause(Address.parse(owner), Address.parse("friend@outside.test"), why="", now=0.0)
+    table.close()
+    said = await kit.each("out@example.test", "carol@example.test", "bob@example.test")
+    assert said == ["450 4.2.1", "250 2.0.0", "250 2.0.0"]
+    assert kit.count("carol@example.test") == 1
+    assert kit.queued() == []

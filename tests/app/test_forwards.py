@@ -104,6 +104,15 @@ async def test_one_message_a_day_tests_a_paused_target(world: World, targets: Fo
     assert len(world.mail.held("gone")) == 2
 
 
+async def test_an_alias_tests_its_target_with_an_ordinary_message(
+    world: World, targets: ForwardTargets
+) -> None:
+    pause(targets, OUT, at=START - ForwardOptions().probe_s)
+    replies = [await world.send(OUT, accept_id=f"id{n}") for n in range(2)]
+    assert [reply.code for reply in replies] == [250, 450]
+    assert world.queued()["forward"][1] == [FRIEND]
+
+
 async def test_a_target_that_never_said_yes_gets_nothing(world: World, instance: Instance) -> None:
     with instance.writer() as directory:
         directory.confirmations.redirect(GONE, ["new@far.test"], keep=False, mails_per_day=1)

@@ -132,6 +132,16 @@ def test_what_refused_is_forgotten_with_the_redirection(alice: Instance) -> None
     assert alice.cli("forward", "show", ALICE, "--json").json["states"][0]["state"] == "open"
 
 
+def test_a_target_that_was_left_out_starts_anew(alice: Instance) -> None:
+    set_(alice, ALICE, FRIEND)
+    refuse(alice)
+    set_(alice, ALICE, FRIEND, "--keep")
+    assert alice.cli("forward", "show", ALICE, "--json").json["states"][0]["state"] == "paused"
+    set_(alice, ALICE, "other@outside.test")
+    set_(alice, ALICE, FRIEND)
+    assert alice.cli("forward", "show", ALICE, "--json").json["states"][0]["state"] == "open"
+
+
 def test_targets_of_rules_are_shown_when_they_refuse(alice: Instance) -> None:
     refuse(alice)
     assert "paused since" in alice.cli("forward", "show", ALICE).out
