@@ -186,7 +186,11 @@ class AcceptService:
             facts = await self._recipients.facts(account, envelope.reverse_path)
             transaction = Transaction(self._services, envelope, body, account=account, facts=facts)
             reply = await transaction.run()
-            self._dmarc.count(transaction.mail, reply)
+            try:
+                self._dmarc.count(transaction.mail, reply)
+            except Exception:
+                # It may be durable by now: a 4xx would only bring the message a second time.
+                _log.exception("%s is not counted for DMARC reports", envelope.accept_id)
             return reply
 
         counted = work() if account is None else self._sending.counted(account, envelope, work())

@@ -87,8 +87,8 @@ class Forwards:
         most = self._options.same_message
         return loops.cut(mail.plan, [r for r, known in marks.items() if times.get(known, 0) >= most])
 
-    def begin(self, mail: Mail, leaving: Sequence[RemoteTarget]) -> None:
-        """This is about to be queued; blocking."""
+    def begun(self, mail: Mail, leaving: Sequence[RemoteTarget]) -> None:
+        """This was queued; blocking."""
         marks = _marks(mail, leaving)
         if not marks:
             return

@@ -26,7 +26,6 @@ def entries(services: Services, mail: Mail, decision: Decision) -> list[QueueMes
     groups: dict[tuple[str, str], list[RemoteTarget]] = {}
     for remote in decision.forwards:
         groups.setdefault((remote.kind, str(remote.owner or "")), []).append(remote)
-    services.forwards.begin(mail, decision.forwards)
     stored = frozenset(store.target.account.id for store in decision.stores)
     made = [_remote(services, mail, group, n, stored) for n, group in enumerate(groups.values(), 1)]
     for target, reply in decision.mails:

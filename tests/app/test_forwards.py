@@ -12,6 +12,7 @@ from mailstack.app import loops
 from mailstack.app.forwards import warning
 from mailstack.delivery.entry import HAS_COPY
 from mailstack.model.address import Address
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.verdict import (
     Authentication,
     DkimResult,
@@ -211,6 +212,24 @@ async def test_an_alias_in_such_a_circle_refuses(world: World) -> None:
     replies = [await world.send(OUT, accept_id=f"round{n}") for n in range(most + 1)]
     assert [reply.code for reply in replies] == [250] * most + [554]
     assert replies[-1].check == "loop"
+
+
+@pytest.mark.parametrize("to", [GONE, OUT])
+async def test_what_was_never_taken_does_not_count(
+    world: World, monkeypatch: pytest.MonkeyPatch, to: str
+) -> None:
+    # P7: the client came again and again while the disk was full.
+    def full(items: object) -> list[str]:
+        raise TemporaryFailure("writing to the queue: the disk is full", status="3.1")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(world.services.queue, "enqueue", full)
+        for n in range(ForwardOptions().same_message + 2):
+            with pytest.raises(TemporaryFailure):
+                await world.send(to, accept_id=f"full{n}")
+    assert (await world.send(to, accept_id="room")).code == 250
+    assert world.queued()["forward"][1] == [FRIEND]
+    assert world.mail.held("gone") == []
 
 
 async def test_other_messages_and_other_ways_do_not_count(world: World) -> None:
