@@ -40,12 +40,9 @@ class Way:
 
 def route_of(domain: str, options: QueueOptions) -> Route | None:
     """The route of a domain, or the relay host as one; None: MX, and nothing else is set."""
-    for wanted in (domain, "*"):
-        for route in options.route:
-            if route.domain.lower() == wanted:
-                return route
-    if not options.relay_host:
-        return None
+    found = options.routes.get(domain) or options.routes.get("*")
+    if found is not None or not options.relay_host:
+        return found
     return Route(
         domain="*",
         host=options.relay_host,

@@ -15,6 +15,8 @@ from mailstack.delivery.remote import Host
 #: Octets held for the session before the server is made to wait.
 MAX_HELD_OCTETS = 131_072
 HANDSHAKE_S = 30.0
+#: How long the other side may take to say that it has heard the end of TLS.
+SHUTDOWN_S = 5.0
 
 
 class Wire(asyncio.Protocol):
@@ -57,9 +59,18 @@ class Wire(asyncio.Protocol):
         self._heard.set()
         self._room.set()
 
-    async def read(self) -> bytes:
-        """Octets; b"" once, and for ever, when there are no more."""
-        await self.wait()
+    @property
+    def is_heard(self) -> bool:
+        """There is something to read, or never will be."""
+        return bool(self.held) or self.is_over
+
+    @property
+    def has_room(self) -> bool:
+        """`drain` would return at once."""
+        return self._room.is_set()
+
+    def read(self) -> bytes:
+        """What was heard; b"" for ever when there is no more."""
         data = bytes(self.held)
         self.held.clear()
         if self._is_paused and self.transport is not None and not self.is_over:
@@ -68,14 +79,29 @@ class Wire(asyncio.Protocol):
         return data
 
     async def wait(self) -> None:
-        """Returns when there is something to read, or never will be."""
-        while not self.held and not self.is_over:
+        """Returns when something is heard."""
+        while not self.is_heard:
             self._heard.clear()
             await self._heard.wait()
 
     async def drain(self) -> None:
         """Returns when there is room to write, or nobody to write to."""
         await self._room.wait()
+
+    def close(self, last: bytes = b"", *, is_deaf: bool = False) -> None:
+        """Closes, with some last words if there is somebody to take them.
+
+        Args:
+            is_deaf: the other side neither reads nor answers; waiting for it would be for ever.
+        """
+        if self.transport is None:
+            return
+        if is_deaf or self.transport.get_write_buffer_size():
+            self.transport.abort()
+            return
+        if last and not self.is_over:
+            self.transport.write(last)
+        self.transport.close()
 
     def address(self, end: str) -> str:
         """The IP address of one end, "sockname" or "peername"; "" where there is none."""
@@ -90,7 +116,12 @@ class Wire(asyncio.Protocol):
         """
         assert self.transport is not None
         transport = await asyncio.get_running_loop().start_tls(
-            self.transport, self, context, server_hostname=name, ssl_handshake_timeout=HANDSHAKE_S
+            self.transport,
+            self,
+            context,
+            server_hostname=name,
+            ssl_handshake_timeout=HANDSHAKE_S,
+            ssl_shutdown_timeout=SHUTDOWN_S,
         )
         if transport is None:
             return False

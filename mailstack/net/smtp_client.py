@@ -15,7 +15,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -130,6 +130,7 @@ class Connection:
         self._session = session
         self._wire = wire
         self._options = options
+        self._is_deaf = False
         self._awaited: tuple[int, str] | None = None
         self._until = 0.0
         self._limits = {
@@ -190,18 +191,16 @@ class Connection:
 
     async def quit(self) -> None:
         """Says goodbye and closes; the answer is waited for, and does not matter."""
-        self._session.quit()
-        while not self._session.closed:
-            await self._next_event()
-        self._write(self._session.data_to_send())
-        if self._wire.transport is not None:
-            self._wire.transport.close()
+        try:
+            self._session.quit()
+            while not self._session.closed:
+                await self._next_event()
+        finally:
+            self.abort()
 
     def abort(self) -> None:
         """Closes at once, with whatever the session still wanted to say."""
-        if self._wire.transport is not None:
-            self._write(self._session.data_to_send())
-            self._wire.transport.close()
+        self._wire.close(self._session.data_to_send(), is_deaf=self._is_deaf)
 
     async def wait_until_heard(self) -> None:
         """Returns when an idle server says something or leaves: the connection is of no more use."""
@@ -215,16 +214,22 @@ class Connection:
             self._write(self._session.data_to_send())
             if self._session.closed:
                 return None
-            limit_s = self._limits.get(self._session.wait, self._options.command_timeout_s)
-            try:
-                async with asyncio.timeout_at(self._deadline(limit_s)):
-                    data = await self._wire.read()
-            except TimeoutError:
-                self._session.fail(f"No answer from {self.host} within {limit_s:.0f} s")
-            else:
-                self._session.receive(data)
+            await self._hear()
         self._write(self._session.data_to_send())
         return event
+
+    async def _hear(self) -> None:
+        limit_s = self._limits.get(self._session.wait, self._options.command_timeout_s)
+        until = self._deadline(limit_s)
+        if not self._wire.is_heard:
+            try:
+                async with asyncio.timeout_at(until):
+                    await self._wire.wait()
+            except TimeoutError:
+                self._is_deaf = True
+                self._session.fail(f"No answer from {self.host} within {limit_s:.0f} s")
+                return
+        self._session.receive(self._wire.read())
 
     def _deadline(self, limit_s: float) -> float:
         """For the whole reply: octet by octet it may not take longer (Q7)."""
@@ -259,7 +264,7 @@ class Connection:
     async def _start_tls(self, grade: Grade) -> None:
         if self._wire.held:
             # L15: said in clear after 220; the session breaks on it.
-            self._session.receive(await self._wire.read())
+            self._session.receive(self._wire.read())
             return
         await self._shake_hands(grade)
         self._session.tls_done(is_verified=self._is_proven(grade))
@@ -321,25 +326,42 @@ class Connection:
 
     async def _send_body(self, content: Content, *, is_raw: bool) -> None:
         """Writes the message; stops early when the server has gone or stops reading."""
-        blocks = content.chunks() if is_raw else stuffed(content.chunks())
+        pieces = _pieces(content.chunks() if is_raw else stuffed(content.chunks()))
         try:
-            while (block := await _next_block(blocks, content)) is not None:
-                for start in range(0, len(block), _WRITE_OCTETS):
-                    self._write(block[start : start + _WRITE_OCTETS])
+            while (piece := await _next_piece(pieces, content)) is not None:
+                self._write(piece)
+                if not self._wire.has_room:
                     async with asyncio.timeout(self._options.block_timeout_s):
                         await self._wire.drain()
                 if self._wire.is_over:
                     return
         except TimeoutError:
+            self._is_deaf = True
             self._session.fail(f"{self.host} stopped taking the message")
             return
         self._session.body_done()
 
 
-async def _next_block(blocks: Iterator[bytes], content: Content) -> bytes | None:
+def _pieces(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut and joined to what is written at once: a small message and its dot are one packet."""
+    held: list[bytes] = []
+    octets = 0
+    for block in blocks:
+        for start in range(0, len(block), _WRITE_OCTETS):
+            piece = block[start : start + _WRITE_OCTETS]
+            if octets + len(piece) > _WRITE_OCTETS:
+                yield b"".join(held)
+                held, octets = [], 0
+            held.append(piece)
+            octets += len(piece)
+    if held:
+        yield b"".join(held)
+
+
+async def _next_piece(pieces: Iterator[bytes], content: Content) -> bytes | None:
     if content.data is not None:
-        return next(blocks, None)
-    return await asyncio.to_thread(next, blocks, None)
+        return next(pieces, None)
+    return await asyncio.to_thread(next, pieces, None)
 
 
 async def connect(

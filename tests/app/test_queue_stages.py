@@ -180,7 +180,13 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
 
 
 async def _work(folder: Path, table: list[Line], routes: list[Route]) -> tuple[list[str], list[bytes]]:
-    limits = {"command_timeout_s": 5.0, "data_timeout_s": 5.0, "end_timeout_s": 5.0, "give_up_after_s": 60.0}
+    limits = {
+        "connect_timeout_s": 20.0,
+        "command_timeout_s": 5.0,
+        "data_timeout_s": 5.0,
+        "end_timeout_s": 5.0,
+        "give_up_after_s": 60.0,
+    }
     kit: EngineKit
     async with running(folder, *routes, delay_notice_after_s=60.0, **limits) as kit:
         for line in table:

@@ -12,7 +12,7 @@ from mailstack.delivery.options import QueueOptions
 from mailstack.delivery.remote import Host
 from mailstack.delivery.spool import Content
 from mailstack.model.reply import Reply
-from mailstack.net.smtp_client import Connection, OpenFailed, connect
+from mailstack.net.smtp_client import Connection, OpenFailed, _pieces, connect
 from mailstack.smtp.client_events import Done, OutgoingRecipient, Transaction
 from tests.kit.certificates import write
 from tests.kit.loops import both_loops
@@ -77,6 +77,20 @@ async def test_a_message_arrives_octet_by_octet_and_says_goodbye(sink: SmtpSink)
 async def test_with_pipelining_the_envelope_is_one_packet(sink: SmtpSink) -> None:
     await send(sink, "b@y.org", "c@y.org")
     assert any(read.startswith(b"MAIL") and read.endswith(b"DATA\r\n") for read in sink.reads)
+
+
+@pytest.mark.parametrize("sizes", [[], [5], [5, 4], [0, 262_144, 1], [262_143, 2], [600_000, 3]], ids=str)
+def test_what_is_written_at_once_is_cut_and_joined(sizes: list[int]) -> None:
+    blocks = [bytes([65 + n]) * size for n, size in enumerate(sizes)]
+    pieces = list(_pieces(blocks))
+    assert b"".join(pieces) == b"".join(blocks)
+    assert all(len(piece) <= 262_144 for piece in pieces)
+    assert len(pieces) <= sum(sizes) // 262_144 + 2
+
+
+async def test_a_small_message_and_its_dot_are_one_packet(sink: SmtpSink) -> None:
+    await send(sink)
+    assert any(read.startswith(MESSAGE[:8]) and read.endswith(b"\r\n.\r\n") for read in sink.reads)
 
 
 async def test_several_messages_use_one_connection(sink: SmtpSink) -> None:
@@ -225,6 +239,10 @@ async def test_a_server_that_stops_reading_is_given_up() -> None:
     done = await connection.deliver(transaction(size=len(data)), content(data))
     assert "stopped taking" in done.answers[0].reply.text
     assert not done.answers[0].is_possible_duplicate
+    await asyncio.sleep(0)
+    transport = connection._wire.transport
+    assert transport is not None
+    assert transport.get_write_buffer_size() == 0  # nobody waits for it to be taken
     over.set()
     await gone.wait()
     listener.close()
