@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 #: Deliveries that may wait for the disk at the same time in one worker.
 DISK_THREADS = 16
+#: Random octets for ids that are fetched at a time.
+RANDOM_OCTETS = 640
 #: How long an answer of the directory counts without a new look, in seconds.
 TRUSTED_S = 0.01
 
@@ -72,6 +74,7 @@ class AcceptService:
     def __init__(self, context: Context) -> None:
         config, paths = context.config, context.paths
         self._context = context
+        self._random = b""
         self._config = config
         self._disk = Threads(DISK_THREADS, "disk")
         self._directory = Directory(paths, options=config.auth, trusted_s=TRUSTED_S)
@@ -132,7 +135,10 @@ class AcceptService:
 
     def new_id(self) -> str:
         """A fresh accept id."""
-        return make_id(self._context.now(), self._context.random_bytes(5))
+        if len(self._random) < 5:
+            self._random = self._context.random_bytes(RANDOM_OCTETS)
+        random, self._random = self._random[:5], self._random[5:]
+        return make_id(self._context.now(), random)
 
     async def authenticate(self, client: Client, given: Credentials, mechanism: str) -> Account | Reply:
         """Checks a login; the same words and time for unknown users and wrong passwords."""

@@ -76,6 +76,12 @@ _ANGLE = re.compile(
     rb'[ \t]*(?:"([^"\\]*)"|(' + _ATOM + rb"+(?:[ \t]+" + _ATOM + rb"+)*))?[ \t]*"
     rb"<(" + _ATOM + rb"+)@(" + _ATOM + rb"+)>[ \t]*(?:,|\Z)"
 )
+# One address as nine of ten authors write it: what the strict reader would make of it is certain.
+_PLAIN_ATOM = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]"
+_USUAL_AUTHOR = re.compile(
+    rb'[ \t]*(?:(?:"[ !#-\[\]-~]*"[ \t]*|(?:' + _PLAIN_ATOM + rb"+[ \t]+)*+)<|)"
+    rb"(" + _PLAIN_ATOM + rb"+@[A-Za-z0-9.-]+)(>?)[ \t]*\Z"
+)
 _BARE = re.compile(rb"[ \t]*(" + _ATOM + rb"+)@(" + _ATOM + rb"+)[ \t]*(?:,|\Z)")
 _PLAIN_TOKENS = (
     rb"(?P<space>[ \t\r\n]+)|(?P<literal>\[[^\[\]\\\r\n]*\])|(?P<atom>" + _ATOM + rb"+)|(?P<special>.)"
@@ -315,6 +321,12 @@ def strict_addresses(value: bytes) -> tuple[Address, ...] | Unparsable:
     if len(value) > MAX_FIELD_OCTETS:
         return Unparsable("the field is too long")
     value = unfold(value)
+    usual = _USUAL_AUTHOR.match(value)
+    if usual is not None and (value.find(b"<", 0, usual.start(1)) >= 0) == bool(usual[2]):
+        try:
+            return (Address.parse(usual[1].decode("ascii")),)
+        except AddressError as error:
+            return Unparsable(str(error))
     if any((octet < 0x20 and octet != 0x09) or octet == 0x7F for octet in value):
         return Unparsable("there is a control character in it")
     try:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailstack.mime import addresses
 from mailstack.mime.addresses import GROUP_END, ListedAddress, Unparsable, strict_addresses
+from mailstack.model.address import Address
 
 
 def listed(name: bytes | None, local: bytes, domain: bytes, route: bytes | None = None) -> ListedAddress:
@@ -167,3 +171,38 @@ def test_hostile_lists_take_no_time(value: bytes) -> None:
     addresses.parse(value)
     strict_addresses(value)
     assert time.process_time() - started < 5
+
+
+PIECES = [
+    "a",
+    "b.c",
+    "@",
+    "@x.test",
+    "<",
+    ">",
+    " ",
+    '"',
+    '"A, B"',
+    "=?utf-8?q?x?=",
+    ",",
+    ";",
+    ":",
+    "(c)",
+    "\t",
+    "\\",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8))
+def test_usual_authors_are_read_as_by_the_grammar(pieces: list[str]) -> None:
+    value = "".join(pieces).encode()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(addresses, "_USUAL_AUTHOR", re.compile(rb"(?!)"))
+        wanted = strict_addresses(value)
+    assert strict_addresses(value) == wanted
+
+
+@pytest.mark.parametrize("value", [b"a@x.test", b" <a@x.test> ", b"A B <a@x.test>", b'"A, B" <a@x.test>'])
+def test_usual_authors_take_the_short_way(value: bytes) -> None:
+    assert addresses._USUAL_AUTHOR.match(value)
+    assert strict_addresses(value) == (Address("a", "x.test"),)
