@@ -82,7 +82,7 @@ class Containing:
             ip: where the message comes from; "" when that says nothing.
             new_limit: first-time recipients it may have in an hour; None: they mean nothing.
         """
-        if not self._options.enabled:
+        if not self._options.enabled or account.sending.is_list:
             return None
         watch = Watch(self._options, ip, new_limit)
 

@@ -186,7 +186,7 @@ class SendingGuard:
             look=self._containing.watch(
                 account,
                 ip="" if envelope.client.by_address else envelope.client.ip,
-                new_limit=sending.new_limit(account, caps, counts_new=counts_new),
+                new_limit=sending.new_limit(caps, counts_new=counts_new),
                 now=now,
             ),
         )

@@ -50,6 +50,7 @@ class Mailbox:
 
     @property
     def scheme(self) -> str:
+        """Of its URI."""
         return "mailto"
 
     def __str__(self) -> str:
@@ -66,6 +67,7 @@ class Upload:
 
     @property
     def scheme(self) -> str:
+        """Of its URI."""
         return "https"
 
     def __str__(self) -> str:

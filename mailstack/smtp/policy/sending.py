@@ -76,9 +76,9 @@ def strangers(account: Account, recipients: list[str]) -> list[str]:
     return [recipient for recipient in recipients if not recipient.endswith(own)]
 
 
-def new_limit(account: Account, caps: Caps, *, counts_new: bool) -> int | None:
+def new_limit(caps: Caps, *, counts_new: bool) -> int | None:
     """First-time recipients an account may have in an hour, None where their number means nothing."""
-    return caps.new_recipients_per_hour if counts_new and not account.sending.is_list else None
+    return caps.new_recipients_per_hour if counts_new else None
 
 
 def stopped(account: Account, found: Contained) -> Reply:
