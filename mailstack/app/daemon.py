@@ -147,7 +147,7 @@ def run(
     logs.set_up(role)
     faulthandler.enable()
     privileges.limit_resources()
-    memory.be_lean()
+    memory.be_lean(in_passing=role == "smtp")
     sockets = _sockets(role, config)
     privileges.drop(config.paths.state)
     lock = hold_lock(config.paths.run / f"{role}.lock")

@@ -53,31 +53,40 @@ class FilterClient:
 
     async def ask(self, request: FilterRequest) -> FilterAnswer:
         """The filter's answer; never raises but when it is cancelled."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + self._budget_s + GRACE_S
         try:
-            async with asyncio.timeout(self._budget_s + GRACE_S):
-                try:
-                    return await self._ask(request)
-                except _Gone:
-                    # The parent reads nothing of a message, so no message can have killed it.
-                    return await self._ask(request)
+            try:
+                return await self._ask(request, until)
+            except _Gone:
+                # The parent reads nothing of a message, so no message can have killed it.
+                return await self._ask(request, until)
         except TimeoutError:
             return unfiltered("timeout")
         except _Unavailable as error:
             return unfiltered(str(error))
 
-    async def _ask(self, request: FilterRequest) -> FilterAnswer:
-        connection = await self._connect()
+    async def _ask(self, request: FilterRequest, until: float) -> FilterAnswer:
+        """Raises TimeoutError at `until`, by the loop's clock."""
+        connection = self._connection
+        if connection is None or not connection.is_open:
+            async with asyncio.timeout_at(until):
+                connection = await self._connect()
         self._next += 1
         number = self._next
         payload = _encode(Ask(number, self._budget_s, msgspec.Raw(_encode(request))))
         if len(payload) > MAX_FRAME_OCTETS:
             raise _Unavailable("too large")
-        future: asyncio.Future[msgspec.Raw] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[msgspec.Raw] = loop.create_future()
         self._waiting[number] = future
+        # A timer that ends the future costs a third of a scope with a deadline.
+        timer = loop.call_at(until, _end, future)
         try:
             connection.send(payload)
             raw = await future
         finally:
+            timer.cancel()
             del self._waiting[number]
         try:
             return _answer.decode(raw)
@@ -135,6 +144,11 @@ class FilterClient:
             self._connection.close()
             with contextlib.suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)
+
+
+def _end(future: asyncio.Future[msgspec.Raw]) -> None:
+    if not future.done():
+        future.set_exception(TimeoutError())
 
 
 class _Unavailable(Exception):
