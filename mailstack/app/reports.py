@@ -17,14 +17,17 @@ import asyncio
 import base64
 import hashlib
 import logging
+import os
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mailstack import __version__
 from mailstack.app.signing import sign_report
 from mailstack.app.whereabouts import return_path
+from mailstack.app.workers import hold_lock
 from mailstack.delivery import report_documents, report_mail
 from mailstack.delivery.entry import QueueMessage, QueueRecipient
 from mailstack.delivery.report_documents import Period, Reporter
@@ -126,10 +129,21 @@ class Reports:
         reporter = await asyncio.to_thread(self.reporter)
         if reporter is None:
             return 0
-        due = await asyncio.to_thread(self._due)
-        for kind, day, domain in due:
-            await self._deal_with(kind, day, domain, reporter)
+        async with self._alone(wait_s=ROUND_S):
+            due = await asyncio.to_thread(self._due)
+            for kind, day, domain in due:
+                await self._deal_with(kind, day, domain, reporter)
         return len(due)
+
+    @asynccontextmanager
+    async def _alone(self, *, wait_s: float) -> AsyncIterator[None]:
+        """No other daemon and no command sends reports meanwhile; TemporaryFailure when one does."""
+        lock = self._config.paths.state / "reports.lock"
+        held = await asyncio.to_thread(lambda: hold_lock(lock, wait_s=wait_s))
+        try:
+            yield
+        finally:
+            os.close(held)
 
     async def send(self, day: str, *, domain: str = "", is_dry: bool = False) -> list[Step]:
         """Sends what is left of a day's reports now, about one domain or all; gives what became of each.
@@ -150,7 +164,8 @@ class Reports:
                     continue
                 if is_dry:
                     found += await self.steps(kind, day, name, reporter)
-                else:
+                    continue
+                async with self._alone(wait_s=ROUND_S):
                     found += await self._deal_with(kind, day, name, reporter)
         return found
 

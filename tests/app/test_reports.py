@@ -371,3 +371,16 @@ async def test_reports_are_spread_over_the_night(tmp_path: Path) -> None:
         assert 5 < some < 35
         desk.clock.advance(7_201)
         assert some + await desk.reports.round() == 40
+
+
+async def test_two_daemons_and_a_command_send_nothing_twice(desk: Desk) -> None:
+    # Q20
+    desk.count(*(policy(f"d{n}.test", f"mailto:x@d{n}.test") for n in range(5)))
+    others = [desk.again() for _ in range(3)]
+    await asyncio.gather(*(one.round() for one in others), others[0].send(desk.day))
+    assert desk.recipients == [f"x@d{n}.test" for n in range(5)]
+    assert all(
+        desk.queue.spool.path(str(row[0])).exists() for row in desk.queue.read("SELECT id FROM message")
+    )
+    for one in others:
+        one.close()
