@@ -206,7 +206,9 @@ class StsSource:
         finally:
             del self._flights[domain]
         now = self._now()
-        kept = KeptPolicy(domain, wanted, text.decode(), now, now + policy.max_age_s)
+        # One that ends at once would be fetched for every message.
+        until = now + max(policy.max_age_s, self._options.mta_sts_retry_s)
+        kept = KeptPolicy(domain, wanted, text.decode(), now, until)
         try:
             await asyncio.to_thread(self._table.keep, kept, most=self._options.mta_sts_max_policies)
         except TemporaryFailure as error:

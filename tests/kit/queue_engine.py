@@ -140,6 +140,7 @@ async def running(
     *routes: Route,
     start: bool = True,
     bounced: Callable[[str, int], None] = lambda owner, recipients: None,
+    smtp: SmtpDelivery | None = None,
     **options: Any,
 ) -> AsyncIterator[EngineKit]:
     """An engine at work on a queue in `folder`; real time.  `bounced`: see Settler."""
@@ -152,7 +153,7 @@ async def running(
     config = Config(server=ServerOptions(hostname="mail.example.org"), queue=values)
     home = ListHome(config, maillog)
     lease = Lease(kit.paths, random_bytes=os.urandom)
-    smtp = SmtpDelivery(values, helo="mail.example.org", dns=OfflineResolver(), chance=lambda: 0.5)
+    smtp = smtp or SmtpDelivery(values, helo="mail.example.org", dns=OfflineResolver(), chance=lambda: 0.5)
     stop = asyncio.Event()
     with ThreadPoolExecutor(16) as threads:
         engine = Engine(

@@ -6,6 +6,7 @@ L13 to L16 of the faults by id.
 from __future__ import annotations
 
 import hashlib
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -29,7 +30,9 @@ from mailstack.state import statedb
 from mailstack.state.sts_policies import StsPolicies
 from tests.kit.authority import Authority, Issued
 from tests.kit.dns_server import DnsServer
+from tests.kit.mta import Kind, running_mta
 from tests.kit.policy_server import HANG, PolicyServer, answer, policy
+from tests.kit.queue_engine import running
 from tests.kit.queues import MESSAGE
 from tests.kit.smtp_delivery import OPTIONS, entry
 from tests.kit.smtp_sink import EXTENSIONS, SmtpSink
@@ -111,7 +114,7 @@ class World:
                 ca_file=self.ca_file,
             )
             made = SmtpDelivery(
-                replace(OPTIONS, port=sink.port, ca_file=self.ca_file, **(queue or {})),
+                replace(OPTIONS, **{"port": sink.port, "ca_file": self.ca_file, **(queue or {})}),
                 helo="us.test",
                 dns=resolver,
                 chance=lambda: 0.5,
@@ -340,6 +343,22 @@ async def test_l14_without_a_good_certificate_nothing_is_sent_under_an_enforced_
     assert world.results() == [("sts", result)]
 
 
+async def test_l14_the_report_names_the_reason(world: World) -> None:
+    with world.policies(policy("enforce", HOST)) as web, world.sink(WRONG) as sink:
+        async with (
+            world.delivery(sink, web=web, signed=False) as made,
+            running(world.folder / "engine", smtp=made) as engine,
+        ):
+            engine.put("b@y.test")
+            await engine.until(lambda: bool(engine.mail("alice@example.org")), timeout_s=30)
+        (report,) = engine.mail("alice@example.org")
+        assert sink.all == []
+    words = b" ".join(report.split())
+    assert b"Hostname mismatch" in words
+    assert b"MTA-STS: policy of y.test, enforced" in words
+    assert b"Status: 4.7.5" in report
+
+
 async def test_a_host_the_policy_does_not_name_gets_nothing(world: World) -> None:
     # T: forged MX records
     with world.policies(policy("enforce", "mail.y.test")) as web, world.sink(GOOD) as sink:
@@ -387,6 +406,13 @@ async def test_an_old_policy_holds_until_it_ends_whatever_becomes_of_the_new(wor
         world.now += 3_600
         assert said(await world.send(sink, web=web, signed=False)) == "250 2.0.0"
         assert len(web.asked) == 2
+
+
+async def test_a_policy_that_ends_at_once_is_not_fetched_for_every_message(world: World) -> None:
+    with world.policies(policy("enforce", HOST, max_age=0)) as web, world.sink(GOOD) as sink:
+        for _ in range(2):
+            assert said(await world.send(sink, web=web, signed=False)) == "250 2.0.0"
+        assert len(web.asked) == 1
 
 
 async def test_a_new_id_brings_the_new_policy(world: World) -> None:
@@ -479,3 +505,29 @@ async def test_a_kept_connection_serves_its_own_domain_only(world: World) -> Non
                 assert said(await made.deliver(entry(address), content)) == "250 2.0.0"
         assert [message.connection for message in sink.messages] == [1, 2, 2]
     assert world.results() == [("no-policy-found", ""), ("sts", "")]
+
+
+# -- other people's servers ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["postfix", "exim"])
+async def test_certificates_of_other_peoples_servers_are_held_against_records(
+    tmp_path: Path, kind: Kind
+) -> None:
+    # OpenSSL behind the one, GnuTLS behind the other.
+    (tmp_path / "world").mkdir()
+    world = World(tmp_path / "world")
+    with running_mta(kind, {}) as peer:
+        certificate = ssl.PEM_cert_to_DER_cert((peer.folder / "server.pem").read_text())
+        world.table |= {"peer.test": {"MX": [[10, "mx.peer.test"]]}, "mx.peer.test": {"A": ["127.0.0.1"]}}
+        records = f"_{peer.port}._tcp.mx.peer.test"
+        with SmtpSink(port=0) as unused:
+            for digest, answered in ((sha256(certificate), "250 2."), ("00" * 32, "451 4.7.5")):
+                world.table[records] = {"TLSA": [[3, 0, 1, digest]]}
+                async with world.delivery(unused, queue={"port": peer.port}) as made:
+                    content = Content(MESSAGE, Path("unused"), len(MESSAGE))
+                    trial = await made.deliver(entry("anybody@peer.test"), content)
+                assert said(trial).startswith(answered)
+        peer.wait_for(b"")
+        assert len(peer.mail) == 1
+    assert world.results() == [("tlsa", ""), ("tlsa", "validation-failure")]
