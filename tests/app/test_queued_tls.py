@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,7 +77,7 @@ def around(tmp_path: Path) -> Iterator[Around]:
             )
         context = ROOT.issue("mta-sts.sts.test").server_context(tmp_path, "web")
         web = stack.enter_context(PolicyServer(context, policy("enforce", "mx.sts.test")))
-        table = {
+        table: dict[str, dict[str, Any]] = {
             f"_{first.port}._tcp.mx.dane.test": {"TLSA": [[3, 1, 1, hashlib.sha256(DANE.spki).hexdigest()]]},
             "_mta-sts.sts.test": {"TXT": ["v=STSv1; id=1;"]},
             "mta-sts.sts.test": {"A": ["127.0.0.1"]},
