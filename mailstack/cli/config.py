@@ -52,6 +52,16 @@ def _try_certificates(loaded: configuration.Loaded, warn: Callable[[str], None])
         assert loaded.file is not None
         problem = configuration.Problem(error.key, error.message, loaded.lines.get(error.key, 0))
         raise configuration.ConfigProblems(loaded.file, (problem,)) from None
+    _try_authorities(loaded.config.queue.ca_file, warn)
+
+
+def _try_authorities(ca_file: str, warn: Callable[[str], None]) -> None:
+    from mailstack.net.smtp_client import context_of
+
+    try:
+        context_of("verified", ca_file)
+    except OSError as error:
+        warn(f"queue.ca_file: {error.strerror or error}; mail for servers that must be verified waits")
 
 
 @app.command()

@@ -395,7 +395,8 @@ async def connect(
         tls=_tls_mode(host, grade, way, security),
         login=login if way.login else None,
         protocol=host.protocol,
-        loop_name="" if way.is_set else helo,
+        # Many a server calls itself localhost.
+        loop_name="" if way.is_set or helo.startswith("localhost") else helo,
     )
     connection = Connection(host, session, wire, options, security=security)
     try:

@@ -7,7 +7,6 @@ where the answer to a whole message never came (promises P2 and P4).
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import ssl
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from mailstack.delivery.options import Route
 from tests.kit import certificates
@@ -167,7 +167,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:
             Route(domain=line.domain, host=sink.host, port=sink.port, **line.route)
             for line, sink in zip(table, sinks, strict=True)
         ]
-        log, mail = asyncio.run(_work(folder, table, routes))
+        log, mail = uvloop.run(_work(folder, table, routes))  # as the daemon does
         return {
             line.name: Outcome(
                 line,

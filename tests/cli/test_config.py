@@ -105,3 +105,12 @@ def test_passwords_are_not_shown(file: Path, text: str) -> None:
         found = command(*words, "--config", str(file))
         assert "secret" not in found.out
         assert "(hidden)" in found.out
+
+
+def test_authorities_that_cannot_be_read_are_a_warning(file: Path) -> None:
+    file.write_text(f'[queue]\nca_file = "{file.parent / "gone.pem"}"\n')
+    found = command("config", "check", "--config", str(file))
+    assert found.code == 0
+    assert (
+        "queue.ca_file: No such file or directory; mail for servers that must be verified waits" in found.err
+    )

@@ -9,6 +9,7 @@ import pytest
 
 from mailstack.delivery.options import Route
 from tests.kit import certificates
+from tests.kit.loops import both_loops
 from tests.kit.smtp_delivery import Zone, codes, deliver, delivery, entry
 from tests.kit.smtp_sink import EXTENSIONS, SmtpSink
 
@@ -34,6 +35,7 @@ def route(sink: SmtpSink, domain: str = "y.test", **more: Any) -> Route:
 # -- login
 
 
+@both_loops
 @pytest.mark.parametrize(
     ("auth", "used"),
     [("PLAIN", "PLAIN"), ("LOGIN", "LOGIN"), ("LOGIN PLAIN SCRAM-SHA-256", "SCRAM-SHA-256")],
@@ -138,6 +140,7 @@ async def test_mx_hosts_of_a_domain_may_be_held_to_more_than_others(certificate:
 # -- who we are
 
 
+@both_loops
 async def test_our_address_and_name_are_those_of_the_route() -> None:
     with SmtpSink() as sink:
         ways = (
@@ -153,6 +156,7 @@ async def test_our_address_and_name_are_those_of_the_route() -> None:
     ]
 
 
+@both_loops
 async def test_an_address_this_machine_does_not_have_is_our_trouble() -> None:
     with SmtpSink() as sink:
         async with delivery(route=(route(sink, source_ipv4="192.0.2.1"),)) as made:
