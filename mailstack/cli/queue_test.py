@@ -78,6 +78,7 @@ async def _steps(address: str, sender: str, dns: str) -> AsyncIterator[Step]:
 
     context = Context.load()
     whom, by = _parsed(address), _parsed(sender) if sender else None
+    _check_is_outside(context, whom)
     resolver = Resolver(
         replace(context.config.dns, servers=(dns,), trusted=()) if dns else context.config.dns
     )
@@ -135,6 +136,16 @@ def _parsed(text: str) -> Address:
         return Address.parse(text)
     except AddressError as error:
         fail(os.EX_USAGE, f"{text!r} is not an address: {error}")
+
+
+def _check_is_outside(context: Context, whom: Address) -> None:
+    """Ends the command for an address whose mail never leaves this server."""
+    from mailstack.cli.directory_access import reader
+
+    with reader(context) as directory:
+        domain = directory.domain(whom.domain)
+    if domain is not None and domain.inbound == "local":
+        fail(os.EX_USAGE, f"{whom.domain} is a domain of this server: mail for it stays here")
 
 
 def _plain(text: str) -> str:

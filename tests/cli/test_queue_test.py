@@ -141,6 +141,7 @@ def test_tlsa_records_that_match_and_that_do_not(instance: Instance, stack: Exit
         ({}, "b@null.test", 67),
         ({}, "b@nowhere.test", 67),
         ({}, "no address", 64),
+        ({}, "b@example.test", 64),
     ],
 )
 def test_what_stands_in_the_way_is_the_exit_code(
