@@ -5,7 +5,7 @@ if nothing were known.
 
     routing asks `standing`          paused, open, or one message to see
     `hold_back` after the filter     what was sent on too often goes round in a circle
-    `begin` before it is queued      counts it, and takes the test of a paused target
+    `begun` when it is queued        counts it, and takes the test of a paused target
     `done` when all is durable       the list for the recovery address, the first use of a rule's target
 """
 

@@ -306,7 +306,7 @@ class Transaction:
     async def _afterwards(self, decision: Decision) -> None:
         """Reports of success, the log, what is learned: for a message that is durable already."""
         mail = self._mail
-        if decision.forwards:
+        if any(remote.kind == "forward" for remote in decision.forwards):
             # Not before: what we answered with 451 was not sent on, however often it comes again.
             await self._blocking(self._s.forwards.begun, mail, decision.forwards)
         if told := success.reported(mail):

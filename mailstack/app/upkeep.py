@@ -27,6 +27,7 @@ from mailstack.mailbox.maildir import account_home
 from mailstack.model.directory import Account
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import MailboxError
+from mailstack.state.forward_targets import ForwardTargets
 from mailstack.state.sending import Sending
 from mailstack.state.steady import Reading, Steady, read_clocks
 
@@ -88,6 +89,7 @@ class Upkeep:
         self._clocks = clocks
         self._notes_path = context.paths.state / "upkeep.json"
         self._sending = Sending(context.paths.state_db)
+        self._targets = ForwardTargets(context.paths.state_db)
 
     def run(self) -> None:
         """Does a bounded amount of work, unless another process is at it.
@@ -180,6 +182,7 @@ class Upkeep:
             is_removed = partial(self._is_removed, gone)
             if homes.remove(self._context.paths.mail, gone.address, is_removed=is_removed):
                 self._sending.forget(gone.id)
+                self._targets.forget(gone.address)
                 _log.info("the mailbox of %s, removed long ago, is gone for good", gone.address)
             del seen[key]
         notes.removed = seen

@@ -21,6 +21,7 @@ from mailstack.directory import Directory
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.model.address import Address
 from mailstack.model.mailbox import NewMessage
+from mailstack.state.forward_targets import ForwardTargets
 from mailstack.state.maillog import MailLog
 from mailstack.state.steady import Reading
 from tests.kit.clock import Clock
@@ -183,6 +184,9 @@ def test_a_removed_account_goes_after_its_time_and_its_name_stays(kit: Kit) -> N
     for name in ("alice", "bob"):
         kit.account(name).append("INBOX", [NewMessage(OCTETS)])
         change(kit, lambda a, n=name: a.remove(f"{n}@example.test"))  # type: ignore[misc]
+    targets = ForwardTargets(kit.instance.config.paths.state_db)
+    for name in ("alice", "bob"):
+        targets.pause(Address(name, "example.test"), Address("x", "far.test"), why="", now=kit.clock())
     kit.job.run()
     kit.pass_days(29)
     kit.job.run()
@@ -192,6 +196,7 @@ def test_a_removed_account_goes_after_its_time_and_its_name_stays(kit: Kit) -> N
     homes = kit.instance.config.paths.mail / "example.test"
     assert sorted(path.name for path in homes.iterdir()) == ["bob"]
     assert kit.held("bob", "INBOX") == 1
+    assert [one.owner for one in targets.paused()] == ["bob@example.test"]
     assert kit.instance.cli("user", "add", "alice@example.test").code == 65
     change(kit, lambda a: a.remove("bob@example.test"))  # type: ignore[attr-defined]
     kit.job.run()
