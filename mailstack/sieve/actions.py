@@ -52,11 +52,11 @@ class Keep(Action):
 
     Attributes:
         flags: IMAP flags to set; None: none.
-        header: the header as it was then; None: as it is at the end.
+        moment: the message as it was then; None: as it is at the end.
     """
 
     flags: tuple[str, ...] | None = None
-    header: Snapshot | None = field(default=None, metadata=INTERNAL, compare=False)
+    moment: Snapshot | None = field(default=None, metadata=INTERNAL, compare=False)
     name: ClassVar[str] = "keep"
 
     @property
@@ -78,7 +78,7 @@ class FileInto(Action):
         copy: does not cancel the implicit keep (RFC 3894).
         create: make the mailbox when it is missing (RFC 5490).
         special_use: attribute of the mailbox that is wanted rather (RFC 8579); "" for none.
-        header: as for Keep.
+        moment: as for Keep.
     """
 
     mailbox: str
@@ -86,7 +86,7 @@ class FileInto(Action):
     copy: bool = False
     create: bool = False
     special_use: str = ""
-    header: Snapshot | None = field(default=None, metadata=INTERNAL, compare=False)
+    moment: Snapshot | None = field(default=None, metadata=INTERNAL, compare=False)
     name: ClassVar[str] = "fileinto"
 
     @property
@@ -119,7 +119,7 @@ class Redirect(Action):
         notify, ret: DSN wishes (RFC 6009); None for none.
         envelope_from: sender to use; None: that of the message.
         redirected_from: whose script this is, for loop control; None: the recipient.
-        header: as for Keep.
+        moment: as for Keep.
     """
 
     address: str
@@ -128,7 +128,7 @@ class Redirect(Action):
     ret: str | None = None
     envelope_from: str | None = None
     redirected_from: str | None = None
-    header: Snapshot | None = field(default=None, metadata=INTERNAL, compare=False)
+    moment: Snapshot | None = field(default=None, metadata=INTERNAL, compare=False)
     name: ClassVar[str] = "redirect"
 
     @property
@@ -204,7 +204,12 @@ class VacationPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Vacation(Action):
-    """An automatic answer (RFC 5230)."""
+    """An automatic answer (RFC 5230).
+
+    Attributes:
+        fcc: where a copy goes (RFC 8580).
+        policy: what settings say.
+    """
 
     reason: str
     subject: str | None = None
@@ -214,6 +219,7 @@ class Vacation(Action):
     handle: str | None = None
     days: int | None = None
     seconds: int | None = None
+    fcc: FileInto | None = field(default=None, metadata=INTERNAL)
     policy: VacationPolicy = field(default_factory=VacationPolicy, metadata=INTERNAL)
     name: ClassVar[str] = "vacation"
     conflicts_with: ClassVar[frozenset[str]] = frozenset({"reject", "vacation"})
@@ -230,6 +236,7 @@ class Notify(Action):
     Attributes:
         envelope_from: sender to use; None: `from_`, or that of automatic messages.
         owner: whose script it is; None: the recipient.
+        fcc: where a copy goes (RFC 8580).
     """
 
     method: str
@@ -239,6 +246,7 @@ class Notify(Action):
     options: tuple[str, ...] = ()
     envelope_from: str | None = field(default=None, metadata=INTERNAL)
     owner: str | None = field(default=None, metadata=INTERNAL)
+    fcc: FileInto | None = field(default=None, metadata=INTERNAL)
     name: ClassVar[str] = "notify"
 
 

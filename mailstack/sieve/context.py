@@ -33,12 +33,17 @@ class Envelope:
         to: the RCPT TO that led here; None: not known.
         orig_to: the address first written to, before aliases; None: as `to`.
         auth: who authenticated the sending; None: nobody.
+        notify, orcpt, ret, envid: parameters of RFC 3461; None: not given.
     """
 
     from_: str | None = None
     to: str | None = None
     orig_to: str | None = None
     auth: str | None = None
+    notify: str | None = None
+    orcpt: str | None = None
+    ret: str | None = None
+    envid: str | None = None
 
 
 class Storage(Protocol):
@@ -85,7 +90,11 @@ class ExternalLists(Protocol):
     """Address books and the like (RFC 6134)."""
 
     def lookup(self, list_: str, value: str) -> bool:
-        """True when the value is on the list."""
+        """True when the value is on the list; `list_` is a URI, its short form written out.
+
+        Two more methods may be there: `knows(list_) -> bool` for `valid_ext_list`, and
+        `members(list_) -> Iterable[str] | None` for `redirect :list`.
+        """
         ...
 
 
@@ -268,7 +277,7 @@ class Context:
             SieveError: conflict with another action, or a limit.
         """
         if isinstance(action, Keep | FileInto | Redirect):
-            action = replace(action, header=self.message.snapshot())
+            action = replace(action, moment=self.message.snapshot())
         self.result.add(action, self.limits)
 
     def charge(self, steps: int) -> None:

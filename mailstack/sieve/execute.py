@@ -27,7 +27,7 @@ from mailstack.sieve.actions import (
 )
 from mailstack.sieve.compose import Letterhead, owner_of, redirect_loop, redirected, refusal
 from mailstack.sieve.context import Duplicates, Envelope
-from mailstack.sieve.message import Message
+from mailstack.sieve.message import Message, Snapshot
 from mailstack.sieve.result import Result
 
 #: Seconds a redirect is remembered, against loops and multiplication (T51).
@@ -141,7 +141,7 @@ def execute(
         result.kept = True
     elif job.needs_keep and not job.outcome.filed:
         # What a script meant for another place is kept as it came.
-        job.keep(Keep(header=()))
+        job.keep(Keep(moment=Snapshot()))
     result.done = len(result.actions)
     return job.outcome
 
@@ -170,7 +170,7 @@ class _Job:
             self._skip(action, why)
             return
         sender = action.envelope_from if action.envelope_from is not None else self.envelope.from_
-        octets = redirected(self.message.to_bytes(action.header), owner)
+        octets = redirected(self.message.to_bytes(action.moment), owner)
         self._send(action, sender or "", [action.address], octets)
 
     def _why_not(self, action: Redirect, owner: str) -> str:
@@ -206,8 +206,10 @@ class _Job:
             return
         sender = replies.envelope_sender(action, self.envelope)
         answer = replies.vacation(action, self.message, self.envelope, self.options.head)
-        if self._send(action, sender, [self.envelope.from_ or ""], answer) and known is not None:
-            known.mark(id_, action.policy.period_s)
+        if self._send(action, sender, [self.envelope.from_ or ""], answer):
+            if known is not None:
+                known.mark(id_, action.policy.period_s)
+            self._copy(action.fcc, answer)
 
     def notify(self, action: Notify) -> None:
         why, letter = notices.mailto(
@@ -217,6 +219,16 @@ class _Job:
             self._skip(action, why)
         elif self._send(action, letter.envelope_from, letter.recipients, letter.message):
             self.notified.update(one.lower() for one in letter.recipients)
+            self._copy(action.fcc, letter.message)
+
+    def _copy(self, place: FileInto | None, message: bytes) -> None:
+        """RFC 8580 section 3.1: that it cannot be kept does not undo the sending."""
+        if place is None:
+            return
+        try:
+            self.store.deliver(place.mailbox, message, place.flags or (), place.create)
+        except Exception as error:  # whatever an embedder's store may raise
+            self.outcome.skipped.append((place, f"the copy could not be kept: {error}"))
 
     def _send(self, action: Action, sender: str, recipients: Sequence[str], message: bytes) -> bool:
         try:
@@ -249,7 +261,7 @@ class _Job:
         self, action: Keep | FileInto, mailbox: str, flags: tuple[str, ...], *, create: bool
     ) -> bool:
         try:
-            self.store.deliver(mailbox, self.message.to_bytes(action.header), flags, create)
+            self.store.deliver(mailbox, self.message.to_bytes(action.moment), flags, create)
         except Exception as error:  # whatever an embedder's store may raise
             self.outcome.skipped.append((action, f"failed to store into mailbox '{mailbox}': {error}"))
             return False

@@ -43,7 +43,7 @@ def run(script: Script, ctx: Context) -> RunOutcome:
     outermost = ctx.runs == 0
     if outermost:
         ctx.start_budget()
-    before = list(ctx.result.actions)
+    before, message = list(ctx.result.actions), ctx.message
     ctx.runs += 1
     control: ControlFlow | None = None
     errors: list[Diagnostic] = []
@@ -63,6 +63,7 @@ def run(script: Script, ctx: Context) -> RunOutcome:
     if errors:
         ctx.result.actions[:] = before
         ctx.result.failed = True
+        ctx.message = message
         ctx.message.undo_edits()
     ok, errors = not errors, [*ctx.complaints[complaints:], *errors]
     return RunOutcome(ok, errors, ctx.result.implicit_keep, control is not None, control)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from mailstack.mime.addresses import ListedAddress, parse
 from mailstack.mime.encoding import decode_words
@@ -46,8 +46,19 @@ class Field(NamedTuple):
         return unfold(self.raw[self.value : self.value + MAX_FIELD_OCTETS])
 
 
-#: A header as it was at some moment; () before any edit.
-Snapshot: TypeAlias = tuple[Field, ...]
+class Splice(NamedTuple):
+    """Octets of the original that are replaced."""
+
+    start: int
+    end: int
+    octets: bytes
+
+
+class Snapshot(NamedTuple):
+    """A message as it was at some moment: its header, and what was replaced behind it."""
+
+    fields: tuple[Field, ...] = ()
+    splices: tuple[Splice, ...] = ()
 
 
 class Message:
@@ -60,6 +71,7 @@ class Message:
         self._values: dict[str, list[str]] = {}
         self._addresses: dict[str, list[list[SplitAddress]]] = {}
         self._root: MimePart | None = None
+        self._splices: list[Splice] = []
         self._body_at = -1
         self._tail_at = 0
         self.edits: list[dict[str, object]] = []
@@ -86,6 +98,9 @@ class Message:
     def body(self) -> bytes:
         """Everything behind the empty line."""
         self._read()
+        if self._splices:
+            octets = self.to_bytes()
+            return octets[find_end(octets)[1] :]
         return self._data[self._body_at :]
 
     @property
@@ -96,10 +111,28 @@ class Message:
 
     @property
     def root(self) -> MimePart:
-        """Its MIME parts; the root is the message itself, as received."""
+        """Its MIME parts; the root is the message itself."""
         if self._root is None:
-            self._root = tree(self._data)
+            self._root = tree(self.to_bytes() if self._splices else self._data)
         return self._root
+
+    def replace_body(self, octets: bytes, start: int | None = None, end: int | None = None) -> None:
+        """Puts other octets in the place of the body, or of a part of the original.
+
+        What was replaced inside them before is gone; what lies inside something replaced before
+        stays as that is.
+        """
+        self._read()
+        start = self._body_at if start is None else start
+        end = len(self._data) if end is None else end
+        if start > len(self._data) or (start == self._tail_at == len(self._data)):
+            octets = self._line_end + octets  # there was no empty line
+        if any(s.start <= start and end <= s.end and (s.start, s.end) != (start, end) for s in self._splices):
+            return
+        self._splices = [s for s in self._splices if s.end <= start or s.start >= end]
+        self._splices.append(Splice(start, end, octets))
+        self.edits.append({"edit": "replace", "octets": len(octets)})
+        self._root = None
 
     @property
     def is_edited(self) -> bool:
@@ -108,23 +141,32 @@ class Message:
 
     def snapshot(self) -> Snapshot:
         """The header as it is now, for `to_bytes` later."""
-        return tuple(self._read()) if self.edits else ()
+        return Snapshot(tuple(self._read()), tuple(self._splices)) if self.edits else Snapshot()
 
-    def to_bytes(self, header: Snapshot | None = None) -> bytes:
+    def to_bytes(self, moment: Snapshot | None = None) -> bytes:
         """The message with its edits; without edits exactly the original octets.
 
         Args:
-            header: as it was then; None: as it is now.
+            moment: as it was then; None: as it is now.
         """
-        fields = self.snapshot() if header is None else header
-        if not fields:
+        fields, splices = self.snapshot() if moment is None else moment
+        if not fields and not splices:
             return self._data
-        return b"".join(field.raw for field in fields) + (self._data[self._tail_at :] or self._line_end)
+        out = [field.raw for field in fields]
+        at = self._tail_at
+        for splice in sorted(splices):
+            out += (self._data[at : splice.start], splice.octets)
+            at = splice.end
+        # A header alone gets its empty line.
+        out.append(self._data[at:] or (b"" if splices else self._line_end))
+        return b"".join(out)
 
     def undo_edits(self) -> None:
         """Back to the header as received."""
         self.edits.clear()
+        self._splices.clear()
         self._fields = None
+        self._root = None
         self._forget()
 
     # -- header ---------------------------------------------------------------

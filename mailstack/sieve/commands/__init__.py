@@ -10,6 +10,7 @@ from mailstack.sieve.commands.comparators import ASCII_NUMERIC, UNICODE_CASEMAP
 from mailstack.sieve.commands.copy import COPY
 from mailstack.sieve.commands.date import DATE
 from mailstack.sieve.commands.discard import DISCARD
+from mailstack.sieve.commands.dsn import ENVELOPE_DSN, REDIRECT_DSN
 from mailstack.sieve.commands.duplicate import DUPLICATE
 from mailstack.sieve.commands.editheader import EDITHEADER
 from mailstack.sieve.commands.encoded_character import ENCODED_CHARACTER
@@ -17,7 +18,9 @@ from mailstack.sieve.commands.enotify import ENOTIFY
 from mailstack.sieve.commands.envelope import ENVELOPE
 from mailstack.sieve.commands.environment import ENVIRONMENT
 from mailstack.sieve.commands.exists import EXISTS
+from mailstack.sieve.commands.extlists import EXTLISTS
 from mailstack.sieve.commands.false_ import FALSE
+from mailstack.sieve.commands.fcc import FCC
 from mailstack.sieve.commands.fileinto import FILEINTO
 from mailstack.sieve.commands.foreverypart import EXTRACTTEXT, FOREVERYPART, MIME
 from mailstack.sieve.commands.header import HEADER
@@ -39,6 +42,7 @@ from mailstack.sieve.commands.redirect import REDIRECT
 from mailstack.sieve.commands.regex import REGEX
 from mailstack.sieve.commands.reject import EREJECT, REJECT
 from mailstack.sieve.commands.relational import RELATIONAL
+from mailstack.sieve.commands.replace import ENCLOSE, REPLACE
 from mailstack.sieve.commands.require import REQUIRE
 from mailstack.sieve.commands.size import SIZE
 from mailstack.sieve.commands.spamtest import SPAMTEST, SPAMTESTPLUS, VIRUSTEST
@@ -57,7 +61,8 @@ _BASE = Extension(
     commands=[REQUIRE, IF, ELSIF, ELSE, STOP, KEEP, DISCARD, REDIRECT],
     tests=[ADDRESS, ALLOF, ANYOF, EXISTS, FALSE, HEADER, NOT, SIZE, TRUE],
     match_types=[IS, CONTAINS, MATCHES],
-    comparators=[OCTET, ASCII_CASEMAP],
+    # The third one is there without being required too, as in Pigeonhole.
+    comparators=[OCTET, ASCII_CASEMAP, *UNICODE_CASEMAP.comparators],
     address_parts=[LOCALPART, DOMAIN, ALL],
 )
 
@@ -72,12 +77,16 @@ EXTENSIONS: tuple[Extension, ...] = (
     DATE,
     DUPLICATE,
     EDITHEADER,
+    ENCLOSE,
     ENCODED_CHARACTER,
     ENOTIFY,
     ENVELOPE,
+    ENVELOPE_DSN,
     ENVIRONMENT,
     EREJECT,
+    EXTLISTS,
     EXTRACTTEXT,
+    FCC,
     FILEINTO,
     FOREVERYPART,
     IHAVE,
@@ -88,9 +97,11 @@ EXTENSIONS: tuple[Extension, ...] = (
     MAILBOXID,
     MBOXMETADATA,
     MIME,
+    REDIRECT_DSN,
     REGEX,
     REJECT,
     RELATIONAL,
+    REPLACE,
     SERVERMETADATA,
     SPAMTEST,
     SPAMTESTPLUS,

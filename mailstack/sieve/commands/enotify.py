@@ -11,6 +11,7 @@ import re
 from mailstack.sieve.actions import Notify
 from mailstack.sieve.addresses import parse_script_address
 from mailstack.sieve.check import CheckContext
+from mailstack.sieve.commands.fcc import copy_of
 from mailstack.sieve.commands.redirect import envelope_from
 from mailstack.sieve.commands.variables import modifier_tag
 from mailstack.sieve.context import Context
@@ -83,6 +84,7 @@ def _notify(ctx: Context, args: Args, block: Block | None) -> None:
         options=options if isinstance(options, tuple) else (),
         envelope_from=envelope_from(ctx, "sieve_notify_mailto_envelope_from"),
         owner=owner if isinstance(owner, str) and owner else None,
+        fcc=copy_of(args),
     )
     ctx.add_action(action)
 

@@ -121,6 +121,8 @@ def _modify(ctx: Context, action: object, value: object) -> object:
 
 
 _TAG = Tag(":flags", value=STRING_LIST, modify=_modify)
+#: RFC 8580 section 3: of the copy of what is sent.
+_COPY = Tag(":flags", value=STRING_LIST, requires=":fcc")
 
 
 def _command(name: str, run: Run) -> CommandDef:
@@ -146,5 +148,5 @@ IMAP4FLAGS = Extension(
             run=_hasflag,
         )
     ],
-    tags={"keep": [_TAG], "fileinto": [_TAG]},
+    tags={"keep": [_TAG], "fileinto": [_TAG], "vacation": [_COPY], "notify": [_COPY]},
 )

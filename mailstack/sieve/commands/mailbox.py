@@ -11,6 +11,7 @@ from dataclasses import replace
 
 from mailstack.sieve.actions import FileInto
 from mailstack.sieve.check import CheckContext
+from mailstack.sieve.commands import fcc
 from mailstack.sieve.commands.fileinto import wrong_name
 from mailstack.sieve.context import Context
 from mailstack.sieve.control import SieveError
@@ -65,7 +66,7 @@ MAILBOX = Extension(
             run=_mailboxexists,
         )
     ],
-    tags={"fileinto": [Tag(":create", modify=_create)]},
+    tags={"fileinto": [Tag(":create", modify=_create)], "vacation": [fcc.CREATE], "notify": [fcc.CREATE]},
 )
 
 
@@ -186,7 +187,11 @@ SPECIAL_USE = Extension(
             run=_specialuse_exists,
         )
     ],
-    tags={"fileinto": [Tag(":specialuse", value=STRING, modify=_specialuse, validate=_check_fileinto_use)]},
+    tags={
+        "fileinto": [Tag(":specialuse", value=STRING, modify=_specialuse, validate=_check_fileinto_use)],
+        "vacation": [fcc.SPECIALUSE],
+        "notify": [fcc.SPECIALUSE],
+    },
 )
 
 

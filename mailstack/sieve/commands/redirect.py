@@ -14,6 +14,7 @@ from __future__ import annotations
 from mailstack.sieve.actions import Action, Redirect
 from mailstack.sieve.addresses import parse_script_address, split_envelope
 from mailstack.sieve.check import CheckContext
+from mailstack.sieve.commands.extlists import members
 from mailstack.sieve.context import Context
 from mailstack.sieve.control import SieveError
 from mailstack.sieve.definition import STRING, Arg, CommandDef
@@ -22,6 +23,8 @@ from mailstack.sieve.syntax import CommandNode
 
 
 def _validate(node: CommandNode, vctx: CheckContext) -> None:
+    if node.get("list") is not None:
+        return  # the name of a list (RFC 6134)
     for item in node.constants("address"):
         if parse_script_address(item.value) is None:
             vctx.error(item.pos, f"redirect: '{item.value[:80]}' is not an e-mail address")
@@ -30,8 +33,16 @@ def _validate(node: CommandNode, vctx: CheckContext) -> None:
 def _run(ctx: Context, args: Args, block: Block | None) -> None:
     text = args.string("address")
     address = parse_script_address(text)
-    if address is None:
+    if args.get("list"):
+        for member in members(ctx, text):
+            _add(ctx, args, member)
+    elif address is None:
         raise SieveError(f"redirect: '{text[:80]}' is not an e-mail address")
+    else:
+        _add(ctx, args, address)
+
+
+def _add(ctx: Context, args: Args, address: str) -> None:
     owner = _setting(ctx, "sieve_user_email")
     _refuse_own(ctx, address, owner)
     sender = envelope_from(ctx, "sieve_redirect_envelope_from")

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from mailstack.sieve.actions import Vacation, VacationPolicy
 from mailstack.sieve.addresses import parse_script_address
 from mailstack.sieve.check import CheckContext
+from mailstack.sieve.commands.fcc import copy_of
 from mailstack.sieve.context import Context
 from mailstack.sieve.control import SieveError
 from mailstack.sieve.definition import NUMBER, STRING, STRING_LIST, Arg, CommandDef, Extension, Tag
@@ -105,6 +106,7 @@ def _run(ctx: Context, args: Args, block: Block | None) -> None:
         handle=_optional(args, "handle"),
         days=days,
         seconds=seconds,
+        fcc=copy_of(args),
         policy=_policy(ctx, wanted_s),
     )
     ctx.add_action(action)
