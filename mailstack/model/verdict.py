@@ -43,21 +43,21 @@ class PublishedPolicy(msgspec.Struct, frozen=True):
 
     Attributes:
         domain: where the record was found.
-        p, sp, np: policies; "" where a tag is absent.
         rua: where reports go, as it stands in the record.
         organization: the organizational domain of the author.
+        p, sp, np: policies; "" where a tag is absent.
     """
 
     domain: str
     p: str
-    sp: str
-    np: str
-    adkim: str
-    aspf: str
-    fo: str
-    is_testing: bool
     rua: str
     organization: str
+    sp: str = ""
+    np: str = ""
+    adkim: str = "r"
+    aspf: str = "r"
+    fo: str = ""
+    is_testing: bool = False
 
 
 class DmarcResult(msgspec.Struct, frozen=True):

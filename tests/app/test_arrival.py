@@ -595,9 +595,7 @@ async def test_clients_of_lmtp_are_not_told_to_log_in(make: Maker) -> None:
 
 
 async def test_mail_of_a_domain_that_wants_reports_is_counted_by_every_worker(make: Maker) -> None:
-    published = PublishedPolicy(
-        "far.test", "reject", "", "", "r", "r", "", False, "mailto:d@far.test", "far.test"
-    )
+    published = PublishedPolicy("far.test", "reject", "mailto:d@far.test", "far.test")
     failed = DmarcResult("fail", "far.test", "reject", "reject", "no signature", published)
     worlds = [make("[reports]\nflush_s = 0.05\n"), make()]
     for world in worlds:

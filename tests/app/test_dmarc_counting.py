@@ -30,18 +30,7 @@ from mailstack.state.tls_facts import day_of
 
 NOW = 1_790_000_000.0
 OK, REFUSED, LATER = Reply(250, "0.0", "Ok"), Reply(550, "7.1", "no"), Reply(451, "7.1", "later")
-POLICY = PublishedPolicy(
-    domain="far.test",
-    p="reject",
-    sp="",
-    np="",
-    adkim="r",
-    aspf="r",
-    fo="",
-    is_testing=False,
-    rua="mailto:dmarc@far.test",
-    organization="far.test",
-)
+POLICY = PublishedPolicy("far.test", "reject", "mailto:dmarc@far.test", "far.test")
 PASSED = Authentication(
     SpfResult("pass", "bounces.far.test"),
     dkim=(

@@ -39,18 +39,7 @@ FACT = DmarcFact("203.0.113.9", "none", "fail", "fail", "far.test")
 
 
 def policy(domain: str = "far.test", rua: str = "mailto:dmarc@far.test") -> PublishedPolicy:
-    return PublishedPolicy(
-        domain=domain,
-        p="none",
-        sp="",
-        np="",
-        adkim="r",
-        aspf="r",
-        fo="",
-        is_testing=False,
-        rua=rua,
-        organization=domain,
-    )
+    return PublishedPolicy(domain, "none", rua, domain)
 
 
 class Desk:

@@ -18,18 +18,7 @@ from tests.kit.dns_server import DnsServer
 from tests.kit.instance import Instance
 
 DAY_S = 86_400
-POLICY = PublishedPolicy(
-    domain="far.test",
-    p="none",
-    sp="",
-    np="",
-    adkim="r",
-    aspf="r",
-    fo="",
-    is_testing=False,
-    rua="mailto:dmarc@far.test,mailto:x@collector.test",
-    organization="far.test",
-)
+POLICY = PublishedPolicy("far.test", "none", "mailto:dmarc@far.test,mailto:x@collector.test", "far.test")
 FACT = DmarcFact("203.0.113.9", "none", "fail", "fail", "far.test")
 DNS = {"_smtp._tls.far.test": {"TXT": ["v=TLSRPTv1; rua=mailto:tls@far.test"]}}
 

@@ -27,16 +27,14 @@ PERIOD = Period.of("2026-11-21")
 US = Reporter("example.test", "Example & Söhne", "postmaster@example.test", "mailstack 1")
 ID = "0123456789abcdef@example.test"
 POLICY = PublishedPolicy(
-    domain="far.test",
-    p="quarantine",
+    "far.test",
+    "quarantine",
+    "mailto:dmarc@far.test",
+    "far.test",
     sp="none",
-    np="",
     adkim="s",
-    aspf="r",
     fo="1",
     is_testing=True,
-    rua="mailto:dmarc@far.test",
-    organization="far.test",
 )
 PASSED = DmarcFact(
     "2001:db8::7",

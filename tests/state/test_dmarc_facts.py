@@ -14,18 +14,7 @@ from mailstack.state.tls_facts import day_of
 
 NOW = 1_790_000_000.0
 DAY = day_of(NOW)
-POLICY = PublishedPolicy(
-    domain="example.net",
-    p="reject",
-    sp="",
-    np="",
-    adkim="r",
-    aspf="r",
-    fo="",
-    is_testing=False,
-    rua="mailto:dmarc@example.net",
-    organization="example.net",
-)
+POLICY = PublishedPolicy("example.net", "reject", "mailto:dmarc@example.net", "example.net")
 GOOD = DmarcFact("192.0.2.1", "pass", "pass", "pass", "example.net", "example.net")
 FORGED = DmarcFact(
     "203.0.113.9",
