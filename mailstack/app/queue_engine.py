@@ -13,7 +13,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -152,17 +152,24 @@ class Engine:
         """Starts what can start now; gives when (Unix seconds) to look again, None for not soon."""
         try:
             while wanted := await self._choose():
-                entries = await self._blocking(self._queue.claim, wanted, lease_owner=self._lease.owner)
+                entries, next_at = await self._blocking(self._take, wanted)
                 for entry in entries:
                     self._begin(entry)
+                if len(entries) == wanted.total():
+                    # Another look would find nothing: what can begin has begun.
+                    return self._next_look(next_at)
                 if not entries:
                     break
-            return await self._next_look()
+            return self._next_look(await self._blocking(lanes.next_at, self._queue))
         except TemporaryFailure as error:
             self._complain(error)
             return self._queue.now() + POLL_S
 
-    async def _choose(self) -> dict[int, int]:
+    def _take(self, wanted: Mapping[int, int]) -> tuple[list[Entry], float | None]:
+        entries = self._queue.claim(wanted, lease_owner=self._lease.owner)
+        return entries, lanes.next_at(self._queue)
+
+    async def _choose(self) -> Counter[int]:
         """How many messages of which lanes to take."""
         deliveries = self._options.max_deliveries
         room = Room(deliveries, self._running, self._pace_of, time.monotonic())
@@ -178,7 +185,7 @@ class Engine:
             # What lies behind destinations that turned out to be full.
             if len(self._full) == known:
                 break
-        return dict(wanted)
+        return wanted
 
     def _wish(self, free: int) -> lanes.Wish | None:
         clock = time.monotonic()
@@ -191,13 +198,11 @@ class Engine:
             return None
         return lanes.Wish(free, self._turns.after, self._full, only)
 
-    async def _next_look(self) -> float | None:
+    def _next_look(self, next_at: float | None) -> float | None:
         """A destination without room wakes us when a delivery ends or its pause does."""
-        times = [await self._blocking(lanes.next_at, self._queue)]
         clock = time.monotonic()
         pause = self._paces.next_end_of_pause(clock)
-        if pause is not None:
-            times.append(self._queue.now() + pause - clock)
+        times = [next_at] if pause is None else [next_at, self._queue.now() + pause - clock]
         return min((at for at in times if at is not None), default=None)
 
     async def _sleep(self, next_at: float | None) -> None:
@@ -279,7 +284,7 @@ class Engine:
         if is_dead:
             destination = entry.recipients[0].destination
             try:
-                await self._blocking(self._settler.postpone, destination, tried.answer.reply, tried.host)
+                await self._blocking(self._settler.postpone, destination, tried)
             except TemporaryFailure as error:
                 self._complain(error)
 
