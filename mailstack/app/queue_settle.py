@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mailstack.app import undelivered
+from mailstack.app import queue_log, undelivered
 from mailstack.app.hourly import Hourly
 from mailstack.delivery import dsn, rows, schedule, upkeep
 from mailstack.delivery.entry import (
@@ -40,7 +40,7 @@ from mailstack.smtp.options import cap
 
 if TYPE_CHECKING:
     from mailstack.app.queue_home import Home
-    from mailstack.net.smtp_delivery import Trial
+    from mailstack.net.smtp_delivery import Trial, Tried
 
 
 _log = logging.getLogger(__name__)
@@ -124,6 +124,7 @@ class Settler:
         Raises:
             TemporaryFailure: nothing was written; may be repeated.
         """
+        log = self._home.maillog
         follow = self._follow_safely(entry, results, content)
         if follow.hold:
             results = [_held(result) for result in results]
@@ -140,16 +141,14 @@ class Settler:
                 also=lambda connection: note(connection, follow.undelivered),
             )
         except LeaseLost:
-            self._home.maillog.write("lease_lost", entry.facts.queue_id)
+            log.write("lease_lost", entry.facts.queue_id)
             return False
         for result in results:
-            self._log(entry.facts, result, follow)
+            queue_log.outcome(log, entry.facts, result, now=self._queue.now(), told=follow.told)
         if follow.hold:
-            self._home.maillog.write(
-                "alarm", entry.facts.queue_id, why="held: nobody can be given this message"
-            )
+            log.write("alarm", entry.facts.queue_id, why="held: nobody can be given this message")
         for message in follow.messages:
-            self._log_queued(message)
+            queue_log.queued(log, message)
         self._go_on(entry, results, content, follow)
         return True
 
@@ -324,7 +323,7 @@ class Settler:
         """
         letter = undelivered.tell(self._queue, self._home)
         if letter is not None:
-            self._log_queued(letter)
+            queue_log.queued(self._home.maillog, letter)
 
     # -- delays -----------------------------------------------------------------------
 
@@ -356,7 +355,7 @@ class Settler:
         except LeaseLost:
             return  # another process has told them
         for report in reports:
-            self._log_queued(report)
+            queue_log.queued(self._home.maillog, report)
 
     def _late(self, queue_id: str) -> tuple[Facts, list[rows.LateRow]] | None:
         found = self._queue.read(
@@ -395,67 +394,24 @@ class Settler:
 
     # -- dead destinations --------------------------------------------------------------
 
-    def postpone(self, destination: str, reply: Reply, host: str) -> None:
+    def postpone(self, destination: str, tried: Tried) -> None:
         """Puts off what else is due for a destination where nobody is there.
+
+        Args:
+            tried: what became of the message that was tried.
 
         Raises:
             TemporaryFailure: disk or database.
         """
-        while postponed := upkeep.postpone_due(self._queue, destination, reply=reply, host=host):
+        reply, is_ours = tried.answer.reply, tried.answer.is_ours
+        while postponed := upkeep.postpone_due(
+            self._queue, destination, reply=reply, host=tried.host, is_ours=is_ours
+        ):
             for one in postponed:
-                result = Result(one.recipient, Deferred(reply), host)
-                self._log(one.facts, result, _Follow())
+                result = Result(one.recipient, Deferred(reply), tried.host, is_ours=is_ours)
+                queue_log.outcome(self._home.maillog, one.facts, result, now=self._queue.now())
             if len(postponed) < upkeep.BATCH:
                 return
-
-    # -- log ----------------------------------------------------------------------------
-
-    def _log(self, facts: Facts, result: Result, follow: _Follow) -> None:
-        r, log = result.recipient, self._home.maillog
-        owner = r.owner or facts.owner
-        match result.outcome:
-            case Delivered(_, detail):
-                if r.kind == "remote":
-                    log.delivered(
-                        facts.queue_id,
-                        to=r.address,
-                        host=result.host,
-                        answer=detail,
-                        tries=r.tries,
-                        tls=result.tls,
-                        owner=owner,
-                    )
-            case Deferred(reply):
-                log.deferred(
-                    facts.queue_id,
-                    to=r.address,
-                    host=result.host,
-                    code=reply.code,
-                    why=str(reply),
-                    next_s=max(0, round(r.next_at - self._queue.now())),
-                    tries=r.tries,
-                    owner=owner,
-                )
-            case Failed(reply):
-                log.bounced(
-                    facts.queue_id,
-                    to=r.address,
-                    host=result.host,
-                    code=reply.code,
-                    why=str(reply),
-                    dsn=follow.told,
-                    owner=owner,
-                )
-
-    def _log_queued(self, message: QueueMessage) -> None:
-        self._home.maillog.queued(
-            message.accept_id,
-            queue_id=message.queue_id,
-            sender=message.sender,
-            to=message.recipients[0].address,
-            kind=message.kind,
-            owner=message.owner,
-        )
 
 
 def _wants_success(result: Result) -> bool:

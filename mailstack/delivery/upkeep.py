@@ -113,7 +113,9 @@ def heal_clock(queue: Queue, *, now: float, back_s: float = 0.0) -> int:
     return queue.write(work) if far or back_s > 0 else 0
 
 
-def postpone_due(queue: Queue, destination: str, *, reply: Reply, host: str) -> list[Postponed]:
+def postpone_due(
+    queue: Queue, destination: str, *, reply: Reply, host: str, is_ours: bool
+) -> list[Postponed]:
     """Defers what is due for a destination that just turned out to be dead.
 
     Each recipient's own schedule holds; one whose time is over is left for a last attempt
@@ -124,7 +126,7 @@ def postpone_due(queue: Queue, destination: str, *, reply: Reply, host: str) -> 
         found = [p for p in queue.waiting(connection, destination, BATCH) if not p[1].is_last]
         connection.executemany(
             "UPDATE recipient SET tries = ?, next_at = ?, waited_s = ?, last_at = ?, host = ?, code = ?,"
-            " status = ?, reply = ? WHERE number = ?",
+            " status = ?, reply = ?, is_ours = ? WHERE number = ?",
             [
                 (
                     r.tries,
@@ -135,6 +137,7 @@ def postpone_due(queue: Queue, destination: str, *, reply: Reply, host: str) -> 
                     reply.code,
                     reply.status,
                     reply.text[: rows.MAX_REPLY_CHARACTERS],
+                    is_ours,
                     r.row,
                 )
                 for _, r in found

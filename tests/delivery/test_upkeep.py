@@ -127,18 +127,18 @@ def test_what_is_due_for_a_dead_destination_is_deferred_each_by_its_own_schedule
     kit.finish(entry, LATER)
     kit.clock.advance(300)
     new, other = kit.put(), kit.put("x@live.test")
-    postponed = upkeep.postpone_due(kit.queue, "example.net", reply=DOWN, host="mx.test")
+    postponed = upkeep.postpone_due(kit.queue, "example.net", reply=DOWN, host="mx.test", is_ours=True)
     assert {(p.facts.queue_id, p.recipient.tries) for p in postponed} == {(old, 2), (new, 1)}
     assert next_at(kit, old) == kit.clock.time + 600
     assert next_at(kit, new) == kit.clock.time + 300
     assert next_at(kit, other) == kit.clock.time
-    assert upkeep.postpone_due(kit.queue, "example.net", reply=DOWN, host="mx.test") == []
+    assert upkeep.postpone_due(kit.queue, "example.net", reply=DOWN, host="mx.test", is_ours=True) == []
 
 
 def test_a_recipient_whose_time_is_over_is_left_for_its_last_attempt(kit: QueueKit) -> None:
     queue_id = kit.put()
     kit.queue.write(lambda c: c.execute("UPDATE recipient SET waited_s = 432000").rowcount)
-    assert upkeep.postpone_due(kit.queue, "example.net", reply=DOWN, host="mx.test") == []
+    assert upkeep.postpone_due(kit.queue, "example.net", reply=DOWN, host="mx.test", is_ours=True) == []
     (entry,) = kit.claim()
     assert entry.facts.queue_id == queue_id
     assert entry.recipients[0].is_last
