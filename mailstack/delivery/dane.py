@@ -128,7 +128,10 @@ def find(host: str, port: int, lookup: Lookup) -> Dane | Unknown | None:
     addresses = [answer for answer in (lookup(host, "A"), lookup(host, "AAAA")) if answer.status == "ok"]
     if not addresses:
         return None
-    names, is_alias_secure = _aliases(host, lookup)
+    aliases = _aliases(host, lookup)
+    if isinstance(aliases, Unknown):
+        return aliases
+    names, is_alias_secure = aliases
     if not all(answer.secure for answer in addresses):
         # The last name lies in an unsigned zone; the first one may still say something.
         names = [host] if is_alias_secure else []
@@ -142,11 +145,13 @@ def find(host: str, port: int, lookup: Lookup) -> Dane | Unknown | None:
     return None
 
 
-def _aliases(host: str, lookup: Lookup) -> tuple[list[str], bool]:
+def _aliases(host: str, lookup: Lookup) -> tuple[list[str], bool] | Unknown:
     """The last name behind a host and the host, without repeating; whether its alias is signed."""
     name, is_first_secure = host, False
     for number in range(MAX_ALIASES):
         answer = lookup(name, "CNAME")
+        if answer.status == "temperror":
+            return Unknown(name)
         if answer.status != "ok" or not isinstance(answer.records[0], str):
             break
         if number == 0:

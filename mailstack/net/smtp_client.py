@@ -63,6 +63,7 @@ class OpenFailed(Exception):
         is_tls: the TLS handshake failed; without it the host may do.
         was_connected: somebody answered the connection.
         result: what a report says of it; "" when TLS was not to blame.
+        ends: our address and the server's; "" without a connection.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class OpenFailed(Exception):
         self.is_tls = is_tls
         self.was_connected = was_connected
         self.result = result
+        self.ends = ("", "")
 
 
 @lru_cache(maxsize=4)
@@ -115,6 +117,7 @@ class Connection:
         sent: messages begun over it.
         security: what was asked of it.
         chain: the server's certificates (DER), its own first; none in clear.
+        ends: our address and the server's; "" where there is none.
         is_kept: another message may use it.
     """
 
@@ -126,6 +129,7 @@ class Connection:
         self.sent = 0
         self.security = security
         self.chain: tuple[bytes, ...] = ()
+        self.ends = (wire.address("sockname"), wire.address("peername"))
         self.is_kept = True
         self._session = session
         self._wire = wire
@@ -144,11 +148,6 @@ class Connection:
     def extensions(self) -> Mapping[str, str]:
         """What the server announced."""
         return self._session.extensions
-
-    @property
-    def ends(self) -> tuple[str, str]:
-        """Our address and the server's; "" where there is none."""
-        return self._wire.address("sockname"), self._wire.address("peername")
 
     @property
     def is_verified(self) -> bool:
@@ -403,8 +402,10 @@ async def connect(
         if way.is_implicit:
             await connection.begin_over_tls(grade)
         await connection.start(grade)
-    except BaseException:
+    except BaseException as error:
         connection.abort()
+        if isinstance(error, OpenFailed):
+            error.ends = connection.ends
         raise
     return connection
 

@@ -223,9 +223,8 @@ class Opener:
 
     def _note_failure(self, host: Host, security: Security, result: TlsResult, error: OpenFailed) -> None:
         if result and self._watch is not None and security.policy.domain:
-            fact = TlsFact(
-                security.policy, result, host.name, their_ip=host.ip, reason=error.answer.reply.text
-            )
+            ours, theirs = error.ends
+            fact = TlsFact(security.policy, result, host.name, ours, theirs, error.answer.reply.text)
             self._note(security.policy.domain, host, fact)
 
     def _note_session(self, connection: Connection, failed: TlsResult) -> None:

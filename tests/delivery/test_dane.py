@@ -181,6 +181,12 @@ def test_records_that_cannot_be_had_leave_the_host_alone() -> None:
     assert found(answers(table)) == Unknown("_25._tcp.mx.example.net")
 
 
+def test_an_alias_that_cannot_be_had_leaves_the_host_alone() -> None:
+    known = dict(answers(PLAIN).known)
+    known[Question(HOST, "CNAME")] = Answer("temperror")
+    assert found(Lookup(known)) == Unknown(HOST)
+
+
 def test_the_last_name_of_an_alias_is_asked_first_then_the_first() -> None:
     # RFC 7672 section 2.2.3
     assert found(answers(ALIAS)) == Dane(HOST, usable([ee(MX)]))

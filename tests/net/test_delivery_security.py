@@ -236,6 +236,9 @@ async def test_l13_without_the_tls_that_records_name_nothing_is_sent(
         assert sink.all == []
     assert world.results() == [("tlsa", result)]
     assert world.levels() == []
+    fact = world.seen[0].fact
+    assert fact is not None
+    assert (fact.our_ip, fact.their_ip) == ("127.0.0.1", "127.0.0.1")
 
 
 async def test_l15_octets_between_starttls_and_handshake_end_the_session(world: World) -> None:
