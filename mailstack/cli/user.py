@@ -172,7 +172,8 @@ def show_user(address: AddressArgument) -> None:
     context = Context.load()
     with reader(context) as directory:
         found = account(directory, address)
-        show(_details(directory, found) | usage.of(context, found) | device_report.of(context, found))
+        details = _details(directory, found) | usage.of(context, found) | device_report.of(context, found)
+        show(details | user_containment.of(context, found))
 
 
 @app.command("set")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import datetime
 import os
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mailstack.cli.context import Context, fail, show, talk
 from mailstack.cli.directory_access import account, reader
+
+if TYPE_CHECKING:
+    from mailstack.model.directory import Account
 
 AddressArgument = Annotated[str, typer.Argument(metavar="ADDRESS", help="Such as alice@example.org.")]
 
@@ -19,6 +22,18 @@ def register(app: typer.Typer) -> None:
     """Puts the commands into the group `user`."""
     app.command()(stopped)
     app.command()(release)
+
+
+def of(context: Context, account: Account) -> dict[str, object]:
+    """Why an account is stopped; nothing for all others."""
+    from mailstack.state.containment import Containment
+
+    table = Containment(context.paths.state_db)
+    try:
+        found = table.find(account.id)
+    finally:
+        table.close()
+    return {} if found is None else {"stopped": found.why}
 
 
 def stopped() -> None:

@@ -110,6 +110,7 @@ async def test_one_command_releases(kit: Workers) -> None:
     await settled(kit)
     [row] = kit.instance.cli("user", "stopped", "--json").json
     assert (row["address"], row["score"]) == (ALICE, 1.22)
+    assert "never wrote before" in kit.instance.cli("user", "show", ALICE, "--json").json["stopped"]
     done = kit.instance.cli("user", "release", ALICE, "--json")
     assert done.json == {"address": ALICE, "released": 4, "purged": 0}
     assert held(kit) == []
