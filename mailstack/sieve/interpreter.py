@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from mailstack.sieve.context import Context
-from mailstack.sieve.control import ControlFlow, Return, SieveError, Stop
+from mailstack.sieve.control import ControlFlow, Return, SieveError
 from mailstack.sieve.diagnostic import Diagnostic
 from mailstack.sieve.program import Script
 
@@ -67,8 +67,3 @@ def run(script: Script, ctx: Context) -> RunOutcome:
         ctx.message.undo_edits()
     ok, errors = not errors, [*ctx.complaints[complaints:], *errors]
     return RunOutcome(ok, errors, ctx.result.implicit_keep, control is not None, control)
-
-
-def is_stop(outcome: RunOutcome) -> bool:
-    """True when `stop` itself ended the run, so that no later script runs either."""
-    return isinstance(outcome.control, Stop)
