@@ -47,7 +47,7 @@ class DnsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     def __post_init__(self) -> None:
         known = {parse_server(server) for server in self.servers}
         for server in self.trusted:
-            if parse_server(server) not in known:
+            if parse_server(server, "dns.trusted") not in known:
                 raise ConfigError("dns.trusted", f"{server!r} is none of dns.servers")
         if not 0 < self.try_s <= 30 or not 1 <= self.tries <= 5:
             raise ConfigError("dns.try_s", "want 0 < try_s <= 30 and 1 <= tries <= 5")
@@ -65,8 +65,8 @@ class DnsOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 raise ConfigError(f"dns.{key}", "may not be negative")
 
 
-def parse_server(text: str) -> tuple[str, int]:
-    """Address and port of a configured resolver.
+def parse_server(text: str, key: str = "dns.servers") -> tuple[str, int]:
+    """Address and port of a configured resolver; `key`: where it was configured.
 
     Raises:
         ConfigError: not an IP address with an optional port.
@@ -81,7 +81,7 @@ def parse_server(text: str) -> tuple[str, int]:
         address = str(ipaddress.ip_address(host))
         number = int(port) if port else DEFAULT_PORT
     except ValueError:
-        raise ConfigError("dns.servers", f"{text!r} is not an IP address with an optional port") from None
+        raise ConfigError(key, f"{text!r} is not an IP address with an optional port") from None
     if not 0 < number < 65_536:
-        raise ConfigError("dns.servers", f"{text!r} has no valid port")
+        raise ConfigError(key, f"{text!r} has no valid port")
     return address, number

@@ -150,6 +150,13 @@ class Connection:
         return self._session.extensions
 
     @property
+    def protection(self) -> str:
+        """Version, cipher, and what proved the server's name; "" in clear."""
+        if not self.is_verified:
+            return self.tls
+        return f"{self.tls}, {'DANE' if self.security.proof == 'dane' else 'verified'}"
+
+    @property
     def is_verified(self) -> bool:
         """True when nobody else can be at the other end."""
         return self._session.is_verified

@@ -298,7 +298,7 @@ class _Attempt:
             self._tried[number] = Tried(
                 answer,
                 "" if answer.stage == "check" and answer.is_ours else str(connection.host),
-                connection.tls,
+                connection.protection,
                 done.relays_reports,
                 done.is_final,
             )

@@ -206,7 +206,9 @@ async def test_a_certificate_that_signed_records_name_is_proof(
 ) -> None:
     with world.sink(issued) as sink:
         world.tlsa(sink, [3, 1, 1, "00" * 32], record)
-        assert said(await world.send(sink)) == "250 2.0.0"
+        trial = await world.send(sink)
+        assert said(trial) == "250 2.0.0"
+        assert trial.recipients[0].tls.endswith(", DANE")
         assert sink.messages[0].tls
     assert world.results() == [("tlsa", "")]
     assert world.levels() == [ratchet.VERIFIED]

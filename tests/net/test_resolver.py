@@ -11,6 +11,7 @@ import pytest
 import uvloop
 
 from mailstack.model.dns import Answer, Lookup, Question
+from mailstack.model.errors import ConfigError
 from mailstack.net import dns_table, dns_wire
 from mailstack.net.dns_cache import FAILURE_S, Cache
 from mailstack.net.dns_options import DnsOptions, parse_server
@@ -297,3 +298,12 @@ def test_servers_may_have_a_port(text: str, pair: tuple[str, int]) -> None:
 def test_servers_that_are_no_address_are_refused(text: str) -> None:
     with pytest.raises(Exception, match=r"dns\.servers"):
         DnsOptions(servers=(text,))
+
+
+def test_whoever_is_trusted_is_also_asked() -> None:
+    options = DnsOptions(servers=("192.0.2.53", "192.0.2.54:5353"), trusted=("192.0.2.53:53",))
+    assert options.trusted
+    with pytest.raises(ConfigError, match=r"dns\.trusted: .*none of dns\.servers"):
+        DnsOptions(servers=("192.0.2.53",), trusted=("192.0.2.54",))
+    with pytest.raises(ConfigError, match=r"dns\.trusted"):
+        DnsOptions(servers=("192.0.2.53",), trusted=("dns.example",))
