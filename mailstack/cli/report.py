@@ -17,6 +17,7 @@ from mailstack.cli.context import Context, fail, group, show, talk
 
 if TYPE_CHECKING:
     from mailstack.app.reports import Reports, Step
+    from mailstack.delivery.report_documents import Reporter
 
 app = group("Reports to other domains: DMARC (about their mail) and TLS (about our deliveries).")
 
@@ -68,9 +69,7 @@ def show_report(
 
     async def work() -> str:
         async with _opened() as reports:
-            reporter = await asyncio.to_thread(reports.reporter)
-            if reporter is None:
-                fail(os.EX_CONFIG, "nobody here can report: no domain has a DKIM key (reports.sender)")
+            reporter = await asyncio.to_thread(_reporter, reports)
             return await asyncio.to_thread(reports.document, kind, day, domain.lower(), reporter)
 
     text = asyncio.run(work())
@@ -94,6 +93,7 @@ def send(
 
     async def work() -> list[Step]:
         async with _opened() as reports:
+            await asyncio.to_thread(_reporter, reports)
             return await reports.send(day, domain=domain.lower(), is_dry=dry_run)
 
     steps = asyncio.run(work())
@@ -149,6 +149,13 @@ async def _opened() -> AsyncIterator[Reports]:
             yield reports
         finally:
             await resolver.close()
+
+
+def _reporter(reports: Reports) -> Reporter:
+    found = reports.reporter()
+    if found is None:
+        fail(os.EX_CONFIG, "nobody here can report: no domain has a DKIM key (reports.sender)")
+    return found
 
 
 def _today() -> str:

@@ -93,3 +93,10 @@ def test_what_cannot_be_meant_is_said_in_words(
 ) -> None:
     said = instance.cli("report", *words)
     assert (said.code, text in said.err) == (code, True)
+
+
+def test_without_a_key_nobody_reports(counted: Instance) -> None:
+    with counted.file.open("a") as file:
+        file.write('[reports]\nsender = "reports@elsewhere.test"\n')
+    said = counted.cli("report", "send", "--dry-run")
+    assert (said.code, "no domain has a DKIM key" in said.err) == (78, True)
