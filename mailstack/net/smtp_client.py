@@ -324,6 +324,13 @@ class Connection:
         Raises:
             OpenFailed: no session; the connection is closed.
         """
+        if self._wire.held:
+            # L15: nothing said before the handshake may count as said under TLS.
+            self.abort()
+            reply = Reply(
+                451, "7.0", f"{self.host} speaks before the TLS handshake; it does not begin with TLS"
+            )
+            raise OpenFailed(Answer(reply, "greeting", is_ours=True), was_connected=True)
         await self._shake_hands(grade)
         self._session.begin_over_tls(is_verified=self._is_proven(grade))
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import ssl
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +105,34 @@ async def test_a_wrong_password_defers_and_says_where(certificate: tuple[str, st
     assert (tried.answer.stage, tried.host) == ("auth", "127.0.0.1[127.0.0.1]")
 
 
+@both_loops
+async def test_what_is_said_before_the_handshake_never_counts_as_said_under_tls(
+    certificate: tuple[str, str],
+) -> None:
+    # L15, on a port where TLS comes first: a server in clear, and one that is spoken for
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    said: list[bytes] = []
+
+    def serve(listener: socket.socket, injected: bytes) -> None:
+        connection, _ = listener.accept()
+        with connection, contextlib.suppress(OSError):
+            connection.sendall(injected)
+            with context.wrap_socket(connection, server_side=True) as secured:
+                said.append(secured.recv(1000))
+
+    for injected in (b"220 in clear\r\n", b"220 x\r\n250-x\r\n250 AUTH PLAIN\r\n"):
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            thread = threading.Thread(target=serve, args=(listener, injected))
+            thread.start()
+            port = listener.getsockname()[1]
+            way = Route(domain="y.test", host="127.0.0.1", port=port, implicit_tls=True, **LOGIN)  # type: ignore[arg-type]
+            async with delivery(route=(way,), ca_file=certificate[0]) as made:
+                assert codes(await deliver(made)) == [451]
+            thread.join()
+    assert not any(b"AUTH" in line or b"EHLO" in line for line in said)
+
+
 # -- TLS
 
 
@@ -154,6 +186,18 @@ async def test_our_address_and_name_are_those_of_the_route() -> None:
         ("127.0.0.7", "out7.us.test"),
         ("127.0.0.6", "us.test"),
     ]
+
+
+async def test_our_ipv6_address_is_another_setting() -> None:
+    try:
+        sink = SmtpSink(host="::1")
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with sink:
+        way = Route(domain="y.test", host="::1", port=sink.port, source_ipv6="::1", source_ipv4="192.0.2.1")
+        async with delivery(route=(way,)) as made:
+            assert codes(await deliver(made)) == [250]
+    assert sink.messages[0].peer == "::1"
 
 
 @both_loops
