@@ -142,6 +142,11 @@ def _machine(kind: str, groups: Sequence[Sequence[str]]) -> bytes:
     return f"Content-Type: {kind}\r\n\r\n{text}\r\n".encode()
 
 
+def whole(octets: bytes) -> bytes:
+    """A message whose last line has its end."""
+    return octets if octets.endswith(b"\r\n") else octets + b"\r\n"
+
+
 def text_part(text: str) -> bytes:
     """A text part; base64 keeps line lengths and characters out of trouble."""
     octets = normalise(text.encode("utf-8", "replace"))

@@ -19,7 +19,7 @@ from mailstack.mime.date import format_header
 from mailstack.mime.encoding import decode_words
 from mailstack.sieve.actions import Notify
 from mailstack.sieve.addresses import parse_script_address
-from mailstack.sieve.compose import Letterhead, text_part
+from mailstack.sieve.compose import Letterhead, text_part, whole
 from mailstack.sieve.context import Envelope
 from mailstack.sieve.message import Message, is_field_name
 from mailstack.sieve.replies import mailbox_field, named_address
@@ -203,7 +203,7 @@ def _compose(action: Notify, wanted: Mailto, message: Message, envelope: Envelop
         generate.structured("MIME-Version", "1.0"),
     ]
     body = wanted.body if wanted.body is not None else _summary(message)
-    return b"".join(lines) + text_part(body)
+    return whole(b"".join(lines) + text_part(body))
 
 
 def _summary(message: Message) -> str:

@@ -18,7 +18,7 @@ from mailstack.mime.header import Headers, find_end
 from mailstack.mime.lines import normalise
 from mailstack.sieve.actions import Vacation
 from mailstack.sieve.addresses import parse_script_address, split_envelope
-from mailstack.sieve.compose import Letterhead, text_part
+from mailstack.sieve.compose import Letterhead, text_part, whole
 from mailstack.sieve.context import Envelope
 from mailstack.sieve.message import Message, decode
 
@@ -119,7 +119,8 @@ def vacation(action: Vacation, message: Message, envelope: Envelope, head: Lette
         generate.structured("X-Auto-Response-Suppress", "All"),
         generate.structured("MIME-Version", "1.0"),
     ]
-    return b"".join(lines) + (_mime_entity(action.reason) if action.mime else text_part(action.reason))
+    entity = _mime_entity(action.reason) if action.mime else text_part(action.reason)
+    return whole(b"".join(lines) + entity)
 
 
 def mailbox_field(name: str, display: str, spec: str) -> bytes:
