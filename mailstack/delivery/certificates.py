@@ -44,14 +44,20 @@ def load_all(ders: Iterable[bytes]) -> list[x509.Certificate]:
     return [found for found in map(load, ders) if found is not None]
 
 
+def trusting(anchors: Iterable[x509.Certificate]) -> verification.Store | None:
+    """Whom a check trusts, made once for many; authorities of any kind.  None: nobody."""
+    found = list(anchors)
+    return verification.Store(found) if found else None
+
+
 def check(
-    chain: Sequence[bytes], anchors: Sequence[x509.Certificate], names: Sequence[str], *, at: float
+    chain: Sequence[bytes], anchors: verification.Store | None, names: Sequence[str], *, at: float
 ) -> TlsResult:
     """Says whether a chain leads from a server with one of these names to somebody we trust.
 
     Args:
         chain: DER, the server's own certificate first, as the server sent it.
-        anchors: whom we trust; authorities of any kind.
+        anchors: whom we trust: `trusting`.
         names: one of them must be the server's.
         at: Unix seconds.
 
@@ -113,16 +119,16 @@ def names_of(certificate: x509.Certificate) -> list[str]:
 def _leads(
     leaf: x509.Certificate,
     others: Sequence[x509.Certificate],
-    anchors: Sequence[x509.Certificate],
+    anchors: verification.Store | None,
     *,
     at: float,
 ) -> bool:
     """True when the path is good; whose name it is has been looked at by then."""
-    if not anchors:
+    if anchors is None:
         return False
     everybody = verification.ExtensionPolicy.permit_all()
     when = datetime.datetime.fromtimestamp(at, datetime.UTC)
-    builder = verification.PolicyBuilder().store(verification.Store(list(anchors))).time(when)
+    builder = verification.PolicyBuilder().store(anchors).time(when)
     try:
         verifier = builder.extension_policies(
             ca_policy=_authorities(), ee_policy=everybody

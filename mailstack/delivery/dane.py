@@ -94,7 +94,7 @@ class Dane:
         anchors = self._anchors(loaded)
         if not anchors:
             return "validation-failure"
-        return certificates.check(chain, anchors, (self.base, *names), at=at)
+        return certificates.check(chain, certificates.trusting(anchors), (self.base, *names), at=at)
 
     def _anchors(self, chain: Sequence[x509.Certificate]) -> list[x509.Certificate]:
         """Who may have signed: of the chain, or in a record itself (RFC 7671 section 5.2)."""

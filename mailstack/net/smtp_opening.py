@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal
 
-from cryptography import x509
+from cryptography.x509.verification import Store
 
 from mailstack.delivery import certificates, dane, ratchet
 from mailstack.delivery.options import QueueOptions
@@ -260,13 +260,13 @@ class Opener:
 
 
 @lru_cache(maxsize=4)
-def _anchors(ca_file: str) -> tuple[x509.Certificate, ...]:
+def _anchors(ca_file: str) -> Store | None:
     """Whom a verified session would trust."""
     try:
         ders = context_of("verified", ca_file).get_ca_certs(binary_form=True)
     except OSError:
-        return ()
-    return tuple(certificates.load_all(ders))
+        return None
+    return certificates.trusting(certificates.load_all(ders))
 
 
 def _is_public(domain: str, found: Hosts) -> bool:
