@@ -10,6 +10,7 @@ is put off together.  Senders take turns, and codes go before letters before bul
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import Counter
@@ -39,6 +40,12 @@ T = TypeVar("T")
 #: Carries out a delivery for one recipient of kind "local"; blocking.
 DeliverLocal = Callable[[Entry, EntryRecipient, Content], Outcome]
 
+#: A message that was read with its claim, or what is wrong with it; None: not yet.
+Found = Content | Damaged | None
+
+#: Messages up to this size are read with their claim, for so long in all.
+SMALL_OCTETS = 65_536
+READ_S = 0.02
 #: A wake-up that was lost costs at most so long; what the CLI changes counts within it too.
 POLL_S = 0.5
 UPKEEP_S = 60.0
@@ -153,8 +160,8 @@ class Engine:
         try:
             while wanted := await self._choose():
                 entries, next_at = await self._blocking(self._take, wanted)
-                for entry in entries:
-                    self._begin(entry)
+                for entry, content in entries:
+                    self._begin(entry, content)
                 if len(entries) == wanted.total():
                     # Another look would find nothing: what can begin has begun.
                     return self._next_look(next_at)
@@ -165,9 +172,18 @@ class Engine:
             self._complain(error)
             return self._queue.now() + POLL_S
 
-    def _take(self, wanted: Mapping[int, int]) -> tuple[list[Entry], float | None]:
+    def _take(self, wanted: Mapping[int, int]) -> tuple[list[tuple[Entry, Found]], float | None]:
+        """Claims, and reads small messages on the way: a hand-over of threads costs more."""
         entries = self._queue.claim(wanted, lease_owner=self._lease.owner)
-        return entries, lanes.next_at(self._queue)
+        until = time.monotonic() + READ_S
+        found: list[tuple[Entry, Found]] = []
+        for entry in entries:
+            content = None
+            if entry.facts.size_octets <= SMALL_OCTETS and time.monotonic() < until:
+                with contextlib.suppress(TemporaryFailure):  # it is tried again, and complained of, alone
+                    content = self._queue.content(entry.facts)
+            found.append((entry, content))
+        return found, lanes.next_at(self._queue)
 
     async def _choose(self) -> Counter[int]:
         """How many messages of which lanes to take."""
@@ -238,10 +254,10 @@ class Engine:
 
     # -- one attempt --------------------------------------------------------------------
 
-    def _begin(self, entry: Entry) -> None:
+    def _begin(self, entry: Entry, content: Found) -> None:
         pace = self._pace_of(entry.recipients[0].destination)
         pace.start()
-        task = asyncio.create_task(self._attempt(entry, pace))
+        task = asyncio.create_task(self._attempt(entry, pace, content))
         self._tasks.add(task)
         self._running[entry.facts.rank] += 1
         task.add_done_callback(partial(self._ended, entry.facts.rank))
@@ -253,10 +269,10 @@ class Engine:
         if not task.cancelled() and task.exception() is not None:
             _log.error("an attempt failed", exc_info=task.exception())
 
-    async def _attempt(self, entry: Entry, pace: Pace) -> None:
+    async def _attempt(self, entry: Entry, pace: Pace, found: Found) -> None:
         trial = None
         try:
-            content = await self._open(entry)
+            content = await self._open(entry, found)
             if content is None:
                 return
             if entry.recipients[0].destination == LOCAL:
@@ -288,11 +304,11 @@ class Engine:
             except TemporaryFailure as error:
                 self._complain(error)
 
-    async def _open(self, entry: Entry) -> Content | None:
+    async def _open(self, entry: Entry, found: Found) -> Content | None:
         """The message; when it is damaged or unreadable the attempt ends here."""
         facts = entry.facts
         try:
-            content = await self._blocking(self._queue.content, facts)
+            content = found or await self._blocking(self._queue.content, facts)
         except TemporaryFailure as error:
             # F20
             self._maillog.write("alarm", facts.queue_id, why=error.why)

@@ -15,6 +15,9 @@ from mailstack.delivery import rows
 from mailstack.delivery.listing import missing
 from mailstack.delivery.queue import Queue
 
+#: Messages changed in one transaction.
+BATCH = 500
+
 
 def select(queue: Queue, ids: Iterable[str] = (), *, owner: str = "", everything: bool = False) -> list[str]:
     """The messages an operator means.
@@ -134,8 +137,13 @@ def give_up(queue: Queue, ids: Iterable[str]) -> int:
 
 
 def _each(queue: Queue, ids: Iterable[str], work: _Work) -> int:
+    """Does it for some at a time, so that nobody else waits for long."""
     chosen = list(ids)
-    return queue.write(lambda connection: sum(work(connection, queue_id) for queue_id in chosen))
+    count = 0
+    for start in range(0, len(chosen), BATCH):
+        some = chosen[start : start + BATCH]
+        count += queue.write(lambda connection, some=some: sum(work(connection, one) for one in some))  # type: ignore[misc]
+    return count
 
 
 class _Work(Protocol):
