@@ -91,7 +91,7 @@ def test_an_answer_has_all_it_needs() -> None:
     assert answer["Subject"] == "Auto: Lunch?" and answer["In-Reply-To"] == "<1@example.org>"
     assert answer["References"] == "<0@example.org> <1@example.org>"
     assert answer["Auto-Submitted"].startswith("auto-replied") and answer["Message-ID"] and answer["Date"]
-    assert answer.get_content() == "I am away.\n"
+    assert answer.get_content() == "I am away.\r\n"
 
 
 @pytest.mark.parametrize(
