@@ -14,7 +14,7 @@ Imports: model, mime, state.  Pure.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from mailstack.delivery.dane import Dane, Unknown
@@ -120,7 +120,8 @@ def protected(found: Security, *, is_mx_signed: bool) -> Security | None:
     is_known = is_mx_signed or (found.policy.kind == "sts" and not found.is_refused_host)
     if not is_known:
         return None
-    return replace(found, proof="certificate", must=True, dane=None, why="")
+    # Nothing the domain asked for: nothing to report to it.
+    return Security(TlsPolicy(""), "certificate", must=True)
 
 
 def is_tls_optional(message: bytes) -> bool:

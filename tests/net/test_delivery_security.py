@@ -307,6 +307,7 @@ async def test_requiretls_takes_dane_for_proof(world: World) -> None:
     secured = (*EXTENSIONS, "REQUIRETLS")
     with world.sink(STRANGE, secured_extensions=secured) as sink:
         assert said(await world.send(sink, facts={"requiretls": True})) == "550 5.7.10"
+        assert world.results() == []
         world.tlsa(sink, [3, 1, 1, sha256(STRANGE.spki)])
         assert said(await world.send(sink, facts={"requiretls": True})) == "250 2.0.0"
         assert "REQUIRETLS" in sink.messages[0].parameters["mail"]
@@ -454,7 +455,7 @@ BIG = b"x: " + b"y" * 70_000
         (b"SSH-2.0-x\r\n\r\n", "sts-policy-invalid"),
         (HANG, "sts-policy-fetch-error"),
     ],
-    ids=["10 MB", "endless", "HTML", "HTML as text", "redirected", "missing", "no HTTP", "silent"],
+    ids=["too long", "endless", "HTML", "HTML as text", "redirected", "missing", "no HTTP", "silent"],
 )
 async def test_l16_a_policy_that_is_none_binds_nobody_and_is_reported(
     world: World, says: bytes, result: str
