@@ -17,7 +17,7 @@ FUZZ_EXAMPLES ?= 20000
 help:
 	@echo "make demo       a throw-away mail service on high ports; DIR=$(DIR) PORT_BASE=$(PORT_BASE)"
 	@echo "make test       all tests; as root it installs the Debian packages they use"
-	@echo "make test-slow  those that take long"
+	@echo "make test-slow  those that take long; MAILSTACK_KILLS=500 MAILSTACK_POWER_CUTS=20 MAILSTACK_SOAK_S=600"
 	@echo "make check      format, lint, types, import rules, docs and units in step"
 	@echo "make fmt        formats the code"
 	@echo "make bench      measures, prints JSON"
