@@ -143,7 +143,7 @@ def crowds(queue: Queue, *, limit: int) -> list[Crowd]:
 def _crowd(queue: Queue, row: Sequence[object]) -> Crowd:
     name, waiting, running, held, oldest, next_at, latest = row
     said = queue.read(
-        "SELECT host, code, status, reply FROM recipient WHERE number = ?", (str(latest).split()[1],)
+        "SELECT host, code, status, reply, is_ours FROM recipient WHERE number = ?", (str(latest).split()[1],)
     )
     return Crowd(
         str(name),
@@ -219,7 +219,7 @@ def _views(queue: Queue, found: Sequence[Sequence[object]]) -> list[MessageView]
 def _recipients(queue: Queue, ids: list[str]) -> dict[str, list[Sequence[object]]]:
     found = queue.read(
         "SELECT message, address, kind, state, tries, next_at, host, code, status, reply, notify,"
-        " destination, waited_s FROM recipient WHERE message IN (SELECT value FROM json_each(?))"
+        " destination, waited_s, is_ours FROM recipient WHERE message IN (SELECT value FROM json_each(?))"
         " ORDER BY message, position",
         (json.dumps(ids),),
     )
@@ -275,7 +275,21 @@ def _recipient(
     who: set[tuple[str, str]],
     standing: Sequence[Hold],
 ) -> RecipientView:
-    address, kind, state, tries, next_at, host, code, status, reply, notify, destination, waited_s = row
+    (
+        address,
+        kind,
+        state,
+        tries,
+        next_at,
+        host,
+        code,
+        status,
+        reply,
+        notify,
+        destination,
+        waited_s,
+        is_ours,
+    ) = row
     number = int(str(state))
     said = f"{code} {str(code)[0]}.{status} {reply}" if code and status else f"{code} {reply}" if code else ""
     left_s = schedule.give_up_after_s(facts.kind, queue.options) - float(str(waited_s))
@@ -289,7 +303,7 @@ def _recipient(
         host=str(host),
         reply=said,
         notify=str(notify),
-        why=_why(host, code, status, reply) if number != schema.DELIVERED else "",
+        why=_why(host, code, status, reply, is_ours) if number != schema.DELIVERED else "",
         given_up_at=queue.now() + max(0.0, left_s) if number == schema.WAITING else None,
         holds=tuple(h for h in standing if kind == "remote" and (h.scope, h.name) in covered)
         if number == schema.HELD
@@ -297,9 +311,9 @@ def _recipient(
     )
 
 
-def _why(host: object, code: object, status: object, reply: object) -> str:
+def _why(host: object, code: object, status: object, reply: object, is_ours: object) -> str:
     """What the last answer means; "" when nobody has said anything yet."""
     if not code:
         return ""
     answer = Reply(int(str(code)), str(status), str(reply))
-    return words.explain(answer, "en", is_ours=not host).means
+    return words.explain(answer, "en", is_ours=bool(is_ours) or not host).means

@@ -80,22 +80,36 @@ def test_each_mailbox_here_has_a_lane_of_its_own(kit: QueueKit) -> None:
     assert ready(kit) == [(LOCAL, NORMAL, "(local) x@here.test")]
 
 
-def test_codes_come_first_and_bulk_last(kit: QueueKit) -> None:
+def test_codes_letters_and_bulk_have_lanes_of_their_own(kit: QueueKit) -> None:
     for data in (NEWS, MESSAGE, CODE):
         kit.put(data=data, owner="a@example.org")
-    assert [rank for _, rank, _ in ready(kit)] == [URGENT, NORMAL, BULK]
+    assert sorted(rank for _, rank, _ in ready(kit)) == [URGENT, NORMAL, BULK]
     assert {view.rank for view in listing.messages(kit.queue)} == {"bulk", "normal", "urgent"}
 
 
 def test_a_look_finds_every_sender_before_a_second_lane_of_one(kit: QueueKit) -> None:
+    fill(kit, 300, destinations=300)
+    kit.put("x@d0.test", owner="zoe@example.org")
+    found = ready(kit, most=4)
+    assert {sender for _, _, sender in found[:2]} == {"s0@example.org", "zoe@example.org"}
+    assert len(found) < 10
+
+
+def test_few_lanes_come_from_both_ends(kit: QueueKit) -> None:
     for n in range(30):
         kit.put(f"x@d{n}.test", owner="flood@example.org")
         kit.clock.advance(1)
-    kit.put("x@d0.test", owner="one@example.org")
-    found = ready(kit, most=4)
-    assert {sender for _, _, sender in found[:2]} == {"flood@example.org", "one@example.org"}
-    # The longest due, and the newest.
-    assert {name for name, _, sender in found if sender == "flood@example.org"} == {"d0.test", "d29.test"}
+    assert [name for name, _, _ in ready(kit)[:3]] == ["d0.test", "d29.test", "d1.test"]
+
+
+def test_thousands_of_lanes_that_are_not_due_cost_nothing(kit: QueueKit) -> None:
+    fill(kit, 3_000, senders=30, destinations=3_000)
+    due_at = kit.clock.time + 900
+    kit.queue.write(lambda c: c.execute("UPDATE recipient SET next_at = ?", (due_at,)).rowcount)
+    kit.queue.write(lambda c: lanes.refresh(c, [int(n) for (n,) in c.execute("SELECT id FROM lane")]))
+    kit.put("x@new.test", owner="zoe@example.org")
+    assert ready(kit) == [("new.test", NORMAL, "zoe@example.org")]
+    assert steps(kit, Wish(20)) < 5
 
 
 def test_what_has_no_room_is_left_out(kit: QueueKit) -> None:
