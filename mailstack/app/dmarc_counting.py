@@ -40,7 +40,9 @@ class DmarcCounting:
         self, state_db: Path, options: ReportOptions, *, now: Callable[[], float], disk: Executor
     ) -> None:
         self._options = options
-        self._facts = DmarcFacts(state_db, domains=options.domains, rows=options.rows)
+        self._facts = DmarcFacts(
+            state_db, domains=options.domains, rows=options.rows, rows_per_day=options.rows_per_day
+        )
         self._now = now
         self._disk = disk
         self._pending: dict[Noted, int] = {}
@@ -84,7 +86,9 @@ class DmarcCounting:
             _log.error("%d messages are missing in DMARC reports: %s", sum(counts.values()), error.why)
             return
         if left_out:
-            _log.warning("%d messages are left out of DMARC reports: reports.rows or .domains", left_out)
+            _log.warning(
+                "%d messages are left out of DMARC reports: reports.rows, .rows_per_day or .domains", left_out
+            )
 
     async def _go(self) -> None:
         while True:

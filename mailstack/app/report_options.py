@@ -38,6 +38,8 @@ class ReportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     domains: int = 10_000
     #: Rows of one domain's DMARC report.
     rows: int = 2_000
+    #: Rows of all DMARC reports of one day.
+    rows_per_day: int = 200_000
     #: Seconds between two times at which a worker writes down what it counted.
     flush_s: float = 5.0
     #: Seconds an HTTPS server may take for a TLS report.

@@ -93,17 +93,22 @@ _policy = msgspec.json.Decoder(PublishedPolicy)
 class DmarcFacts(StateTable):
     """The tables."""
 
-    def __init__(self, path: Path, *, domains: int = 10_000, rows: int = 2_000) -> None:
+    def __init__(
+        self, path: Path, *, domains: int = 10_000, rows: int = 2_000, rows_per_day: int = 200_000
+    ) -> None:
         """Takes the limits.  The last seconds of counts may be lost with the power.
 
         Args:
             path: state.db, already migrated.
             domains: policy domains counted on one day; others are left out.
             rows: different facts of one domain on one day; others are left out.
+            rows_per_day: the same of all domains.
         """
         super().__init__(path, synchronous="NORMAL")
         self._max_domains = domains
+        self._known_rows: int | None = None
         self._max_rows = rows
+        self._max_rows_per_day = rows_per_day
 
     def note(self, counts: Mapping[Noted, int], *, at: float) -> int:
         """Counts messages; gives how many were left out because of a limit.
@@ -113,6 +118,7 @@ class DmarcFacts(StateTable):
         """
         day, left_out = day_of(at), 0
         seen: dict[PublishedPolicy, bool] = {}
+        self._known_rows = None
         with self._lock, transaction(self._open(), "counting for DMARC reports") as connection:
             for (published, fact), messages in counts.items():
                 if published not in seen:
@@ -154,13 +160,21 @@ class DmarcFacts(StateTable):
         known = connection.execute(
             "SELECT count(*) FROM dmarc_row WHERE day = ? AND domain = ?", (day, domain)
         ).fetchone()[0]
-        if known >= self._max_rows:
+        if known >= self._max_rows or self._rows_of(connection, day) >= self._max_rows_per_day:
             return False
+        self._known_rows = self._rows_of(connection, day) + 1
         connection.execute(
             "INSERT INTO dmarc_row (day, domain, mark, facts, messages) VALUES (?, ?, ?, ?, ?)",
             (day, domain, mark, text.decode(), messages),
         )
         return True
+
+    def _rows_of(self, connection: sqlite3.Connection, day: str) -> int:
+        """Rows of a day, counted once in a batch: a scan, which only new rows cost."""
+        if self._known_rows is None:
+            found = connection.execute("SELECT count(*) FROM dmarc_row WHERE day = ?", (day,)).fetchone()
+            self._known_rows = int(found[0])
+        return self._known_rows
 
     # -- for the reports ----------------------------------------------------------------
 

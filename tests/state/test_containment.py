@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mailstack.model.containment import Contained
 from mailstack.model.errors import ConfigError
@@ -14,6 +17,7 @@ from mailstack.state import containment, statedb
 from mailstack.state.containment import Containment, Watch, look, place_of
 from mailstack.state.containment_options import ContainmentOptions
 from mailstack.state.sending import Look, Sending, Ticket
+from tests.kit.fuzzing import FUZZ
 
 NOW = 1_790_000_000.0
 DAY_S = 86_400.0
@@ -22,10 +26,11 @@ CAPS = Caps(new_recipients_per_hour=100)
 
 
 class Account:
-    """Account 1, as a worker sees it."""
+    """An account, as a worker sees it."""
 
-    def __init__(self, path: Path, **options: float) -> None:
+    def __init__(self, path: Path, *, number: int = 1, **options: float) -> None:
         self.path = path
+        self.id = number
         self.options = ContainmentOptions(**options)  # type: ignore[arg-type]
         self.sending = Sending(path)
         self.table = Containment(path)
@@ -34,14 +39,16 @@ class Account:
 
     def look(self, ip: str, new_limit: int | None) -> Look:
         watch = Watch(self.options, ip, new_limit)
-        return lambda connection, used, new: look(connection, 1, watch, used=used, new=new, now=self.now)
+        return lambda connection, used, new: look(
+            connection, self.id, watch, used=used, new=new, now=self.now
+        )
 
     def send(self, new: int = 0, *, ip: str = HOME, new_limit: int | None = 100) -> Ticket | Over | Contained:
         """One message to so many strangers; at least one recipient."""
         self._number += 1
         strangers = [f"{self._number}.{n}@far.test" for n in range(new)]
         return self.sending.take(
-            1,
+            self.id,
             strangers or ["friend@far.test"],
             CAPS,
             strangers=strangers,
@@ -57,7 +64,7 @@ class Account:
         assert isinstance(self.send(), Ticket)
 
     def bounce(self, recipients: int) -> Contained | None:
-        return self.table.bounced(1, recipients, Watch(self.options), now=self.now)
+        return self.table.bounced(self.id, recipients, Watch(self.options), now=self.now)
 
 
 @pytest.fixture
@@ -217,6 +224,26 @@ def test_what_counts_no_more_goes_and_who_is_stopped_stays(account: Account) -> 
 def test_addresses_inside_say_nothing_about_a_place() -> None:
     assert [place_of(ip) for ip in ("10.1.2.3", "127.0.0.1", "fe80::1", "")] == [""] * 4
     assert place_of("2001:470:1:2::3") == "2001:470::/32"
+
+
+DAYS = st.lists(st.tuples(st.integers(0, 60), st.integers(0, 90), st.booleans()), max_size=12)
+
+
+def test_whoever_stays_at_home_and_whose_mail_is_taken_is_never_stopped(path: Path) -> None:
+    numbers = itertools.count(1)
+
+    @settings(FUZZ, max_examples=50)
+    @given(DAYS)
+    def check(days: list[tuple[int, int, bool]]) -> None:
+        account = Account(path, number=next(numbers))
+        for new, minutes, is_bounced in days:
+            account.now += minutes * 60
+            assert not isinstance(account.send(new), Contained)
+            assert not is_bounced or account.bounce(1) is None
+        account.sending.close()
+        account.table.close()
+
+    check()
 
 
 @pytest.mark.parametrize(

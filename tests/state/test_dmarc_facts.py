@@ -78,3 +78,12 @@ def test_domains_of_a_day_are_limited(path: Path) -> None:
     counts = {(msgspec.structs.replace(POLICY, domain=f"d{n}.example"), GOOD): 1 for n in range(4)}
     assert facts.note(counts, at=NOW) == 2
     assert facts.domains(DAY) == ["d0.example", "d1.example"]
+
+
+def test_rows_of_a_day_are_limited_over_all_domains(path: Path) -> None:
+    # P9: domains cost a stranger nothing.
+    facts = DmarcFacts(path, rows_per_day=3)
+    counts = {(msgspec.structs.replace(POLICY, domain=f"d{n}.example"), GOOD): 1 for n in range(5)}
+    assert facts.note(counts, at=NOW) == 2
+    assert facts.note(counts, at=NOW) == 2
+    assert facts.note(counts, at=NOW + 86_400) == 2
