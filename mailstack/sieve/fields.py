@@ -34,6 +34,11 @@ def _header(ctx: Context, part: object) -> Message:
     return ctx.message if part is root else part.header
 
 
+def is_plain(args: Args) -> bool:
+    """All fields of the message's own header are asked."""
+    return args.get("index") is None and not args.get("mime")
+
+
 def pick(args: Args, fields: Iterable[T]) -> Sequence[T]:
     """The field of the number `:index` gives, counted from the end with `:last`; else all."""
     number = args.get("index")
@@ -49,9 +54,9 @@ def pick(args: Args, fields: Iterable[T]) -> Sequence[T]:
 
 def values(ctx: Context, args: Args, names: Sequence[str]) -> Sequence[str]:
     """Decoded values of the fields of these names, in the order of the names."""
+    if len(names) == 1 and is_plain(args):
+        return ctx.message.header_values(names[0])
     if not args.get("mime"):
-        if len(names) == 1:
-            return pick(args, ctx.message.header_values(names[0]))
         return pick(args, (value for name in names for value in ctx.message.header_values(name)))
     option = args.get("mimeopts")
     if option is None:

@@ -189,7 +189,8 @@ def _prepare_is(keys: Sequence[str], want: Want) -> Matching:
 
     def matching(values: Iterable[str], context: Context) -> Captures:
         for value in values:
-            context.charge(len(value) // OCTETS_PER_STEP)
+            if len(value) >= OCTETS_PER_STEP:
+                context.charge(len(value) // OCTETS_PER_STEP)
             if fold(value) in wanted:
                 return ()
         return None
@@ -200,10 +201,12 @@ def _prepare_is(keys: Sequence[str], want: Want) -> Matching:
 def _prepare_contains(keys: Sequence[str], want: Want) -> Matching:
     fold = want.comparator.folded
     wanted = tuple(dict.fromkeys(fold(key) for key in keys))
+    many = len(wanted) >= 16
 
     def matching(values: Iterable[str], context: Context) -> Captures:
         for value in values:
-            context.charge((len(value) // OCTETS_PER_STEP + 1) * len(wanted) // 16)
+            if len(value) >= OCTETS_PER_STEP or many:
+                context.charge((len(value) // OCTETS_PER_STEP + 1) * len(wanted) // 16)
             folded = fold(value)
             for key in wanted:
                 if key in folded:

@@ -17,7 +17,7 @@ from mailstack.mime.addresses import ListedAddress, parse
 from mailstack.mime.encoding import decode_words
 from mailstack.mime.header import MAX_FIELD_OCTETS, find_end, iterate, unfold
 from mailstack.sieve.addresses import spell
-from mailstack.sieve.match import SplitAddress
+from mailstack.sieve.match import AddressPart, SplitAddress
 from mailstack.sieve.parts import MimePart, tree
 
 #: RFC 5322 section 3.6.8: printable, no colon.
@@ -70,6 +70,7 @@ class Message:
         self._by_name: dict[str, list[Field]] | None = None
         self._values: dict[str, list[str]] = {}
         self._addresses: dict[str, list[list[SplitAddress]]] = {}
+        self._address_parts: dict[tuple[str, str], list[str]] = {}
         self._root: MimePart | None = None
         self._splices: list[Splice] = []
         self._body_at = -1
@@ -220,6 +221,16 @@ class Message:
         """The addresses in the fields of that name; an empty field has one empty address."""
         return [address for field in self.address_fields(name) for address in field]
 
+    def address_parts(self, name: str, part: AddressPart) -> list[str]:
+        """What a part of the addresses in the fields of that name is."""
+        if part.configured is not None:
+            return part.values(self.addresses(name))
+        key = (name, part.tag)
+        found = self._address_parts.get(key)
+        if found is None:
+            found = self._address_parts[key] = part.values(self.addresses(name))
+        return found
+
     def address_fields(self, name: str) -> list[list[SplitAddress]]:
         """As `addresses`, field by field."""
         name = name.lower()
@@ -232,6 +243,7 @@ class Message:
         self._by_name = None
         self._values.clear()
         self._addresses.clear()
+        self._address_parts.clear()
 
     # -- edits ----------------------------------------------------------------
 

@@ -105,7 +105,7 @@ class Args:
         self._values = values
 
     def __getitem__(self, name: str) -> object:
-        return self._values[name.removeprefix(":")]
+        return self._values[name[1:] if name[:1] == ":" else name]
 
     def __contains__(self, name: str) -> bool:
         return name.removeprefix(":") in self._values
@@ -118,7 +118,7 @@ class Args:
 
     def get(self, name: str, default: object = None) -> object:
         """As `[]`, with a default for names this command does not know."""
-        return self._values.get(name.removeprefix(":"), default)
+        return self._values.get(name[1:] if name[:1] == ":" else name, default)
 
     def string(self, name: str) -> str:
         """A string argument."""
@@ -128,7 +128,7 @@ class Args:
 
     def strings(self, name: str) -> tuple[str, ...]:
         """A string-list argument."""
-        value = self[name]
+        value = self._values[name]
         assert isinstance(value, tuple)
         return value
 

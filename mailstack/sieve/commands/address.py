@@ -41,14 +41,17 @@ def _validate(node: CommandNode, vctx: CheckContext) -> None:
 
 
 def _run(ctx: Context, args: Args, block: Block | None) -> bool:
+    names, part = args.strings("header_list"), args.address_part
+    if len(names) == 1 and fields.is_plain(args):
+        values = ctx.message.address_parts(names[0], part) if names[0].lower() in ADDRESS_FIELDS else []
+        return args.match.match(values, args.strings("key_list"))
     found = (
         addresses
         for header in fields.headers(ctx, args)
-        for name in args.strings("header_list")
+        for name in names
         if name.lower() in ADDRESS_FIELDS
         for addresses in header.address_fields(name)
     )
-    part = args.address_part
     values = [value for addresses in fields.pick(args, found) for value in part.values(addresses)]
     return args.match.match(values, args.strings("key_list"))
 
