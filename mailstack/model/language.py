@@ -5,6 +5,7 @@ Standards: RFC 5646 (tags).
 
 from __future__ import annotations
 
+import re
 from typing import Literal, get_args
 
 Language = Literal["en", "fr", "de", "it", "es"]
@@ -12,6 +13,7 @@ Language = Literal["en", "fr", "de", "it", "es"]
 LANGUAGES: tuple[Language, ...] = get_args(Language)
 #: Of a field with wishes only this much is looked at.
 _MAX_FIELD = 200
+_WEIGHT = re.compile(r"\s*[qQ]\s*=\s*([01](?:\.[0-9]{0,3})?)\s*\Z")
 
 
 def known(text: str) -> Language | None:
@@ -21,13 +23,16 @@ def known(text: str) -> Language | None:
 
 
 def preferred(field: str) -> Language | None:
-    """The first of ours in a field such as "fr-CH, de;q=0.8"; None when there is none.
+    """The best of ours in a field such as "fr-CH, de;q=0.8"; None when there is none.
 
-    Mail programs write the best first; their weights are not looked at but for a zero.
+    Of equal weights the first counts; a weight that cannot be read is 1.
     """
+    best: Language | None = None
+    most = 0.0
     for part in field[:_MAX_FIELD].split(","):
-        tag, _, weight = part.partition(";")
-        found = known(tag)
-        if found is not None and weight.replace(" ", "").lower() not in ("q=0", "q=0.0"):
-            return found
-    return None
+        tag, _, parameter = part.partition(";")
+        weight = _WEIGHT.match(parameter)
+        found, value = known(tag), float(weight.group(1)) if weight is not None else 1.0
+        if found is not None and value > most:
+            best, most = found, value
+    return best
