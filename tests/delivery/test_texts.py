@@ -53,7 +53,7 @@ def test_a_letter_has_a_subject_of_one_line_and_paragraphs() -> None:
     [
         ("de", "de"),
         ("de-CH, fr;q=0.8", "de"),
-        ("pt-BR, it;q=0.5, en", "it"),
+        ("pt-BR, en;q=0.2, it;q=0.5", "it"),
         ("en_GB", "en"),
         ("fr;q=0, es", "es"),
         ("en;q=0.5, de", "de"),
