@@ -132,7 +132,14 @@ class Reports:
         async with self._alone(wait_s=ROUND_S):
             due = await asyncio.to_thread(self._due)
             for kind, day, domain in due:
-                await self._deal_with(kind, day, domain, reporter)
+                try:
+                    await self._deal_with(kind, day, domain, reporter)
+                except TemporaryFailure:
+                    raise
+                except Exception:  # what a stranger's domain says must not cost the others their reports
+                    _log.exception("the %s report about %s", kind, domain)
+                    broken = Step(kind, day, domain, why="an error of ours, see the daemon's log")
+                    await asyncio.to_thread(self._settle, kind, day, domain, [broken])
         return len(due)
 
     @asynccontextmanager

@@ -21,9 +21,10 @@ import pytest
 
 from mailstack.app.reports import Reports, forget_old
 from mailstack.delivery.queue import Queue
+from mailstack.delivery.report_documents import dmarc_xml
 from mailstack.model.verdict import PublishedPolicy
 from mailstack.net.resolver import TableResolver
-from mailstack.state.dmarc_facts import DmarcFact, DmarcFacts
+from mailstack.state.dmarc_facts import DmarcFact, DmarcFacts, DomainFacts
 from mailstack.state.maillog import MailLog
 from mailstack.state.report_ledger import ReportLedger
 from mailstack.state.senders import LongSenders
@@ -373,3 +374,21 @@ async def test_two_daemons_and_a_command_send_nothing_twice(desk: Desk) -> None:
     )
     for one in others:
         one.close()
+
+
+async def test_a_domain_that_makes_us_fail_costs_no_other_its_report(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = dmarc_xml
+
+    def write(facts: DomainFacts, *others: Any) -> bytes:
+        if facts.published.domain == "bad.test":
+            raise RuntimeError("a mistake")
+        return real(facts, *others)
+
+    monkeypatch.setattr("mailstack.delivery.report_documents.dmarc_xml", write)
+    desk.count(policy("bad.test", "mailto:x@bad.test"), policy("far.test"))
+    assert await desk.reports.round() == 2
+    assert desk.recipients == ["dmarc@far.test"]
+    assert desk.said("bad.test") == [("", "settled", "an error of ours, see the daemon's log")]
+    assert await desk.reports.round() == 0
