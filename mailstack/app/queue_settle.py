@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from mailstack.app import queue_log, undelivered
 from mailstack.app.hourly import Hourly
-from mailstack.delivery import dsn, rows, schedule, upkeep
+from mailstack.delivery import dsn, rows, schedule, texts, upkeep
 from mailstack.delivery.entry import (
     HAS_COPY,
     Entry,
@@ -113,6 +113,7 @@ class Settler:
         self._settled = settled
         self._home = home
         self._lease_owner = lease_owner
+        texts.load()
         self._forward_reports = Hourly(cap(queue.options.forward_reports_per_hour))
 
     def settle(self, entry: Entry, results: Sequence[Result], content: Content | None) -> bool:

@@ -35,6 +35,12 @@ def text(language: Language, key: str) -> str:
     return found if found is not None else table("en")[key]
 
 
+def load() -> None:
+    """Reads every language now: a daemon that runs on while it is upgraded keeps its own texts."""
+    for language in LANGUAGES:
+        table(language)
+
+
 @cache
 def table(language: Language) -> Mapping[str, str]:
     """Every text of a language by its path."""
