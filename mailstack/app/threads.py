@@ -13,13 +13,15 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from functools import partial
 from typing import Any, ParamSpec, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
 P = ParamSpec("P")
 Ts = TypeVarTuple("Ts")
 
-_Job = Callable[[], None]
+#: Does the work, and gives what tells of it: a thread that has told can be taken again at once.
+_Job = Callable[[], Callable[[], None]]
 
 
 class Threads(Executor):
@@ -43,15 +45,14 @@ class Threads(Executor):
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
-        def job() -> None:
+        def job() -> Callable[[], None]:
             if future.cancelled():
-                return
+                return _nothing
             try:
                 result = work(*arguments)
             except BaseException as error:
-                _tell(loop, _fail, future, error)
-            else:
-                _tell(loop, _finish, future, result)
+                return partial(_tell, loop, _fail, future, error)
+            return partial(_tell, loop, _finish, future, result)
 
         self._begin(job)
         return future
@@ -60,15 +61,14 @@ class Threads(Executor):
         """See Executor."""
         future: Future[T] = Future()
 
-        def job() -> None:
+        def job() -> Callable[[], None]:
             if not future.set_running_or_notify_cancel():
-                return
+                return _nothing
             try:
                 result = fn(*args, **kwargs)
             except BaseException as error:
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+                return partial(future.set_exception, error)
+            return partial(future.set_result, result)
 
         self._begin(job)
         return future
@@ -104,19 +104,19 @@ class Threads(Executor):
                 self._waiting.append(job)
 
     def _serve(self, worker: _Worker) -> None:
-        while True:
-            job, worker.job = worker.job, None
-            if job is not None:
-                job()
-                del job  # or what it holds would live until the next
+        job, worker.job = worker.job, None
+        while job is not None:
+            tell = job()
             with self._lock:
-                if self._waiting:
-                    worker.job = self._waiting.popleft()
-                    continue
-                if self._is_closed:
-                    return
-                self._idle.append(worker)
-            worker.wake.acquire()
+                job = self._waiting.popleft() if self._waiting else None
+                is_idle = job is None and not self._is_closed
+                if is_idle:
+                    self._idle.append(worker)
+            tell()
+            del tell  # or the result would live until the next
+            if is_idle:
+                worker.wake.acquire()
+                job, worker.job = worker.job, None
 
 
 class _Worker:
@@ -128,6 +128,10 @@ class _Worker:
         self.job: _Job | None = job
         self.wake = threading.Lock()
         self.wake.acquire()
+
+
+def _nothing() -> None:
+    """Nobody wants to hear of it."""
 
 
 def _tell(loop: asyncio.AbstractEventLoop, callback: Callable[..., None], *arguments: Any) -> None:
