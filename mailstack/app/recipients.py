@@ -21,6 +21,7 @@ from mailstack.net.resolver import Resolver
 from mailstack.routing.expand import Expansion
 from mailstack.routing.route import ALWAYS_REACHED, Expand, Facts, Local, Refuse, Remote, route
 from mailstack.smtp.options import cap
+from mailstack.srs.rewrite import identity
 
 #: How long an answer "its MX points here" is believed, in seconds.
 MX_HERE_S = 300.0
@@ -129,7 +130,7 @@ class Recipients:
 
     def _check_bounce(self, found: Remote, recipient: Address) -> Reply | None:
         """A rewritten sender that is replayed without end (S32)."""
-        if found.kind != "srs-bounce" or self._bounces.may(recipient.key, self._now()):
+        if found.kind != "srs-bounce" or self._bounces.may(identity(recipient), self._now()):
             return None
         return Reply(450, "7.1", "Too many bounces to this address; try again later", "srs_rate")
 

@@ -23,6 +23,7 @@ VALID_DAYS = 10
 # ASCII: "ſ" is no "S".
 _FLAGS = re.ASCII | re.IGNORECASE | re.DOTALL
 _SRS = re.compile(r"SRS([01])[-+=](.*)\Z", _FLAGS)
+_PREFIX = re.compile(r"(SRS[01])[-+=]", _FLAGS)
 _SRS0 = re.compile(r"SRS0([-+=].*)\Z", _FLAGS)
 _SRS0_PARTS = re.compile(r"([^=]*)=([^=]*)=([^=]+)=(.+)\Z", re.DOTALL)
 _SRS1_PARTS = re.compile(r"([^=]*)=([^=]+)=([-+=].+)\Z", re.DOTALL)
@@ -45,6 +46,11 @@ class BadToken:
     """Not an address we made, or too old.  `why`: a sentence without its subject."""
 
     why: str
+
+
+def identity(address: Address) -> str:
+    """The same for every way to write an SRS address: case and separator do not count."""
+    return token.fold(_PREFIX.sub(r"\1=", address.local)) + f"@{address.domain}"
 
 
 def lifetime_s(valid_days: int) -> float:

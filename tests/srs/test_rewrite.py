@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mailstack.model.address import Address, AddressError
 from mailstack.srs import short
-from mailstack.srs.rewrite import BadToken, TooLong, forward, is_srs, reverse
+from mailstack.srs.rewrite import BadToken, TooLong, forward, identity, is_srs, reverse
 from mailstack.srs.token import DAY_S
 
 SECRETS = [b"new secret", b"old secret"]
@@ -226,6 +226,13 @@ def test_what_claims_to_be_srs_is_known_as_such(local: str) -> None:
 @pytest.mark.parametrize("local", ["SRS", "SRS0", "srs2=x", "xSRS0=x", "ſrs0=x", "alice"])
 def test_what_does_not_claim_to_be_srs_is_an_ordinary_address(local: str) -> None:
     assert not is_srs(Address(local, "us.test"))
+
+
+def test_every_way_to_write_an_srs_address_is_one() -> None:
+    ways = {"SRS0=AA=b.c=D@us.test", "srs0+aa=B.C=d@us.test", "Srs0-aa=b.c=d@us.test"}
+    assert len({identity(Address.parse(way)) for way in ways}) == 1
+    assert identity(Address.parse("SRS0=A+B@us.test")) != identity(Address.parse("SRS0=A=B@us.test"))
+    assert identity(Address.parse("SRS1=A@us.test")) != identity(Address.parse("SRS0=A@us.test"))
 
 
 # -- property
