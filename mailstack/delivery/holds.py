@@ -166,20 +166,6 @@ def listed(queue: Queue) -> list[Hold]:
     return [_hold(row) for row in queue.read(f"{_SELECT} ORDER BY since, scope, name")]
 
 
-def covering(queue: Queue, queue_id: str) -> list[Hold]:
-    """The holds that cover a message or some recipient of it."""
-    found = queue.read(
-        "SELECT DISTINCT hold.scope, hold.name, hold.reason, hold.who, hold.since FROM message"
-        " JOIN recipient ON recipient.message = message.id JOIN hold ON recipient.kind = 'remote' AND ("
-        " (scope = 'sender' AND name = message.origin)"
-        " OR (scope = 'sender-domain' AND name = message.origin_domain)"
-        " OR (scope = 'destination' AND name = recipient.destination))"
-        " WHERE message.id = ? ORDER BY hold.since, hold.scope",
-        (queue_id,),
-    )
-    return [_hold(row) for row in found]
-
-
 _SELECT = "SELECT scope, name, reason, who, since FROM hold"
 
 

@@ -47,7 +47,6 @@ class WaitingRow(NamedTuple):
     last_at: float
     delay_told: int
     original: str
-    lane: int
 
 
 WAITING_COLUMNS = ", ".join(WaitingRow._fields)

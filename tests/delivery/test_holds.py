@@ -2,7 +2,7 @@
 
 import pytest
 
-from mailstack.delivery import admin, holds
+from mailstack.delivery import admin, holds, listing
 from mailstack.delivery.entry import QueueRecipient
 from mailstack.delivery.schema import HELD, RUNNING, WAITING
 from mailstack.model.errors import PermanentFailure
@@ -45,7 +45,8 @@ def test_a_hold_says_why_who_and_since_when_and_takes_a_new_reason(kit: QueueKit
 def test_relayed_mail_is_held_by_its_envelope_sender(kit: QueueKit, scope: holds.Scope, name: str) -> None:
     queue_id = kit.put(kind="relay", sender="X@foreign.test")
     assert holds.hold(kit.queue, scope, name, **WHY) == 1
-    assert [hold.scope for hold in holds.covering(kit.queue, queue_id)] == [scope]
+    (shown,) = listing.message(kit.queue, queue_id).recipients
+    assert [hold.scope for hold in shown.holds] == [scope]
     assert kit.states(queue_id) == [HELD]
 
 
