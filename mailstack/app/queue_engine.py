@@ -165,8 +165,7 @@ class Engine:
                 if len(entries) == wanted.total():
                     # Another look would find nothing: what can begin has begun.
                     return self._next_look(next_at)
-                if not entries:
-                    break
+                # Lanes whose mail was held or removed are set right by now, and leave the turn to others.
             return self._next_look(await self._blocking(lanes.next_at, self._queue))
         except TemporaryFailure as error:
             self._complain(error)

@@ -97,3 +97,18 @@ async def test_q22_a_held_sender_stops_at_once_and_goes_on_when_released(tmp_pat
             kit.engine.wake()
             await kit.until_empty()
         assert len(sink.messages) == 2
+
+
+async def test_lanes_whose_mail_was_held_cost_the_others_no_time(tmp_path: Path) -> None:
+    with SmtpSink() as sink:
+        one = {"max_deliveries": 1, **ONE_BY_ONE}
+        async with running(tmp_path, *routes(live_test=sink), start=False, **one) as kit:
+            for n in range(40):
+                kit.kit.put(f"b@d{n}.test", sender="", owner="held@example.org")
+            kit.kit.put("b@live.test")
+            holds.hold(kit.kit.queue, "sender", "held@example.org", reason="stolen", who="test")
+            work = asyncio.create_task(kit.engine.run(kit.stop))
+            await kit.until(lambda: len(sink.messages) == 1)
+            assert kit.engine._turns._turn > 1  # the others were asked
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
