@@ -250,6 +250,36 @@ SCHEMA: tuple[str, ...] = (
     """
     ALTER TABLE mta_sts ADD COLUMN used_at REAL NOT NULL DEFAULT 0;
     """,
+    """
+    CREATE TABLE sieve_mark (
+        account_id INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        mark BLOB NOT NULL,
+        who TEXT NOT NULL DEFAULT '',
+        at REAL NOT NULL,
+        until REAL NOT NULL,
+        PRIMARY KEY (account_id, kind, mark)
+    ) WITHOUT ROWID;
+    CREATE INDEX sieve_mark_until ON sieve_mark (until);
+    CREATE TABLE sieve_spent (
+        account_id INTEGER NOT NULL,
+        what TEXT NOT NULL,
+        minute INTEGER NOT NULL,
+        amount REAL NOT NULL,
+        PRIMARY KEY (account_id, what, minute)
+    ) WITHOUT ROWID;
+    CREATE TABLE sieve_failure (
+        account_id INTEGER NOT NULL,
+        script TEXT NOT NULL,
+        version BLOB NOT NULL,
+        why TEXT NOT NULL,
+        first_at REAL NOT NULL,
+        last_at REAL NOT NULL,
+        times INTEGER NOT NULL,
+        deaths INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (account_id, script)
+    ) WITHOUT ROWID;
+    """,
 )
 
 
