@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import socket
 import ssl
@@ -117,6 +118,7 @@ async def test_what_is_said_before_the_handshake_never_counts_as_said_under_tls(
     def serve(listener: socket.socket, injected: bytes) -> None:
         connection, _ = listener.accept()
         with connection, contextlib.suppress(OSError):
+            connection.settimeout(10)
             connection.sendall(injected)
             with context.wrap_socket(connection, server_side=True) as secured:
                 said.append(secured.recv(1000))
@@ -129,7 +131,7 @@ async def test_what_is_said_before_the_handshake_never_counts_as_said_under_tls(
             way = Route(domain="y.test", host="127.0.0.1", port=port, implicit_tls=True, **LOGIN)  # type: ignore[arg-type]
             async with delivery(route=(way,), ca_file=certificate[0]) as made:
                 assert codes(await deliver(made)) == [451]
-            thread.join()
+            await asyncio.to_thread(thread.join)
     assert not any(b"AUTH" in line or b"EHLO" in line for line in said)
 
 
