@@ -118,7 +118,12 @@ def find_hosts(domain: str, lookup: Lookup, options: QueueOptions, me: Self) -> 
         if route is not None and route.host
         else _of_dns(domain, lookup, options, me, way)
     )
-    return replace(found, way=way) if isinstance(found, Hosts) else found
+    if isinstance(found, NoHost):
+        return found
+    if route is not None and not route.tls and all(host.is_here for host in found.hosts):
+        # What is wanted on the way to others is not needed where nothing leaves this machine.
+        way = replace(way, tls="opportunistic")
+    return replace(found, way=way)
 
 
 def _of_route(route: Route, lookup: Lookup, options: QueueOptions, way: Way) -> Hosts | NoHost:

@@ -448,8 +448,6 @@ def _tls_mode(host: Host, grade: Grade, way: Way, security: Security) -> TlsMode
         return "none"
     if grade == "verified" or security.must:
         return "require"
-    if host.is_here:
-        return "opportunistic"
     return "require" if way.tls == "verify" else way.tls
 
 

@@ -330,3 +330,14 @@ def test_a_route_may_lead_to_a_mail_store_on_this_machine(
     assert isinstance(found, Hosts)
     (one,) = found.hosts
     assert (one.protocol, one.is_here, str(one)) == (protocol, is_here, shown)
+
+
+@pytest.mark.parametrize(
+    ("own", "protocol", "wanted"),
+    [("", "lmtp", "opportunistic"), ("require", "lmtp", "require"), ("", "smtp", "verify")],
+)
+def test_the_sections_tls_is_for_what_leaves_this_machine(own: Any, protocol: Any, wanted: str) -> None:
+    route = Route(domain="x.test", host="127.0.0.1", port=24, protocol=protocol, tls=own)
+    found = find_all("x.test", {}, route=(route,), tls="verify")
+    assert isinstance(found, Hosts)
+    assert found.way.tls == wanted
