@@ -45,6 +45,9 @@ _OF_AN_ACCOUNT = (
     "bounced",
     "sending_network",
     "contained",
+    "sieve_mark",
+    "sieve_spent",
+    "sieve_failure",
 )
 #: Rows removed in one transaction of `purge`.
 _PURGE_BATCH = 5_000
