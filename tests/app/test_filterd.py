@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ from mailstack.net.filter_client import FilterClient
 from mailstack.net.resolver import Resolver
 from tests.kit.dns_server import DnsServer
 
-ZONE = {
+ZONE: dict[str, dict[str, Any]] = {
     "example.net": {"TXT": ["v=spf1 ip4:192.0.2.1 -all"], "A": ["192.0.2.1"]},
     "_dmarc.example.net": {"TXT": ["v=DMARC1; p=reject"]},
     "slow.test": {"TXT": "TIMEOUT"},
@@ -156,7 +157,7 @@ async def test_a_hanging_worker_is_killed_after_its_budget(tmp_path: Path, dns: 
         assert words.count("filter too slow") == 1
         assert words.count("") == 9
         await daemon.until(lambda: daemon.idle_workers() == 2)
-        assert not is_alive(victim.pid)
+        await daemon.until(lambda: not is_alive(victim.pid))
 
 
 async def test_all_workers_hanging_are_answered_by_the_deadline(tmp_path: Path, dns: DnsServer) -> None:
