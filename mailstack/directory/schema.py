@@ -244,6 +244,38 @@ SCHEMA: tuple[str, ...] = (
     ALTER TABLE redirection_target DROP COLUMN paused_at;
     ALTER TABLE account ADD COLUMN recovery TEXT NOT NULL DEFAULT '';
     """,
+    """
+    ALTER TABLE account ADD COLUMN time_zone TEXT NOT NULL DEFAULT '';
+    ALTER TABLE domain ADD COLUMN time_zone TEXT NOT NULL DEFAULT '';
+    CREATE TABLE autoresponse (
+        account_id INTEGER NOT NULL REFERENCES account (id),
+        name TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        text TEXT NOT NULL,
+        starts TEXT NOT NULL,
+        ends TEXT NOT NULL,
+        weekdays INTEGER NOT NULL CHECK (weekdays BETWEEN 1 AND 127),
+        sender TEXT NOT NULL,
+        excluded TEXT NOT NULL,
+        active INTEGER NOT NULL DEFAULT 0,
+        changed_at REAL NOT NULL,
+        PRIMARY KEY (account_id, name)
+    );
+    CREATE UNIQUE INDEX autoresponse_active ON autoresponse (account_id) WHERE active = 1;
+    CREATE TABLE autoresponse_template (
+        domain_id INTEGER NOT NULL REFERENCES domain (id),
+        name TEXT NOT NULL,
+        subject TEXT NOT NULL,
+        text TEXT NOT NULL,
+        starts TEXT NOT NULL,
+        ends TEXT NOT NULL,
+        weekdays INTEGER NOT NULL CHECK (weekdays BETWEEN 1 AND 127),
+        excluded TEXT NOT NULL,
+        hidden INTEGER NOT NULL,
+        changed_at REAL NOT NULL,
+        PRIMARY KEY (domain_id, name)
+    );
+    """,
 )
 
 
