@@ -81,7 +81,8 @@ def test_the_whole_matrix(tmp_path: Path, place: str, action: str, occurrence: i
                 sent.send_all(demo)
             eventually(lambda: (place, action) in came(demo), 30, demo.log)
         with sent.life() as demo:
-            sent.check(demo, may_come_twice=place == "queue.remote_accepted" or action == "eio")
+            # P4: when the queue daemon ended, others were between the sink's 250 and our COMMIT.
+            sent.check(demo, may_come_twice=action != "enospc")
 
 
 @pytest.mark.slow

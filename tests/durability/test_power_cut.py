@@ -18,13 +18,14 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.kit import debian
 from tests.kit.accounting import Recorder, Sent
 from tests.kit.counting import ALICE, BOB, GONE
 from tests.kit.demo import Demo, running_demo
-from tests.kit.process import mailstack
+from tests.kit.process import descendants, mailstack
 from tests.kit.shapes import FRIEND, REFUSED, REPLIES, SHAPES, Loop, loop, submit
 from tests.kit.smtp_sink import Received, SmtpSink
 
@@ -88,6 +89,19 @@ def disk(tmp_path: Path) -> tuple[Path, Path]:
 # -- under load: in, out, forwards, reports
 
 
+@contextmanager
+def stopped(demo: Demo) -> Iterator[None]:
+    """Nobody writes meanwhile: a copy takes time, and must not show a later act without an earlier one."""
+    processes = [psutil.Process(demo.process.pid), *descendants(demo.process.pid)]
+    for process in processes:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.resume()
+
+
 def cut_under_load(sent: Loop, image: Path, folder: Path, cuts: int) -> list[Cut]:
     """Mail comes, leaves and is bounced while the disk is copied again and again."""
     chance = random.Random(20)
@@ -101,7 +115,8 @@ def cut_under_load(sent: Loop, image: Path, folder: Path, cuts: int) -> list[Cut
             outgoing += [submit(demo, f"{name}-{number}", to) for name, to in OUTGOING.items()]
             acknowledged = frozenset(one.mark for one in [*recorder.acknowledged, *outgoing] if one.accept_id)
             copy = folder / f"cut{number}.img"
-            must("cp", "--sparse=always", image, copy)
+            with stopped(demo):
+                must("cp", "--sparse=always", image, copy)
             made.append(Cut(copy, acknowledged, tuple(sent.sink.messages)))
         recorder.stop.set()
         for thread in threads:
