@@ -49,7 +49,7 @@ def test_a_wrong_password_waits_until_the_file_is_mended(tmp_path: Path) -> None
         put(instance)
         daemon = mailstack("run", "queue", "--config", instance.file)
         with started(daemon, environ={"MAILSTACK_ALLOW_ROOT": "1"}) as process:
-            eventually(lambda: "alarm" in process.output, timeout_s=60)
+            eventually(lambda: "alarm" in process.output, 60, explain=lambda: process.output)
             assert 'why="The relay host refuses our login: 535' in process.output
             assert "pencil" not in process.output
         assert sink.messages == []
