@@ -6,6 +6,7 @@ test-slow` arms one place after the other, and kills at random.  F1 to F14, F16,
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import re
@@ -106,9 +107,11 @@ def test_kill_minus_nine_of_everybody_while_one_stands_at_a_place(tmp_path: Path
 def kill(processes: list[psutil.Process]) -> None:
     """All at once."""
     for process in processes:
-        process.suspend()
+        with contextlib.suppress(psutil.NoSuchProcess):  # a worker that was being replaced
+            process.suspend()
     for process in processes:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 @pytest.mark.slow

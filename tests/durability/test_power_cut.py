@@ -14,7 +14,7 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -94,12 +94,14 @@ def stopped(demo: Demo) -> Iterator[None]:
     """Nobody writes meanwhile: a copy takes time, and must not show a later act without an earlier one."""
     processes = [psutil.Process(demo.process.pid), *descendants(demo.process.pid)]
     for process in processes:
-        process.suspend()
+        with suppress(psutil.NoSuchProcess):  # a worker that was being replaced
+            process.suspend()
     try:
         yield
     finally:
         for process in processes:
-            process.resume()
+            with suppress(psutil.NoSuchProcess):
+                process.resume()
 
 
 def cut_under_load(sent: Loop, image: Path, folder: Path, cuts: int) -> list[Cut]:
