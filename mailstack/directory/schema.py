@@ -276,6 +276,28 @@ SCHEMA: tuple[str, ...] = (
         PRIMARY KEY (domain_id, name)
     );
     """,
+    """
+    CREATE TABLE rule (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        account_id INTEGER NOT NULL REFERENCES account (id),
+        position INTEGER NOT NULL,
+        name TEXT NOT NULL,
+        plan BLOB NOT NULL,
+        enabled INTEGER NOT NULL DEFAULT 1,
+        template TEXT NOT NULL DEFAULT '',
+        changed_at REAL NOT NULL,
+        UNIQUE (account_id, name)
+    );
+    CREATE TABLE rule_template (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        domain_id INTEGER NOT NULL REFERENCES domain (id),
+        name TEXT NOT NULL,
+        choice BLOB NOT NULL,
+        visible INTEGER NOT NULL DEFAULT 1,
+        changed_at REAL NOT NULL,
+        UNIQUE (domain_id, name)
+    );
+    """,
 )
 
 
