@@ -45,11 +45,13 @@ class Answered:
     Attributes:
         at: when, Unix seconds.
         until: from when on the next message is answered again.
+        handle: of the answer; "" when its script gave none.
     """
 
     who: str
     at: float
     until: float
+    handle: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,15 @@ class Memory(StateTable):
     # -- answers ----------------------------------------------------------------------------
 
     def claim_answer(
-        self, account_id: int, id_: str, *, who: str, period_s: float, per_hour: int, now: float
+        self,
+        account_id: int,
+        id_: str,
+        *,
+        who: str,
+        period_s: float,
+        per_hour: int,
+        now: float,
+        handle: str = "",
     ) -> str:
         """Takes note of an answer that is about to leave; exact under concurrency.
 
@@ -179,9 +189,9 @@ class Memory(StateTable):
                 return f"the account has sent {per_hour} automatic answers within the hour"
             connection.execute(_SPEND, (account_id, "answers", int(now // 60), 1))
             connection.execute(
-                "INSERT OR REPLACE INTO sieve_mark (account_id, kind, mark, who, at, until)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (*key, who, now, now + period_s),
+                "INSERT OR REPLACE INTO sieve_mark (account_id, kind, mark, who, at, until, handle)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*key, who, now, now + period_s, handle),
             )
         return ""
 
@@ -197,32 +207,41 @@ class Memory(StateTable):
                 (account_id, mark(id_)),
             )
 
-    def answered(self, account_id: int, *, now: float) -> list[Answered]:
+    def answered(self, account_id: int, *, now: float, handle: str | None = None) -> list[Answered]:
         """Who got an answer and gets none at the moment, the latest first.
+
+        Args:
+            handle: only answers with this handle; None: all.
 
         Raises:
             TemporaryFailure: the database cannot be read.
         """
         rows = self._read(
             "looking up who was answered",
-            "SELECT who, at, until FROM sieve_mark WHERE account_id = ? AND kind = 'vacation' AND until > ?"
-            " ORDER BY at DESC, who",
+            "SELECT who, at, until, handle FROM sieve_mark WHERE account_id = ?1 AND kind = 'vacation'"
+            " AND until > ?2 AND (?3 IS NULL OR handle = ?3) ORDER BY at DESC, who",
             account_id,
             now,
+            handle,
         )
-        return [Answered(str(who), float(str(at)), float(str(until))) for who, at, until in rows]
+        return [Answered(str(who), float(str(at)), float(str(until)), str(h)) for who, at, until, h in rows]
 
-    def reset_answers(self, account_id: int, who: str = "") -> int:
-        """Forgets who was answered, or that one of them was; gives how many it forgot.
+    def reset_answers(self, account_id: int, *, handle: str | None = None, who: str = "") -> int:
+        """Forgets who was answered; gives how many it forgot.
+
+        Args:
+            handle: only answers with this handle; None: all.
+            who: only this address; "": all.
 
         Raises:
             TemporaryFailure: the database cannot be written.
         """
-        only = " AND who = ? COLLATE NOCASE" if who else ""
-        values = (account_id, who) if who else (account_id,)
-        statement = f"DELETE FROM sieve_mark WHERE account_id = ? AND kind = 'vacation'{only}"  # noqa: S608
         with self._lock, transaction(self._open(), "forgetting who was answered") as connection:
-            return connection.execute(statement, values).rowcount
+            return connection.execute(
+                "DELETE FROM sieve_mark WHERE account_id = ?1 AND kind = 'vacation'"
+                " AND (?2 IS NULL OR handle = ?2) AND (?3 = '' OR who = ?3 COLLATE NOCASE)",
+                (account_id, handle, who),
+            ).rowcount
 
     # -- ids --------------------------------------------------------------------------------
 

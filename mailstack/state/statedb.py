@@ -280,6 +280,9 @@ SCHEMA: tuple[str, ...] = (
         PRIMARY KEY (account_id, script)
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE sieve_mark ADD COLUMN handle TEXT NOT NULL DEFAULT '';
+    """,
 )
 
 
