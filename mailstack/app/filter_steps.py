@@ -16,12 +16,14 @@ class Setup(msgspec.Struct, frozen=True):
     Attributes:
         directory: path of directory.db; "" for none (scan without an instance).
         model: path of the weights; "" for those that come with mailstack.
+        time_zone: of accounts for which nobody has chosen one.
     """
 
     options: FilterOptions
     authserv_id: str
     directory: str = ""
     model: str = ""
+    time_zone: str = "UTC"
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):

@@ -283,6 +283,7 @@ def make_setup(context: Context) -> Setup:
         options.authserv_id or context.config.hostname,
         str(context.paths.directory_db),
         options.model_file,
+        context.config.server.time_zone,
     )
 
 

@@ -7,7 +7,7 @@ import ipaddress
 import msgspec
 
 from mailstack.model.address import Address, AddressError, parse_domain
-from mailstack.model.errors import ConfigError
+from mailstack.model.errors import ConfigError, PermanentFailure
 from mailstack.model.language import Language
 
 
@@ -28,6 +28,8 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     postmaster: str = ""
     #: Language of what mailstack writes to people whose own is not known: en, fr, de, it, es.
     language: Language = "en"
+    #: Time zone of people whose own is not known: their autoresponders and Sieve scripts go by it.
+    time_zone: str = "UTC"
 
     def __post_init__(self) -> None:
         _check_hostname(self.hostname)
@@ -44,6 +46,8 @@ class ServerOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
                 Address.parse(self.postmaster)
             except AddressError as error:
                 raise ConfigError("server.postmaster", f"{self.postmaster!r}: {error}") from None
+        if self.time_zone != "UTC":
+            _check_zone(self.time_zone)
 
 
 class ListenOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -118,6 +122,19 @@ def parse_endpoint(text: str) -> tuple[str, int]:
         except ValueError:
             raise ValueError(f"{text!r}: {host!r} is not an IP address") from None
     return host, int(port)
+
+
+def _check_zone(name: str) -> None:
+    from mailstack.directory import zones
+
+    try:
+        found = zones.check(name)
+    except PermanentFailure as error:
+        raise ConfigError("server.time_zone", error.why) from None
+    if found != name:
+        raise ConfigError(
+            "server.time_zone", f"write it {found or 'like Europe/Zurich or UTC'}, not {name!r}"
+        )
 
 
 def _check_hostname(hostname: str) -> None:

@@ -36,6 +36,14 @@ LanguageOption = Annotated[
         help="In which language its owners are written to: en, fr, de, it, es; default: the server's.",
     ),
 ]
+ZoneOption = Annotated[
+    str | None,
+    typer.Option(
+        "--time-zone",
+        metavar="ZONE",
+        help="Where its owners live, such as Europe/Zurich; default: the server's.",
+    ),
+]
 Name = Annotated[str, typer.Argument(metavar="NAME", help="The domain, such as example.org.")]
 
 
@@ -95,11 +103,14 @@ def set_domain(
     inbound: InboundOption = None,
     unknown: UnknownOption = None,
     language: LanguageOption = None,
+    time_zone: ZoneOption = None,
 ) -> None:
-    """Changes how mail for a domain is treated, and its language; counts within a second."""
+    """Changes how mail for a domain is treated, its language and time zone; counts within a second."""
     context = Context.load()
     with writer(context) as directory:
-        domain = directory.domains.set(name, inbound=inbound, unknown=unknown, language=language)
+        domain = directory.domains.set(
+            name, inbound=inbound, unknown=unknown, language=language, time_zone=time_zone
+        )
     show(_row(domain))
     if unknown == "relay" and not any(
         route.host and route.domain in (domain.name, "*") for route in context.config.queue.route
@@ -195,6 +206,7 @@ def _row(domain: Domain) -> dict[str, object]:
         "alias_of": domain.alias_of or None,
         "unknown": domain.unknown,
         "language": domain.language or None,
+        "time_zone": domain.time_zone or None,
     }
 
 

@@ -71,6 +71,14 @@ LanguageOption = Annotated[
         help="In which language its owner is written to: en, fr, de, it, es; default: the domain's.",
     ),
 ]
+ZoneOption = Annotated[
+    str | None,
+    typer.Option(
+        "--time-zone",
+        metavar="ZONE",
+        help="Where its owner lives, such as Europe/Zurich, for autoresponder and rules; default: the domain's.",
+    ),
+]
 NameOption = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="The display name.")]
 RecoveryOption = Annotated[
     str | None,
@@ -187,6 +195,7 @@ def set_user(
     kind: KindOption = None,
     name: NameOption = None,
     language: LanguageOption = None,
+    time_zone: ZoneOption = None,
     recovery: RecoveryOption = None,
     pop3_days: Pop3DaysOption = None,
     enabled: Annotated[
@@ -230,6 +239,8 @@ def set_user(
         )
         if language is not None:
             changed = directory.accounts.set_language(address, language)
+        if time_zone is not None:
+            changed = directory.accounts.set_time_zone(address, time_zone)
         if recovery is not None:
             changed = directory.accounts.set_recovery(address, "" if recovery == "none" else recovery)
         if pop3_days is not None:
@@ -381,6 +392,7 @@ def _own_settings(found: Account) -> dict[str, object]:
         name: None if value in (0, NO_LIMIT) else value for name, value in known.items() if value is not None
     }
     own |= {"language": found.language} if found.language else {}
+    own |= {"time_zone": found.time_zone} if found.time_zone else {}
     own |= {"recovery": found.recovery} if found.recovery else {}
     return own | ({"app_passwords_only": True} if found.app_passwords_only else {})
 
@@ -396,6 +408,7 @@ def _details(directory: Directory, found: Account) -> dict[str, object]:
         "app_passwords_only": found.app_passwords_only,
         "other_names": directory.addresses_of(found.id)[1:],
         "language": found.language or None,
+        "time_zone": found.time_zone or None,
         "recovery": found.recovery or None,
         "may_send_as": sorted(directory.identities(found.id)),
         "posts_for_lists": found.sending.is_list,

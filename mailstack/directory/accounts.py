@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
-from mailstack.directory import credentials, names, rows, scram_rows
+from mailstack.directory import credentials, names, rows, scram_rows, zones
 from mailstack.directory.session import Session, account_of, check_free, domain_id
 from mailstack.model.address import Address
 from mailstack.model.directory import Account
@@ -156,6 +156,18 @@ class Accounts:
         with self._session.transaction() as cursor:
             account = account_of(cursor, names.any_address(address))
             cursor.execute("UPDATE account SET language = ? WHERE id = ?", (language, account.id))
+            return _get(cursor, account.id)
+
+    def set_time_zone(self, address: str, zone: str) -> Account:
+        """In which time zone its owner lives; "": the domain's.
+
+        Raises:
+            PermanentFailure: no such account, or no such zone.
+        """
+        zone = zones.check(zone)
+        with self._session.transaction() as cursor:
+            account = account_of(cursor, names.any_address(address))
+            cursor.execute("UPDATE account SET time_zone = ? WHERE id = ?", (zone, account.id))
             return _get(cursor, account.id)
 
     def set_recovery(self, address: str, recovery: str) -> Account:

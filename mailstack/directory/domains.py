@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from mailstack.directory import dkim, names, rows
+from mailstack.directory import dkim, names, rows, zones
 from mailstack.directory.session import Session, domain_id
 from mailstack.model.directory import Domain, Inbound
 from mailstack.model.errors import PermanentFailure
@@ -48,11 +48,12 @@ class Domains:
         inbound: str | None = None,
         unknown: str | None = None,
         language: str | None = None,
+        time_zone: str | None = None,
     ) -> Domain:
         """Changes what is not None.
 
         Args:
-            language: of owners who have not chosen one; "": the server's.
+            language, time_zone: of owners who have not chosen one; "": the server's.
 
         Raises:
             PermanentFailure: no such domain, or no such word.
@@ -60,12 +61,13 @@ class Domains:
         name = names.new_domain(name)
         _check_words(inbound or "local", unknown or "refuse")
         language = None if language is None else names.language(language)
+        time_zone = None if time_zone is None else zones.check(time_zone)
         with self._session.transaction() as cursor:
             id_ = domain_id(cursor, name, may_be_alias=True)
             cursor.execute(
                 "UPDATE domain SET inbound = coalesce(?, inbound), unknown = coalesce(?, unknown),"
-                " language = coalesce(?, language) WHERE id = ?",
-                (inbound, unknown, language, id_),
+                " language = coalesce(?, language), time_zone = coalesce(?, time_zone) WHERE id = ?",
+                (inbound, unknown, language, time_zone, id_),
             )
             return _get(cursor, name)
 

@@ -17,7 +17,7 @@ _ACCOUNT = """
         f.spam, f.ads, f.spam_folder, f.promotions_folder, f.social_folder, r.keep,
         a.pop3_days, s.is_list, s.recipients, s.message_octets, s.messages_per_hour, s.messages_per_day,
         s.recipients_per_hour, s.recipients_per_day, s.new_recipients_per_hour, s.new_recipients_per_day,
-        a.language, a.recovery
+        a.language, a.recovery, a.time_zone
     FROM account a JOIN domain d ON d.id = a.domain_id
     LEFT JOIN filter_settings f ON f.account_id = a.id
     LEFT JOIN redirection r ON r.account_id = a.id
@@ -32,7 +32,7 @@ _ALIAS = """
 _ALIAS_BY_ID = _ALIAS + " AND l.id = ?"
 _ALIASES = _ALIAS + " AND (? = '' OR d.name = ?) ORDER BY d.name, l.local"
 _DOMAIN = """
-    SELECT d.name, d.inbound, t.name, d.unknown, d.language
+    SELECT d.name, d.inbound, t.name, d.unknown, d.language, d.time_zone
     FROM domain d LEFT JOIN domain t ON t.id = d.alias_of WHERE d.removed_at IS NULL"""
 _DOMAIN_BY_NAME = _DOMAIN + " AND d.name = ?"
 _DOMAINS = _DOMAIN + " ORDER BY d.name"
@@ -117,15 +117,15 @@ def pointing_at(cursor: sqlite3.Cursor, keys: list[str]) -> list[tuple[str, str,
 
 
 def _domain(row: tuple[str, ...]) -> Domain:
-    name, inbound, alias_of, unknown, language = row
+    name, inbound, alias_of, unknown, language, zone = row
     # Checked by the table.
-    return Domain(name, inbound, alias_of or "", unknown, known(language) or "")  # type: ignore[arg-type]
+    return Domain(name, inbound, alias_of or "", unknown, known(language) or "", zone)  # type: ignore[arg-type]
 
 
 def _account(cursor: sqlite3.Cursor, row: tuple[object, ...]) -> Account:
     id_, local, domain_name, kind, plan, name, *rest = row
     octets, messages, spam_days, trash_days, enabled, created_at, app_only, revision, *rest = rest
-    spam, ads, spam_folder, promotions, social, keep, pop3_days, *sending, language, recovery = rest
+    spam, ads, spam_folder, promotions, social, keep, pop3_days, *sending, language, recovery, zone = rest
     filters = FilterSettings()
     if spam is not None:
         filters = FilterSettings(bool(spam), bool(ads), str(spam_folder), str(promotions), str(social))
@@ -157,6 +157,7 @@ def _account(cursor: sqlite3.Cursor, row: tuple[object, ...]) -> Account:
         sending=PLAN_RULES if sending[0] is None else SendingRules(bool(sending[0]), *sending[1:]),  # type: ignore[arg-type]
         language=known(str(language)) or "",
         recovery=str(recovery),
+        time_zone=str(zone),
     )
 
 

@@ -27,6 +27,7 @@ class Domain:
         alias_of: name of the domain whose addresses this one mirrors; "" for none.
         unknown: what happens to unknown local parts: "refuse" or "relay".
         language: of who has not chosen one; "": the server's.
+        time_zone: likewise, such as "Europe/Zurich".
     """
 
     name: str
@@ -34,6 +35,7 @@ class Domain:
     alias_of: str = ""
     unknown: Literal["refuse", "relay"] = "refuse"
     language: Language | Literal[""] = ""
+    time_zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,7 @@ class Account:
         sending: how much it may send, where that differs from its plan.
         language: in which its owner is written to; "": the domain's.
         recovery: where its owner is reached when the mailbox is not read; "": nowhere.
+        time_zone: in which its owner lives, such as "Europe/Zurich"; "": the domain's.
     """
 
     id: int
@@ -99,6 +102,7 @@ class Account:
     sending: SendingRules = PLAN_RULES
     language: Language | Literal[""] = ""
     recovery: str = ""
+    time_zone: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ def test_domain_is_added_shown_changed_and_removed(instance: Instance) -> None:
     added = instance.cli("domain", "add", "Example.ORG", "--inbound", "remote", "--json")
     assert added.json == {
         "name": "example.org", "inbound": "remote", "alias_of": None, "unknown": "refuse", "language": None,
+        "time_zone": None,
     }  # fmt: skip
     assert (
         instance.cli("domain", "set", "example.org", "--inbound", "follow-mx", "--unknown", "relay").code == 0
