@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, cast
 
-from mailstack.directory import credentials, devices, rows, seal
+from mailstack.directory import credentials, devices, rows, rules, seal
 from mailstack.directory.dkim import PublishedKey
 from mailstack.directory.logins import Logins, account_of
 from mailstack.directory.options import AuthOptions
@@ -38,6 +38,7 @@ from mailstack.disk.sqlite import failure, open_database
 from mailstack.model.address import Address
 from mailstack.model.directory import Account, Alias, Domain, Gone
 from mailstack.model.keys import DkimKey
+from mailstack.model.rules import Rule, Template
 from mailstack.model.secret import Proof, Verifier
 
 T = TypeVar("T")
@@ -288,6 +289,15 @@ class Directory:
                 ).fetchall()
             ]
         )
+
+    def rules(self, account_id: int) -> tuple[Rule, ...]:
+        """The account's rules, in their order, also those switched off."""
+        return self.ask(("rules", account_id), lambda cursor: rules.rules(cursor, account_id))
+
+    def rule_templates(self, domain: str, *, hidden: bool = False) -> list[Template]:
+        """What the domain (A-labels) offers, by name; with `hidden` also what users do not see."""
+        found = self._read(lambda cursor: rules.templates(cursor, domain))
+        return [one for one in found if one.visible or hidden]
 
     # -- devices ---------------------------------------------------------------------
 

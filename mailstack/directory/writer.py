@@ -16,10 +16,13 @@ from pathlib import Path
 from mailstack.directory.accounts import Accounts
 from mailstack.directory.aliases import Aliases
 from mailstack.directory.app_passwords import AppPasswords
+from mailstack.directory.autoresponder import Autoresponders
+from mailstack.directory.autoresponse_templates import AutoresponseTemplates
 from mailstack.directory.confirmations import Confirmations
 from mailstack.directory.devices import Devices
 from mailstack.directory.domains import Domains
 from mailstack.directory.options import AuthOptions
+from mailstack.directory.rules import Rules
 from mailstack.directory.schema import SCHEMA
 from mailstack.directory.scripts import Scripts
 from mailstack.directory.sending import Sending
@@ -35,8 +38,8 @@ class DirectoryWriter:
     """Changes the directory.  For one thread at a time.
 
     Attributes:
-        domains, accounts, aliases, settings, confirmations, scripts, sending, app_passwords,
-            srs_secrets: the changes, by what they change.
+        domains, accounts, aliases, settings, confirmations, scripts, rules, sending, app_passwords,
+            srs_secrets, autoresponders, autoresponse_templates: the changes, by what they change.
     """
 
     def __init__(
@@ -72,6 +75,9 @@ class DirectoryWriter:
         self.settings = Settings(self._session)
         self.confirmations = Confirmations(self._session, self.settings)
         self.scripts = Scripts(self._session)
+        self.rules = Rules(self._session)
+        self.autoresponders = Autoresponders(self._session)
+        self.autoresponse_templates = AutoresponseTemplates(self._session)
         self.devices = Devices(self._session)
         self.app_passwords = AppPasswords(self._session)
         self.sending = Sending(self._session)

@@ -1,0 +1,262 @@
+"""Rules of accounts, and the rule templates domains offer: stored as data, kept in order.
+
+A rule made from a template keeps the conditions the template had then: whoever administers
+a domain changes what it offers, never what somebody's mail does (confidentiality).  For the
+same reason no method here changes rules of more than one account.
+
+Numbers: section 5 of the limits.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import msgspec
+
+from mailstack.directory import names
+from mailstack.directory.session import Session, account_of, domain_id
+from mailstack.model.directory import Account, Plan
+from mailstack.model.errors import PermanentFailure
+from mailstack.model.rules import Choice, Rule, Template, check_choice, check_name, check_plan
+from mailstack.model.rules import Plan as RulePlan
+
+#: Rules of an account by its plan: a script of so many still fits its size.
+MAX_RULES: dict[Plan, int] = {"normal": 100, "free": 20}
+#: Templates of one domain.
+MAX_TEMPLATES = 100
+
+_encode = msgspec.json.Encoder().encode
+_plan = msgspec.json.Decoder(RulePlan).decode
+_choice = msgspec.json.Decoder(Choice).decode
+
+
+@dataclass(frozen=True, slots=True)
+class RuleChange:
+    """What to change of a rule; None: nothing of that."""
+
+    name: str | None = None
+    plan: RulePlan | None = None
+    enabled: bool | None = None
+
+
+class Rules:
+    """Changes rules and templates; every method is one transaction."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def add(
+        self,
+        address: str,
+        name: str,
+        plan: RulePlan,
+        *,
+        at: int | None = None,
+        enabled: bool = True,
+        template: str = "",
+    ) -> Rule:
+        """Makes a rule.
+
+        Args:
+            at: its place in the list, from 1; None: the last.
+            template: name of the domain's template whose conditions `plan` has; "" for none.
+
+        Raises:
+            PermanentFailure: no such account or template, a name that is taken, too many
+                rules, or a rule that cannot be.
+        """
+        name = check_name(name)
+        check_plan(plan)
+        with self._session.transaction() as cursor:
+            account = account_of(cursor, names.any_address(address))
+            _check_account(account)
+            there = rules(cursor, account.id)
+            if len(there) >= MAX_RULES[account.plan]:
+                raise PermanentFailure(f"{account.address} has {len(there)} rules already; no more work")
+            _check_free(there, account, name)
+            if template:
+                _check_template(find_template(cursor, account.address.domain, template), plan)
+            number = len(there) + 1 if at is None else min(max(at, 1), len(there) + 1)
+            cursor.execute(
+                "INSERT INTO rule (account_id, position, name, plan, enabled, template, changed_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (account.id, len(there), name, _encode(plan), enabled, template, self._session.now()),
+            )
+            _order(cursor, account.id, [rule.name for rule in there], name, number)
+            return Rule(number, name, plan, enabled, template)
+
+    def change(self, address: str, which: str, change: RuleChange) -> Rule:
+        """Changes a rule; conditions of a template stay as they are.
+
+        Args:
+            which: its name, or its number in the list.
+
+        Raises:
+            PermanentFailure: no such account or rule, a name that is taken, or a rule that
+                cannot be.
+        """
+        with self._session.transaction() as cursor:
+            account = account_of(cursor, names.any_address(address))
+            there = rules(cursor, account.id)
+            old = _find(there, account, which)
+            plan = old.plan if change.plan is None else change.plan
+            check_plan(plan)
+            if old.template and plan.choice != old.plan.choice:
+                raise PermanentFailure(
+                    f"the conditions of {old.name!r} are those of the template {old.template!r};"
+                    " make a rule of your own for others"
+                )
+            name = old.name if change.name is None else check_name(change.name)
+            if name != old.name:
+                _check_free([rule for rule in there if rule is not old], account, name)
+            enabled = old.enabled if change.enabled is None else change.enabled
+            cursor.execute(
+                "UPDATE rule SET name = ?, plan = ?, enabled = ?, changed_at = ?"
+                " WHERE account_id = ? AND name = ?",
+                (name, _encode(plan), enabled, self._session.now(), account.id, old.name),
+            )
+            return Rule(old.number, name, plan, enabled, old.template)
+
+    def move(self, address: str, which: str, number: int) -> list[Rule]:
+        """Gives a rule another place; the others keep their order.
+
+        Raises:
+            PermanentFailure: no such account or rule, or no such place.
+        """
+        with self._session.transaction() as cursor:
+            account = account_of(cursor, names.any_address(address))
+            there = rules(cursor, account.id)
+            rule = _find(there, account, which)
+            if not 1 <= number <= len(there):
+                raise PermanentFailure(f"{account.address} has rules 1 to {len(there)}; {number} is no place")
+            others = [one.name for one in there if one is not rule]
+            _order(cursor, account.id, others, rule.name, number)
+            return list(rules(cursor, account.id))
+
+    def remove(self, address: str, which: str) -> Rule:
+        """Removes a rule.
+
+        Raises:
+            PermanentFailure: no such account or rule.
+        """
+        with self._session.transaction() as cursor:
+            account = account_of(cursor, names.any_address(address))
+            rule = _find(rules(cursor, account.id), account, which)
+            cursor.execute("DELETE FROM rule WHERE account_id = ? AND name = ?", (account.id, rule.name))
+            return rule
+
+    # -- templates ---------------------------------------------------------------------
+
+    def put_template(self, domain: str, name: str, choice: Choice, *, visible: bool = True) -> Template:
+        """Makes or replaces a template; rules that were made from it stay as they are.
+
+        Raises:
+            PermanentFailure: no such domain, too many templates, or conditions that cannot be.
+        """
+        name = check_name(name)
+        check_choice(choice)
+        with self._session.transaction() as cursor:
+            id_ = domain_id(cursor, names.new_domain(domain))
+            there = [one.name for one in templates(cursor, names.new_domain(domain))]
+            if name not in there and len(there) >= MAX_TEMPLATES:
+                raise PermanentFailure(f"{domain} has {len(there)} rule templates already; no more work")
+            cursor.execute(
+                "INSERT INTO rule_template (domain_id, name, choice, visible, changed_at)"
+                " VALUES (?, ?, ?, ?, ?) ON CONFLICT (domain_id, name) DO UPDATE SET"
+                " choice = excluded.choice, visible = excluded.visible, changed_at = excluded.changed_at",
+                (id_, name, _encode(choice), visible, self._session.now()),
+            )
+            return Template(name, choice, visible)
+
+    def show_template(self, domain: str, name: str, *, visible: bool) -> Template:
+        """Shows a template to users, or hides it from them.
+
+        Raises:
+            PermanentFailure: no such domain or template.
+        """
+        with self._session.transaction() as cursor:
+            id_ = domain_id(cursor, names.new_domain(domain))
+            found = find_template(cursor, names.new_domain(domain), name)
+            cursor.execute(
+                "UPDATE rule_template SET visible = ?, changed_at = ? WHERE domain_id = ? AND name = ?",
+                (visible, self._session.now(), id_, found.name),
+            )
+            return Template(found.name, found.choice, visible)
+
+    def remove_template(self, domain: str, name: str) -> Template:
+        """Removes a template; rules that were made from it stay.
+
+        Raises:
+            PermanentFailure: no such domain or template.
+        """
+        with self._session.transaction() as cursor:
+            id_ = domain_id(cursor, names.new_domain(domain))
+            found = find_template(cursor, names.new_domain(domain), name)
+            cursor.execute("DELETE FROM rule_template WHERE domain_id = ? AND name = ?", (id_, found.name))
+            return found
+
+
+def rules(cursor: sqlite3.Cursor, account_id: int) -> tuple[Rule, ...]:
+    """All rules of an account, in their order."""
+    found = cursor.execute(
+        "SELECT name, plan, enabled, template FROM rule WHERE account_id = ? ORDER BY position, id",
+        (account_id,),
+    ).fetchall()
+    return tuple(
+        Rule(number, name, _plan(plan), bool(enabled), template)
+        for number, (name, plan, enabled, template) in enumerate(found, 1)
+    )
+
+
+def templates(cursor: sqlite3.Cursor, domain: str) -> tuple[Template, ...]:
+    """All templates of a domain, by name."""
+    found = cursor.execute(
+        "SELECT t.name, t.choice, t.visible FROM rule_template t JOIN domain d ON d.id = t.domain_id"
+        " WHERE d.name = ? AND d.removed_at IS NULL ORDER BY t.name",
+        (domain,),
+    ).fetchall()
+    return tuple(Template(name, _choice(choice), bool(visible)) for name, choice, visible in found)
+
+
+def find_template(cursor: sqlite3.Cursor, domain: str, name: str) -> Template:
+    """A domain's template.
+
+    Raises:
+        PermanentFailure: there is none of that name.
+    """
+    for one in templates(cursor, domain):
+        if one.name == name:
+            return one
+    raise PermanentFailure(f"{domain} has no rule template {name!r}")
+
+
+def _check_account(account: Account) -> None:
+    if account.kind in ("device", "noreply", "spamtrap"):
+        raise PermanentFailure(f"{account.address} receives no mail for itself, so rules would never run")
+
+
+def _check_template(template: Template, plan: RulePlan) -> None:
+    if plan.choice != template.choice:
+        raise PermanentFailure(f"the conditions of a rule from {template.name!r} are {template.choice}")
+
+
+def _check_free(there: Sequence[Rule], account: Account, name: str) -> None:
+    if any(rule.name.casefold() == name.casefold() for rule in there):
+        raise PermanentFailure(f"{account.address} has a rule {name!r} already")
+
+
+def _find(there: Sequence[Rule], account: Account, which: str) -> Rule:
+    for rule in there:
+        if which in (rule.name, str(rule.number)):
+            return rule
+    raise PermanentFailure(f"{account.address} has no rule {which!r}; it has {len(there)}")
+
+
+def _order(cursor: sqlite3.Cursor, account_id: int, others: Sequence[str], name: str, number: int) -> None:
+    wanted = [*others[: number - 1], name, *others[number - 1 :]]
+    cursor.executemany(
+        "UPDATE rule SET position = ? WHERE account_id = ? AND name = ?",
+        [(position, account_id, one) for position, one in enumerate(wanted)],
+    )
