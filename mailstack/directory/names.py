@@ -169,12 +169,24 @@ def script_name(text: str) -> str:
 
     Source: RFC 5804 section 1.6.
     """
+    return item_name(text, what="a script's name")
+
+
+def item_name(text: str, *, what: str) -> str:
+    """The name somebody gives to something of theirs, by the rule of scripts.
+
+    Args:
+        what: whose it is, e.g. "a script's name".
+
+    Raises:
+        PermanentFailure: empty, too long, or with control characters.
+    """
     name = unicodedata.normalize("NFC", text)
     if not name or len(name.encode("utf-8", "replace")) > MAX_SCRIPT_NAME_OCTETS:
-        raise PermanentFailure(f"a script's name has 1 to {MAX_SCRIPT_NAME_OCTETS} octets")
+        raise PermanentFailure(f"{what} has 1 to {MAX_SCRIPT_NAME_OCTETS} octets")
     bad = next((c for c in name if not c.isprintable() or c in "/\\"), "")
     if bad or name.startswith("."):
-        raise PermanentFailure(f"the character {bad or '.'!r} may not stand there in a script's name")
+        raise PermanentFailure(f"the character {bad or '.'!r} may not stand there in {what}")
     return name
 
 

@@ -14,7 +14,7 @@ from mailstack.model.errors import PermanentFailure
 
 MAX_TARGETS = 50
 MAX_LISTED_SENDERS = 10_000
-_WHY_NOT = {
+TAKES_NO_MAIL = {
     "device": "a device only sends",
     "noreply": "it refuses incoming mail",
     "spamtrap": "its mail is only learned from",
@@ -161,8 +161,8 @@ class Settings:
 
 
 def _check_targets(account: Account, targets: list[Address]) -> None:
-    if account.kind in _WHY_NOT:
-        raise PermanentFailure(f"{account.address} cannot forward: {_WHY_NOT[account.kind]}")
+    if account.kind in TAKES_NO_MAIL:
+        raise PermanentFailure(f"{account.address} cannot forward: {TAKES_NO_MAIL[account.kind]}")
     if not 0 < len(targets) <= MAX_TARGETS:
         raise PermanentFailure(f"a redirection has 1 to {MAX_TARGETS} targets")
     for target in targets:
