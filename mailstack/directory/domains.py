@@ -123,9 +123,10 @@ class Domains:
         for key in dkim.make_keys(now):
             master_id, sealed = self._session.sealed(key.private_pem, f"dkim {name} {key.selector}")
             cursor.execute(
-                "INSERT INTO dkim_key (domain_id, selector, algorithm, public, master_id, sealed, created_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (id_, key.selector, key.algorithm, key.public, master_id, sealed, now),
+                "INSERT INTO dkim_key"
+                " (domain_id, selector, algorithm, public, master_id, sealed, created_at, signs_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (id_, key.selector, key.algorithm, key.public, master_id, sealed, now, now),
             )
 
 

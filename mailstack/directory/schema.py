@@ -298,6 +298,10 @@ SCHEMA: tuple[str, ...] = (
         UNIQUE (domain_id, name)
     );
     """,
+    """
+    ALTER TABLE dkim_key ADD COLUMN signs_at REAL;
+    UPDATE dkim_key SET signs_at = created_at;
+    """,
 )
 
 
