@@ -31,8 +31,10 @@ from mailstack.delivery.options import QueueOptions
 from mailstack.delivery.security_options import OutboundTlsOptions
 from mailstack.directory.options import AuthOptions
 from mailstack.filters.options import FilterOptions
+from mailstack.filters.sieve_options import SieveOptions
 from mailstack.imap.options import ImapOptions
 from mailstack.mailbox.options import MailboxOptions
+from mailstack.managesieve.options import ManageSieveOptions
 from mailstack.model.errors import ConfigError
 from mailstack.net.dns_options import DnsOptions
 from mailstack.net.proxy_options import ProxyOptions
@@ -72,8 +74,10 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     proxy: ProxyOptions = ProxyOptions()
     imap: ImapOptions = ImapOptions()
     pop3: Pop3Options = Pop3Options()
+    managesieve: ManageSieveOptions = ManageSieveOptions()
     mailbox: MailboxOptions = MailboxOptions()
     filter: FilterOptions = FilterOptions()
+    sieve: SieveOptions = SieveOptions()
     routing: RoutingOptions = RoutingOptions()
     forwarding: ForwardOptions = ForwardOptions()
     queue: QueueOptions = QueueOptions()

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from mailstack.app.filter_steps import Done, Setup, Step
+from mailstack.app.filter_steps import Begins, Done, Setup, Step
 from mailstack.net.filter_wire import FrameProtocol, frame
 
 #: A nursery that cannot be started is tried again after this many seconds, then twice as many.
@@ -41,6 +41,7 @@ class WorkerProcess:
     Attributes:
         job: whose step it is running; 0 while idle.
         since: when that step began; loop time.
+        begun: the script it has begun in that step; None: none yet.
     """
 
     pid: int
@@ -48,6 +49,7 @@ class WorkerProcess:
     connection: FrameProtocol
     job: int = 0
     since: float = 0.0
+    begun: Begins | None = None
     is_retired: bool = False
     alarm: asyncio.TimerHandle | None = field(default=None, repr=False)
 
@@ -144,9 +146,12 @@ class Pool:
             self._why_killed[worker] = "garbage from the filter"
             self._kill(worker)
             return
+        if done.begins is not None:
+            worker.begun = done.begins
+            return
         if worker.alarm is not None:
             worker.alarm.cancel()
-        worker.job = 0
+        worker.job, worker.begun = 0, None
         self._told_done(worker, done)
 
     def _gone(self, worker: WorkerProcess) -> None:

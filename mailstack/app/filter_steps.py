@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from mailstack.filters.options import FilterOptions
+from mailstack.filters.sieve_options import SieveOptions
 from mailstack.model.dns import Answer, Question
 
 
@@ -17,6 +18,8 @@ class Setup(msgspec.Struct, frozen=True):
         directory: path of directory.db; "" for none (scan without an instance).
         model: path of the weights; "" for those that come with mailstack.
         time_zone: of accounts for which nobody has chosen one.
+        state: path of state.db; "" for none.
+        mail: root of the account homes; "" for none.
     """
 
     options: FilterOptions
@@ -24,6 +27,9 @@ class Setup(msgspec.Struct, frozen=True):
     directory: str = ""
     model: str = ""
     time_zone: str = "UTC"
+    state: str = ""
+    mail: str = ""
+    sieve: SieveOptions = SieveOptions()
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):
@@ -57,6 +63,14 @@ class Step(msgspec.Struct, frozen=True, array_like=True):
     drop: bool = False
 
 
+class Begins(msgspec.Struct, frozen=True, array_like=True):
+    """A script of an account that begins to run: its name, and the hash of its source."""
+
+    account_id: int
+    script: str
+    version: bytes
+
+
 class Done(msgspec.Struct, frozen=True, array_like=True):
     """Worker to parent: what came of a step.
 
@@ -67,6 +81,7 @@ class Done(msgspec.Struct, frozen=True, array_like=True):
         problem: the step failed, in words for the log; the message is unfiltered.
         is_lost: the worker does not have this job: send the request again.
         retire: the worker has done its share; replace it.
+        begins: nothing has come of it yet: the script that is about to run.
     """
 
     job: int
@@ -76,6 +91,7 @@ class Done(msgspec.Struct, frozen=True, array_like=True):
     is_lost: bool = False
     retire: bool = False
     hasty: tuple[tuple[str, str], ...] = ()
+    begins: Begins | None = None
 
 
 def to_record(question: Question, answer: Answer, keep_s: float) -> Record:

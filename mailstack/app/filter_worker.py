@@ -21,7 +21,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -29,17 +30,20 @@ from typing import Any
 import msgspec
 
 from mailstack.app import logs
-from mailstack.app.filter_steps import Done, Record, Setup, Step, to_answer
+from mailstack.app.account_view import AccountView, OperatorScripts
+from mailstack.app.filter_steps import Begins, Done, Record, Setup, Step, to_answer
 from mailstack.directory import Directory
 from mailstack.filters.facts import AccountFacts, Tools
 from mailstack.filters.pipeline import Evaluation
 from mailstack.filters.rules import Rules
 from mailstack.filters.spam import model
+from mailstack.model.directory import Account
 from mailstack.model.dns import Answer, Lookup, NeedLookup, Question
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.verdict import FilterRequest
 from mailstack.net.filter_wire import FrameReader, frame
 from mailstack.net.resolver import GivenUp
+from mailstack.state.memory import Seen
 
 #: Jobs that wait for DNS answers in one worker; the oldest is forgotten and sent again.
 MAX_IDLE_JOBS = 128
@@ -82,8 +86,15 @@ class Worker:
         finished: messages answered so far.
     """
 
-    def __init__(self, setup: Setup, tools: Tools) -> None:
+    def __init__(
+        self, setup: Setup, tools: Tools, *, begins: Callable[[Done], None] = lambda done: None
+    ) -> None:
+        """`begins`: is told which script is about to run."""
         self._setup = setup
+        self._begins = begins
+        self._job = 0
+        self._scripts = OperatorScripts(setup.sieve)
+        self._seen = Seen(Path(setup.state)) if setup.state else None
         self._tools = tools
         self._directory: Directory | None = None
         self._jobs: dict[int, tuple[Evaluation, dict[Question, Answer]]] = {}
@@ -106,6 +117,7 @@ class Worker:
             return Done(step.job, problem=f"{type(error).__name__} in the filter", retire=self._is_tired())
 
     def _run(self, step: Step) -> Done:
+        self._job = step.job
         known = self._learn(step.known)
         if step.request:
             evaluation = self._begin(_request.decode(step.request))
@@ -139,15 +151,30 @@ class Worker:
             if self._directory is None:
                 self._directory = Directory(Path(self._setup.directory), read_only=True)
             account = self._directory.account_by_id(account_id)
-            script = self._directory.active_script(account_id)
+            if account is None:
+                return AccountFacts()
+            view = self._view(account, self._directory)
             listed = self._directory.sender_lists(account_id)
+            return AccountFacts(
+                account.filters, account.plan, view.steps(), listed.blocked, listed.allowed, view
+            )
         except TemporaryFailure as error:
             _log.error("directory: %s", error.why)
             return AccountFacts()
-        if account is None:
-            return AccountFacts()
-        source = script.source if script is not None else None
-        return AccountFacts(account.filters, account.plan, source, listed.blocked, listed.allowed)
+
+    def _view(self, account: Account, directory: Directory) -> AccountView:
+        setup = self._setup
+        return AccountView(
+            account,
+            directory,
+            self._scripts,
+            seen=self._seen,
+            mail=Path(setup.mail) if setup.mail else None,
+            time_zone=setup.time_zone,
+            begin=lambda id_, script, version: self._begins(
+                Done(self._job, begins=Begins(id_, script, version))
+            ),
+        )
 
     def _learn(self, records: tuple[Record, ...]) -> dict[Question, Answer]:
         known = {}
@@ -216,7 +243,7 @@ def make_tools(setup: Setup) -> Tools:
         setup.options,
         setup.authserv_id.lower(),
         load_model(setup.model),
-        Rules(cpu_clock=time.process_time, hostname=setup.authserv_id),
+        Rules(cpu_clock=time.process_time, hostname=setup.authserv_id, options=setup.sieve),
     )
 
 
@@ -227,7 +254,11 @@ def _serve(channel: socket.socket, worker: Worker) -> None:
         for payload in reader.feed(data):
             done = worker.run(_step.decode(payload))
             if done is not None:
-                channel.sendall(frame(_encode(done)))
+                _send(channel, done)
+
+
+def _send(channel: socket.socket, done: Done) -> None:
+    channel.sendall(frame(_encode(done)))
 
 
 def _limit(setup: Setup) -> None:
@@ -256,7 +287,8 @@ def _nursery(control: socket.socket, setup: Setup, tools: Tools) -> None:
             with socket.socket(fileno=descriptors[0]) as channel:
                 _limit(setup)
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                    _serve(channel, Worker(setup, tools))
+                    begins = partial(_send, channel)
+                    _serve(channel, Worker(setup, tools, begins=begins))
             os._exit(0)
         os.close(descriptors[0])
         control.sendall(pid.to_bytes(8, "big"))

@@ -23,9 +23,16 @@ import msgspec
 
 from mailstack.app.filter_patience import Patience
 from mailstack.app.filter_pool import Pool, WorkerProcess
-from mailstack.app.filter_steps import Done, Record, Setup, Step, to_record
+from mailstack.app.filter_steps import Begins, Done, Record, Setup, Step, to_record
 from mailstack.model.dns import Question
-from mailstack.model.verdict import FilterAnswer, MessageVerdict
+from mailstack.model.verdict import (
+    AccountVerdict,
+    FilterAnswer,
+    FilterRequest,
+    Keep,
+    MessageVerdict,
+    ScriptFailed,
+)
 from mailstack.net.filter_wire import Ask, FrameProtocol, Said
 from mailstack.net.resolver import MAX_RUNS, Budget, Resolver
 
@@ -42,6 +49,7 @@ STUCK_S = 0.25
 _log = logging.getLogger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
 _ask = msgspec.msgpack.Decoder(Ask)
+_request = msgspec.msgpack.Decoder(FilterRequest)
 
 
 @dataclass(eq=False, slots=True)
@@ -235,7 +243,7 @@ class FilterServer:
                 continue
             job.worker = None
             if worker.job == job.id:
-                self._answer(job, _unfiltered(why))
+                self._answer(job, _unfiltered(why, job.request, worker.begun))
 
     # -- DNS -------------------------------------------------------------------------
 
@@ -271,8 +279,17 @@ class FilterServer:
         await self.pool.stop()
 
 
-def _unfiltered(why: str) -> msgspec.Raw:
-    return msgspec.Raw(_encode(FilterAnswer(MessageVerdict(unfiltered=why))))
+def _unfiltered(why: str, request: bytes = b"", begun: Begins | None = None) -> msgspec.Raw:
+    """No verdict.  `begun`: the script the worker died in, if it was in one (V14)."""
+    accounts: tuple[AccountVerdict, ...] = ()
+    if begun is not None:
+        failed = ScriptFailed(begun.script, begun.version, f"the filter died in it ({why})", died=True)
+        accounts = tuple(
+            AccountVerdict(r.number, "ham", 0.0, (Keep(implicit=True),), (), failed.why, failed)
+            for r in _request.decode(request).recipients
+            if r.account_id == begun.account_id
+        )
+    return msgspec.Raw(_encode(FilterAnswer(MessageVerdict(unfiltered=why), accounts)))
 
 
 def make_setup(context: Context) -> Setup:
@@ -284,6 +301,9 @@ def make_setup(context: Context) -> Setup:
         str(context.paths.directory_db),
         options.model_file,
         context.config.server.time_zone,
+        str(context.paths.state_db),
+        str(context.paths.mail),
+        context.config.sieve,
     )
 
 

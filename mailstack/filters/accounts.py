@@ -1,17 +1,22 @@
-"""One account's copy: its lists, the class folder, then the account's own script.
+"""One account's copy: its lists, the class folder, then the scripts that run for it.
 
-Source: product page, sections 2.5 and 2.8: spam is filed and nothing else runs; the
-class only says where the implicit keep goes; an explicit keep means INBOX.
+Source: product page, sections 2.5 and 2.8: on spam only the operator's script and rules
+marked for it run; the class only says where the implicit keep goes; an explicit keep means
+INBOX.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+
 from mailstack.filters import explain, lists
+from mailstack.filters.case import Case
 from mailstack.filters.classes.bulk import Classified
+from mailstack.filters.edits import View
 from mailstack.filters.facts import AccountFacts
-from mailstack.filters.rules import Rules
+from mailstack.filters.rules import RuleResult, Rules
 from mailstack.model.verdict import (
     AccountAction,
     AccountVerdict,
@@ -22,6 +27,8 @@ from mailstack.model.verdict import (
     Keep,
     MessageVerdict,
     Reason,
+    Redirect,
+    SendMail,
 )
 
 
@@ -49,24 +56,39 @@ class Judge:
         self._is_allowed = False
         self._is_blocked = False
 
-    def decide(self, rules: Rules, message: Callable[[], bytes]) -> AccountVerdict:
+    def decide(self, rules: Rules, message: Callable[[], View]) -> AccountVerdict:
         """The account's verdict.
 
         Args:
             message: gives what a script sees.
         """
-        if self._is_junk():
+        is_junk, klass = self._is_junk(), self._class()
+        home: Keep | FileInto = self._home(klass)
+        if is_junk:
             folder = self._facts.filters.spam_folder
+            home = FileInto(folder, create=True)
             self._reasons.append(Reason(explain.JUNK, 0.0, f"filed into {folder}"))
-            # No user rule, redirect or vacation runs on spam.
-            return self._answer(self._class(), (FileInto(folder, create=True),))
-        klass = self._class()
-        home = self._home(klass)
-        if self._facts.script is None:
-            return self._answer(klass, (home,))
-        result = rules.run(self._facts.script, message, self._request, self._recipient, plan=self._facts.plan)
-        actions = (*result.actions, home) if result.implicit_keep else result.actions
-        return self._answer(klass, actions, result.error)
+        facts = self._facts
+        case = Case(
+            self._request,
+            self._recipient,
+            self._verdict,
+            facts.plan,
+            klass,
+            is_junk,
+            facts.blocked,
+            facts.allowed,
+            facts.around,
+        )
+        result = rules.run(facts.steps, message, case)
+        actions = result.actions
+        if is_junk:
+            # Spam is neither sent on nor answered, whatever a rule says.
+            actions = tuple(one for one in actions if not isinstance(one, Redirect | SendMail))
+        if result.implicit_keep or not any(not isinstance(one, SendMail) for one in actions):
+            home = msgspec.structs.replace(home, flags=result.flags, edited=result.edited)
+            actions = (*actions, home)
+        return self._answer(klass, actions, result)
 
     def _is_junk(self) -> bool:
         """Lists first, then what the filter says, if the owner wants it to act."""
@@ -113,7 +135,16 @@ class Judge:
             folder = filters.social_folder
         return Keep(folder, implicit=True)
 
-    def _answer(self, klass: Class, actions: tuple[AccountAction, ...], error: str = "") -> AccountVerdict:
+    def _answer(self, klass: Class, actions: tuple[AccountAction, ...], result: RuleResult) -> AccountVerdict:
         return AccountVerdict(
-            self._recipient.number, klass, self._verdict.score, actions, tuple(self._reasons), error
+            self._recipient.number,
+            klass,
+            self._verdict.score,
+            actions,
+            tuple(self._reasons),
+            result.error,
+            result.failed,
+            result.notes,
+            result.marks,
+            result.cpu_s,
         )

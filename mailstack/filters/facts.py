@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 
 from mailstack.filters.options import FilterOptions
 from mailstack.filters.rules import Rules
+from mailstack.filters.scripts import Step
 from mailstack.filters.spam.model import Model
+from mailstack.filters.surroundings import Nowhere, Surroundings
 from mailstack.model.directory import FilterSettings, Plan
 
 
@@ -15,15 +17,17 @@ class AccountFacts:
     """One local account, as far as filtering goes.
 
     Attributes:
-        script: source of the active Sieve script; None without.
+        steps: its scripts, the operator's, its rules and its autoresponder.
+        around: what scripts may ask for, looked up when they do.
         blocked, allowed: address keys and domains.
     """
 
     filters: FilterSettings = field(default_factory=FilterSettings)
     plan: Plan = "normal"
-    script: bytes | None = None
+    steps: tuple[Step, ...] = ()
     blocked: frozenset[str] = frozenset()
     allowed: frozenset[str] = frozenset()
+    around: Surroundings = field(default_factory=Nowhere)
 
 
 @dataclass(frozen=True, slots=True)

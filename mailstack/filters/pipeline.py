@@ -13,6 +13,7 @@ Order of filing: product page, section 2.8.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 
 import msgspec
@@ -23,6 +24,7 @@ from mailstack.filters.authentication.dkim import Verifier
 from mailstack.filters.classes import words
 from mailstack.filters.classes.bulk import Classified, classify
 from mailstack.filters.document import Document, read
+from mailstack.filters.edits import View
 from mailstack.filters.facts import AccountFacts, Tools
 from mailstack.filters.fields import Header
 from mailstack.filters.hints import ONE_TIME_CODE, TRAP_NETWORK
@@ -197,7 +199,8 @@ class Evaluation:
     ) -> tuple[AccountVerdict, ...]:
         request = self._request
 
-        def view() -> bytes:
+        @functools.cache
+        def view() -> View:
             return self._script_view(verdict, cuts, results_header)
 
         out = []
@@ -211,16 +214,17 @@ class Evaluation:
 
     def _script_view(
         self, verdict: MessageVerdict, cuts: tuple[tuple[int, int], ...], results_header: str
-    ) -> bytes:
+    ) -> View:
         """The message as it will be stored, as far as a script may ask about it."""
-        if len(self._message) > MAX_SCRIPT_VIEW_OCTETS:
-            return bytes(self._message)
-        pieces = [f"Authentication-Results: {results_header}\r\n".encode(), explain.headers(verdict)]
-        at = 0
+        size = len(self._message)
+        own = b""
+        if size <= MAX_SCRIPT_VIEW_OCTETS:
+            own = f"Authentication-Results: {results_header}\r\n".encode() + explain.headers(verdict)
+        pieces, at = [own], 0
         for start, end in cuts:
             pieces.append(self._message[at:start])
             at = end
-        return b"".join([*pieces, self._message[at:]])
+        return View(b"".join([*pieces, self._message[at:]]), own, size)
 
 
 def refuse(verdict: MessageVerdict, words: str) -> MessageVerdict:

@@ -1,131 +1,235 @@
-"""An account's own Sieve script, turned into actions of the verdict.
+"""The scripts of an account, run one after the other, and what they want as actions of the verdict.
 
 The engine is `mailstack.sieve`; nothing it raises leaves this file, and a script that
-fails keeps the mail.
+fails keeps the mail.  Order: filters/scripts.py.
 
 Standards: RFC 5228 section 2.10.2 (implicit keep); product page, section 2.8.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from mailstack import sieve
-from mailstack.model.verdict import (
-    AccountAction,
-    DiscardMail,
-    FileInto,
-    FilterRecipient,
-    FilterRequest,
-    Keep,
-    Redirect,
-    RejectMail,
-)
+from mailstack.filters import wishes
+from mailstack.filters.case import Case
+from mailstack.filters.compiled import CompiledScripts, version_of
+from mailstack.filters.edits import View, edited
+from mailstack.filters.scripts import Step, steps_for
+from mailstack.filters.sieve_options import SieveOptions, limits_of
+from mailstack.model.verdict import AccountAction, Edited, ScriptFailed
 
 #: What the owner sees when a script does not compile or run.
 MAX_ERROR = 300
+#: CPU seconds below which a message's scripts are not counted, because counting costs as much.
+MIN_COUNTED_CPU_S = 0.01
+_HOUR_S = 3_600.0
+#: Fields of ours that no script changes: they are written anew on every stored copy.
+_OURS = "x-mailstack-verdict x-mailstack-note x-mailstack-loop x-spam-flag x-spam-score x-spam-status"
 
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
-    """What a script wants.
+    """What scripts want.
 
     Attributes:
         actions: without the implicit keep.
         implicit_keep: the message also goes where the filter says.
+        flags, edited: of the implicit keep.
         error: a compile-time or run-time error in words; "" when fine.
+        failed: the script it happened in, when it is the account's own.
+        notes: what was wanted and cannot be, in words.
+        marks: ids to remember, and for how many seconds.
+        cpu_s: what it cost.
     """
 
-    actions: tuple[AccountAction, ...]
-    implicit_keep: bool
+    actions: tuple[AccountAction, ...] = ()
+    implicit_keep: bool = True
+    flags: tuple[str, ...] = ()
+    edited: Edited | None = None
     error: str = ""
+    failed: ScriptFailed | None = None
+    notes: tuple[str, ...] = ()
+    marks: tuple[tuple[str, float], ...] = ()
+    cpu_s: float = 0.0
+
+
+def settings_of(options: SieveOptions) -> Mapping[str, object]:
+    """The engine's settings, as the operator wants them."""
+    wanted = {setting.name: setting.value for setting in options.setting}
+    protected = f"{wanted.get('sieve_editheader_protected', '')} {_OURS}".strip()
+    return MappingProxyType(wanted | {"sieve_editheader_protected": protected})
 
 
 class Rules:
-    """Runs scripts; compiled ones are kept by the hash of their source."""
+    """Runs scripts; compiled ones are kept."""
 
-    def __init__(self, *, cpu_clock: Callable[[], float] | None = None, hostname: str = "") -> None:
-        registry = sieve.Registry.standard()
-        self._caches = {
-            "normal": (sieve.ScriptCache(registry, limits=sieve.NORMAL), sieve.NORMAL),
-            "free": (sieve.ScriptCache(registry, limits=sieve.FREE), sieve.FREE),
-        }
+    def __init__(
+        self,
+        *,
+        cpu_clock: Callable[[], float] | None = None,
+        hostname: str = "",
+        options: SieveOptions | None = None,
+    ) -> None:
+        self._options = options or SieveOptions()
+        self._settings = settings_of(self._options)
+        self._compiled = CompiledScripts(sieve.Registry.standard(), self._settings)
         self._cpu_clock = cpu_clock
         self._hostname = hostname
 
-    def run(
-        self,
-        source: bytes,
-        message: Callable[[], bytes],
-        request: FilterRequest,
-        recipient: FilterRecipient,
-        *,
-        plan: str,
-    ) -> RuleResult:
-        """Runs one account's script over one message.
+    def run(self, steps: Sequence[Step], view: Callable[[], View], case: Case) -> RuleResult:
+        """Runs an account's scripts over one message.
 
         Args:
-            message: gives the octets the script sees; called only when there is something to run.
-            plan: "normal" or "free", for the limits.
+            view: gives the message; called only when there is something to run.
         """
-        cache, limits = self._caches.get(plan, self._caches["normal"])
-        compiled = cache.compile(source)
-        if compiled.script is None:
-            first = compiled.errors[0] if compiled.errors else None
-            return RuleResult((), True, _words(first, "the script does not compile"))
+        wanted = steps_for(steps, is_spam=case.is_spam)
+        if not wanted:
+            return RuleResult()
+        around, now = case.around, case.request.received_at
+        if around.cpu_s(since=now - _HOUR_S) >= self._options.cpu_s_per_hour:
+            most = self._options.cpu_s_per_hour
+            return RuleResult(error=f"not run: its scripts used {most:g} s of CPU time within the hour")
+        run = _Run(self._compiled, self._options, self._context(view(), case), view(), case)
+        begun = self._cpu_clock() if self._cpu_clock is not None else 0.0
+        run.all(wanted)
+        spent = self._cpu_clock() - begun if self._cpu_clock is not None else 0.0
+        return run.result(self._hostname, spent if spent >= MIN_COUNTED_CPU_S else 0.0)
+
+    def _context(self, view: View, case: Case) -> sieve.Context:
+        request, recipient = case.request, case.recipient
         context = sieve.Context(
-            sieve.Message.from_bytes(message()),
+            sieve.Message.from_bytes(view.octets),
             sieve.Envelope(
-                request.sender, recipient.original or recipient.address, recipient.original or None
+                request.sender,
+                recipient.original or recipient.address,
+                recipient.original or None,
+                auth=request.login or None,
+                notify=recipient.notify or None,
+                orcpt=recipient.orcpt or None,
+                ret=request.ret or None,
+                envid=request.envid or None,
             ),
+            settings={**self._settings, "sieve_user_email": recipient.address},
+            mailbox=case.around.folders,
             now=request.received_at,
             cpu_clock=self._cpu_clock,
-            environment=self._environment(request, recipient),
-            limits=limits,
+            environment=self._environment(case),
+            ext_lists=wishes.Lists(case),
+            limits=limits_of(case.plan),
+            zone=case.around.offset_s,
         )
-        outcome = sieve.run(compiled.script, context)
-        if not outcome.ok:
-            first = outcome.errors[0] if outcome.errors else None
-            return RuleResult((), True, _words(first, "the script failed"))
-        return _translate(context.result, implicit_keep=outcome.implicit_keep)
+        context.spam = case.spam
+        return context
 
-    def _environment(self, request: FilterRequest, recipient: FilterRecipient) -> dict[str, str]:
+    def _environment(self, case: Case) -> dict[str, str]:
         return {
-            "domain": recipient.address.rpartition("@")[2],
+            "domain": case.recipient.address.rpartition("@")[2],
             "host": self._hostname,
             "location": "MDA",
             "phase": "during",
             "name": "mailstack",
-            "remote-host": request.helo,
-            "remote-ip": request.ip,
+            "remote-host": case.request.helo,
+            "remote-ip": case.request.ip,
+            "vnd.mailstack.class": case.klass,
         }
 
 
-def _words(diagnostic: sieve.Diagnostic | None, otherwise: str) -> str:
-    if diagnostic is None:
+@dataclass(slots=True)
+class _Run:
+    """One account's scripts over one message."""
+
+    compiled: CompiledScripts
+    options: SieveOptions
+    context: sieve.Context
+    view: View
+    case: Case
+    marks: list[tuple[str, float]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    failed: ScriptFailed | None = None
+    reply: sieve.Vacation | None = None
+
+    def all(self, steps: Sequence[Step]) -> None:
+        """Runs them in their order; filters/scripts.py says what ends what."""
+        is_over = answers = False
+        for step in steps:
+            if step.kind == "reply":
+                if not answers:
+                    self._reply(step)
+            elif not is_over:
+                ok, stopped = self._step(step)
+                answers |= stopped and step.kind == "before"
+                # What is wrong with the operator's script is nobody's fault here.
+                is_over = stopped or (not ok and step.kind != "before")
+
+    def _step(self, step: Step) -> tuple[bool, bool]:
+        """Whether it ran to its end, and whether it wants nothing to run after it."""
+        context, version = self.context, version_of(step.source)
+        deaths = self.case.around.deaths(step.name, version)
+        if deaths >= self.options.deaths:
+            self._fail(step, f"not run: the filter died in it {deaths} times; change it to have it run again")
+            context.result.failed = True
+            return False, False
+        compiled = self.compiled.compile(step.source, context.limits, self.case.around.script)
+        if compiled.script is None:
+            context.result.failed = True
+            self._fail(step, _words(compiled.errors[:1], "the script does not compile"))
+            return False, False
+        self.case.around.begin(step.name, version)
+        ids = wishes.Ids(self.case)
+        context.duplicates, context.duplicate_ids = ids, {}
+        context.variables = sieve.Variables(limits=context.limits)
+        context.globals = sieve.Variables(limits=context.limits)
+        context.included = set()
+        outcome = sieve.run(compiled.script, context)
+        if not outcome.ok:
+            self._fail(step, _words(outcome.errors[-1:], "the script failed"))
+            return False, False
+        self.marks += ids.marked
+        self.notes += [f"{step.name}: {_words([one], '')}" for one in outcome.errors]
+        return True, outcome.stopped
+
+    def _reply(self, step: Step) -> None:
+        """The autoresponder: whatever it decides, what becomes of the message stays as it is."""
+        why = wishes.why_no_reply(self.context.result)
+        if why:
+            self.notes.append(f"{step.name}: no answer: {why}")
+            return
+        decided, self.context.result = self.context.result, sieve.Result()
+        self._step(step)
+        self.reply = next((a for a in self.context.result.actions if isinstance(a, sieve.Vacation)), None)
+        self.context.result = decided
+
+    def _fail(self, step: Step, why: str) -> None:
+        why = why[:MAX_ERROR]
+        self.errors.append(f"{step.name}: {why}")
+        if self.failed is None and step.kind != "before":
+            self.failed = ScriptFailed(step.name, version_of(step.source), why)
+
+    def result(self, hostname: str, cpu_s: float) -> RuleResult:
+        """What came of all of them."""
+        result = self.context.result
+        writer = wishes.Wishes(self.case, self.context, self.view, hostname)
+        for action in [*result.actions, *([self.reply] if self.reply is not None else [])]:
+            writer.add(action)
+        return RuleResult(
+            tuple(writer.actions),
+            result.implicit_keep or writer.needs_keep,
+            () if result.failed else tuple(result.flags or ()),
+            edited(self.view, self.context.message, None),
+            "; ".join(self.errors)[:MAX_ERROR],
+            self.failed,
+            tuple([*self.notes, *writer.notes]),
+            tuple(self.marks),
+            cpu_s,
+        )
+
+
+def _words(diagnostics: Sequence[sieve.Diagnostic], otherwise: str) -> str:
+    if not diagnostics:
         return otherwise
-    return f"line {diagnostic.line}: {diagnostic.message}"[:MAX_ERROR]
-
-
-def _translate(result: sieve.Result, *, implicit_keep: bool) -> RuleResult:
-    actions: list[AccountAction] = []
-    unknown: list[str] = []
-    for action in result.actions:
-        match action:
-            case sieve.Keep():
-                actions.append(Keep("INBOX", action.flags or ()))
-            case sieve.FileInto():
-                actions.append(FileInto(action.mailbox, action.flags or (), action.create))
-            case sieve.Redirect():
-                actions.append(Redirect(action.address, action.notify, action.ret))
-            case sieve.Reject():
-                actions.append(RejectMail(action.text, action.ereject))
-            case sieve.Discard():
-                actions.append(DiscardMail())
-            case _:
-                unknown.append(action.name)
-    if unknown and not actions:
-        implicit_keep = True
-    error = f"not carried out yet: {', '.join(unknown)}" if unknown else ""
-    return RuleResult(tuple(actions), implicit_keep, error)
+    one = diagnostics[0]
+    return f"{one.path + ', ' if one.path else ''}line {one.line}: {one.message}"

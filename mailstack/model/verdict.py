@@ -97,10 +97,31 @@ class Authentication(msgspec.Struct, frozen=True):
     dmarc: DmarcResult = DmarcResult()
     arc: ArcResult = ArcResult()
 
-    @property
-    def is_sender_authenticated(self) -> bool:
-        """SPF or an aligned DKIM signature passed: a DSN to this sender is no backscatter."""
-        return self.dmarc.result == "pass" or self.spf.result == "pass"
+    def proves(self, sender: str, *, author: str) -> bool:
+        """True when a DSN to the envelope sender is no backscatter.
+
+        SPF speaks for the sender's domain; a signature only for the author it signed, whose
+        message anybody may send again under a sender of his choice.
+
+        Args:
+            sender: key of the envelope sender.
+            author: key of the only address in From; "" for none.
+        """
+        return self.spf.result == "pass" or (self.dmarc.result == "pass" and sender == author != "")
+
+
+class Edited(msgspec.Struct, frozen=True):
+    """A message a script changed, without our own fields on top.
+
+    Attributes:
+        head: its header; with the empty line when there is a body.
+        body: what follows; None: as it came.
+        body_at: where that begins in the message that came.
+    """
+
+    head: bytes
+    body: bytes | None = None
+    body_at: int = 0
 
 
 class Keep(msgspec.Struct, frozen=True, tag="keep"):
@@ -109,6 +130,7 @@ class Keep(msgspec.Struct, frozen=True, tag="keep"):
     mailbox: str = "INBOX"
     flags: tuple[str, ...] = ()
     implicit: bool = False
+    edited: Edited | None = None
 
 
 class FileInto(msgspec.Struct, frozen=True, tag="fileinto"):
@@ -117,14 +139,22 @@ class FileInto(msgspec.Struct, frozen=True, tag="fileinto"):
     mailbox: str
     flags: tuple[str, ...] = ()
     create: bool = False
+    edited: Edited | None = None
 
 
 class Redirect(msgspec.Struct, frozen=True, tag="redirect"):
-    """On to another address."""
+    """On to another address.
+
+    Attributes:
+        notify, ret: DSN wishes of the rule (RFC 6009); None: those of the message.
+        envelope_from: sender the operator's settings want; None: as for all that is sent on.
+    """
 
     address: str
     notify: str | None = None
     ret: str | None = None
+    envelope_from: str | None = None
+    edited: Edited | None = None
 
 
 class RejectMail(msgspec.Struct, frozen=True, tag="reject"):
@@ -134,13 +164,37 @@ class RejectMail(msgspec.Struct, frozen=True, tag="reject"):
     ereject: bool = False
 
 
+class Claim(msgspec.Struct, frozen=True):
+    """What must be free before an automatic answer leaves, and is taken then.
+
+    Attributes:
+        id: which answer to whom.
+        who: whom, as the owner sees it.
+        period_s: how long it stays taken.
+        handle: of the answer, as its script says; "": it does not.
+    """
+
+    id: str
+    who: str
+    period_s: float
+    handle: str = ""
+
+
 class SendMail(msgspec.Struct, frozen=True, tag="send"):
-    """A composed message (vacation reply, notification) for the queue."""
+    """A composed message for the queue.
+
+    Attributes:
+        why: "vacation" or "notify".
+        claim: of an automatic answer; None for a notification.
+        copy: where the owner keeps one (RFC 8580); None: nowhere.
+    """
 
     envelope_from: str
     recipients: tuple[str, ...]
     message: bytes
-    why: str = "vacation"
+    why: Literal["vacation", "notify"] = "vacation"
+    claim: Claim | None = None
+    copy: FileInto | None = None
 
 
 class DiscardMail(msgspec.Struct, frozen=True, tag="discard"):
@@ -148,6 +202,22 @@ class DiscardMail(msgspec.Struct, frozen=True, tag="discard"):
 
 
 AccountAction: TypeAlias = Keep | FileInto | Redirect | RejectMail | SendMail | DiscardMail
+
+
+class ScriptFailed(msgspec.Struct, frozen=True):
+    """A script that did not compile, or did not run to its end.
+
+    Attributes:
+        script: name of the step (filters/scripts.py).
+        version: hash of its source.
+        why: line and reason.
+        died: the filter ended while it ran.
+    """
+
+    script: str
+    version: bytes
+    why: str
+    died: bool = False
 
 
 class MessageVerdict(msgspec.Struct, frozen=True):
@@ -180,6 +250,10 @@ class AccountVerdict(msgspec.Struct, frozen=True):
         actions: in order; empty never means loss: it then means an implicit keep.
         reasons: what this account's lists and rules added.
         script_error: a Sieve run-time error in words; "" when fine.
+        failed: the script it happened in.
+        notes: what scripts wanted and did not get, in words.
+        marks: ids to remember once the message is delivered, and for how many seconds.
+        cpu_s: what its scripts cost; 0 when too little to count.
     """
 
     recipient: int
@@ -188,6 +262,10 @@ class AccountVerdict(msgspec.Struct, frozen=True):
     actions: tuple[AccountAction, ...]
     reasons: tuple[Reason, ...] = ()
     script_error: str = ""
+    failed: ScriptFailed | None = None
+    notes: tuple[str, ...] = ()
+    marks: tuple[tuple[str, float], ...] = ()
+    cpu_s: float = 0.0
 
 
 class FilterRecipient(msgspec.Struct, frozen=True):
@@ -199,6 +277,7 @@ class FilterRecipient(msgspec.Struct, frozen=True):
         address: the account's own address.
         original: the address written to (alias, plus form, catch-all hit).
         catch_all: the written address does not exist.
+        notify, orcpt: what the sender wishes to hear (RFC 3461); "": not said.
     """
 
     number: int
@@ -206,6 +285,8 @@ class FilterRecipient(msgspec.Struct, frozen=True):
     address: str
     original: str
     catch_all: bool = False
+    notify: str = ""
+    orcpt: str = ""
 
 
 class FilterRequest(msgspec.Struct, frozen=True):
@@ -215,6 +296,7 @@ class FilterRequest(msgspec.Struct, frozen=True):
         ip, helo: who sent it; behind a trusted relay who gave it to that.  "" when unknown.
         hints: what smtp knows beside the message; their weights add to the score.
         wants_codes: a reason shall say whether it holds a one-time code.
+        ret, envid: parameters of MAIL FROM (RFC 3461); "": not given.
     """
 
     accept_id: str
@@ -231,6 +313,8 @@ class FilterRequest(msgspec.Struct, frozen=True):
     smtputf8: bool = False
     hints: tuple[Reason, ...] = ()
     wants_codes: bool = False
+    ret: str = ""
+    envid: str = ""
 
 
 class FilterAnswer(msgspec.Struct, frozen=True):

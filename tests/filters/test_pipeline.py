@@ -18,6 +18,7 @@ from mailstack.filters.facts import AccountFacts, Tools
 from mailstack.filters.options import FilterOptions
 from mailstack.filters.pipeline import Evaluation
 from mailstack.filters.rules import Rules
+from mailstack.filters.scripts import Step
 from mailstack.filters.spam import model
 from mailstack.filters.spam.score import GTUBE
 from mailstack.model.directory import FilterSettings
@@ -53,6 +54,11 @@ ZONE: dict[str, dict[str, Any]] = {
     "_dmarc.broken.test": {"TXT": "SERVFAIL"},
 }
 HELLO = "Subject: lunch\r\nDate: x\r\nMessage-ID: <1@x>\r\n\r\nHi Bob, are you free for lunch today?\r\n"
+
+
+def scripted(source: bytes) -> AccountFacts:
+    """An account whose active script this is."""
+    return AccountFacts(steps=(Step("script main", source, "script"),))
 
 
 def run(
@@ -277,13 +283,13 @@ SCRIPTS = {
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=repr)
 def test_the_class_only_moves_the_implicit_keep(script: bytes) -> None:
-    answer = run(OFFER, sender="a@none.test", facts={1: AccountFacts(script=script)})
+    answer = run(OFFER, sender="a@none.test", facts={1: scripted(script)})
     assert answer.accounts[0].actions == SCRIPTS[script]
 
 
 @pytest.mark.parametrize("script", list(SCRIPTS), ids=repr)
 def test_no_rule_runs_on_spam(script: bytes) -> None:
-    answer = run(SPAM, facts={1: AccountFacts(script=script)})
+    answer = run(SPAM, facts={1: scripted(script)})
     assert answer.accounts[0].actions == (FileInto("Spam", create=True),)
 
 
@@ -299,7 +305,7 @@ def test_no_rule_runs_on_spam(script: bytes) -> None:
     ],
 )
 def test_a_broken_script_keeps_the_mail_and_says_why(script: bytes) -> None:
-    account = run(OFFER, sender="a@none.test", facts={1: AccountFacts(script=script)}).accounts[0]
+    account = run(OFFER, sender="a@none.test", facts={1: scripted(script)}).accounts[0]
     assert account.actions == (Keep("Promotions", implicit=True),)
     assert bool(account.script_error) == bool(script)
 
@@ -311,15 +317,13 @@ def test_scripts_see_our_fields_and_not_the_forged_ones() -> None:
         b'if header :contains "Authentication-Results" "dmarc=fail" { fileinto "failed"; }'
     )
     message = "X-Spam-Flag: FORGED\r\nAuthentication-Results: mx.home.test; dmarc=pass\r\n" + OFFER
-    account = run(message, sender="a@none.test", facts={1: AccountFacts(script=script)}).accounts[0]
+    account = run(message, sender="a@none.test", facts={1: scripted(script)}).accounts[0]
     assert account.actions == (FileInto("seen"), FileInto("failed"))
 
 
 def test_scripts_see_the_address_that_was_written_to() -> None:
     script = b'require ["envelope","fileinto"]; if envelope "to" "shop@home.test" { fileinto "Shop"; }'
-    account = run(
-        "From: a@none.test\r\n" + HELLO, facts={1: AccountFacts(script=script)}, original="shop@home.test"
-    )
+    account = run("From: a@none.test\r\n" + HELLO, facts={1: scripted(script)}, original="shop@home.test")
     assert account.accounts[0].actions == (FileInto("Shop"),)
 
 
@@ -327,7 +331,7 @@ def test_each_account_gets_its_own_verdict() -> None:
     facts = {
         1: AccountFacts(FilterSettings(spam=False)),
         2: AccountFacts(),
-        3: AccountFacts(script=b"discard;"),
+        3: AccountFacts(steps=(Step("script", b"discard;", "script"),)),
     }
     answer = run(SPAM, facts=facts, recipients=4)
     assert [a.recipient for a in answer.accounts] == [1, 2, 3, 4]
@@ -338,7 +342,11 @@ def test_each_account_gets_its_own_verdict() -> None:
 
 
 def test_blocked_senders_go_to_spam_and_nothing_else_runs() -> None:
-    facts = AccountFacts(FilterSettings(spam=False), script=b"discard;", blocked=frozenset({"none.test"}))
+    facts = AccountFacts(
+        FilterSettings(spam=False),
+        steps=(Step("script", b"discard;", "script"),),
+        blocked=frozenset({"none.test"}),
+    )
     account = run("From: a@none.test\r\n" + HELLO, facts={1: facts}).accounts[0]
     assert account.actions == (FileInto("Spam", create=True),)
     assert (account.klass, account.reasons[0].name) == ("spam", "blocked")
@@ -371,7 +379,7 @@ def test_allowed_senders_are_never_promotions() -> None:
 
 def test_mail_of_our_own_users_is_not_judged() -> None:
     message = f"From: alice@home.test\r\nSubject: x\r\n\r\n{GTUBE}\r\n"
-    facts = {1: AccountFacts(script=b"keep;", blocked=frozenset({"home.test"}))}
+    facts = {1: AccountFacts(steps=(Step("script", b"keep;", "script"),), blocked=frozenset({"home.test"}))}
     answer = run(message, login="alice@home.test", sender="alice@home.test", facts=facts, zone={})
     assert (answer.verdict.klass, answer.verdict.action, answer.verdict.score) == ("ham", "accept", 0.0)
     assert answer.accounts[0].actions == (Keep("INBOX"),)
@@ -406,24 +414,14 @@ def test_hostile_messages_get_a_verdict_in_time(message: bytes) -> None:
 
 
 def test_answers_survive_the_wire() -> None:
-    answer = run(OFFER, facts={1: AccountFacts(script=b'redirect "a@b.test";')})
+    answer = run(OFFER, facts={1: scripted(b'redirect "a@b.test";')})
     again = msgspec.msgpack.decode(msgspec.msgpack.encode(answer), type=FilterAnswer)
     assert again == answer
 
 
 def test_refusals_of_a_script_keep_their_words() -> None:
-    from mailstack.filters import rules
-
-    result = rules._translate(_rejecting(), implicit_keep=False)
-    assert result.actions == (RejectMail("go away", True),)
-
-
-def _rejecting() -> Any:
-    from mailstack import sieve
-
-    result = sieve.Result()
-    result.add(sieve.Reject("go away", ereject=True), sieve.NORMAL)
-    return result
+    answer = run(OFFER, facts={1: scripted(b'require "ereject"; ereject "go away";')})
+    assert answer.accounts[0].actions == (RejectMail("go away", True),)
 
 
 # -- what is known beside the message ---------------------------------------------------

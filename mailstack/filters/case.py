@@ -1,0 +1,57 @@
+"""One account and one message: what its scripts, and whoever carries out their wishes, must know."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+from mailstack.filters.surroundings import Nowhere, Surroundings
+from mailstack.model.directory import Plan
+from mailstack.model.verdict import Class, FilterRecipient, FilterRequest, MessageVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is known.
+
+    Attributes:
+        klass: for this account.
+        is_spam: it goes to the Spam folder, whatever its class.
+        blocked, allowed: the account's lists.
+    """
+
+    request: FilterRequest
+    recipient: FilterRecipient
+    verdict: MessageVerdict
+    plan: Plan = "normal"
+    klass: Class = "ham"
+    is_spam: bool = False
+    blocked: AbstractSet[str] = frozenset()
+    allowed: AbstractSet[str] = frozenset()
+    around: Surroundings = field(default_factory=Nowhere)
+
+    @property
+    def spam(self) -> float | None:
+        """How sure the filter is; None: nobody has looked."""
+        return None if self.request.login or self.verdict.unfiltered else self.verdict.score
+
+    @property
+    def why_silent(self) -> str:
+        """Why nobody gets an automatic answer to it; "" when somebody may.
+
+        Source: product page, section 4; RFC 3834 section 2.
+        """
+        if self.is_spam or self.klass == "spam":
+            return "it is spam"
+        if self.klass != "ham":
+            return f"it is one of many ({self.klass})"
+        if self.recipient.catch_all:
+            return f"there is no address {self.recipient.original}"
+        found = self.verdict.authentication
+        if self.request.login or found.dmarc.result == "pass":
+            return ""
+        if found.dmarc.result == "fail":
+            return "its author is not authenticated (DMARC)"
+        if found.spf.result in ("fail", "softfail", "permerror"):
+            return f"its sender is not authenticated (SPF {found.spf.result})"
+        return ""

@@ -1,0 +1,64 @@
+"""Section `[sieve]`: what scripts of all accounts may do, and the operator's own.
+
+Numbers: section 5 of the limits.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from mailstack.model.directory import Plan
+from mailstack.model.errors import ConfigError
+from mailstack.sieve import FREE, NORMAL, Limits
+
+
+class SieveSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[sieve.setting]]`: a setting of the engine, as Pigeonhole names it."""
+
+    #: Such as "sieve_vacation_min_period".
+    name: str
+    #: Such as "1d".
+    value: str
+
+
+class SieveOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Section `[sieve]`."""
+
+    #: File with the operator's script, which runs before anything else, also on spam; empty: none.
+    before_script: str = ""
+    #: Folder of scripts (NAME.sieve) that all accounts may include with `include :global`; empty: none.
+    global_scripts: str = ""
+    #: Messages the rules of an account send on in 24 hours; more stay in its mailbox.
+    redirects_per_day: int = 500
+    #: The same on the free plan.
+    free_redirects_per_day: int = 50
+    #: Automatic answers of an account in an hour, to all senders together.
+    answers_per_hour: int = 100
+    #: CPU seconds the scripts of an account may use in an hour; then its mail is kept without them.
+    cpu_s_per_hour: float = 30.0
+    #: Ids the `duplicate` test remembers of an account.
+    duplicate_ids: int = 10_000
+    #: How often the filter may die in a script before that version of it is no longer run.
+    deaths: int = 2
+    #: Days a script that failed stays marked in `sieve list` after its last failure.
+    failure_days: int = 30
+    #: Further settings, `[[sieve.setting]]` with name and value each; docs/sieve.md lists them.
+    setting: tuple[SieveSetting, ...] = ()
+
+    def __post_init__(self) -> None:
+        for key in ("redirects_per_day", "free_redirects_per_day", "answers_per_hour", "duplicate_ids"):
+            if getattr(self, key) < 0:
+                raise ConfigError(f"sieve.{key}", "want 0 or more")
+        if self.cpu_s_per_hour <= 0:
+            raise ConfigError("sieve.cpu_s_per_hour", "want more than 0")
+        if self.deaths < 1 or self.failure_days < 1:
+            raise ConfigError("sieve", "deaths and failure_days must be at least 1")
+
+    def most_redirects(self, plan: Plan) -> int:
+        """What the rules of an account of that plan may send on in 24 hours."""
+        return self.free_redirects_per_day if plan == "free" else self.redirects_per_day
+
+
+def limits_of(plan: Plan) -> Limits:
+    """What one run of a script may cost."""
+    return FREE if plan == "free" else NORMAL

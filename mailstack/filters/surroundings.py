@@ -1,0 +1,118 @@
+"""What scripts may ask about the account they run for: given to the pipeline by who can look it up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+
+class Folders(Protocol):
+    """The account's folders (`sieve.Mailboxes`, and more)."""
+
+    def exists(self, name: str) -> bool:
+        """True when messages can be stored in it."""
+        ...
+
+    def create(self, name: str) -> bool:
+        """Nothing is made while a script runs; True when it is there."""
+        ...
+
+    def special_use(self, name: str) -> Sequence[str]:
+        """RFC 6154 attributes; of all folders for ""."""
+        ...
+
+    def get_metadata(self, name: str, entry: str) -> str | None:
+        """An annotation; of the server for the name ""."""
+        ...
+
+    def by_id(self, id_: str) -> str | None:
+        """The name of the folder with an id (RFC 8474)."""
+        ...
+
+    def by_use(self, use: str) -> str | None:
+        """The name of the folder with an attribute."""
+        ...
+
+
+class Surroundings(Protocol):
+    """One account's; asked only when a script wants to know, and never raises."""
+
+    @property
+    def folders(self) -> Folders | None:
+        """None: nobody knows."""
+        ...
+
+    @property
+    def addresses(self) -> Sequence[str]:
+        """The account's own: its address and the aliases that point at it alone."""
+        ...
+
+    def may_send_as(self, address: str) -> bool:
+        """True for its own addresses and the identities granted to it."""
+        ...
+
+    def script(self, name: str, location: str) -> bytes | None:
+        """A script for `include`; `location` is "personal" or "global"."""
+        ...
+
+    def seen(self, id_: str, *, since: float) -> bool:
+        """True when `duplicate` marked the id since then; False when nobody knows (V15)."""
+        ...
+
+    def is_correspondent(self, address: str) -> bool:
+        """True when the account has written to this address."""
+        ...
+
+    def cpu_s(self, *, since: float) -> float:
+        """What its scripts have used since then."""
+        ...
+
+    def deaths(self, script: str, version: bytes) -> int:
+        """How often the filter died in this version of a script."""
+        ...
+
+    def begin(self, script: str, version: bytes) -> None:
+        """A script begins: whoever watches the filter will know what it died in."""
+        ...
+
+    def offset_s(self, at: float) -> int:
+        """Its time zone: seconds east of UTC at some time."""
+        ...
+
+
+class Nowhere:
+    """Knows nothing: for accounts nobody can look up."""
+
+    folders: Folders | None = None
+    addresses: Sequence[str] = ()
+
+    def may_send_as(self, address: str) -> bool:
+        """Nobody's address."""
+        return False
+
+    def script(self, name: str, location: str) -> bytes | None:
+        """There are no scripts."""
+        return None
+
+    def seen(self, id_: str, *, since: float) -> bool:
+        """Nothing was."""
+        return False
+
+    def is_correspondent(self, address: str) -> bool:
+        """Nobody is."""
+        return False
+
+    def cpu_s(self, *, since: float) -> float:
+        """Nothing."""
+        return 0.0
+
+    def deaths(self, script: str, version: bytes) -> int:
+        """None."""
+        return 0
+
+    def begin(self, script: str, version: bytes) -> None:
+        """Nobody watches."""
+
+    def offset_s(self, at: float) -> int:
+        """UTC."""
+        return 0
