@@ -40,6 +40,7 @@ GROUPS: dict[str, Group] = {
     "forward": Group("forward", "redirect an address to others"),
     "list": Group("list_", "senders an address blocks or allows"),
     "filters": Group("filters", "spam and advertising filters of an address"),
+    "rule": Group("rule", "rules of an address, without writing Sieve"),
     "sieve": Group("sieve", "check, run and install Sieve scripts"),
     "scan": Group("scan", "the filter's verdict on message files"),
     "train": Group("train", "train the classifier"),

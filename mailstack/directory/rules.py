@@ -87,6 +87,16 @@ class Rules:
             _order(cursor, account.id, [rule.name for rule in there], name, number)
             return Rule(number, name, plan, enabled, template)
 
+    def find(self, address: str, which: str) -> Rule:
+        """A rule by its name, or by its number in the list.
+
+        Raises:
+            PermanentFailure: no such account or rule.
+        """
+        with self._session.transaction() as cursor:
+            account = account_of(cursor, names.any_address(address))
+            return _find(rules(cursor, account.id), account, which)
+
     def change(self, address: str, which: str, change: RuleChange) -> Rule:
         """Changes a rule; conditions of a template stay as they are.
 
