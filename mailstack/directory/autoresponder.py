@@ -143,9 +143,9 @@ class Autoresponders:
 
 
 def active(directory: Directory, account: Account) -> Autoresponse | None:
-    """The answer of an account that is switched on, its From with the owner's name.
+    """The answer of an account that is switched on, another From with the owner's name.
 
-    An identity that was taken back meanwhile is not used any more.
+    That the From is still the owner's is looked at when it answers.
 
     Raises:
         TemporaryFailure: the directory cannot be read.
@@ -154,12 +154,10 @@ def active(directory: Directory, account: Account) -> Autoresponse | None:
     if found is None:
         return None
     response = found.response
-    if not response.sender:
+    if not response.sender or not account.name:
         return response
-    if not directory.may_send_as(account, Address.parse(response.sender)):
-        return replace(response, sender="")
     escaped = account.name.replace("\\", "\\\\").replace('"', '\\"')
-    return replace(response, sender=f'"{escaped}" <{response.sender}>') if escaped else response
+    return replace(response, sender=f'"{escaped}" <{response.sender}>')
 
 
 def stored(directory: Directory, account_id: int) -> tuple[StoredResponse, ...]:

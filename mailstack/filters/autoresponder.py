@@ -4,11 +4,10 @@ It answers through the engine's `vacation` action and is bound by the same rules
 answer of the owner's own script; what it knows beyond them stands here.
 
     silence    not now, or not to this sender
-    hindrance  not after what the scripts before it decided
     source     what it says, as Sieve
 
 Standards: RFC 5230, RFC 3834.  Source: product page, section 4.
-Imports: model, sieve.  No I/O.
+Imports: model.  No I/O.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, time, tzinfo
 
-from mailstack import sieve
 from mailstack.filters import lists
 from mailstack.model.autoresponse import Autoresponse
 
@@ -64,21 +62,6 @@ def _both(text: str, hour: time, zone: tzinfo) -> tuple[float, float]:
         local.replace(tzinfo=zone, fold=0).timestamp(),
         local.replace(tzinfo=zone, fold=1).timestamp(),
     )
-
-
-def hindrance(result: sieve.Result) -> str:
-    """Why nobody is answered after these decisions; "" when somebody may be.
-
-    The answer would fail beside them, or tell of a message its owner did not want to see.
-    """
-    for action in result.actions:
-        if isinstance(action, sieve.Reject):
-            return "a script refuses the message"
-        if isinstance(action, sieve.Vacation):
-            return "a script has answered already"
-    if not result.implicit_keep and all(isinstance(action, sieve.Discard) for action in result.actions):
-        return "a script discards the message"
-    return ""
 
 
 def source(response: Autoresponse) -> bytes:

@@ -92,7 +92,7 @@ def test_removing_the_active_one_ends_the_answers(writer: DirectoryWriter, reade
         writer.autoresponders.remove(ALICE, "away")
 
 
-def test_another_from_must_be_the_owners_and_stay_it(writer: DirectoryWriter, reader: Directory) -> None:
+def test_another_from_must_be_the_owners(writer: DirectoryWriter, reader: Directory) -> None:
     with pytest.raises(PermanentFailure, match="may not write as boss@"):
         _set(writer, reader, sender="boss@example.test")
     writer.accounts.grant(ALICE, "boss@example.test")
@@ -101,10 +101,6 @@ def test_another_from_must_be_the_owners_and_stay_it(writer: DirectoryWriter, re
     found = autoresponder.active(reader, _account(reader))
     assert found is not None
     assert found.sender == '"Alice \\"A\\" Example" <boss@example.test>'
-    writer.accounts.revoke(ALICE, "boss@example.test")
-    found = autoresponder.active(reader, _account(reader))
-    assert found is not None
-    assert found.sender == ""
 
 
 @pytest.mark.parametrize("kind", ["device", "noreply", "spamtrap"])

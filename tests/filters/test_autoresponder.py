@@ -112,23 +112,6 @@ def _result(script: str) -> sieve.Result:
     return context.result
 
 
-@pytest.mark.parametrize(
-    ("script", "why"),
-    [
-        ("", ""),
-        ("keep;", ""),
-        ('redirect "x@y.test";', ""),
-        ("discard; keep;", ""),
-        ("discard;", "a script discards the message"),
-        ('require "reject"; reject "no";', "a script refuses the message"),
-        ('require "ereject"; ereject "no";', "a script refuses the message"),
-        ('require "vacation"; vacation "mine";', "a script has answered already"),
-    ],
-)
-def test_what_the_owners_script_decided_may_forbid_the_answer(script: str, why: str) -> None:
-    assert autoresponder.hindrance(_result(script)) == why
-
-
 _TEXTS = st.text(
     st.characters(exclude_categories=["Cc", "Cs"]) | st.sampled_from('\n\t"\\${}.*/#'), max_size=200
 )
