@@ -82,6 +82,7 @@ class Mail:
         hints: what the filter shall weigh beside the message.
         received: our Received field, with CRLF.
         signature: DKIM-Signature fields of a submission, with CRLF; else empty.
+        author: key of the only address in From, where it matters for `is_sender_verified`.
         answer: the filter's first answer; its verdict is the message's.
         verdicts: per number of a local target.
         stored: copies that are durable.
@@ -103,6 +104,7 @@ class Mail:
     received: bytes = b""
     signature: bytes = b""
     message_id: str = ""
+    author: str = ""
     plan: Plan = field(default_factory=lambda: Plan((), ()))
     answer: FilterAnswer = field(default_factory=lambda: FilterAnswer(MessageVerdict()))
     verdicts: dict[int, AccountVerdict] = field(default_factory=dict)
@@ -118,4 +120,7 @@ class Mail:
     @property
     def is_sender_verified(self) -> bool:
         """True when a report to the envelope sender is no backscatter (T9)."""
-        return self.account is not None or self.answer.verdict.authentication.is_sender_authenticated
+        path = self.envelope.reverse_path
+        sender = path.key if path is not None else ""
+        proven = self.answer.verdict.authentication.proves(sender, author=self.author)
+        return self.account is not None or proven

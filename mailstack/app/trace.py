@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from mailstack.app import loops
 from mailstack.filters import explain
 from mailstack.filters.authentication import results
+from mailstack.filters.authentication.dmarc import find_author
 from mailstack.filters.fields import Header
 from mailstack.mime.header import MAX_BLOCK_OCTETS, Headers
 from mailstack.model.envelope import Body, Envelope
@@ -91,6 +92,11 @@ def message_id(message: bytes) -> str:
     value = Headers.parse(message[:MAX_BLOCK_OCTETS]).first("message-id")
     found = _MESSAGE_ID.search(value or b"")
     return found.group().decode("utf-8", "replace") if found else ""
+
+
+def author(body: Body) -> str:
+    """The key of the only address in From; "" without one; blocking for files."""
+    return find_author(Header(head(body))).address
 
 
 def received(envelope: Envelope, hostname: str, *, show_client: bool = False) -> bytes:

@@ -154,6 +154,8 @@ class Transaction:
             if round_ == 0:
                 mail.answer = answer
                 events.verdict(self._s, mail, answer)
+                if mail.account is None and answer.verdict.authentication.proves_author_only:
+                    mail.author = await self._blocking(trace.author, mail.body)
             if answer.verdict.unfiltered:
                 cuts = await self._blocking(trace.find_cuts, mail.body, self._s.config)
                 mail.answer = FilterAnswer(

@@ -97,6 +97,11 @@ class Authentication(msgspec.Struct, frozen=True):
     dmarc: DmarcResult = DmarcResult()
     arc: ArcResult = ArcResult()
 
+    @property
+    def proves_author_only(self) -> bool:
+        """True when a signature of the author's domain is all there is."""
+        return self.dmarc.result == "pass" and self.spf.result != "pass"
+
     def proves(self, sender: str, *, author: str) -> bool:
         """True when a DSN to the envelope sender is no backscatter.
 
@@ -107,7 +112,7 @@ class Authentication(msgspec.Struct, frozen=True):
             sender: key of the envelope sender.
             author: key of the only address in From; "" for none.
         """
-        return self.spf.result == "pass" or (self.dmarc.result == "pass" and sender == author != "")
+        return self.spf.result == "pass" or (self.proves_author_only and sender == author != "")
 
 
 class Edited(msgspec.Struct, frozen=True):

@@ -11,7 +11,14 @@ from mailstack.model.address import Address
 from mailstack.model.envelope import Body, Client, Envelope, Recipient
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
-from mailstack.model.verdict import FileInto, Redirect, SendMail
+from mailstack.model.verdict import (
+    Authentication,
+    DmarcResult,
+    FileInto,
+    Redirect,
+    SendMail,
+    SpfResult,
+)
 from mailstack.routing.route import Facts
 from tests.app.test_transaction import LETTER, SPAM, VERIFIED, World, instance, world
 from tests.kit.clock import START
@@ -114,6 +121,23 @@ async def test_nobody_is_told_who_may_not_have_sent_it(people: World, case: str)
         assert SPAM.klass == people.filter.verdict.klass
     await send(people, "alice@example.test", sender=None if case == "null" else "x@far.test")
     assert told(people) == []
+
+
+@pytest.mark.parametrize(
+    ("sender", "is_told"),
+    [("x@far.test", True), ("victim@else.test", False), ("victim@far.test", False)],
+    ids=["the author", "somebody elsewhere", "somebody of the author's domain"],
+)
+async def test_a_signature_proves_its_author_and_no_other_sender(
+    people: World, sender: str, is_told: bool
+) -> None:
+    # T9: whoever signs his own mail would have us send reports to any address he names in MAIL FROM.
+    signed = Authentication(SpfResult("fail", "far.test"), dmarc=DmarcResult("pass", "far.test"))
+    people.filter.verdict = type(VERIFIED)(authentication=signed)
+    await send(people, "alice@example.test", "gone@example.test", sender=sender, notify=ALL)
+    assert bool(told(people)) is is_told
+    verified = people.queue.read("SELECT is_sender_verified FROM message WHERE kind = 'forward'")
+    assert verified == [(int(is_told),)]
 
 
 async def test_an_alias_is_reported_by_its_own_name(people: World) -> None:
