@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from mailstack.directory import Directory, zones
-from mailstack.filters.scripts import Step
+from mailstack.filters.rule_text import script
+from mailstack.filters.scripts import MailKind, Step
 from mailstack.filters.sieve_options import SieveOptions
 from mailstack.mailbox.folder_facts import FolderFacts
 from mailstack.model.address import Address, AddressError
@@ -106,10 +107,21 @@ class AccountView:
         before = self._scripts.before()
         if before is not None:
             steps.append(Step("before", before, "before", "all"))
-        script = self._directory.active_script(self._account.id)
-        if script is not None:
-            steps.append(Step(f"script {script.name}", script.source, "script"))
+        steps += self._rules()
+        own = self._directory.active_script(self._account.id)
+        if own is not None:
+            steps.append(Step(f"script {own.name}", own.source, "script"))
         return tuple(steps)
+
+    def _rules(self) -> list[Step]:
+        """The rules made in a page: for all that is not spam, and those that are marked for it."""
+
+        def make() -> list[Step]:
+            rules = self._directory.rules(self._account.id)
+            texts: list[tuple[bytes, MailKind]] = [(script(rules), "ham"), (script(rules, spam=True), "spam")]
+            return [Step("rules", source, "rules", mail) for source, mail in texts if source]
+
+        return self._directory.derived(("rule steps", self._account.id), make)
 
     @property
     def addresses(self) -> Sequence[str]:
