@@ -30,6 +30,7 @@ from mailstack.app.toml_lines import find_lines, line_of
 from mailstack.delivery.options import QueueOptions
 from mailstack.delivery.security_options import OutboundTlsOptions
 from mailstack.directory.options import AuthOptions
+from mailstack.filters.authentication.options import DkimOptions
 from mailstack.filters.options import FilterOptions
 from mailstack.filters.sieve_options import SieveOptions
 from mailstack.imap.options import ImapOptions
@@ -78,6 +79,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     mailbox: MailboxOptions = MailboxOptions()
     filter: FilterOptions = FilterOptions()
     sieve: SieveOptions = SieveOptions()
+    dkim: DkimOptions = DkimOptions()
     routing: RoutingOptions = RoutingOptions()
     forwarding: ForwardOptions = ForwardOptions()
     queue: QueueOptions = QueueOptions()

@@ -49,7 +49,7 @@ LISTENERS: dict[str, tuple[str, ...]] = {
     "smtp": ("mx", "submission", "submissions", "submission_legacy", "submissions_legacy", "lmtp"),
     "filter": ("filter",),
     "queue": (),
-    "imap": ("imap", "imaps", "pop3", "pop3s"),
+    "imap": ("imap", "imaps", "pop3", "pop3s", "sieve"),
 }
 ROLES = tuple(LISTENERS)
 _MODULES = {

@@ -47,6 +47,8 @@ OFFSETS = {
     "imaps": 993,
     "pop3": 110,
     "pop3s": 995,
+    # Stands for 4190.
+    "sieve": 190,
 }
 OUTSIDE_OFFSET = 26
 #: Daemons have this long; the supervisor then has until 5 s after SIGTERM.
@@ -93,6 +95,13 @@ NO_LIMITS: dict[str, dict[str, object]] = {
         "max_per_account": 100_000,
         "max_before_login": 100_000,
         "max_connections": 100_000,
+    },
+    "managesieve": {
+        "max_per_account": 100_000,
+        "max_before_login": 100_000,
+        "max_connections": 100_000,
+        "checks_per_minute": 1_000_000,
+        "check_s_per_hour": 3_600.0,
     },
 }
 
@@ -264,6 +273,7 @@ def _settings(options: Options, files: CertificateFiles) -> dict[str, dict[str, 
         "auth": {"scram": True},
         "imap": {"allow_plaintext_loopback": True},
         "pop3": {"allow_plaintext_loopback": True},
+        "managesieve": {"allow_plaintext_loopback": True},
     }
     if options.dns:
         found["dns"] = {"servers": [options.dns]}

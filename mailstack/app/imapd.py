@@ -1,13 +1,16 @@
-"""The imap daemon: IMAP and POP3 listeners, accounts, mailboxes and the bus, wired together."""
+"""The imap daemon: IMAP, POP3 and ManageSieve listeners, accounts, mailboxes, bus, wired together."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import resource
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from mailstack.app.daemon import Context
@@ -17,6 +20,7 @@ from mailstack.app.letters import languages
 from mailstack.app.neighbours import AccountNeighbours
 from mailstack.app.notices import QuotaNotices
 from mailstack.app.resting import rest
+from mailstack.app.scripts import make_hub
 from mailstack.directory import Directory
 from mailstack.disk.durable import guarded
 from mailstack.mailbox import MailStore
@@ -28,6 +32,7 @@ from mailstack.net.imap_hub import ImapHub, ImapServices
 from mailstack.net.imap_server import ImapConnection, sweep
 from mailstack.net.listener import Admission, ConnectionCaps, Listener, Peer, Watcher
 from mailstack.net.login_slots import LoginSlots
+from mailstack.net.managesieve_server import ManageSieveConnection, ManageSieveHub
 from mailstack.net.pop3_server import Pop3Connection, Pop3Hub
 from mailstack.net.proxy_wire import Proxies
 from mailstack.net.session_hub import SessionHub, SessionServices, account_key
@@ -38,6 +43,7 @@ from mailstack.state.shares import Shares
 STORE_THREADS = 16
 _IMAP_FULL = b"* BYE [UNAVAILABLE] Too many connections\r\n"
 _POP3_FULL = b"-ERR [SYS/TEMP] Too many connections\r\n"
+_SIEVE_FULL = b'BYE (TRYLATER) "Too many connections"\r\n'
 
 #: Descriptors that are neither connections nor mailboxes; mailboxes may have half of all.
 _OTHER_FILES = 24
@@ -49,8 +55,22 @@ _SAY_S = 60.0
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Hubs:
+    """One for each protocol."""
+
+    imap: ImapHub
+    pop3: Pop3Hub
+    sieve: ManageSieveHub
+
+    @property
+    def all(self) -> tuple[SessionHub[Any], ...]:
+        """Every one of them."""
+        return self.imap, self.pop3, self.sieve
+
+
 async def serve(context: Context) -> None:
-    """Serves IMAP and POP3 until `context.stop`."""
+    """Serves IMAP, POP3 and ManageSieve until `context.stop`."""
     config = context.config
     directory = Directory(context.paths, options=config.auth)
     store = MailStore(
@@ -68,22 +88,18 @@ async def serve(context: Context) -> None:
     gate = Gate(context, directory)
     shares = Shares(context.paths.state_db)
     try:
-        with guarded("counting sessions"):
-            slots = LoginSlots(context.paths.pop3_logins, config.pop3.max_per_account)
-        try:
-            imap, pop3 = _hubs(context, directory, store, shares, threads, gate, slots)
+        with contextlib.ExitStack() as stack:
+            hubs = _hubs(_House(context, directory, store, shares, threads, gate), stack)
             # Every worker hears of new mail; one is enough to index it.
             indexer = Indexer(store, threads) if context.worker == 0 else None
-            tasks = [asyncio.create_task(rest(store, imap.services.at_work, threads))]
+            tasks = [asyncio.create_task(rest(store, hubs.imap.services.at_work, threads))]
             if indexer is not None:
                 tasks.append(asyncio.create_task(indexer.run()))
             try:
-                await _serve(context, imap, pop3, indexer)
+                await _serve(context, hubs, indexer)
             finally:
                 for task in tasks:
                     task.cancel()
-        finally:
-            slots.close()
     finally:
         gate.close()
         shares.close()
@@ -92,52 +108,83 @@ async def serve(context: Context) -> None:
         directory.close()
 
 
-def _hubs(
-    context: Context,
-    directory: Directory,
-    store: MailStore,
-    shares: Shares,
-    threads: ThreadPoolExecutor,
-    gate: Gate,
-    slots: LoginSlots,
-) -> tuple[ImapHub, Pop3Hub]:
-    config = context.config
-    neighbours = AccountNeighbours(directory, store, shares, anyone=config.imap.sharing_anyone)
-    imap = ImapHub(
+@dataclass(frozen=True, slots=True)
+class _House:
+    """What the protocols of one worker share."""
+
+    context: Context
+    directory: Directory
+    store: MailStore
+    shares: Shares
+    threads: ThreadPoolExecutor
+    gate: Gate
+
+
+def _hubs(house: _House, stack: contextlib.ExitStack) -> _Hubs:
+    """The hubs; what belongs to them alone is closed with the stack."""
+    context, config = house.context, house.context.config
+    imap = _imap_hub(house)
+    pop3 = Pop3Hub(
+        _services(house, imap, "pop3"),
+        config.pop3,
+        _slots(stack, context.paths.pop3_logins, config.pop3.max_per_account),
+    )
+    checker = ThreadPoolExecutor(1, thread_name_prefix="script-check")
+    stack.callback(checker.shutdown, wait=True, cancel_futures=True)
+    slots = _slots(stack, context.paths.sieve_logins, config.managesieve.max_per_account)
+    sieve = make_hub(context, house.directory, _services(house, imap, "sieve"), slots, checker)
+    return _Hubs(imap, pop3, sieve)
+
+
+def _imap_hub(house: _House) -> ImapHub:
+    context, config, directory, store = house.context, house.context.config, house.directory, house.store
+    neighbours = AccountNeighbours(directory, store, house.shares, anyone=config.imap.sharing_anyone)
+    return ImapHub(
         ImapServices(
             host=config.hostname,
-            authenticate=partial(gate.log_in, "imap"),
+            authenticate=partial(house.gate.log_in, "imap"),
             open_store=partial(_open_shared, store, neighbours)
             if config.imap.sharing
             else partial(_open, store),
-            executor=threads,
+            executor=house.threads,
             spool=context.paths.spool,
             publish=partial(_publish, context),
             fatal=context.fatal,
             stamp=partial(_stamp, directory),
-            why_not=gate.why_not,
+            why_not=house.gate.why_not,
             verifier=directory.verifier if config.auth.scram else None,
             version=directory.version,
             options=config.imap,
         )
     )
-    services = SessionServices(
-        host=config.hostname,
-        authenticate=partial(gate.log_in, "pop3"),
-        open_store=partial(_open, store),
-        executor=threads,
+
+
+def _services(house: _House, imap: ImapHub, protocol: str) -> SessionServices:
+    """What connections of a protocol need; `protocol`: for the directory and the mail log."""
+    context, directory, gate = house.context, house.directory, house.gate
+    return SessionServices(
+        host=context.config.hostname,
+        authenticate=partial(gate.log_in, protocol),
+        open_store=partial(_open, house.store),
+        executor=house.threads,
         publish=partial(_tell, context, imap),
         fatal=context.fatal,
         stamp=partial(_stamp, directory),
         why_not=gate.why_not,
         version=directory.version,
         at_work=imap.services.at_work,
-        verifier=directory.verifier if config.auth.scram else None,
+        verifier=directory.verifier if context.config.auth.scram else None,
     )
-    return imap, Pop3Hub(services, config.pop3, slots)
 
 
-async def _serve(context: Context, imap: ImapHub, pop3: Pop3Hub, indexer: Indexer | None) -> None:
+def _slots(stack: contextlib.ExitStack, path: Path, most: int) -> LoginSlots:
+    with guarded("counting sessions"):
+        return stack.enter_context(contextlib.closing(LoginSlots(path, most)))
+
+
+async def _serve(context: Context, hubs: _Hubs, indexer: Indexer | None) -> None:
+    imap = hubs.imap
+
     def heard(message: dict[str, str | int]) -> None:
         imap.heard(message)
         if indexer is not None:
@@ -145,10 +192,9 @@ async def _serve(context: Context, imap: ImapHub, pop3: Pop3Hub, indexer: Indexe
 
     loop = asyncio.get_running_loop()
     await loop.run_in_executor(imap.services.executor, sweep, context.paths.spool)
-    listeners = _listeners(context, imap, pop3)
+    listeners = _listeners(context, hubs)
     context.bus.listen(loop, heard)
-    hubs: tuple[SessionHub[Any], ...] = (imap, pop3)
-    for hub in hubs:
+    for hub in hubs.all:
         hub.start()
     for listener in listeners:
         listener.start()
@@ -156,14 +202,14 @@ async def _serve(context: Context, imap: ImapHub, pop3: Pop3Hub, indexer: Indexe
     await context.stop.wait()
     for listener in listeners:
         listener.stop()
-    for hub in hubs:
+    for hub in hubs.all:
         hub.end_all("The server is shutting down")
     await asyncio.gather(*(listener.finish(context.config.server.stop_grace_s) for listener in listeners))
-    for hub in hubs:
+    for hub in hubs.all:
         await hub.stop()
 
 
-def _listeners(context: Context, imap: ImapHub, pop3: Pop3Hub) -> list[Listener]:
+def _listeners(context: Context, hubs: _Hubs) -> list[Listener]:
     contexts = TlsContexts(context.config.tls, alarm=_log.error, kinds=("access",))
     chooser = contexts.chooser("access") if contexts.is_available else None
     config = context.config
@@ -172,8 +218,15 @@ def _listeners(context: Context, imap: ImapHub, pop3: Pop3Hub) -> list[Listener]
     if room < config.imap.max_connections:
         _log.warning("descriptors for at most %d connections, not %d", room, config.imap.max_connections)
     for name, connect, most, full in (
-        ("imap", partial(ImapConnection, imap), config.imap.max_connections, _IMAP_FULL),
-        ("pop3", partial(Pop3Connection, pop3), config.pop3.max_connections, _POP3_FULL),
+        ("imap", partial(ImapConnection, hubs.imap), config.imap.max_connections, _IMAP_FULL),
+        ("pop3", partial(Pop3Connection, hubs.pop3), config.pop3.max_connections, _POP3_FULL),
+        # RFC 5804 has no port with TLS from the first octet.
+        (
+            "sieve",
+            partial(ManageSieveConnection, hubs.sieve),
+            config.managesieve.max_connections,
+            _SIEVE_FULL,
+        ),
     ):
         admission = Admission(ConnectionCaps(total=min(most, room)))
         watcher = _Watcher(full)

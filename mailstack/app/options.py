@@ -76,6 +76,8 @@ class ListenOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     pop3: tuple[str, ...] = ("[::]:110",)
     #: POP3 with TLS from the first octet.
     pop3s: tuple[str, ...] = ("[::]:995",)
+    #: ManageSieve with STARTTLS.
+    sieve: tuple[str, ...] = ("[::]:4190",)
 
     def __post_init__(self) -> None:
         for key in self.__struct_fields__:

@@ -99,6 +99,11 @@ class Paths:
         return self.run / "pop3-logins"
 
     @property
+    def sieve_logins(self) -> Path:
+        """Where the workers count the ManageSieve sessions of each account."""
+        return self.run / "sieve-logins"
+
+    @property
     def connections(self) -> Path:
         """Where the smtp workers count the connections of each client."""
         return self.run / "connections"

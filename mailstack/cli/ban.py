@@ -53,7 +53,7 @@ def add(
     ] = "1d",
     why: Annotated[str, typer.Option(metavar="TEXT", help="Why, for who looks at the list.")] = "",
 ) -> None:
-    """Shuts a network out of 465, 587, IMAP and POP3 at once; mail to port 25 still comes in.
+    """Shuts a network out of 465, 587, IMAP, POP3 and ManageSieve at once; mail to port 25 still comes in.
 
     A single IPv6 address means its /64.
     """

@@ -45,6 +45,8 @@ def parse_time(text: str, now: float) -> float:
 def words(event: Event) -> str:
     """One event as a sentence for people; every value is made safe for a terminal."""
     fields = {key: cell(value) for key, value in event.fields.items()}
+    if fields.get("host") == "":  # what came to its end without a far server
+        fields["host"] = "this server"
     sentence = _SENTENCES.get(event.name)
     text = sentence.format_map(_Blank(fields)) if sentence else ""
     if not text:
@@ -81,7 +83,9 @@ _SENTENCES = {
     "forward_paused": "{owner} sends nothing on to {to} for now, because it keeps refusing",
     "forward_resumed": "{owner} sends mail on to {to} again",
     "bounced": "given up for {to} ({host} said {code}); report: {dsn}",
+    "removed": "taken out of the queue by {who}, not sent to {to}; nobody was told",
     "login": "{account} logged in over {protocol} from {peer}",
+    "script": "a Sieve script of {account} was changed from {peer}: {change} {script}",
     "banned": "{network} may not log in for {seconds} s",
     "guessed_at": "the password of {account} is guessed at",
     "contained": "{account} is stopped (score {score}); {held} of its messages are held in the queue",

@@ -18,6 +18,7 @@ from mailstack.model.asking import (
     Request,
     StartTls,
     Steps,
+    Unauthenticate,
     Woken,
     ask,
     quick,
@@ -88,11 +89,6 @@ class Identified(Request[None]):
     """The client has said what it is; `text`: short, printable ASCII, for the log."""
 
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unauthenticate(Request[None]):
-    """Send what is held, then let go of the account; what compresses ends too (RFC 8437)."""
 
 
 class Spool(Protocol):

@@ -106,6 +106,11 @@ class Login(Request[Account | LoginRefused]):
     acting_for: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Unauthenticate(Request[None]):
+    """Let go of the account; where there is compression, send what is held first and end it (RFC 8437)."""
+
+
 @dataclass(slots=True)
 class OnStore(Request[T_co]):
     """Work on the account's mailbox.

@@ -5,58 +5,32 @@ Standards: RFC 1939.  Numbers: limits, section 1.
 
 from __future__ import annotations
 
-import logging
 import ssl
 from collections.abc import Callable
 
-from mailstack.model.directory import Account
 from mailstack.net.listener import Peer
 from mailstack.net.login_slots import LoginSlots
-from mailstack.net.session_hub import SessionHub, SessionServices, account_key
+from mailstack.net.session_hub import SessionServices
 from mailstack.net.session_server import SessionConnection
+from mailstack.net.slotted_hub import SlottedHub
 from mailstack.pop3.options import Pop3Options
 from mailstack.pop3.response import err
 from mailstack.pop3.session import Session
 
-_log = logging.getLogger(__name__)
 
-
-class Pop3Hub(SessionHub["Pop3Connection"]):
+class Pop3Hub(SlottedHub["Pop3Connection"]):
     """One event loop's POP3 connections; logins are counted over all workers."""
 
     def __init__(self, services: SessionServices, options: Pop3Options, slots: LoginSlots) -> None:
         self.options = options
-        self._slots = slots
         super().__init__(
             services,
+            slots,
+            protocol="POP3",
             max_before_login=options.max_before_login,
             max_per_account=options.max_per_account,
-            max_per_account_and_address=options.max_per_account,
             stalled_time_s=options.stalled_time_s,
         )
-
-    def log_in(self, connection: Pop3Connection, account: Account) -> str:
-        """Counts a login; "" or why there are too many."""
-        try:
-            slot = self._slots.take(account_key(account))
-        except OSError as error:
-            _log.error("counting the sessions of %s: %s", account.address, error.strerror)
-            return "Sessions cannot be counted now"
-        if slot is None:
-            return f"This account has {self.options.max_per_account} POP3 sessions already"
-        why = super().log_in(connection, account)
-        if why:
-            self._slots.release(slot)
-        else:
-            connection.slot = slot
-        return why
-
-    def leave(self, connection: Pop3Connection) -> None:
-        """The connection is over."""
-        super().leave(connection)
-        if connection.slot is not None:
-            self._slots.release(connection.slot)
-            connection.slot = None
 
 
 class Pop3Connection(SessionConnection):

@@ -20,6 +20,7 @@ Listener = Literal[
     "imaps",
     "pop3",
     "pop3s",
+    "sieve",
 ]
 
 
@@ -34,7 +35,16 @@ class ProxyOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     #: Addresses or networks of the proxies (HAProxy, nginx, stunnel ...).  Empty: there are none.
     networks: tuple[str, ...] = ()
     #: Ports, by their names in `[listen]`, that proxies forward to; on others they are clients like any.
-    listeners: tuple[Listener, ...] = ("mx", "submission", "submissions", "imap", "imaps", "pop3", "pop3s")
+    listeners: tuple[Listener, ...] = (
+        "mx",
+        "submission",
+        "submissions",
+        "imap",
+        "imaps",
+        "pop3",
+        "pop3s",
+        "sieve",
+    )
     #: Seconds a proxy has to send its header.
     header_wait_s: float = 5
     #: Longest header in octets; version 2 may carry 65551, and none needs that many.

@@ -21,6 +21,7 @@ import math
 import ssl
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Any, Final, TypeGuard, TypeVar, cast
 
 from mailstack.model.asking import (
@@ -38,7 +39,7 @@ from mailstack.model.asking import (
 )
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Client
-from mailstack.model.errors import TemporaryFailure
+from mailstack.model.errors import PermanentFailure, TemporaryFailure
 from mailstack.model.mailbox import AccountStore, MailboxError
 from mailstack.net import tls
 from mailstack.net.listener import Peer
@@ -245,7 +246,7 @@ class SessionConnection(asyncio.BufferedProtocol):
                 continue
             try:
                 answer = await self._answer(session, request)
-            except (MailboxError, TemporaryFailure, HangUp) as error:
+            except (MailboxError, PermanentFailure, TemporaryFailure, HangUp) as error:
                 self._asked = self._refuse(session, error)
             else:
                 if self._asked is request:  # else `_serve` has answered it
@@ -322,9 +323,9 @@ class SessionConnection(asyncio.BufferedProtocol):
         assert self._store is not None
         return self._store
 
-    async def _in_thread(self, work: Callable[..., T], *args: object) -> T:
+    async def _in_thread(self, work: Callable[..., T], *args: object, executor: Executor | None = None) -> T:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._all.base.executor, lambda: work(*args))
+        return await loop.run_in_executor(executor or self._all.base.executor, lambda: work(*args))
 
     # -- input ------------------------------------------------------------------------
 
@@ -471,11 +472,15 @@ class SessionConnection(asyncio.BufferedProtocol):
         if why:
             return LoginRefused("LIMIT", why, hang_up=True)
         try:
-            self._store = await self._in_thread(services.open_store, found)
+            await self._open(found)
         except (TemporaryFailure, MailboxError) as error:
             _log.warning("opening the mailbox of %s: %s", found.address, error)
             return LoginRefused("UNAVAILABLE", "The mailbox cannot be opened now", hang_up=True)
         return found
+
+    async def _open(self, account: Account) -> None:
+        """Opens what the sessions of the account work on."""
+        self._store = await self._in_thread(self._all.base.open_store, account)
 
     async def _encrypt(self, session: Conversation) -> None:
         assert self._transport is not None and self._start_tls is not None

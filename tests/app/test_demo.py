@@ -223,6 +223,7 @@ def test_the_file_for_programs_says_all_there_is_to_know(demo: Demo) -> None:
         "imaps",
         "pop3",
         "pop3s",
+        "sieve",
     }
     assert set(state["pids"]) == {"smtp", "filter", "queue", "imap"}
     for port in state["ports"].values():

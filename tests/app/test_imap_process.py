@@ -32,6 +32,7 @@ imap = ["127.0.0.1:{imap}"]
 imaps = []
 pop3 = []
 pop3s = []
+sieve = []
 [imap]
 allow_plaintext_loopback = true
 max_per_account_and_address = 1000

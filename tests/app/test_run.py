@@ -27,6 +27,7 @@ imap = ["127.0.0.1:{imap}"]
 imaps = []
 pop3 = []
 pop3s = []
+sieve = []
 """
 ENVIRON = {"MAILSTACK_ALLOW_ROOT": "1"}
 

@@ -31,6 +31,7 @@ imap = ["127.0.0.1:{imap}"]
 imaps = []
 pop3 = []
 pop3s = []
+sieve = []
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from mailstack.model.asking import Conversation, Read, Request
-from mailstack.model.errors import TemporaryFailure
+from mailstack.model.errors import PermanentFailure, TemporaryFailure
 from mailstack.model.mailbox import MailboxError
 
 UNIX_TIME = 1_767_225_600.0  # 1 January 2026
@@ -79,7 +79,7 @@ class BareShell(ABC):
             except Blocked:
                 self._collect()
                 return
-            except (MailboxError, TemporaryFailure) as error:
+            except (MailboxError, PermanentFailure, TemporaryFailure) as error:
                 self._request = self._session.throw(error)
             else:
                 self._request = self._session.send(answer)

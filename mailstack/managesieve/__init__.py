@@ -1,0 +1,1 @@
+"""The ManageSieve server, without sockets, files or clock."""

@@ -1,0 +1,1 @@
+"""One file per command, or for a few that belong together."""
