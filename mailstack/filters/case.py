@@ -18,6 +18,7 @@ class Case:
         klass: for this account.
         is_spam: it goes to the Spam folder, whatever its class.
         blocked, allowed: the account's lists.
+        flags: what a message that is in a folder already has; None: it is on its way in.
     """
 
     request: FilterRequest
@@ -29,6 +30,7 @@ class Case:
     blocked: AbstractSet[str] = frozenset()
     allowed: AbstractSet[str] = frozenset()
     around: Surroundings = field(default_factory=Nowhere)
+    flags: tuple[str, ...] | None = None
 
     @property
     def spam(self) -> float | None:

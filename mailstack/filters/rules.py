@@ -17,6 +17,7 @@ from mailstack.filters import wishes
 from mailstack.filters.case import Case
 from mailstack.filters.compiled import CompiledScripts, version_of
 from mailstack.filters.edits import View, edited
+from mailstack.filters.rule_text import CLASS_ITEM
 from mailstack.filters.scripts import Step, steps_for
 from mailstack.filters.sieve_options import SieveOptions, limits_of
 from mailstack.model.verdict import AccountAction, Edited, ScriptFailed
@@ -122,18 +123,20 @@ class Rules:
             zone=case.around.offset_s,
         )
         context.spam = case.spam
+        if case.flags is not None:
+            context.flags = list(case.flags)
         return context
 
     def _environment(self, case: Case) -> dict[str, str]:
         return {
             "domain": case.recipient.address.rpartition("@")[2],
             "host": self._hostname,
-            "location": "MDA",
-            "phase": "during",
+            "location": "MDA" if case.flags is None else "MS",
+            "phase": "during" if case.flags is None else "post",
             "name": "mailstack",
             "remote-host": case.request.helo,
             "remote-ip": case.request.ip,
-            "vnd.mailstack.class": case.klass,
+            CLASS_ITEM: case.klass,
         }
 
 
