@@ -12,7 +12,7 @@ from mailstack.model.network import Networks
 
 
 class BanOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Section `[bans]`: when a network that guesses passwords is shut out of 465, 587, IMAP, POP3 and ManageSieve.
+    """Section `[bans]`: when a network that guesses passwords is shut out of all ports for logins.
 
     A network is an IPv4 address or an IPv6 /64.  It is shut out for a while, never for ever, and only
     when it fails with far more accounts than log in well from it: offices, schools and phone networks
