@@ -18,7 +18,15 @@ from mailstack.sieve.definition import (
     CommandDef,
     Tag,
 )
-from mailstack.sieve.match import ALL, ASCII_CASEMAP, IS, AddressPart, Matcher, Want
+from mailstack.sieve.match import (
+    ALL,
+    ASCII_CASEMAP,
+    IS,
+    OCTETS_PER_STEP,
+    AddressPart,
+    Matcher,
+    Want,
+)
 from mailstack.sieve.program import PLAIN, Args, Block, Call
 from mailstack.sieve.scope import Scope
 from mailstack.sieve.syntax import Bound, CommandNode, StringNode
@@ -62,6 +70,7 @@ class Builder:
             envelope_parts=self._envelope_parts,
             modifiers=tuple(tag for tag in tags.values() if tag.modify and tag.key in node.bound),
             data=MappingProxyType(dict(node.data)),
+            cost=_cost(node),
         )
 
     def _tags_of(self, definition: CommandDef) -> Mapping[str, Tag]:
@@ -125,6 +134,12 @@ class Builder:
 
     def _address_part(self, node: CommandNode) -> AddressPart:
         return self._scope.address_parts.get(node.groups.get(ADDRESS_PART_GROUP, ":all"), ALL)
+
+
+def _cost(node: CommandNode) -> int:
+    """One step, and more for long lists and strings: each is looked at in every run."""
+    strings = [item for bound in node.bound.values() for item in bound.strings]
+    return 1 + len(strings) // 16 + sum(len(item.value) for item in strings) // OCTETS_PER_STEP
 
 
 def _nothing(ctx: Context, args: Args, block: Block | None) -> None:

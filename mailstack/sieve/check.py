@@ -42,6 +42,7 @@ class CheckContext:
         enclosing: commands whose blocks are being checked, outermost first.
         at_end: checks to make when the whole script has been read.
         own_names: variables this script has set before it named any global.
+        is_upload: it is checked to be stored, not to be run: what it includes may come later.
     """
 
     registry: Registry
@@ -58,6 +59,7 @@ class CheckContext:
     enclosing: list[CommandNode] = field(default_factory=list)
     at_end: list[Callable[[], object]] = field(default_factory=list)
     own_names: set[str] = field(default_factory=set)
+    is_upload: bool = False
     compile_nested: CompileNested | None = None
 
     def error(self, pos: tuple[int, int], text: str) -> None:

@@ -49,6 +49,7 @@ def compile(  # noqa: A001  the library's word for it, as in `re.compile`
     storage: Storage | None = None,
     settings: Mapping[str, object] | None = None,
     limits: Limits | None = None,
+    is_upload: bool = False,
 ) -> CompileResult:
     """Compiles a script; never raises, whatever the source.
 
@@ -59,6 +60,8 @@ def compile(  # noqa: A001  the library's word for it, as in `re.compile`
         storage: where `include`-like commands find scripts.
         settings: for `validate` of commands, as `vctx.settings`.
         limits: bounds of the script; None: those of a normal account.
+        is_upload: the script is checked to be stored: that what it includes is missing is a
+            warning, and nothing included is compiled (RFC 6609 section 3.2).
     """
     limits = configured(limits or Limits(), settings or {})
     diagnostics = Diagnostics(limits.max_errors)
@@ -76,6 +79,7 @@ def compile(  # noqa: A001  the library's word for it, as in `re.compile`
             settings=MappingProxyType({}) if settings is None else settings,
             includes=(path,) if path else (),
             files=[path or ""],
+            is_upload=is_upload,
             compile_nested=_compile_nested,
         )
         script = _compile(source, context)

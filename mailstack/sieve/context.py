@@ -14,6 +14,7 @@ from mailstack.sieve.actions import Action, FileInto, Keep, Redirect
 from mailstack.sieve.control import ControlFlow, LimitReached, SieveError
 from mailstack.sieve.diagnostic import Diagnostic
 from mailstack.sieve.limits import Limits, configured
+from mailstack.sieve.match import OCTETS_PER_STEP
 from mailstack.sieve.message import Message
 from mailstack.sieve.parts import MimePart
 from mailstack.sieve.program import Args, Block, Call
@@ -238,7 +239,7 @@ class Context:
         for call in block.calls:
             if call.chained and taken is not False:
                 continue
-            self.steps += 1
+            self.steps += call.cost
             if self.steps >= self._look_at:
                 self._look(call)
             self._at = call
@@ -257,7 +258,7 @@ class Context:
 
         Raises: as `run_block`.
         """
-        self.steps += 1
+        self.steps += test.cost
         if self.steps >= self._look_at:
             self._look(test)
         try:
@@ -276,8 +277,11 @@ class Context:
         Raises:
             SieveError: conflict with another action, or a limit.
         """
-        if isinstance(action, Keep | FileInto | Redirect):
+        if isinstance(action, Keep | FileInto):
             action = replace(action, moment=self.message.snapshot())
+        elif isinstance(action, Redirect):
+            # RFC 5703 section 6: what is redirected has not been put into another message.
+            action = replace(action, moment=self.message.snapshot(enclosed=False))
         self.result.add(action, self.limits)
 
     def charge(self, steps: int) -> None:
@@ -290,8 +294,28 @@ class Context:
         if self.steps >= self._look_at:
             self._look(None)
 
+    def charge_edit(self, octets: int = 0, *, rewrites: int = 0) -> None:
+        """Counts an edit of the message before it is made.
+
+        Args:
+            octets: what it adds.
+            rewrites: how often it makes the whole message anew.
+
+        Raises:
+            LimitReached: edits have added too much, or the run has cost too much.
+        """
+        message, limits = self.message, self.limits
+        if message.added_octets + octets > limits.max_added_octets:
+            raise LimitReached(f"edits add more than {limits.max_added_octets} octets to the message")
+        if message.rewrites + rewrites > limits.max_rewrites:
+            raise LimitReached(f"the message is made anew more than {limits.max_rewrites} times")
+        # The next look at an edited message puts it together again.
+        self.charge(1 + octets // OCTETS_PER_STEP + len(message.original) // (16 * OCTETS_PER_STEP))
+
     def complain(self, message: str) -> None:
         """Notes a mistake the script goes on after, such as a pattern that cannot be read."""
+        if len(self.complaints) >= self.limits.max_errors:
+            return
         pos, path = (self._at.pos, self._at.path) if self._at is not None else ((1, 1), None)
         self.complaints.append(Diagnostic(*pos, message, path))
 

@@ -91,7 +91,7 @@ class Tag:
     constant: bool = False
     modify: Callable[[Context, object, object], object] | None = None
     requires: str = ""
-    validate: Callable[[CommandNode, CheckContext], object] | None = None
+    validate: Validate | None = None
 
     def __post_init__(self) -> None:
         if not self.name.startswith(":") or len(self.name) < 2:

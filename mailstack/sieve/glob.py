@@ -18,12 +18,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from mailstack.sieve.control import SieveError
+
 #: Stands for "?" inside a piece; it cannot be in a value, which holds octets or text.
 _ANY = None
 _Piece = list["str | None"]
 
 #: RFC 5229 section 3.2 needs few; a pattern of stars must not fill memory.
 MAX_CAPTURES = 32
+#: A table has a row for each character of a piece, as long as the piece; octets have but 256 rows.
+MAX_ANY_CHARACTERS = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,11 +163,18 @@ def prepare_characters(pattern: str, fold: Callable[[str], str]) -> Glob:
     """
     pieces = tuple(
         _scan([one for c in piece for one in ((_ANY,) if c is _ANY else fold(c))], str)
-        for piece in _split(pattern)
+        for piece in map(_check_length, _split(pattern))
     )
     widest = max((piece.length for piece in pieces if piece.wildcards), default=0)
     has_any = any(piece.wildcards for piece in pieces)
     return Glob(pieces, has_any, 8 + widest // 64 if has_any else 1, by_octets=False)
+
+
+def _check_length(piece: _Piece) -> _Piece:
+    """Raises SieveError for a piece with "?" whose tables would fill memory."""
+    if _ANY in piece and len(piece) > MAX_ANY_CHARACTERS:
+        raise SieveError(f'a pattern with "?" is longer than {MAX_ANY_CHARACTERS} characters')
+    return piece
 
 
 def _split(pattern: str) -> list[_Piece]:

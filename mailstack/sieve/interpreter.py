@@ -44,6 +44,7 @@ def run(script: Script, ctx: Context) -> RunOutcome:
     if outermost:
         ctx.start_budget()
     before, message = list(ctx.result.actions), ctx.message
+    flags, moment = ctx.result.flags, message.snapshot()
     ctx.runs += 1
     control: ControlFlow | None = None
     errors: list[Diagnostic] = []
@@ -63,7 +64,8 @@ def run(script: Script, ctx: Context) -> RunOutcome:
     if errors:
         ctx.result.actions[:] = before
         ctx.result.failed = True
+        ctx.result.flags = flags
         ctx.message = message
-        ctx.message.undo_edits()
+        message.restore(moment)
     ok, errors = not errors, [*ctx.complaints[complaints:], *errors]
     return RunOutcome(ok, errors, ctx.result.implicit_keep, control is not None, control)

@@ -25,6 +25,10 @@ class Limits:
         max_actions, max_redirects, max_notifications: per run.
         max_steps: commands and tests executed, plus long texts compared.
         cpu_time: CPU seconds per run, by the clock of the context.
+        max_added_octets: what `addheader`, `replace` and `enclose` may add to a message.
+        max_rewrites: how often a message is made anew, as by `enclose`.
+        max_argument_octets: the strings of one command with their variables in.
+        max_regex_size: instructions all regular expressions of one script come to.
         duplicate_s, max_duplicate_s: how long `duplicate` remembers where the script does not
             say, and at most.
     """
@@ -45,6 +49,10 @@ class Limits:
     max_notifications: int = 5
     max_steps: int = 1_000_000
     cpu_time: float = 1.0
+    max_added_octets: int = 1_048_576
+    max_rewrites: int = 8
+    max_argument_octets: int = 1_048_576
+    max_regex_size: int = 100_000
     duplicate_s: int = 43_200
     max_duplicate_s: int = 604_800
 

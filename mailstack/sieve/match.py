@@ -14,7 +14,7 @@ from mailstack.sieve.glob import Glob, prepare, prepare_characters
 
 if TYPE_CHECKING:
     from mailstack.sieve.context import Context
-    from mailstack.sieve.definition import ArgType
+    from mailstack.sieve.definition import ArgType, Validate
 
 #: Octets of a value compared for the price of one step.
 OCTETS_PER_STEP = 4_096
@@ -107,6 +107,7 @@ class MatchType:
         substring: wants a comparator that supports substrings.
         check: says what is wrong with a constant key or argument, for the compiler:
             check(keys, argument) -> message or None.
+        validate: `validate(node, vctx)` where this match type is given, as that of a command.
     """
 
     tag: str
@@ -114,6 +115,7 @@ class MatchType:
     value: ArgType | None = None
     substring: bool = False
     check: Callable[[Sequence[str], str], str | None] | None = None
+    validate: Validate | None = None
 
 
 class Matcher:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from mailstack.mime.addresses import ListedAddress, parse
@@ -54,18 +55,40 @@ class Splice(NamedTuple):
     octets: bytes
 
 
-class Snapshot(NamedTuple):
-    """A message as it was at some moment: its header, and what was replaced behind it."""
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A message as it was at some moment; without arguments: as it was received.
 
+    Attributes:
+        data: the octets the rest is about; None: those received.
+        fields: its header.
+        splices: what was replaced behind it.
+        edits: how many there were.
+        inner: the message before it was enclosed; None: it was not.
+    """
+
+    data: bytes | None = None
     fields: tuple[Field, ...] = ()
     splices: tuple[Splice, ...] = ()
+    edits: int = 0
+    inner: Snapshot | None = None
 
 
 class Message:
-    """A message and the edits made to its header."""
+    """A message and the edits made to it.
+
+    Attributes:
+        edits: what was done to it, for people.
+        added_octets: what edits have added to it.
+        rewrites: how often it was made anew, with everything in it copied.
+    """
 
     def __init__(self, data: bytes) -> None:
-        self._data = data
+        self._original = data
+        self._data = data  # what fields and splices are about
+        self._octets: bytes | None = None
+        self._size: tuple[int, int] | None = None
+        self._inner: Snapshot | None = None
         self._fields: list[Field] | None = None
         self._by_name: dict[str, list[Field]] | None = None
         self._values: dict[str, list[str]] = {}
@@ -76,6 +99,8 @@ class Message:
         self._body_at = -1
         self._tail_at = 0
         self.edits: list[dict[str, object]] = []
+        self.added_octets = 0
+        self.rewrites = 0
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Message:
@@ -87,13 +112,15 @@ class Message:
     @property
     def original(self) -> bytes:
         """The octets it was made from."""
-        return self._data
+        return self._original
 
     @property
     def size(self) -> int:
         """Octets of the message with its edits, line ends counted as CRLF (RFC 5228 section 5.9)."""
-        data = self.to_bytes()
-        return len(data) + data.count(b"\n") - data.count(b"\r\n")
+        if self._size is None or self._size[0] != len(self.edits):
+            data = self.to_bytes()
+            self._size = (len(self.edits), len(data) + data.count(b"\n") - data.count(b"\r\n"))
+        return self._size[1]
 
     @property
     def body(self) -> bytes:
@@ -117,8 +144,32 @@ class Message:
             self._root = tree(self.to_bytes() if self._splices else self._data)
         return self._root
 
+    def settled_root(self) -> MimePart:
+        """Its MIME parts, of which each can be replaced while others are looked at."""
+        if self._splices:
+            self._rewrite(self.to_bytes())
+        return self.root
+
+    @property
+    def has_replaced_parts(self) -> bool:
+        """True when `settled_root` has to make the message anew."""
+        return bool(self._splices)
+
+    def holds(self, part: MimePart) -> bool:
+        """True while the part is a part of it: neither replaced nor enclosed with the rest."""
+        return part.is_of(self._data) and not self.has_replaced(part)
+
+    def has_replaced(self, part: MimePart) -> bool:
+        """True when other octets stand in the place of its body."""
+        body_at, end = part.found.header_end, part.found.end
+        return part.is_of(self._data) and any(s.start <= body_at and end <= s.end for s in self._splices)
+
+    def replace_part(self, part: MimePart, octets: bytes) -> None:
+        """Puts other octets in the place of a part it holds."""
+        self.replace_body(octets, part.found.start, part.found.end)
+
     def replace_body(self, octets: bytes, start: int | None = None, end: int | None = None) -> None:
-        """Puts other octets in the place of the body, or of a part of the original.
+        """Puts other octets in the place of the body, or of octets inside it.
 
         What was replaced inside them before is gone; what lies inside something replaced before
         stays as that is.
@@ -132,17 +183,47 @@ class Message:
             return
         self._splices = [s for s in self._splices if s.end <= start or s.start >= end]
         self._splices.append(Splice(start, end, octets))
-        self.edits.append({"edit": "replace", "octets": len(octets)})
+        self._edited({"edit": "replace", "octets": len(octets)}, len(octets))
         self._root = None
+
+    def enclose(self, octets: bytes, subject: str) -> None:
+        """Makes it another message, which has this one inside."""
+        inner, size = self.snapshot(), len(self.to_bytes())
+        self._inner = self._inner or inner
+        self._rewrite(octets)
+        self._edited({"edit": "enclose", "subject": subject}, len(octets) - size)
+
+    def _rewrite(self, octets: bytes) -> None:
+        self._data = octets
+        self._fields = None
+        self._splices.clear()
+        self._root = None
+        self._forget()
+        self.rewrites += 1
+
+    def _edited(self, edit: dict[str, object], octets: int) -> None:
+        self.edits.append(edit)
+        self.added_octets += octets
+        self._octets = None
 
     @property
     def is_edited(self) -> bool:
         """True when `to_bytes` differs from `original`."""
         return bool(self.edits)
 
-    def snapshot(self) -> Snapshot:
-        """The header as it is now, for `to_bytes` later."""
-        return Snapshot(tuple(self._read()), tuple(self._splices)) if self.edits else Snapshot()
+    def snapshot(self, *, enclosed: bool = True) -> Snapshot:
+        """The message as it is now, for `to_bytes` and `restore` later.
+
+        Args:
+            enclosed: False: as it was before it was put into another one.
+        """
+        if not self.edits:
+            return Snapshot()
+        if self._inner is not None and not enclosed:
+            return self._inner
+        return Snapshot(
+            self._data, tuple(self._read()), tuple(self._splices), len(self.edits), inner=self._inner
+        )
 
     def to_bytes(self, moment: Snapshot | None = None) -> bytes:
         """The message with its edits; without edits exactly the original octets.
@@ -150,24 +231,27 @@ class Message:
         Args:
             moment: as it was then; None: as it is now.
         """
-        fields, splices = self.snapshot() if moment is None else moment
-        if not fields and not splices:
-            return self._data
-        out = [field.raw for field in fields]
-        at = self._tail_at
-        for splice in sorted(splices):
-            out += (self._data[at : splice.start], splice.octets)
-            at = splice.end
-        # A header alone gets its empty line.
-        out.append(self._data[at:] or (b"" if splices else self._line_end))
-        return b"".join(out)
+        if moment is not None:
+            return self._original if moment.data is None else _join(moment, moment.data)
+        if not self.edits:
+            return self._original
+        if self._octets is None:
+            self._octets = _join(self.snapshot(), self._data)
+        return self._octets
 
     def undo_edits(self) -> None:
-        """Back to the header as received."""
-        self.edits.clear()
-        self._splices.clear()
-        self._fields = None
-        self._root = None
+        """Back to the message as received."""
+        self.restore(Snapshot())
+
+    def restore(self, moment: Snapshot) -> None:
+        """Undoes every edit made since then."""
+        self._data = self._original if moment.data is None else moment.data
+        self._fields = None if moment.data is None else list(moment.fields)
+        self._tail_at, self._body_at = find_end(self._data)
+        self._splices = list(moment.splices)
+        self._inner = moment.inner
+        del self.edits[moment.edits :]
+        self._octets = self._root = self._size = None
         self._forget()
 
     # -- header ---------------------------------------------------------------
@@ -264,7 +348,7 @@ class Message:
         if last and fields and not fields[-1].raw.endswith(b"\n"):
             fields[-1] = fields[-1]._replace(raw=fields[-1].raw + self._line_end)
         fields.insert(len(fields) if last else 0, field)
-        self.edits.append({"edit": "addheader", "name": name, "value": value, "last": last})
+        self._edited({"edit": "addheader", "name": name, "value": value, "last": last}, len(raw))
         self._forget()
 
     def delete_header(
@@ -292,14 +376,30 @@ class Message:
         gone = {n for n in at if matches is None or matches(decode(fields[n].body))}
         if gone:
             fields[:] = [field for n, field in enumerate(fields) if n not in gone]
-            self.edits.append({"edit": "deleteheader", "name": name, "count": len(gone)})
+            self._edited({"edit": "deleteheader", "name": name, "count": len(gone)}, 0)
             self._forget()
         return len(gone)
 
     @property
     def _line_end(self) -> bytes:
-        first = self._data.find(b"\n")
-        return b"\n" if first >= 0 and self._data[first - 1 : first] != b"\r" else b"\r\n"
+        return line_end_of(self._data)
+
+
+def line_end_of(octets: bytes) -> bytes:
+    """LF for a message of the local kind; else CRLF."""
+    first = octets.find(b"\n")
+    return b"\n" if first >= 0 and octets[first - 1 : first] != b"\r" else b"\r\n"
+
+
+def _join(moment: Snapshot, data: bytes) -> bytes:
+    out = [field.raw for field in moment.fields]
+    at = find_end(data)[0]
+    for splice in sorted(moment.splices):
+        out += (data[at : splice.start], splice.octets)
+        at = splice.end
+    # A header alone gets its empty line.
+    out.append(data[at:] or (b"" if moment.splices else line_end_of(data)))
+    return b"".join(out)
 
 
 def is_field_name(name: str) -> bool:

@@ -32,7 +32,7 @@ class MimePart:
         is_enclosed: it is the message inside a message/rfc822.
     """
 
-    __slots__ = ("_content", "_data", "_header", "children", "found", "is_enclosed")
+    __slots__ = ("_content", "_data", "_decoded", "_header", "_text", "children", "found", "is_enclosed")
 
     def __init__(self, data: bytes, found: Part, *, is_enclosed: bool = False) -> None:
         self._data = data
@@ -40,6 +40,8 @@ class MimePart:
         self.is_enclosed = is_enclosed
         self._header: Message | None = None
         self._content: bytes | None = None
+        self._decoded: str | None = None
+        self._text: str | None = None
         self.children = [MimePart(data, child, is_enclosed=found.is_message) for child in found.children]
 
     @property
@@ -50,6 +52,15 @@ class MimePart:
 
             self._header = Message.from_bytes(self._data[self.found.start : self.found.header_end])
         return self._header
+
+    @property
+    def is_root(self) -> bool:
+        """It is the message itself."""
+        return self.found.start == 0
+
+    def is_of(self, data: bytes) -> bool:
+        """True when it was found in these very octets."""
+        return self._data is data
 
     def walk(self) -> Iterator[MimePart]:
         """Itself and all parts inside it, depth first (RFC 5703 section 3)."""
@@ -81,15 +92,11 @@ class MimePart:
     def around(self) -> tuple[bytes, bytes]:
         """What stands before the first and behind the last part of a multipart."""
         delimiter = b"--" + (self.found.parameter("boundary") or "").encode("utf-8", "replace")
-        body = self.raw_body
-        before = body[: body.find(delimiter)] if delimiter in body else body
-        closing = body.rfind(delimiter + b"--")
-        return before, body[closing + len(delimiter) + 2 :] if closing >= 0 else b""
-
-    @property
-    def raw_body(self) -> bytes:
-        """Its body, still encoded."""
-        return self._data[self.found.header_end : self.found.end]
+        start, end = self.found.header_end, self.found.end
+        first = self._data.find(delimiter, start, end)
+        last = self._data.rfind(delimiter + b"--", start, end)
+        before = self._data[start : end if first < 0 else first]
+        return before, self._data[last + len(delimiter) + 2 : end] if last >= 0 else b""
 
     @property
     def content(self) -> bytes:
@@ -101,13 +108,16 @@ class MimePart:
     @property
     def text(self) -> str:
         """Its body in Unicode; of HTML what a reader sees."""
-        decoded = decode_charset(self.content, self.found.parameter("charset") or "")
-        return to_text(decoded) if self.found.content_type in _MARKUP else decoded
+        if self._text is None:
+            self._text = to_text(self.decoded) if self.found.content_type in _MARKUP else self.decoded
+        return self._text
 
     @property
     def decoded(self) -> str:
         """Its body in Unicode; HTML with its markup."""
-        return decode_charset(self.content, self.found.parameter("charset") or "")
+        if self._decoded is None:
+            self._decoded = decode_charset(self.content, self.found.parameter("charset") or "")
+        return self._decoded
 
 
 def tree(data: bytes) -> MimePart:

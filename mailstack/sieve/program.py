@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from mailstack.sieve.control import LimitReached
 from mailstack.sieve.diagnostic import Position
 from mailstack.sieve.match import ALL, ASCII_CASEMAP, IS, AddressPart, BoundMatcher, Matcher, Want
 from mailstack.sieve.variables import Template
@@ -34,6 +35,7 @@ class Call:
         modifiers: tags given that change the command's action.
         chained: runs only when the command before it gave False.
         data: what `validate` left for `run`.
+        cost: steps it counts as; more than one for long lists.
     """
 
     name: str
@@ -50,6 +52,7 @@ class Call:
     envelope_parts: Mapping[str, EnvelopePart] = field(default_factory=dict)
     modifiers: tuple[Tag, ...] = ()
     data: Mapping[str, object] = field(default_factory=_nothing)
+    cost: int = 1
 
     def __repr__(self) -> str:
         return f"<{self.name} at {self.pos.line}:{self.pos.column}>"
@@ -199,4 +202,13 @@ class Args:
 def _expand(template: Template | tuple[Template | str, ...], context: Context) -> object:
     if isinstance(template, Template):
         return template.expand(context)
-    return tuple(part if isinstance(part, str) else part.expand(context) for part in template)
+    out: list[str] = []
+    left = context.limits.max_argument_octets
+    for part in template:
+        text = part if isinstance(part, str) else part.expand(context)
+        left -= len(text) if text.isascii() else 4 * len(text)
+        if left < 0:
+            most = context.limits.max_argument_octets
+            raise LimitReached(f"the strings of a list come to more than {most} octets")
+        out.append(text)
+    return tuple(out)

@@ -115,7 +115,9 @@ class Scope:
         groups = {tag.group for tag in tags.values()}
         if MATCH_GROUP in groups:
             for one in self.match_types.values():
-                tags[one.tag] = Tag(one.tag, value=one.value, group=MATCH_GROUP, constant=True)
+                tags[one.tag] = Tag(
+                    one.tag, value=one.value, group=MATCH_GROUP, constant=True, validate=one.validate
+                )
         if ADDRESS_PART_GROUP in groups:
             for part in self.address_parts.values():
                 tags[part.tag] = Tag(part.tag, group=ADDRESS_PART_GROUP)

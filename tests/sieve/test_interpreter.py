@@ -154,11 +154,11 @@ def test_stop_is_an_outcome_and_no_error() -> None:
     assert not run_in("keep;", context_of()).stopped
 
 
-def test_an_action_in_an_error_is_no_reason_to_lose_header_edits_of_the_original() -> None:
+def test_an_error_undoes_the_edits_of_its_run_and_not_those_before() -> None:
     context = context_of(b"Subject: a\r\n\r\nb")
     context.message.add_header("X-A", "b")
-    run_in("frob;", context, failing_registry())
-    assert context.message.to_bytes() == b"Subject: a\r\n\r\nb"
+    run_in('require "editheader"; addheader "X-B" "c"; frob;', context, failing_registry())
+    assert context.message.to_bytes() == b"X-A: b\r\nSubject: a\r\n\r\nb"
 
 
 def many_tests(count: int) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from functools import lru_cache
+from collections.abc import Callable
 
 from mailstack.sieve.definition import Extension
 from mailstack.sieve.match import FILLER, Comparator
@@ -15,6 +15,8 @@ from mailstack.sieve.match import FILLER, Comparator
 _DIGITS = re.compile(r"[0-9]+")
 #: What does not begin with a digit: equal among themselves, above all numbers.
 _INFINITY = "infinity"
+#: Characters whose folds are remembered.
+_MAX_CHARACTERS = 65_536
 
 
 def _number(text: str) -> str:
@@ -28,7 +30,6 @@ def _number_order(text: str) -> tuple[int, int, str]:
     return (1, 0, "") if number == _INFINITY else (0, len(number), number)
 
 
-@lru_cache(maxsize=4_096)
 def _character(character: str) -> str:
     """One character in title case, compatibility forms as their plain ones."""
     title = character.title()
@@ -36,17 +37,35 @@ def _character(character: str) -> str:
     return unicodedata.normalize("NFKC", title if len(title) == 1 else character)
 
 
+class _Table(dict[int, str]):
+    """A table for `str.translate` that is filled as characters come, up to a size."""
+
+    def __init__(self, change: Callable[[str], str]) -> None:
+        super().__init__()
+        self._change = change
+
+    def __missing__(self, code: int) -> str:
+        changed = self._change(chr(code))
+        if len(self) < _MAX_CHARACTERS:
+            self[code] = changed
+        return changed
+
+
+_FOLDED = _Table(_character)
+_FILLED = _Table(lambda character: character + FILLER * (len(_character(character)) - 1))
+
+
 def _fold(text: str) -> str:
     if text.isascii():
         return text.upper()
-    return "".join(map(_character, unicodedata.normalize("NFC", text)))
+    return unicodedata.normalize("NFC", text).translate(_FOLDED)
 
 
 def _spread(text: str) -> tuple[str, str]:
+    if text.isascii():
+        return text.upper(), text
     text = unicodedata.normalize("NFC", text)
-    folded = [_character(character) for character in text]
-    filled = (c + FILLER * (len(f) - 1) for c, f in zip(text, folded, strict=True))
-    return "".join(folded), "".join(filled)
+    return text.translate(_FOLDED), text.translate(_FILLED)
 
 
 _NUMERIC = Comparator("i;ascii-numeric", _number, substring=False, sort_key=_number_order)

@@ -88,6 +88,7 @@ def _add(ctx: Context, args: Args, block: Block | None) -> None:
         return
     if len(name) + len(value.encode("utf-8", "surrogateescape")) > _max_octets(ctx.settings):
         raise SieveError(f"addheader: the field {name} is longer than {_max_octets(ctx.settings)} octets")
+    ctx.charge_edit(len(name) + len(value) + 4)
     ctx.message.add_header(name, value, last=bool(args["last"]))
 
 
@@ -97,6 +98,7 @@ def _delete(ctx: Context, args: Args, block: Block | None) -> None:
         raise SieveError(_wrong_name("deleteheader", name))
     if _is_protected(ctx, name, "sieve_editheader_forbid_delete"):
         return
+    ctx.charge_edit()
     index, patterns, matcher = args["index"], args["value_patterns"], args.match
     ctx.message.delete_header(
         name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 
 from mailstack.sieve.addresses import parse_script_address
 from mailstack.sieve.check import CheckContext
@@ -74,10 +75,10 @@ def members(ctx: Context, name: str) -> list[str]:
     found = look_up(full_name(name)) if callable(look_up) and _wrong_name(name) is None else None
     if found is None:
         raise SieveError(f"redirect: there is no list '{name[:60]}' whose members could be read")
-    addresses = [address for one in found if (address := parse_script_address(str(one))) is not None]
-    if len(addresses) > MAX_MEMBERS:
+    texts = [str(one) for one in islice(found, MAX_MEMBERS + 1)]
+    if len(texts) > MAX_MEMBERS:
         raise SieveError(f"redirect: the list '{name[:60]}' has more than {MAX_MEMBERS} members")
-    return addresses
+    return [address for text in texts if (address := parse_script_address(text)) is not None]
 
 
 def _check_redirect(node: CommandNode, vctx: CheckContext) -> None:

@@ -38,14 +38,21 @@ def _foreverypart(ctx: Context, args: Args, block: Block | None) -> None:
     if ctx.loops >= MAX_LOOPS:
         raise LimitReached(f"foreverypart commands are nested more than {MAX_LOOPS} deep")
     ctx.loops += 1
-    top = outer if outer is not None else ctx.message.root
+    if outer is not None:
+        # RFC 5703 section 3: a nested loop is over the parts inside this one.
+        work = outer.children[::-1]
+    else:
+        if ctx.message.has_replaced_parts:
+            ctx.charge_edit(rewrites=1)
+        work = [ctx.message.settled_root()]
     try:
-        for part in top.walk():
-            if outer is not None and part is outer:
-                continue  # RFC 5703 section 3: a nested loop is over the parts inside this one
-            ctx.part = part
+        while work:
+            part = ctx.part = work.pop()
             ctx.charge(1)
             ctx.run_block(block)
+            # RFC 5703 section 5: what is inside a part that has been replaced is gone.
+            if not ctx.message.has_replaced(part):
+                work += reversed(part.children)
     except _Break as flow:
         if flow.name is not None and flow.name != args["name"]:
             raise

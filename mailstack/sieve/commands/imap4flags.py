@@ -27,6 +27,8 @@ from mailstack.sieve.syntax import CommandNode
 from mailstack.sieve.variables import VARIABLES
 
 _SYSTEM = frozenset({"\\answered", "\\flagged", "\\deleted", "\\seen", "\\draft"})
+#: All flags of one list, with a space behind each.
+MAX_OCTETS = 4_096
 #: RFC 3501 section 9: an atom.
 _KEYWORD = re.compile(r"[!#$&'+-Z\[^-z|}~]+\Z")
 
@@ -37,12 +39,19 @@ def is_flag(text: str) -> bool:
 
 
 def split(texts: Iterable[str]) -> list[str]:
-    """The flags in lists of flags separated by spaces: each once, what is none left out."""
+    """The flags in lists of flags separated by spaces: each once, what is none left out.
+
+    Those that do not fit into MAX_OCTETS are left out too, as the end of a long variable is.
+    """
     found: dict[str, str] = {}
+    left = MAX_OCTETS
     for text in texts:
-        for word in text.split():
-            if is_flag(word):
-                found.setdefault(word.lower(), word)
+        for word in text[: 4 * MAX_OCTETS].split():
+            if is_flag(word) and word.lower() not in found:
+                left -= len(word) + 1
+                if left < 0:
+                    return list(found.values())
+                found[word.lower()] = word
     return list(found.values())
 
 

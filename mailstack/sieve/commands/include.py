@@ -10,7 +10,7 @@ from mailstack.sieve.context import Context
 from mailstack.sieve.control import Return
 from mailstack.sieve.definition import STRING, STRING_LIST, Arg, CommandDef, Extension, Tag
 from mailstack.sieve.program import Args, Block, Script
-from mailstack.sieve.syntax import CommandNode
+from mailstack.sieve.syntax import CommandNode, StringNode
 from mailstack.sieve.variables import VARIABLES, LinkedVariables, Variables
 
 MAX_NAME_CHARACTERS = 128
@@ -33,6 +33,9 @@ def _validate(node: CommandNode, vctx: CheckContext) -> None:
         vctx.error(item.pos, f"include: {wrong}")
         return
     location = "global" if node.get("global") is not None else "personal"
+    if vctx.is_upload:
+        _check_upload(item, location, node, vctx)
+        return
     path = f"{location}/{item.value}"
     node.data["path"] = path
     if path in vctx.includes:
@@ -53,6 +56,13 @@ def _validate(node: CommandNode, vctx: CheckContext) -> None:
         vctx.error(item.pos, f"include: the {location} script '{item.value}' has mistakes")
     else:
         node.data["script"] = script
+
+
+def _check_upload(item: StringNode, location: str, node: CommandNode, vctx: CheckContext) -> None:
+    # RFC 6609 section 3.2: a missing or recursive script is no error at upload time.
+    if node.get("optional") is None and vctx.storage is not None:
+        if vctx.storage.get_script(item.value, location) is None:
+            vctx.warning(item.pos, f"include: there is no {location} script '{item.value}' yet")
 
 
 def _too_many(vctx: CheckContext, path: str) -> str | None:

@@ -12,16 +12,20 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
 
+from mailstack.sieve.check import CheckContext
 from mailstack.sieve.commands.variables import modifier_tag
 from mailstack.sieve.context import Context
-from mailstack.sieve.control import SieveError
-from mailstack.sieve.definition import Extension
+from mailstack.sieve.control import LimitReached, SieveError
+from mailstack.sieve.definition import COMPARATOR_GROUP, Extension
 from mailstack.sieve.glob import MAX_CAPTURES
 from mailstack.sieve.match import OCTET, Captures, Matching, MatchType, Want
+from mailstack.sieve.syntax import CommandNode
 
 #: Octets of memory one pattern may take; RE2 refuses those that need more.
 _MAX_OCTETS = 1 << 20
-_OCTETS_PER_STEP = 64
+#: Where its tables do not suffice, RE2 looks at each instruction for each character.
+_WORK_PER_STEP = 512
+_STEPS_PER_PATTERN = 10
 
 
 def _compile(pattern: str, *, folds: bool) -> Any:
@@ -42,7 +46,7 @@ def _compile(pattern: str, *, folds: bool) -> Any:
         raise SieveError(f"invalid regular expression '{pattern[:60]}' for regex match: {words}") from None
 
 
-_cached = lru_cache(maxsize=256)(_compile)
+_cached = lru_cache(maxsize=128)(_compile)
 
 
 def first_group(pattern: str, text: str) -> str | None:
@@ -68,30 +72,73 @@ def _has_surrogates(text: str) -> bool:
     return any("\ud800" <= c <= "\udfff" for c in text)
 
 
-def _check(keys: Sequence[str], argument: str) -> str | None:
-    for key in keys:
+def _folds(comparator: str) -> bool:
+    return comparator != OCTET.name
+
+
+def _validate(node: CommandNode, vctx: CheckContext) -> None:
+    """Constant patterns must be regular expressions, and all of a script's not too large."""
+    assert node.definition is not None
+    comparator = node.get(COMPARATOR_GROUP)
+    folds = comparator is None or not comparator.is_constant or _folds(comparator.text)
+    sizes: dict[str, int] = vars(vctx).setdefault("regex_sizes", {})
+    for item in node.constants(node.definition.positional[-1].name):
+        if sum(sizes.values()) > vctx.limits.max_regex_size:
+            return
         try:
-            _cached(key, folds=False)
+            sizes[item.value] = _cached(item.value, folds=folds).programsize
         except SieveError as error:
-            return error.message
-    return None
+            vctx.error(item.pos, error.message)
+            return
+        if sum(sizes.values()) > vctx.limits.max_regex_size:
+            vctx.error(item.pos, "the regular expressions of the script are too large (only reported once)")
+
+
+class _Patterns:
+    """The patterns of one test; compiled when they are first needed, and that counts as steps."""
+
+    def __init__(self, keys: Sequence[str], *, folds: bool) -> None:
+        self._keys = keys
+        self._folds = folds
+        self._found: tuple[list[Any], list[str], int] | None = None
+
+    def read(self, context: Context) -> tuple[list[Any], list[str], int]:
+        """The patterns, what is wrong with others, and how large all are together.
+
+        Raises:
+            LimitReached: they are too large.
+        """
+        if self._found is None:
+            # One assignment at the end: threads may race for it without harm.
+            self._found = self._compile(context)
+        return self._found
+
+    def _compile(self, context: Context) -> tuple[list[Any], list[str], int]:
+        patterns, wrong, size = [], [], 0
+        for key in self._keys:
+            context.charge(_STEPS_PER_PATTERN)
+            try:
+                pattern = _cached(key, folds=self._folds)
+            except SieveError as error:
+                wrong.append(error.message)
+                continue
+            patterns.append(pattern)
+            size += pattern.programsize
+            if size > context.limits.max_regex_size:
+                raise LimitReached("the regular expressions of a test are too large")
+        return patterns, wrong, size
 
 
 def _prepare(keys: Sequence[str], want: Want) -> Matching:
-    folds = want.comparator.name != OCTET.name
-    patterns, wrong = [], []
-    for key in keys:
-        try:
-            patterns.append(_cached(key, folds=folds))
-        except SieveError as error:
-            wrong.append(error.message)
+    prepared = _Patterns(keys, folds=_folds(want.comparator.name))
 
     def matching(values: Iterable[str], context: Context) -> Captures:
+        patterns, wrong, size = prepared.read(context)
         for message in wrong:
             # Only patterns put together from variables come here; they match nothing.
             context.complain(message)
         for value in values:
-            context.charge(len(value) * len(patterns) // _OCTETS_PER_STEP)
+            context.charge(len(value) * size // _WORK_PER_STEP)
             text = _text(value)
             for pattern in patterns:
                 found = pattern.search(text)
@@ -109,6 +156,6 @@ def _captures(found: Any) -> Sequence[str]:
 
 REGEX = Extension(
     "regex",
-    match_types=[MatchType(":regex", _prepare, substring=True, check=_check)],
+    match_types=[MatchType(":regex", _prepare, substring=True, validate=_validate)],
     tags={"set": [modifier_tag("quoteregex")]},
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 
 from mailstack.mime import generate
+from mailstack.mime.date import format_header
 from mailstack.mime.header import Headers, find_end
 from mailstack.mime.lines import normalise
 from mailstack.sieve.addresses import parse_script_address
@@ -25,8 +26,8 @@ _CONTENT = (
     "content-type", "content-transfer-encoding", "content-disposition", "content-id",
     "content-description", "content-language", "content-location", "content-md5", "mime-version",
 )  # fmt: skip
-#: RFC 5703 section 6: what the new message has of the old one besides what the script names.
-_KEPT = ("date", "from", "to", "cc", "message-id", "in-reply-to", "references")
+#: Fields of an enclosing message that are its own, whatever `:headers` names.
+_OWN = frozenset({*_CONTENT, "subject"})
 
 
 def _validate(node: CommandNode, vctx: CheckContext) -> None:
@@ -49,8 +50,11 @@ def _entity(text: str, *, is_mime: bool) -> tuple[bytes, bytes]:
 def _replace(ctx: Context, args: Args, block: Block | None) -> None:
     header, body = _entity(args.string("replacement"), is_mime=bool(args["mime"]))
     part, message = ctx.part, ctx.message
-    if part is not None and part.found.start > 0:
-        message.replace_body(header + b"\r\n" + body, part.found.start, part.found.end)
+    ctx.charge_edit(len(header) + len(body))
+    if part is not None and not part.is_root:
+        if not message.holds(part):
+            raise SieveError("replace: the part is no longer there; it was replaced or enclosed before")
+        message.replace_part(part, header + b"\r\n" + body)
         return
     for name, tag in (("Subject", "subject"), ("From", "from")):
         value = args[tag]
@@ -80,30 +84,50 @@ def _take_content_fields(message: Message, header: bytes) -> None:
         message.add_header(field.name.decode("ascii").title(), value, last=True)
 
 
+def _boundary(octets: bytes, text: str) -> bytes:
+    """One that stands nowhere in the message: its sender must not be able to add parts."""
+    boundary = hashlib.sha256(octets[:65_536] + text.encode("utf-8", "replace")).hexdigest()[:32].encode()
+    while boundary in octets:
+        boundary = hashlib.sha256(boundary).hexdigest()[:32].encode()
+    return boundary
+
+
+def _envelope_fields(ctx: Context, args: Args) -> list[bytes]:
+    """Fields of the new message: those asked for, and what every message has (RFC 5703 section 6)."""
+    message, wanted = ctx.message, args["headers"]
+    names = {name.lower() for name in (wanted if isinstance(wanted, tuple) else ())} - _OWN
+    owner = str(ctx.settings.get("sieve_user_email") or ctx.envelope.to or "")
+    spec = parse_script_address(owner)
+    out = []
+    if "date" not in names:
+        out.append(generate.structured("Date", format_header(ctx.now)))
+    if spec is None:
+        names.add("from")
+    elif "from" not in names:
+        out.append(generate.structured("From", spec))
+    kept = [field.raw for field in message.fields if field.name in names]
+    return out + [raw if raw.endswith(b"\n") else raw + b"\r\n" for raw in kept]
+
+
 def _enclose(ctx: Context, args: Args, block: Block | None) -> None:
-    message = ctx.message
+    message, text = ctx.message, args.string("text")
+    ctx.charge_edit(len(text), rewrites=1)
     inner = message.to_bytes()
-    boundary = hashlib.sha256(inner[:65_536] + args.string("text").encode("utf-8", "replace")).hexdigest()[
-        :32
-    ]
-    wanted = args["headers"]
-    names = [*_KEPT, *(wanted if isinstance(wanted, tuple) else ())]
-    fields = [field.raw for field in message.fields if field.name in {name.lower() for name in names}]
+    boundary = _boundary(inner, text)
     subject = args["subject"]
     subject = subject if isinstance(subject, str) else next(iter(message.header_values("subject")), "")
     head = [
-        *(raw if raw.endswith(b"\n") else raw + b"\r\n" for raw in fields),
+        *_envelope_fields(ctx, args),
         generate.header("Subject", subject),
         generate.structured("MIME-Version", "1.0"),
-        f'Content-Type: multipart/mixed; boundary="{boundary}"\r\n\r\n'.encode(),
+        b'Content-Type: multipart/mixed; boundary="' + boundary + b'"\r\n\r\n',
     ]
-    line = b"--" + boundary.encode() + b"\r\n"
+    line = b"--" + boundary + b"\r\n"
     kind = b"Content-Type: message/rfc822\r\n"
     if not inner.isascii():
         kind += b"Content-Transfer-Encoding: 8bit\r\n"
-    body = line + text_part(args.string("text")) + b"\r\n" + line + kind + b"\r\n" + inner
-    ctx.message = Message.from_bytes(b"".join(head) + body + b"\r\n--" + boundary.encode() + b"--\r\n")
-    ctx.message.edits.append({"edit": "enclose", "subject": subject})
+    body = line + text_part(text) + b"\r\n" + line + kind + b"\r\n" + inner
+    message.enclose(b"".join(head) + body + b"\r\n--" + boundary + b"--\r\n", subject)
 
 
 REPLACE = Extension(

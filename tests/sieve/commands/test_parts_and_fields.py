@@ -225,9 +225,15 @@ def test_a_message_is_replaced_and_says_what_it_was() -> None:
 
 def test_a_message_is_enclosed_whole() -> None:
     # RFC 5703 section 6
-    after = edited('require "enclose"; enclose :subject "Careful" :headers ["Cc"] "from a stranger";')
-    assert MAIL in after and after.startswith(b"Date: Wed")
-    assert b"Subject: Careful\r\n" in after and after.count(b"Cc: three@example.org\r\n") == 2
+    after = edited(
+        'require "enclose"; enclose :subject "Careful" :headers ["Cc", "Subject"] "from a stranger";'
+    )
+    head, _, body = after.partition(b"\r\n\r\n")
+    assert MAIL in body and head.startswith(
+        b"Date: Thu, 01 Jan 1970 00:00:00 +0000\r\nFrom: me@example.net\r\n"
+    )
+    assert head.count(b"Subject:") == 1 and b"Subject: Careful\r\n" in head
+    assert b"Cc: three@example.org\r\n" in head and b"Received" not in head
 
 
 def test_fields_are_added_and_deleted() -> None:
@@ -270,3 +276,83 @@ def test_the_environment_is_what_the_embedder_says() -> None:
     known = {"host": "mx.example", "phase": "during"}
     assert truth('environment "HOST" "mx.example"', require='"environment"', environment=known)
     assert not truth('environment :contains "remote-ip" ""', require='"environment"', environment=known)
+
+
+def after_edits(source: str) -> list[Message]:
+    """The message as each action has it."""
+    context = context_of(MAIL)
+    outcome = run_in(source, context)
+    assert outcome.ok, outcome.errors
+    return [
+        Message.from_bytes(context.message.to_bytes(action.moment))  # type: ignore[attr-defined]
+        for action in context.result.actions
+    ]
+
+
+def test_what_was_stored_before_an_enclosure_is_as_it_was_then() -> None:
+    # RFC 5703 section 6: only actions that follow see the new message; a redirect never does
+    source = """require ["fileinto", "enclose", "editheader", "copy"];
+        fileinto "plain"; addheader "X-Mark" "1"; fileinto "marked"; enclose "look out"; fileinto "enclosed";
+        redirect :copy "a@b.example";"""
+    plain, marked, enclosed, sent = after_edits(source)
+    assert plain.to_bytes() == MAIL and marked.to_bytes().startswith(b"X-Mark: 1\r\n")
+    assert [part.found.content_type for part in enclosed.root.children] == ["text/plain", "message/rfc822"]
+    assert sent.to_bytes() == marked.to_bytes()
+
+
+def test_loops_after_a_replacement_see_the_new_message() -> None:
+    # RFC 5703 section 5: subsequent iterators use the new structure
+    source = """require ["foreverypart", "mime", "replace", "fileinto"];
+        foreverypart { if header :mime :type "content-type" "text" { replace "a first text, longer"; } }
+        foreverypart { if header :mime :type "content-type" "text" { replace "second"; } }
+        fileinto "x";"""
+    (after,) = after_edits(source)
+    texts = [part.text for part in after.root.walk() if part.found.content_type == "text/plain"]
+    assert texts and set(texts) == {"second"}
+    assert b"first text" not in after.to_bytes() and b"MZ" in after.to_bytes()
+
+
+def test_parts_inside_a_replaced_part_are_not_visited() -> None:
+    # RFC 5703 section 5
+    source = """require ["foreverypart", "mime", "replace", "fileinto"];
+        foreverypart {
+            fileinto "visited";
+            if header :mime :type "content-type" "multipart" { replace "flat"; }
+        }"""
+    (before,) = after_edits('require ["foreverypart", "fileinto"]; foreverypart { fileinto "visited"; }')
+    assert len(list(before.root.walk())) > 1
+    context = context_of(MAIL)
+    assert run_in(source.replace('fileinto "visited"', 'addheader "X-Visit" "1"').replace(
+        '"fileinto"', '"editheader"'), context).ok  # fmt: skip
+    after = context.message
+    assert after.to_bytes().endswith(b"\r\n\r\nflat") and len(after.raw_values("x-visit")) == 1
+
+
+def test_a_part_that_is_gone_is_not_replaced_somewhere_else() -> None:
+    source = """require ["foreverypart", "replace", "enclose"];
+        foreverypart { enclose "x"; foreverypart { replace "y"; } }"""
+    context = context_of(MAIL)
+    outcome = run_in(source, context)
+    assert not outcome.ok and context.message.to_bytes() == MAIL
+
+
+def test_a_mistake_undoes_only_the_edits_of_its_own_run() -> None:
+    context = context_of(MAIL)
+    assert run_in('require "editheader"; addheader "X-First" "1";', context).ok
+    source = """require ["enclose", "ihave", "imap4flags"];
+        setflag "\\\\Seen"; enclose "x"; error "no";"""
+    assert not run_in(source, context).ok
+    assert context.message.to_bytes() == b"X-First: 1\r\n" + MAIL and context.result.flags is None
+
+
+def test_an_enclosing_boundary_stands_nowhere_in_the_message() -> None:
+    # Its sender might know the words of the script: a boundary of his would add parts of his.
+    source = 'require "enclose"; enclose "look out";'
+    long = MAIL + b"x" * 70_000
+    context = context_of(long)
+    assert run_in(source, context).ok
+    boundary = context.message.root.found.parameter("boundary")
+    assert boundary is not None
+    again = context_of(long + f"\r\n--{boundary}\r\n\r\nforged".encode())
+    assert run_in(source, again).ok
+    assert len(again.message.root.children) == 2
