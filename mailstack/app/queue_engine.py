@@ -20,7 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from mailstack.app.queue_settle import Settler, refused, results_of
-from mailstack.delivery import lanes, recover, upkeep
+from mailstack.delivery import lanes, recover, rows, upkeep
 from mailstack.delivery.entry import LOCAL, Entry, EntryRecipient, Result
 from mailstack.delivery.lease import Lease
 from mailstack.delivery.pace import Pace, Paces
@@ -29,7 +29,7 @@ from mailstack.delivery.remote import next_hop
 from mailstack.delivery.spool import Content, Damaged, QueuePaths
 from mailstack.delivery.turns import Room, Turns
 from mailstack.model.errors import TemporaryFailure
-from mailstack.model.outcome import Outcome
+from mailstack.model.outcome import Delivered, Outcome
 from mailstack.model.reply import Reply
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ LOCAL_CONCURRENCY = 10
 MAX_LOOKS = 20
 #: Wall and monotonic clock may differ by so much between two looks before it counts as a jump.
 CLOCK_SLACK_S = 5.0
+#: At the end outcomes that are being written are waited for so long.
+LAST_OUTCOMES_S = 5.0
 #: First wait after the disk refused an outcome; doubles up to a minute.
 SETTLE_AGAIN_S = 1.0
 
@@ -101,10 +103,12 @@ class Engine:
         self._local_pace.limit = min(LOCAL_CONCURRENCY, queue.options.max_deliveries)
         self._turns = Turns()
         self._running: Counter[int] = Counter()
+        self._senders: Counter[str] = Counter()
         #: Destinations that had no room when we looked last.
         self._full: set[str] = set()
         self._elsewhere = next_hop("", queue.options)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._settling: set[asyncio.Future[bool]] = set()
         self._woken = asyncio.Event()
         self._version = -1
 
@@ -145,6 +149,8 @@ class Engine:
             for task in (keeping, stopping, *self._tasks):
                 task.cancel()
             await asyncio.gather(keeping, stopping, *self._tasks, return_exceptions=True)
+            if self._settling:
+                await asyncio.wait(self._settling, timeout=LAST_OUTCOMES_S)
 
     async def close(self) -> None:
         """Gives back what is still claimed; after `run`."""
@@ -187,7 +193,7 @@ class Engine:
     async def _choose(self) -> Counter[int]:
         """How many messages of which lanes to take."""
         deliveries = self._options.max_deliveries
-        room = Room(deliveries, self._running, self._pace_of, time.monotonic())
+        room = Room(deliveries, self._running, self._pace_of, time.monotonic(), senders=self._senders)
         wanted: Counter[int] = Counter()
         for _ in range(MAX_LOOKS):
             known = len(self._full)
@@ -258,18 +264,23 @@ class Engine:
         pace.start()
         task = asyncio.create_task(self._attempt(entry, pace, content))
         self._tasks.add(task)
+        sender = rows.turn_of(entry)
         self._running[entry.facts.rank] += 1
-        task.add_done_callback(partial(self._ended, entry.facts.rank))
+        self._senders[sender] += 1
+        task.add_done_callback(partial(self._ended, entry.facts.rank, sender))
 
-    def _ended(self, rank: int, task: asyncio.Task[None]) -> None:
+    def _ended(self, rank: int, sender: str, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self._running[rank] -= 1
+        self._senders[sender] -= 1
+        if not self._senders[sender]:
+            del self._senders[sender]
         self.wake()
         if not task.cancelled() and task.exception() is not None:
             _log.error("an attempt failed", exc_info=task.exception())
 
     async def _attempt(self, entry: Entry, pace: Pace, found: Found) -> None:
-        trial = None
+        trial, results = None, list[Result]()
         try:
             content = await self._open(entry, found)
             if content is None:
@@ -278,13 +289,12 @@ class Engine:
                 await self._try_local(entry, content)
                 return
             trial = await self._smtp.deliver(entry, content)
-            await self._settle(entry, results_of(entry, trial), content)
+            results = results_of(entry, trial)
+            await self._settle(entry, results, content)
         except Exception:
             # A message that makes us fail must not take the others with it, nor stay claimed.
             _log.exception("queue id %s makes us fail", entry.facts.queue_id)
-            await self._settle(
-                entry, _all(entry, Reply(451, "3.0", "Internal error; it will be tried again"))
-            )
+            await self._settle(entry, _after_mistake(entry, results))
         finally:
             is_dead = _judge(pace, trial)
         if trial is not None:
@@ -341,7 +351,13 @@ class Engine:
         wait_s = SETTLE_AGAIN_S
         while True:
             try:
-                await self._blocking(self._settler.settle, entry, results, content)
+                settling = asyncio.ensure_future(
+                    self._blocking(self._settler.settle, entry, results, content)
+                )
+                self._settling.add(settling)
+                settling.add_done_callback(self._settling.discard)
+                # Whoever cuts the attempt off must not cut its outcome off: it would be sent again.
+                await asyncio.shield(settling)
                 return
             except TemporaryFailure as error:
                 self._complain(error)
@@ -367,6 +383,8 @@ class Engine:
                     await self._tidy()
             except TemporaryFailure as error:
                 self._complain(error)
+            except Exception:  # what is wrong with one message must not end the others' queue
+                _log.exception("looking after the queue")
 
     async def _look_after(self, back_s: float) -> None:
         now = self._queue.now
@@ -411,6 +429,13 @@ class Engine:
 
 def _all(entry: Entry, reply: Reply) -> list[Result]:
     return [Result(recipient, refused(recipient, reply)) for recipient in entry.recipients]
+
+
+def _after_mistake(entry: Entry, results: list[Result]) -> list[Result]:
+    """What holds after a mistake of ours: who was given the message has it; the others wait."""
+    given = {result.recipient.row: result for result in results if isinstance(result.outcome, Delivered)}
+    again = _all(entry, Reply(451, "3.0", "Internal error; it will be tried again"))
+    return [given.get(result.recipient.row, result) for result in again]
 
 
 def _judge(pace: Pace, trial: Trial | None) -> bool:

@@ -338,18 +338,7 @@ class Settler:
         if not late:
             return
         facts, waiting = late
-        reports = []
-        told = [row for row in waiting if self._is_told_of_delay(facts, row)]
-        if told:
-            content = self._queue.content(facts)
-            report = dsn.report(
-                self._original(facts, content if isinstance(content, Content) else None),
-                [self._delayed(facts, row) for row in told],
-                self._home.site,
-                now=self._queue.now(),
-                report_id=self._queue.new_id(),
-            )
-            reports = [report] if report is not None else []
+        reports = self._delay_report(facts, waiting)
         numbers = [row.number for row in waiting]
         try:
             self._queue.enqueue_with(reports, lambda connection: upkeep.note_told(connection, numbers))
@@ -357,6 +346,26 @@ class Settler:
             return  # another process has told them
         for report in reports:
             queue_log.queued(self._home.maillog, report)
+
+    def _delay_report(self, facts: Facts, waiting: Sequence[rows.LateRow]) -> list[QueueMessage]:
+        told = [row for row in waiting if self._is_told_of_delay(facts, row)]
+        if not told:
+            return []
+        content = self._queue.content(facts)
+        try:
+            report = dsn.report(
+                self._original(facts, content if isinstance(content, Content) else None),
+                [self._delayed(facts, row) for row in told],
+                self._home.site,
+                now=self._queue.now(),
+                report_id=self._queue.new_id(),
+            )
+        except TemporaryFailure:
+            raise
+        except Exception:  # text from outside went into it; it is left out, and not tried every minute
+            _log.exception("queue id %s: its delay notice cannot be made", facts.queue_id)
+            return []
+        return [report] if report is not None else []
 
     def _late(self, queue_id: str) -> tuple[Facts, list[rows.LateRow]] | None:
         found = self._queue.read(

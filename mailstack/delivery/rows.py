@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, assert_never, cast
 
 from mailstack.delivery import lanes, schema
-from mailstack.delivery.entry import LOCAL, Facts, Kind, Result
+from mailstack.delivery.entry import LOCAL, Entry, Facts, Kind, Result
 from mailstack.delivery.spool import Envelope, StoredRecipient
 from mailstack.model.address import Address, AddressError
 from mailstack.model.outcome import Deferred, Delivered, Failed
@@ -88,6 +88,13 @@ def origin_of(kind: Kind, owner: str, sender: str) -> tuple[str, str]:
     except AddressError:
         return who.lower(), who.lower().rpartition("@")[2]
     return address.key, address.domain
+
+
+def turn_of(entry: Entry) -> str:
+    """Whose turn an attempt takes; as `lanes.sender_of`."""
+    facts = entry.facts
+    origin = origin_of(facts.kind, facts.owner, facts.sender)
+    return lanes.sender_of(facts.kind, *origin, facts.owner, entry.recipients[0].address)
 
 
 def insert_all(connection: sqlite3.Connection, stored: Sequence[Envelope]) -> None:

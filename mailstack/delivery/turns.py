@@ -22,6 +22,9 @@ from mailstack.delivery.rank import BULK, NORMAL, RANK_NAMES, URGENT
 WEIGHTS = {URGENT: 16, NORMAL: 4, BULK: 1}
 #: Share of all deliveries a rank may take up, in percent: codes find a free one at once.
 SHARES = {URGENT: 100, NORMAL: 95, BULK: 80}
+#: A sender may take up to so many times the deliveries it leaves free: hosts that hang, which
+#: anybody can have as many of as he likes, hold up his own mail and leave places for others.
+SENDER_SHARE = 2
 #: Senders whose last turn is remembered.
 MAX_KNOWN = 20_000
 
@@ -37,13 +40,19 @@ class Room:
     """
 
     def __init__(
-        self, deliveries: int, running: Mapping[int, int], pace_of: Callable[[str], Pace], now: float
+        self,
+        deliveries: int,
+        running: Mapping[int, int],
+        pace_of: Callable[[str], Pace],
+        now: float,
+        *,
+        senders: Mapping[str, int],
     ) -> None:
         """Takes nothing yet.
 
         Args:
             deliveries: at the same time, in all.
-            running: by rank.
+            running: by rank; `senders`: by sender.
             now: seconds of the paces' clock.
         """
         self.full: set[str] = set()
@@ -54,10 +63,13 @@ class Room:
         self._pace_of = pace_of
         self._now = now
         self._taken: Counter[Pace] = Counter()
+        self._senders = Counter(senders)
 
     def take(self, lane: Lane) -> bool:
         """True when a delivery for this lane may begin; it counts from now."""
         if self.free <= 0 or self._left[lane.rank] <= 0:
+            return False
+        if self._senders[lane.sender] >= SENDER_SHARE * self.free:
             return False
         pace = self._pace_of(lane.destination)
         if pace.room(self._now) <= self._taken[pace]:
@@ -65,6 +77,7 @@ class Room:
             return False
         self._taken[pace] += 1
         self._left[lane.rank] -= 1
+        self._senders[lane.sender] += 1
         self.free -= 1
         return True
 

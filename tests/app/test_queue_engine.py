@@ -1,15 +1,18 @@
 """The queue daemon's work: real queue, real sockets, small constants."""
 
 import asyncio
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mailstack.app import queue_engine, queue_settle
 from mailstack.delivery import admin, listing
 from mailstack.delivery.entry import QueueRecipient
 from mailstack.delivery.options import Route
+from mailstack.delivery.queue import Queue
 from mailstack.model.outcome import Deferred, Failed
 from mailstack.model.reply import Reply
 from tests.kit import certificates
@@ -548,3 +551,65 @@ async def test_what_is_cut_off_by_a_stop_waits_for_the_next_start(tmp_path: Path
             await kit.until(lambda: sink.connections == 1)
         async with running(tmp_path, start=False) as kit:
             assert listing.message(kit.kit.queue, queue_id).state == "waiting"
+
+
+async def test_a_delay_notice_that_cannot_be_made_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What is wrong with one message must not end the daemon, minute after minute.
+    def report(*arguments: object, **values: object) -> None:
+        raise ValueError("a header nobody expected")
+
+    monkeypatch.setattr(queue_engine, "UPKEEP_S", 0.05)
+    monkeypatch.setattr(queue_settle.dsn, "report", report)
+    with SmtpSink() as sink:
+        async with running(tmp_path, *routes(live_test=sink), dead("late.test"), give_up_after_s=60) as kit:
+            kit.put("b@late.test")
+            await kit.until(
+                lambda: kit.kit.queue.read("SELECT delay_told FROM recipient") == [(1,)], timeout_s=30
+            )
+            kit.put("b@live.test")
+            await kit.until(lambda: len(sink.messages) == 1)
+
+
+async def test_an_outcome_that_cannot_be_written_at_first_sends_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The far server has the message, whatever mistake of ours comes after its answer.
+    finish = Queue.finish
+    failed: list[bool] = []
+
+    def once(self: Queue, *arguments: Any, **values: Any) -> list[str]:
+        if not failed:
+            failed.append(True)
+            raise ValueError("a mistake of ours")
+        return finish(self, *arguments, **values)
+
+    monkeypatch.setattr(Queue, "finish", once)
+    replies: dict[str, Any] = {"rcpt": {"later@live.test": ["450 4.2.1 busy"]}}
+    with SmtpSink(replies=replies) as sink:
+        async with running(tmp_path, *routes(live_test=sink)) as kit:
+            kit.put("b@live.test", "later@live.test")
+            await kit.until_empty()
+    assert [message.recipients for message in sink.messages] == [("b@live.test",), ("later@live.test",)]
+
+
+async def test_an_outcome_that_is_being_written_is_waited_for_at_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Else the claim is given back first, and the message sent again at the next start.
+    settle, began = queue_settle.Settler.settle, threading.Event()
+
+    def slowly(self: queue_settle.Settler, *arguments: Any) -> bool:
+        began.set()
+        time.sleep(0.5)
+        return settle(self, *arguments)
+
+    monkeypatch.setattr(queue_settle.Settler, "settle", slowly)
+    with SmtpSink() as sink:
+        async with running(tmp_path, *routes(live_test=sink)) as kit:
+            kit.put("b@live.test")
+            await kit.until(began.is_set)
+        async with running(tmp_path, *routes(live_test=sink)) as kit:
+            await kit.until_empty()
+    assert len(sink.messages) == 1

@@ -60,12 +60,29 @@ async def test_bulk_for_hosts_that_hang_leaves_deliveries_for_a_code(tmp_path: P
         few = {"max_deliveries": 10, "max_concurrency": 10, "command_timeout_s": 30}
         async with running(tmp_path, *routes(live_test=sink), *slow, start=False, **few) as kit:
             for n in range(20):
-                kit.kit.put(f"b@d{n}.test", data=NEWS, sender="")
+                kit.kit.put(f"b@d{n}.test", data=NEWS, owner=f"news{n}@example.org")
             work = asyncio.create_task(kit.engine.run(kit.stop))
             await kit.until(
                 lambda: kit.kit.queue.read("SELECT COUNT(*) FROM recipient WHERE state = 1") == [(8,)]
             )
             kit.put("b@live.test", data=CODE)
+            await kit.until(lambda: len(sink.messages) == 1)
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+
+
+async def test_q15_one_senders_mail_for_hosts_that_hang_leaves_deliveries_for_others(tmp_path: Path) -> None:
+    # A domain for each recipient costs its owner nothing, and one host that never answers is enough.
+    with socket.create_server(("0.0.0.0", 0), backlog=50) as silent, SmtpSink() as sink:
+        port = silent.getsockname()[1]
+        slow = [Route(domain=f"d{n}.test", host=f"127.0.0.{n + 1}", port=port) for n in range(40)]
+        few = {"max_deliveries": 10, "max_concurrency": 10, "command_timeout_s": 30}
+        async with running(tmp_path, *routes(live_test=sink), *slow, start=False, **few) as kit:
+            for n in range(40):
+                kit.kit.put(f"b@d{n}.test", sender="thief@example.org", owner="thief@example.org")
+            work = asyncio.create_task(kit.engine.run(kit.stop))
+            await kit.until(lambda: len(kit.engine._tasks) >= 7)
+            kit.put("b@live.test")
             await kit.until(lambda: len(sink.messages) == 1)
             work.cancel()
             await asyncio.gather(work, return_exceptions=True)

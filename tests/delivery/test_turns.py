@@ -62,7 +62,7 @@ def test_a_sender_whose_destination_was_full_comes_first_when_it_is_not() -> Non
 def test_room_is_what_deliveries_ranks_and_destinations_leave() -> None:
     options = QueueOptions(max_deliveries=10, start_concurrency=2)
     paces = Paces(options)
-    room = Room(10, {BULK: 7, NORMAL: 1}, paces.of, 0.0)
+    room = Room(10, {BULK: 7, NORMAL: 1}, paces.of, 0.0, senders={})
     assert room.free == 2
     assert room.take(BULK_LANE)
     assert not room.take(Lane(4, "b.test", BULK, "x"))  # bulk has its 80 percent
@@ -74,7 +74,21 @@ def test_room_is_what_deliveries_ranks_and_destinations_leave() -> None:
 def test_a_full_destination_is_named() -> None:
     paces = Paces(QueueOptions(start_concurrency=1))
     paces.of("a.test").start()
-    room = Room(100, {}, paces.of, 0.0)
+    room = Room(100, {}, paces.of, 0.0, senders={})
     assert not room.take(NORMAL_LANE)
     assert room.full == {"a.test"}
     assert room.free == 100
+
+
+def test_a_sender_leaves_places_for_others_and_one_alone_has_most() -> None:
+    # Q15
+    paces = Paces(QueueOptions())
+
+    def taken(room: Room, sender: str) -> int:
+        return sum(room.take(Lane(n, f"{sender}{n}.test", URGENT, sender)) for n in range(200))
+
+    room = Room(100, {}, paces.of, 0.0, senders={})
+    assert [taken(room, name) for name in ("a", "b", "c", "a")] == [67, 22, 8, 0]
+    assert room.free == 3
+    assert taken(Room(1, {}, paces.of, 0.0, senders={}), "a") == 1
+    assert taken(Room(100, {URGENT: 40}, paces.of, 0.0, senders={"a": 40}), "a") == 27
