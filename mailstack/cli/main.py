@@ -41,6 +41,7 @@ GROUPS: dict[str, Group] = {
     "list": Group("list_", "senders an address blocks or allows"),
     "filters": Group("filters", "spam and advertising filters of an address"),
     "rule": Group("rule", "rules of an address, without writing Sieve"),
+    "vacation": Group("vacation", "automatic answers of people who are away"),
     "sieve": Group("sieve", "check, run and install Sieve scripts"),
     "scan": Group("scan", "the filter's verdict on message files"),
     "train": Group("train", "train the classifier"),
@@ -207,6 +208,8 @@ def _plain(app: typer.Typer, make: Callable[[typer.Typer], Any]) -> Any:
 
 def _explain_everywhere(command: Any) -> None:
     command.epilog = command.epilog or "Before or after: --config FILE, --json; see 'mailstack --help'."
+    # The whole first sentence: typer would cut it to one line.
+    command.short_help = command.short_help or (command.help or "").split("\n\n")[0]
     for child in getattr(command, "commands", {}).values():
         _explain_everywhere(child)
 
@@ -221,7 +224,8 @@ def _misused(error: Any) -> int:
     if where is not None and "\nUsage" in "\n" + message:
         print(message, file=sys.stderr)  # noqa: T201
         return os.EX_USAGE
-    return _complain(f"{message} See '{path} --help'.", os.EX_USAGE)
+    said = " ".join(message.split()).rstrip(".")
+    return _complain(f"{said}. See '{path} --help'.", os.EX_USAGE)
 
 
 def _complain(text: str, code: int) -> int:

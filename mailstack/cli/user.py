@@ -16,8 +16,6 @@ from mailstack.directory.reader import Directory
 from mailstack.model.directory import NO_LIMIT, Account
 
 app = group("Addresses that log in or receive.")
-user_sending.register(app)
-user_containment.register(app)
 
 Kind = Literal["mailbox", "device", "noreply", "catchall", "spamtrap"]
 Plan = Literal["normal", "free"]
@@ -76,7 +74,8 @@ ZoneOption = Annotated[
     typer.Option(
         "--time-zone",
         metavar="ZONE",
-        help="Where its owner lives, such as Europe/Zurich, for autoresponder and rules; default: the domain's.",
+        help="Where its owner lives, such as Europe/Zurich, for autoresponder and rules;"
+        " default: the domain's.",
     ),
 ]
 NameOption = Annotated[str | None, typer.Option("--name", metavar="TEXT", help="The display name.")]
@@ -86,6 +85,14 @@ RecoveryOption = Annotated[
         "--recovery",
         metavar="ADDRESS",
         help="Another address of its owner, for notices when the mailbox is not read; none: there is none.",
+    ),
+]
+VacationOption = Annotated[
+    str,
+    typer.Option(
+        "--vacation",
+        metavar="NAME",
+        help="Give it this 'vacation template' of its domain; 'vacation on' switches it on.",
     ),
 ]
 PasswordOption = Annotated[
@@ -115,6 +122,7 @@ def add(
     quota: QuotaOption = None,
     kind: KindOption = None,
     name: NameOption = None,
+    vacation: VacationOption = "",
 ) -> None:
     """Makes an address.
 
@@ -130,7 +138,7 @@ def add(
     chosen, generated = _password(password, password_stdin, needed=kind != "spamtrap")
     context = Context.load()
     check_receives(context, address)
-    with writer(context) as directory:
+    with writer(context) as directory, directory.transaction():
         made = directory.accounts.add(
             address,
             password=chosen,
@@ -139,6 +147,8 @@ def add(
             name=name or "",
             quota_octets=None if quota is None else names.quota_octets(quota),
         )
+        if vacation:
+            directory.autoresponse_templates.apply(made.address.domain, vacation, [str(made.address)])
     document = _row(made)
     text = f"added {made.address}"
     if generated:
@@ -329,6 +339,7 @@ def passwd_file() -> None:
 @app.command("import")
 def import_users(
     file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="The file; - for stdin.", allow_dash=True)],
+    vacation: VacationOption = "",
 ) -> None:
     """Makes many addresses from a CSV file: all of them, or none.
 
@@ -342,7 +353,9 @@ def import_users(
     data = user_import.read(file)
     context = Context.load()
     with writer(context) as directory:
-        made, problems = user_import.run(directory, data, lambda address: check_receives(context, address))
+        made, problems = user_import.run(
+            directory, data, lambda address: check_receives(context, address), vacation=vacation
+        )
     if problems:
         show({"added": 0, "errors": problems}, "")
         lines = "\n".join(f"{file}:{problem.line}: {problem.message}" for problem in problems)
@@ -354,6 +367,10 @@ def import_users(
         {"added": len(made), "users": made},
         "\n".join([*text, f"added {len(made)} address{'es' * (len(made) != 1)}"]),
     )
+
+
+user_sending.register(app)
+user_containment.register(app)
 
 
 def _password(given: str | None, from_stdin: bool, *, needed: bool = True) -> tuple[str, bool]:

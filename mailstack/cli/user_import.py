@@ -58,12 +58,17 @@ def read(file: Path) -> bytes:
 
 
 def run(
-    directory: DirectoryWriter, data: bytes, check_address: Callable[[str], None] = lambda address: None
+    directory: DirectoryWriter,
+    data: bytes,
+    check_address: Callable[[str], None] = lambda address: None,
+    *,
+    vacation: str = "",
 ) -> tuple[list[dict[str, str]], list[Problem]]:
     """Makes every address of the file in one transaction, or says what is wrong.
 
     Args:
         check_address: raises PermanentFailure for an address that this server cannot serve.
+        vacation: template each is given of its domain; "" for none.
 
     Returns:
         What was made (with the password where it was generated), and the problems; one
@@ -84,6 +89,9 @@ def run(
                 name=row.name,
                 quota_octets=row.quota_octets,
             )
+            if vacation:
+                domain = names.new_address(row.address).domain
+                directory.autoresponse_templates.apply(domain, vacation, [row.address])
     made = [{"address": row.address} | ({"password": row.password} if row.generated else {}) for row in rows]
     return made, []
 
