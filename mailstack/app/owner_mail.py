@@ -49,6 +49,11 @@ class OwnerMail:
         """
         return languages(self.directory, self.config.server.language)(str(owner))
 
+    def _language_at(self, to: str, owner: Address) -> Language:
+        """An address here has a language of its own; elsewhere it is the owner who reads."""
+        reader = Address.parse(to)
+        return self.language(owner if self.directory.domain(reader.domain) is None else reader)
+
     def letters(self, owner: Address, name: str, **values: str) -> list[QueueMessage]:
         """The letter `[letter.NAME]` to wherever the owner of an address reads mail.
 
@@ -76,14 +81,16 @@ class OwnerMail:
         queue_id, now = self.new_id(), self.now()
         octets = write(
             name,
-            self.language(owner),
+            self._language_at(to, owner),
             to=to,
             message_id=f"{queue_id}@{self.config.hostname}",
             at=now,
             from_domain=owner.domain,
             **values,
         )
-        prefix = sign_report(self.directory, octets, owner.domain, now=now) if kind == "remote" else b""
+        prefix = b""
+        if kind == "remote":
+            prefix = sign_report(self.directory, octets, owner.domain, self.config.dkim, now=now)
         recipient = QueueRecipient(
             where, frozenset({"NEVER"}), kind=kind, owner=where if kind == "local" else str(owner)
         )

@@ -10,13 +10,15 @@ RFC 6698.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 #: RFC 1035 section 3.3.14: one string of a TXT record.
 _STRING_OCTETS = 255
 _STS_MAX_AGE_S = 86_400
+_DAY_S = 86_400
 #: RFC 6186 and RFC 8314: service -> name of the listener whose port is published.
 SERVICES = {
     "_submissions": "submissions",
@@ -33,6 +35,11 @@ class PublicKey(Protocol):
 
     @property
     def selector(self) -> str: ...
+
+    @property
+    def retired_at(self) -> float | None: ...
+
+    def state(self, now: float, keep_s: float) -> str: ...
 
     @property
     def record(self) -> str: ...
@@ -83,10 +90,13 @@ def publication(
     keys: Sequence[PublicKey],
     ports: Mapping[str, int],
     certificate_keys: Sequence[str] = (),
+    now: float = 0.0,
+    keep_s: float = 0.0,
 ) -> Publication:
     """Everything to publish for a domain whose mail server is `host`.
 
     Args:
+        keep_s: seconds the record of a key is needed after it was retired.
         ports: TCP ports by listener name; a service without one is published as absent.
         certificate_keys: SHA-256 of the server's public keys in hex, for TLSA; give them
             only when the keys are kept on renewal.
@@ -96,10 +106,7 @@ def publication(
     records = [
         Record(domain, "MX", f"10 {host}.", "mail for the domain comes to this server"),
         *_spf(domain, host),
-        *(
-            Record(f"{key.selector}._domainkey.{domain}", "TXT", key.record, "DKIM: checks our signatures")
-            for key in keys
-        ),
+        *(_key(domain, key, now, keep_s) for key in keys if key.state(now, keep_s) != "unused"),
         Record(
             f"_dmarc.{domain}",
             "TXT",
@@ -123,7 +130,23 @@ def publication(
             for digest in certificate_keys
         ),
     ]
-    return Publication(domain, tuple(records), policy, _notes(domain, host))
+    unused = [key.selector for key in keys if key.state(now, keep_s) == "unused"]
+    return Publication(domain, tuple(records), policy, (*_notes(domain, host), *_leftovers(domain, unused)))
+
+
+def _key(domain: str, key: PublicKey, now: float, keep_s: float) -> Record:
+    why = "DKIM: checks our signatures"
+    if key.state(now, keep_s) == "waiting":
+        why = f"DKIM: a new key; publish it, then 'mailstack domain rotate-dkim {domain}' lets it sign"
+    elif key.retired_at is not None:
+        until = time.strftime("%Y-%m-%d", time.gmtime(key.retired_at + keep_s + _DAY_S))
+        why = f"DKIM: an old key, for mail that is under way; remove the record after {until}"
+    return Record(f"{key.selector}._domainkey.{domain}", "TXT", key.record, why)
+
+
+def _leftovers(domain: str, selectors: Sequence[str]) -> Iterator[str]:
+    for selector in selectors:
+        yield f"remove {selector}._domainkey.{domain}: nothing signed with that key is under way any more"
 
 
 def _spf(domain: str, host: str) -> list[Record]:

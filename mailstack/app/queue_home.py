@@ -69,7 +69,7 @@ class Home:
 
     def sign(self, message: bytes, domain: str) -> bytes:
         """DKIM fields for a report; b"" where we have no key."""
-        return sign_report(self.directory, message, domain, now=self.now())
+        return sign_report(self.directory, message, domain, self.config.dkim, now=self.now())
 
     def deliver(self, entry: Entry, recipient: EntryRecipient, content: Content) -> Outcome:
         """Stores a message for one local recipient, durably and once (promise P3)."""

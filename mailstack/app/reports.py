@@ -324,7 +324,7 @@ class Reports:
         if sender is None:
             return replace(step, outcome="waiting", why="there is no domain with a DKIM key to send it from")
         octets = report_mail.message(report, [to], sender=str(sender), at=self._now())
-        signature = sign_report(self._directory, octets, sender.domain, now=self._now())
+        signature = sign_report(self._directory, octets, sender.domain, self._config.dkim, now=self._now())
         size = len(signature) + len(octets)
         most = min(self._options.max_octets, step.target.max_octets or self._options.max_octets)
         if size > most:

@@ -71,7 +71,7 @@ def _signature(services: Services, message: bytes | mmap, account: Account, now:
     if not keys:
         _log.warning("%s has no DKIM key: mail of %s leaves unsigned", domain, account.address)
     try:
-        return sign(message, keys, now=now)
+        return sign(message, keys, now=now, valid_s=services.config.dkim.signature_s)
     except BadKey as error:
         raise TemporaryFailure(f"the DKIM key of {domain} cannot be used: {error}") from error
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated, Literal
 
 import typer
 
 from mailstack.cli.context import Context, group, show, talk
 from mailstack.cli.directory_access import reader, writer
+from mailstack.cli.domain_keys import key_rows, rotate_dkim
 from mailstack.model.directory import Domain
 from mailstack.model.errors import PermanentFailure
 
 app = group("Domains, their keys and DNS records.")
+app.command("rotate-dkim")(rotate_dkim)
 
 Inbound = Literal["local", "remote", "follow-mx"]
 Unknown = Literal["refuse", "relay"]
@@ -79,7 +82,8 @@ def list_domains() -> None:
 @app.command("show")
 def show_domain(name: Name) -> None:
     """Shows a domain: its state, its catch-all, the domains that mirror it, its keys."""
-    with reader() as directory:
+    context = Context.load()
+    with reader(context) as directory:
         domain = directory.domain(_known(name))
         if domain is None:
             raise PermanentFailure(f"{name} is not a domain of this server", status="1.2")
@@ -92,7 +96,7 @@ def show_domain(name: Name) -> None:
                 "mirrors": [other.name for other in directory.domains() if other.alias_of == domain.name],
                 "addresses": len(directory.accounts(domain.name)),
                 "aliases": len(directory.aliases(domain.name)),
-                "dkim": [{"selector": key.selector, "algorithm": key.algorithm} for key in keys],
+                "dkim": key_rows(keys, context.config.dkim),
             }
         )
 
@@ -166,7 +170,7 @@ def dns(
 ) -> None:
     """Prints every DNS record to publish for a domain, as lines of a zone file.
 
-    MX, SPF (also for this server's own name), both DKIM keys, DMARC, MTA-STS with its
+    MX, SPF (also for this server's own name), the DKIM keys, DMARC, MTA-STS with its
     policy, TLS reports, SRV records and names by which mail programs find their settings.
     The values are safe for the first day: nothing is refused because of them; the comment
     above each record says when to tighten it.
@@ -190,6 +194,8 @@ def dns(
         keys=keys,
         ports=ports,
         certificate_keys=_certificate_keys(config.tls) if tlsa else (),
+        now=time.time(),
+        keep_s=config.dkim.keep_retired_s,
     )
     lines = [f"; {record.why}\n{record.line}\n" for record in found.records]
     policy = "".join(f";   {line}\n" for line in found.policy.splitlines())

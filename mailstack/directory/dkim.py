@@ -1,12 +1,17 @@
 """Makes DKIM keys: RSA-2048 and Ed25519, and the public half as DNS wants it.
 
+A key lives through four states: it waits until its record is published, signs, is retired
+when newer keys sign but mail it signed is still under way, and then is of no use.
+
 Standards: RFC 6376 section 3.6.1, RFC 8301 section 3.2, RFC 8463 section 4.
 """
 
 from __future__ import annotations
 
 import base64
+import re
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -15,6 +20,7 @@ if TYPE_CHECKING:  # imported where used: every command would pay 40 ms for it
 
 RSA_BITS = 2048
 Algorithm = Literal["rsa-sha256", "ed25519-sha256"]
+State = Literal["waiting", "signing", "retired", "unused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +41,27 @@ class NewKey:
 
 @dataclass(frozen=True, slots=True)
 class PublishedKey:
-    """The public half of a key we hold."""
+    """The public half of a key we hold.
+
+    Attributes:
+        signs_at, retired_at: since when it signs, and no longer does; None: not yet.
+    """
 
     selector: str
     algorithm: Algorithm
     public: str
+    signs_at: float | None = 0.0
+    retired_at: float | None = None
+
+    def state(self, now: float, keep_s: float) -> State:
+        """Where it stands.
+
+        Args:
+            keep_s: seconds the record of a retired key is still asked for.
+        """
+        if self.retired_at is not None:
+            return "retired" if now < self.retired_at + keep_s else "unused"
+        return "waiting" if self.signs_at is None else "signing"
 
     @property
     def record(self) -> str:
@@ -50,10 +72,17 @@ class PublishedKey:
         return f"v=DKIM1; k={self.algorithm.partition('-')[0]}; p={self.public}"
 
 
-def make_keys(now: float) -> tuple[NewKey, NewKey]:
-    """An RSA and an Ed25519 key; the selectors tell the month.  Takes about 0.2 s."""
+def make_keys(now: float, taken: Collection[str] = ()) -> tuple[NewKey, NewKey]:
+    """An RSA and an Ed25519 key; the selectors tell the month.  Takes about 0.2 s.
+
+    Args:
+        taken: selectors the domain has; a number sets new ones of the same month apart.
+    """
     month = time.strftime("%Y%m", time.gmtime(now))
-    return _rsa(f"{month}r"), _ed25519(f"{month}e")
+    found = [re.fullmatch(rf"{month}[re](\d*)", selector) for selector in taken]
+    last = max((int(number[1] or 1) for number in found if number), default=0)
+    end = str(last + 1) if last else ""
+    return _rsa(f"{month}r{end}"), _ed25519(f"{month}e{end}")
 
 
 def _rsa(selector: str) -> NewKey:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from mailstack.directory import dkim, names, rows, zones
+from mailstack.directory import names, rows, zones
+from mailstack.directory.key_rotation import add_keys
 from mailstack.directory.session import Session, domain_id
 from mailstack.model.directory import Domain, Inbound
 from mailstack.model.errors import PermanentFailure
@@ -115,19 +116,8 @@ class Domains:
             )
             id_ = domain_id(cursor, name, may_be_alias=True)
             if cursor.execute("SELECT 1 FROM dkim_key WHERE domain_id = ?", (id_,)).fetchone() is None:
-                self._make_keys(cursor, id_, name)
+                add_keys(self._session, cursor, name)
             return _get(cursor, name)
-
-    def _make_keys(self, cursor: sqlite3.Cursor, id_: int, name: str) -> None:
-        now = self._session.now()
-        for key in dkim.make_keys(now):
-            master_id, sealed = self._session.sealed(key.private_pem, f"dkim {name} {key.selector}")
-            cursor.execute(
-                "INSERT INTO dkim_key"
-                " (domain_id, selector, algorithm, public, master_id, sealed, created_at, signs_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (id_, key.selector, key.algorithm, key.public, master_id, sealed, now, now),
-            )
 
 
 def _get(cursor: sqlite3.Cursor, name: str) -> Domain:

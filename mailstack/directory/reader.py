@@ -322,14 +322,14 @@ class Directory:
         return list(self.ask(("dkim", domain), lambda cursor: self._dkim_keys(cursor, domain)))
 
     def published_keys(self, domain: str) -> list[PublishedKey]:
-        """The public halves, for DNS."""
+        """The public halves, for DNS, oldest first; also of keys that wait, are retired or of no more use."""
         return self._read(
             lambda cursor: [
-                PublishedKey(selector, algorithm, public)
-                for selector, algorithm, public in cursor.execute(
-                    "SELECT k.selector, k.algorithm, k.public FROM dkim_key k JOIN domain d"
-                    " ON d.id = k.domain_id WHERE d.name = ? AND d.removed_at IS NULL"
-                    " AND k.retired_at IS NULL ORDER BY k.id",
+                PublishedKey(*row)
+                for row in cursor.execute(
+                    "SELECT k.selector, k.algorithm, k.public, k.signs_at, k.retired_at FROM dkim_key k"
+                    " JOIN domain d ON d.id = k.domain_id WHERE d.name = ? AND d.removed_at IS NULL"
+                    " ORDER BY k.id",
                     (domain,),
                 ).fetchall()
             ]
@@ -398,7 +398,7 @@ class Directory:
         found = cursor.execute(
             "SELECT k.selector, k.algorithm, k.sealed, k.master_id FROM dkim_key k JOIN domain d"
             " ON d.id = k.domain_id WHERE d.name = ? AND d.removed_at IS NULL"
-            " AND k.retired_at IS NULL ORDER BY k.id",
+            " AND k.signs_at IS NOT NULL AND k.retired_at IS NULL ORDER BY k.id",
             (domain,),
         ).fetchall()
         return tuple(

@@ -21,6 +21,7 @@ from mailstack.directory.autoresponse_templates import AutoresponseTemplates
 from mailstack.directory.confirmations import Confirmations
 from mailstack.directory.devices import Devices
 from mailstack.directory.domains import Domains
+from mailstack.directory.key_rotation import KeyRotation
 from mailstack.directory.options import AuthOptions
 from mailstack.directory.rules import Rules
 from mailstack.directory.schema import SCHEMA
@@ -38,8 +39,9 @@ class DirectoryWriter:
     """Changes the directory.  For one thread at a time.
 
     Attributes:
-        domains, accounts, aliases, settings, confirmations, scripts, rules, sending, app_passwords,
-            srs_secrets, autoresponders, autoresponse_templates: the changes, by what they change.
+        domains, key_rotation, accounts, aliases, settings, confirmations, scripts, rules, sending,
+            app_passwords, srs_secrets, autoresponders, autoresponse_templates: the changes, by what
+            they change.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class DirectoryWriter:
             options=options or AuthOptions(),
         )
         self.domains = Domains(self._session)
+        self.key_rotation = KeyRotation(self._session)
         self.accounts = Accounts(self._session)
         self.aliases = Aliases(self._session)
         self.settings = Settings(self._session)

@@ -1,7 +1,8 @@
 """Signs outgoing mail: one DKIM-Signature per key, relaxed/relaxed, oversigned.
 
-No l= (T23) and no x=.  What a reader sees (From, To, Cc, Subject, ...) is named once more
-than it stands in the message, so that nobody can add a second one (T24).
+No l= (T23); x= ends what somebody may send again in our name (T24).  What a reader sees
+(From, To, Cc, Subject, ...) is named once more than it stands in the message, so that
+nobody can add a second one (T24).
 
 Standards: RFC 6376 sections 3.5, 5.4; RFC 8463 (Ed25519); RFC 8301 (SHA-256 only).
 """
@@ -53,13 +54,14 @@ MAX_REPEATS = 8
 _LINE = 72
 
 
-def sign(message: bytes | mmap, keys: Sequence[DkimKey], *, now: int) -> bytes:
+def sign(message: bytes | mmap, keys: Sequence[DkimKey], *, now: int, valid_s: int = 0) -> bytes:
     """The header lines to put in front of a message.
 
     Args:
         message: final octets with CRLF line ends; nothing may change afterwards.
         keys: in the order the fields shall stand.
         now: Unix seconds, for t=.
+        valid_s: seconds the signature is good, for x=; 0: it has no end.
 
     Returns:
         DKIM-Signature fields with CRLF; b"" without keys.
@@ -73,7 +75,8 @@ def sign(message: bytes | mmap, keys: Sequence[DkimKey], *, now: int) -> bytes:
     names = field_names(header)
     body_hash = base64.b64encode(hash_body(message, header.body_at, relaxed=True)[0])
     selected = relaxed_fields(header, names)
-    return b"".join(_sign(selected, names, body_hash, key, now=now) for key in keys)
+    times = b"t=%d; x=%d;" % (now, now + valid_s) if valid_s else b"t=%d;" % now
+    return b"".join(_sign(selected, names, body_hash, key, times=times) for key in keys)
 
 
 def field_names(header: Header) -> tuple[bytes, ...]:
@@ -96,12 +99,14 @@ def hash_to_sign(selected: bytes, name: bytes, value: bytes) -> bytes:
     return hashlib.sha256(selected + relaxed_field(name, value).rstrip(b"\r\n")).digest()
 
 
-def _sign(selected: bytes, names: tuple[bytes, ...], body_hash: bytes, key: DkimKey, *, now: int) -> bytes:
-    value = b" v=1; a=%s; c=relaxed/relaxed; d=%s; s=%s;\r\n\tt=%d; h=%s;\r\n\tbh=%s;\r\n\tb=" % (
+def _sign(
+    selected: bytes, names: tuple[bytes, ...], body_hash: bytes, key: DkimKey, *, times: bytes
+) -> bytes:
+    value = b" v=1; a=%s; c=relaxed/relaxed; d=%s; s=%s;\r\n\t%s h=%s;\r\n\tbh=%s;\r\n\tb=" % (
         key.algorithm.encode("ascii"),
         key.domain.encode("ascii"),
         key.selector.encode("ascii"),
-        now,
+        times,
         fold_names(names),
         body_hash,
     )

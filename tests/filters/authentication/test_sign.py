@@ -42,20 +42,35 @@ def test_both_signatures_verify(message: bytes) -> None:
     assert verify(sign(message, [rsa_key(), ed25519_key()], now=NOW) + message) == ["pass", "pass"]
 
 
-def test_fields_are_oversigned_and_nothing_is_limited() -> None:
-    # T24: no l=, no x=
-    field = sign(MESSAGE, [rsa_key()], now=NOW)
-    tags = dict(
-        part.strip().split(b"=", 1)
-        for part in re.sub(rb"\r\n\s", b"", field.split(b":", 1)[1]).strip().split(b";")
-    )
-    assert set(tags) == {b"v", b"a", b"c", b"d", b"s", b"t", b"h", b"bh", b"b"}
+def tags_of(field: bytes) -> dict[bytes, bytes]:
+    parts = re.sub(rb"\r\n\s", b"", field.split(b":", 1)[1]).strip().split(b";")
+    return {name.strip(): value for name, value in (part.split(b"=", 1) for part in parts)}
+
+
+def test_fields_are_oversigned_and_the_body_is_not_limited() -> None:
+    # T23, T24: no l=
+    tags = tags_of(sign(MESSAGE, [rsa_key()], now=NOW, valid_s=604_800))
+    assert set(tags) == {b"v", b"a", b"c", b"d", b"s", b"t", b"x", b"h", b"bh", b"b"}
     names = tags[b"h"].replace(b" ", b"").split(b":")
     for name in OVERSIGNED:
         assert names.count(name) == len(Header(MESSAGE).all(name)) + 1
     assert b"received" not in names
     assert tags[b"c"] == b"relaxed/relaxed"
     assert tags[b"t"] == b"%d" % NOW
+
+
+@pytest.mark.parametrize(("late_s", "word"), [(0, "pass"), (604_800, "pass"), (605_200, "permerror")])
+def test_a_signature_ends(late_s: int, word: str) -> None:
+    # T24: whoever keeps a message cannot send it again for ever
+    field = sign(MESSAGE, [rsa_key()], now=NOW, valid_s=604_800)
+    assert tags_of(field)[b"x"] == b"%d" % (NOW + 604_800)
+    message = field + MESSAGE
+    verifier = Verifier(message, Header(message), now=NOW + late_s)
+    assert [one.result for one in resolve(verifier.verify, TABLE)] == [word]
+
+
+def test_a_signature_without_an_end_does_not_name_one() -> None:
+    assert b"x" not in tags_of(sign(MESSAGE, [rsa_key()], now=NOW, valid_s=0))
 
 
 def test_lines_are_short() -> None:
