@@ -23,6 +23,7 @@ from mailstack.app.mail import Services
 from mailstack.app.notices import QuotaNotices
 from mailstack.app.recipients import Recipients
 from mailstack.app.reputation import Reputation
+from mailstack.app.script_effects import ScriptEffects
 from mailstack.app.sending import SendingGuard
 from mailstack.app.threads import Threads
 from mailstack.app.transaction import Transaction
@@ -114,6 +115,9 @@ class AcceptService:
             long_senders=LongSenders(paths.state_db, valid_days=config.srs.valid_days),
             arrivals=self._arrivals,
             forwards=Forwards(paths.state_db, config.forwarding, now=context.now),
+            scripts=ScriptEffects(
+                paths.state_db, config.sieve, maillog=context.maillog, hostname=config.hostname
+            ),
             disk=self._disk,
             new_id=self.new_id,
             fatal=context.fatal,
@@ -240,6 +244,7 @@ class AcceptService:
         self._services.queue.close()
         self._services.long_senders.close()
         self._services.forwards.close()
+        self._services.scripts.close()
         self._directory.close()
 
     def _trouble(self, error: TemporaryFailure) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mailstack.app.arrival import Arrivals
     from mailstack.app.config import Config
     from mailstack.app.forwards import Forwards
+    from mailstack.app.script_effects import ScriptEffects
     from mailstack.app.threads import Threads
     from mailstack.delivery.queue import Queue
     from mailstack.directory import Directory
@@ -45,6 +46,7 @@ class Services:
     Attributes:
         arrivals: what is known beside a message from outside.
         forwards: what is known of targets outside.
+        scripts: what scripts decided beside the storing.
         disk: threads for whatever blocks.
         new_id: a fresh accept or queue id.
         fatal: promise P8: the process must stop.
@@ -62,6 +64,7 @@ class Services:
     long_senders: LongSenders
     arrivals: Arrivals
     forwards: Forwards
+    scripts: ScriptEffects
     disk: Threads
     new_id: Callable[[], str]
     fatal: Callable[[str], None]

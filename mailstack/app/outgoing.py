@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import msgspec
+
 from mailstack.app import loops, sealing, success, trace
 from mailstack.app.letters import chosen
 from mailstack.app.mail import Mail, Services
 from mailstack.app.signing import sign_report
 from mailstack.app.whereabouts import return_path
 from mailstack.delivery import dsn
-from mailstack.delivery.decide import Decision
+from mailstack.delivery.decide import Decision, Store
 from mailstack.delivery.entry import HAS_COPY, QueueMessage, QueueRecipient, RecipientKind
-from mailstack.delivery.local import dump_retry
+from mailstack.delivery.local import dump_retry, rebased, redirects_of
 from mailstack.model.address import Address
-from mailstack.routing.expand import RemoteTarget
+from mailstack.model.verdict import Edited, FileInto, Keep, Redirect, SendMail
+from mailstack.routing.expand import LocalTarget, RemoteTarget
 from mailstack.srs import rewrite, short
 
 
@@ -23,28 +26,71 @@ def entries(services: Services, mail: Mail, decision: Decision) -> list[QueueMes
 
     Forwards of one owner travel together, submissions all together.
     """
-    groups: dict[tuple[str, str], list[RemoteTarget]] = {}
+    groups: dict[tuple[str, str, str], list[RemoteTarget]] = {}
     for remote in decision.forwards:
-        groups.setdefault((remote.kind, str(remote.owner or "")), []).append(remote)
+        # What a rule changes goes alone.
+        own = remote.rule if _has_wishes(rule_of(mail, remote.via, remote.rule)) else ""
+        groups.setdefault((remote.kind, str(remote.owner or ""), own), []).append(remote)
     stored = frozenset(store.target.account.id for store in decision.stores)
     made = [_remote(services, mail, group, n, stored) for n, group in enumerate(groups.values(), 1)]
-    for target, reply in decision.mails:
-        made.append(
-            QueueMessage(
-                queue_id=services.new_id(),
-                accept_id=mail.envelope.accept_id,
-                sender=reply.envelope_from,
-                recipients=tuple(QueueRecipient(address) for address in reply.recipients),
-                data=reply.message,
-                kind="vacation",
-                # RFC 8689 section 6: as far as that can be done without losing it.
-                requiretls=mail.envelope.requiretls and not reply.envelope_from,
-                owner=str(target.account.address),
-            )
-        )
+    made += [_composed(services, mail, target, one) for target, one in decision.mails]
     if decision.rejections and (told := report(services, mail, _rejected(decision))) is not None:
         made.append(told)
     return made
+
+
+def _composed(services: Services, mail: Mail, target: LocalTarget, one: SendMail) -> QueueMessage:
+    """An automatic answer, or a notification: no report about it ever goes to anybody."""
+    owner = str(target.account.address)
+    recipients = []
+    for address in one.recipients:
+        where, kind = whereabouts(services, mail, address)
+        recipients.append(
+            QueueRecipient(
+                where or address,
+                notify=frozenset({"NEVER"}),
+                kind=kind if where else "remote",
+                owner=where if kind == "local" and where else "",
+            )
+        )
+    domain, now = target.account.address.domain, mail.envelope.received_at
+    return QueueMessage(
+        queue_id=services.new_id(),
+        accept_id=mail.envelope.accept_id,
+        sender=one.envelope_from,
+        recipients=tuple(recipients),
+        data=one.message,
+        prefix=sign_report(services.directory, one.message, domain, services.config.dkim, now=now),
+        kind="vacation",
+        smtputf8=not all(r.address.isascii() for r in recipients),
+        body="7BIT" if one.message.isascii() else "8BITMIME",
+        # RFC 8689 section 6: as far as that can be done without losing it.
+        requiretls=mail.envelope.requiretls and not one.envelope_from,
+        owner=owner,
+    )
+
+
+def rule_of(mail: Mail, via: int, rule: str) -> Redirect | None:
+    """The redirect of an account's scripts that led somewhere."""
+    if not rule:
+        return None
+    said = next((mail.verdicts.get(t.number) for t in mail.plan.locals if t.account.id == via), None)
+    return next((r for r in redirects_of(said) if r.address == rule), None) if said is not None else None
+
+
+def copies(mail: Mail, wanted: Store) -> tuple[Keep | FileInto, ...]:
+    """The copies of an account, as another one's rule that sent it there had changed the message."""
+    rule = rule_of(mail, wanted.target.via, wanted.target.rule)
+    if rule is None or rule.edited is None:
+        return wanted.actions
+    return tuple(
+        one if one.edited is not None else msgspec.structs.replace(one, edited=rule.edited)
+        for one in wanted.actions
+    )
+
+
+def _has_wishes(rule: Redirect | None) -> bool:
+    return rule is not None and (rule.notify, rule.ret, rule.envelope_from, rule.edited) != (None,) * 4
 
 
 def _rejected(decision: Decision) -> list[dsn.Reported]:
@@ -63,6 +109,7 @@ def retries(services: Services, mail: Mail) -> list[QueueMessage]:
     for number, (store, _) in enumerate(mail.later, 1):
         account, recipient = store.target.account, store.target.recipient
         owner = str(account.address)
+        prefix = trace.stored_prefix(mail, store, key=services.arrivals.key)
         made.append(
             QueueMessage(
                 queue_id=f"{mail.envelope.accept_id}-l{number}",
@@ -76,11 +123,15 @@ def retries(services: Services, mail: Mail) -> list[QueueMessage]:
                         kind="local",
                         owner=owner,
                         original=str(recipient.address),
-                        detail=dump_retry(store.target.number, mail.envelope.received_at, store.actions),
+                        detail=dump_retry(
+                            store.target.number,
+                            mail.envelope.received_at,
+                            rebased(copies(mail, store), prefix, mail.answer.cuts),
+                        ),
                     ),
                 ),
                 data=message,
-                prefix=trace.stored_prefix(mail, store, key=services.arrivals.key),
+                prefix=prefix,
                 kind="local",
                 smtputf8=mail.envelope.smtputf8,
                 body=_body_type(mail),
@@ -99,14 +150,16 @@ def _remote(
 ) -> QueueMessage:
     """`stored`: ids of accounts that keep a copy."""
     first, envelope = group[0], mail.envelope
+    rule = rule_of(mail, first.via, first.rule)
+    edited = rule.edited if rule is not None else None
     return QueueMessage(
         queue_id=f"{envelope.accept_id}-{number}",
         accept_id=envelope.accept_id,
-        sender=_sender(services, mail, first),
+        sender=_sender(services, mail, first, rule),
         recipients=tuple(
             QueueRecipient(
                 str(remote.address),
-                notify=success.notify_of(mail.ends, remote),
+                notify=_notify(mail, remote, rule),
                 orcpt=_orcpt(remote),
                 owner=str(remote.owner or ""),
                 detail=HAS_COPY if remote.via in stored else "",
@@ -114,13 +167,13 @@ def _remote(
             )
             for remote in group
         ),
-        data=mail.body.data,
-        path=mail.body.path,
-        prefix=_prefix(services, mail, first),
+        data=mail.body.data if edited is None else _edited(mail, edited),
+        path=mail.body.path if edited is None else "",
+        prefix=_prefix(services, mail, first, is_edited=edited is not None),
         kind=first.kind,
         smtputf8=envelope.smtputf8,
         body=_body_type(mail),
-        ret=envelope.ret,
+        ret=(rule.ret if rule is not None else None) or envelope.ret,
         envid=envelope.envid,
         requiretls=envelope.requiretls,
         owner=str(first.owner or envelope.client.login),
@@ -128,10 +181,26 @@ def _remote(
     )
 
 
-def _prefix(services: Services, mail: Mail, remote: RemoteTarget) -> bytes:
-    """What is put in front of a message that leaves; the message itself stays as it came."""
+def _notify(mail: Mail, remote: RemoteTarget, rule: Redirect | None) -> frozenset[str]:
+    """What the rule wants reported of this copy (RFC 6009), else what the sender does."""
+    if rule is not None and rule.notify is not None:
+        return frozenset(word.strip().upper() for word in rule.notify.split(","))
+    return success.notify_of(mail.ends, remote)
+
+
+def _edited(mail: Mail, edited: Edited) -> bytes:
+    """The message as a rule changed it."""
+    return edited.head + (trace.read(mail.body)[edited.body_at :] if edited.body is None else edited.body)
+
+
+def _prefix(services: Services, mail: Mail, remote: RemoteTarget, *, is_edited: bool = False) -> bytes:
+    """What is put in front of a message that leaves; the message itself stays as it came.
+
+    Args:
+        is_edited: unless a rule of its recipient changed it: then no seal vouches for it.
+    """
     prefix = mail.received + loops.lines(services.arrivals.key, _owners(remote)) + mail.signature
-    if remote.kind != "forward" or remote.owner is None:
+    if remote.kind != "forward" or remote.owner is None or is_edited:
         return prefix
     return sealing.lines(services, mail, remote.owner.domain) + prefix
 
@@ -155,11 +224,13 @@ def _owners(remote: RemoteTarget) -> tuple[Address, ...]:
     return (remote.owner,) if remote.kind == "forward" and remote.owner is not None else ()
 
 
-def _sender(services: Services, mail: Mail, remote: RemoteTarget) -> str:
+def _sender(services: Services, mail: Mail, remote: RemoteTarget, rule: Redirect | None) -> str:
     """The envelope sender of what leaves: SRS for foreign senders of forwards, else as it came."""
     sender = mail.envelope.reverse_path
     if sender is None or remote.kind == "srs-bounce":
         return ""
+    if rule is not None and rule.envelope_from is not None:
+        return rule.envelope_from  # the operator's settings want it
     if remote.kind != "forward" or remote.owner is None or services.directory.domain(sender.domain):
         return str(sender)
     if services.directory.domain(remote.address.domain) is not None:
@@ -196,7 +267,9 @@ def report(services: Services, mail: Mail, told: Sequence[dsn.Reported]) -> Queu
     site = dsn.Site(
         services.config.hostname,
         route=lambda address: whereabouts(services, mail, address),
-        sign=lambda message, domain: sign_report(services.directory, message, domain, now=now),
+        sign=lambda message, domain: sign_report(
+            services.directory, message, domain, services.config.dkim, now=now
+        ),
         full_octets=limit,
         chosen=lambda address: chosen(address, services.directory),
         language=services.config.server.language,

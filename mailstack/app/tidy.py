@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mailstack.app import outbound_tls, reports
 from mailstack.model.errors import TemporaryFailure
-from mailstack.state import clients, containment, forward_targets, logins, maillog_db, sending
+from mailstack.state import clients, containment, forward_targets, logins, maillog_db, memory, sending
 
 if TYPE_CHECKING:
     from mailstack.app.daemon import Context
@@ -69,6 +69,11 @@ def _forward_rows(context: Context) -> int:
     return forward_targets.purge(context.paths.state_db, context.config.forwarding, now=context.now())
 
 
+def _script_rows(context: Context) -> int:
+    keep_s = context.config.sieve.failure_days * 86_400.0
+    return memory.purge(context.paths.state_db, now=context.now(), keep_failures_s=keep_s)
+
+
 #: What goes, in words, and who removes it; gives how many rows.
 JOBS: dict[str, Callable[[Context], int]] = {
     "log rows": _log_rows,
@@ -79,4 +84,5 @@ JOBS: dict[str, Callable[[Context], int]] = {
     "results and levels of TLS": outbound_tls.forget_old,
     "facts about forwards": _forward_rows,
     "facts for reports": reports.forget_old,
+    "things scripts remember": _script_rows,
 }

@@ -140,6 +140,8 @@ class Transaction:
             mail.verdicts.update(loops.verdicts(mail.plan, mail.circling))
         if any(remote.owner is not None for remote in mail.plan.remotes):
             mail.plan = await self._blocking(self._s.forwards.hold_back, mail)
+        if any(remote.by_rule for remote in mail.plan.remotes):
+            mail.plan = await self._blocking(self._s.scripts.hold, mail)
         return None
 
     async def _evaluate(self) -> None:
@@ -156,13 +158,13 @@ class Transaction:
                 events.verdict(self._s, mail, answer)
                 if mail.account is None and answer.verdict.authentication.proves_author_only:
                     mail.author = await self._blocking(trace.author, mail.body)
+            mail.verdicts.update((account.recipient, account) for account in answer.accounts)
             if answer.verdict.unfiltered:
                 cuts = await self._blocking(trace.find_cuts, mail.body, self._s.config)
                 mail.answer = FilterAnswer(
                     mail.answer.verdict, cuts=cuts, results_header=mail.answer.results_header
                 )
                 return
-            mail.verdicts.update((account.recipient, account) for account in answer.accounts)
             self._follow_rules(new)
 
     def _follow_rules(self, targets: Sequence[LocalTarget]) -> None:
@@ -177,7 +179,15 @@ class Transaction:
         mail = self._mail
         envelope, client, body = mail.envelope, mail.origin, mail.body
         recipients = tuple(
-            FilterRecipient(t.number, t.account.id, str(t.account.address), str(t.original), t.catch_all)
+            FilterRecipient(
+                t.number,
+                t.account.id,
+                str(t.account.address),
+                str(t.original),
+                t.catch_all,
+                notify=",".join(sorted(t.recipient.notify)),
+                orcpt=t.recipient.orcpt,
+            )
             for t in targets
         )
         return await self._s.filter.ask(
@@ -196,6 +206,8 @@ class Transaction:
                 smtputf8=envelope.smtputf8,
                 hints=mail.hints,
                 wants_codes=self._s.arrivals.wants_codes(mail),
+                ret=envelope.ret,
+                envid=envelope.envid,
             )
         )
 
@@ -290,10 +302,10 @@ class Transaction:
             mail.chain = await sealing.find_chain(
                 mail.body, resolver=self._s.resolver, threads=self._s.disk, now=mail.envelope.received_at
             )
+        if decision.mails:
+            decision = await self._blocking(self._s.scripts.release, mail, decision)
         if decision.forwards or decision.mails or decision.rejections:
-            entries = await self._blocking(outgoing.entries, self._s, mail, decision)
-            await self._blocking(self._s.queue.enqueue, entries)
-            mail.entries.extend(entries)
+            await self._queue(decision)
         await self._store_all(decision.stores)
         if mail.later:
             await self._retry_later()
@@ -305,6 +317,16 @@ class Transaction:
             _log.exception("%s was stored; what comes after that", mail.envelope.accept_id)
         return Reply(250, "0.0", f"Ok id={mail.envelope.accept_id}")
 
+    async def _queue(self, decision: Decision) -> None:
+        try:
+            entries = await self._blocking(outgoing.entries, self._s, self._mail, decision)
+            await self._blocking(self._s.queue.enqueue, entries)
+        except BaseException:
+            if decision.mails:
+                await self._blocking(self._s.scripts.take_back, decision)
+            raise
+        self._mail.entries.extend(entries)
+
     async def _afterwards(self, decision: Decision) -> None:
         """Reports of success, the log, what is learned: for a message that is durable already."""
         mail = self._mail
@@ -313,13 +335,13 @@ class Transaction:
             await self._blocking(self._s.forwards.begun, mail, decision.forwards)
         if told := success.reported(mail):
             await self._tell_success(told)
-        if self._s.forwards.has_news(mail, decision):
+        if self._s.forwards.has_news(mail, decision) or self._s.scripts.has_work(mail, decision):
             await self._blocking(self._tell_owners, decision)
         events.done(self._s, mail, decision)
         self._s.arrivals.learn(mail)
 
     def _tell_owners(self, decision: Decision) -> None:
-        """What was not sent on, and where rules send mail for the first time."""
+        """What was not sent on, where rules send mail for the first time, scripts that failed."""
         services, mail = self._s, self._mail
         letters = OwnerMail(
             services.config,
@@ -329,6 +351,7 @@ class Transaction:
             lambda: mail.envelope.received_at,
         )
         made = services.forwards.done(mail, decision, letters, key=services.arrivals.key)
+        made += services.scripts.done(mail, decision, services.store, letters)
         try:
             services.queue.enqueue(made)
         except TemporaryFailure as error:
@@ -377,7 +400,7 @@ class Transaction:
             prefix=trace.stored_prefix(mail, wanted, key=self._s.arrivals.key),
             cuts=mail.answer.cuts,
         )
-        return store(self._s.store.of(account), job, wanted.actions)
+        return store(self._s.store.of(account), job, outgoing.copies(mail, wanted))
 
     async def _retry_later(self) -> None:
         """Some are stored, some failed for the moment: these are retried from the queue."""

@@ -76,6 +76,7 @@ _SENTENCES = {
     "unfiltered": "delivered without the filter",
     "filed": "filed into {mailbox} of {to} as UID {uid} ({sieve})",
     "discarded": "thrown away by a rule of {to}",
+    "sieve": "rules of {to}: {note}",
     "queued": "put into the queue for {to} as {kind}",
     "forwarded": "forwarded by {owner} to {to}, sender now {sender}",
     "delivered": "delivered to {to} by {host}, which said: {answer}",

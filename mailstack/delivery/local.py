@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import msgspec
+
 from mailstack.model.envelope import Body
 from mailstack.model.errors import PermanentFailure, TemporaryFailure
 from mailstack.model.mailbox import FLAG_NAMES, AccountStore, Delivery, Flags, MailboxError, NewMessage
@@ -21,6 +23,7 @@ from mailstack.model.verdict import (
     AccountAction,
     AccountVerdict,
     DiscardMail,
+    Edited,
     FileInto,
     Keep,
     Redirect,
@@ -125,19 +128,47 @@ def store(store_: AccountStore, job: Job, actions: Sequence[Keep | FileInto]) ->
     copies = []
     for number, action in enumerate(actions, 1):
         flags, keywords = flags_of(action.flags)
+        changed = job if action.edited is None else with_edits(job, action.edited)
         message = NewMessage(
-            job.body.data,
-            path=job.body.path,
+            changed.body.data,
+            path=changed.body.path,
             flags=flags,
             keywords=keywords,
             internal_at=int(job.received_at),
-            binary=job.body.is_binary,
+            binary=changed.body.is_binary,
         )
         create = isinstance(action, FileInto) and action.create
         copies.append(
-            _one(store_, job, message, _Place(number, action.mailbox, create, type(action).__name__))
+            _one(store_, changed, message, _Place(number, action.mailbox, create, type(action).__name__))
         )
     return copies
+
+
+def with_edits(job: Job, edited: Edited) -> Job:
+    """The job for a copy a script changed: what we put on top stays there."""
+    prefix = job.prefix + edited.head
+    if edited.body is None:
+        return replace(job, prefix=prefix, cuts=((0, edited.body_at),))
+    body = Body(edited.body, size_octets=len(edited.body), is_binary=job.body.is_binary)
+    return replace(job, prefix=prefix, cuts=(), body=body)
+
+
+def rebased(
+    actions: Sequence[Keep | FileInto], prefix: bytes, cuts: Sequence[tuple[int, int]]
+) -> list[Keep | FileInto]:
+    """The actions for a message that has `prefix` on top already, and `cuts` no more."""
+    gone = sum(end - start for start, end in cuts)
+    return [
+        action
+        if action.edited is None
+        else msgspec.structs.replace(
+            action,
+            edited=Edited(
+                prefix + action.edited.head, action.edited.body, len(prefix) + action.edited.body_at - gone
+            ),
+        )
+        for action in actions
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,9 +212,18 @@ def _deliver(
 def dump_retry(number: int, received_at: float, actions: Sequence[Keep | FileInto]) -> str:
     """What a later attempt needs to do exactly what this one could not; opaque text."""
     wanted = [
-        [type(a).__name__, a.mailbox, list(a.flags), isinstance(a, FileInto) and a.create] for a in actions
+        [type(a).__name__, a.mailbox, list(a.flags), isinstance(a, FileInto) and a.create, _dump(a.edited)]
+        for a in actions
     ]
     return json.dumps({"number": number, "received_at": received_at, "actions": wanted})
+
+
+def _dump(edited: Edited | None) -> str | None:
+    return None if edited is None else msgspec.json.encode(edited).decode("ascii")
+
+
+def _load(edited: str | None = None) -> Edited | None:
+    return None if edited is None else msgspec.json.decode(edited, type=Edited)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +241,9 @@ def load_retry(detail: str, *, received_at: float) -> Retry:
         return Retry(1, received_at, (Keep(),))
     read = json.loads(detail)
     actions = tuple(
-        FileInto(mailbox, tuple(flags), create) if kind == "FileInto" else Keep(mailbox, tuple(flags))
-        for kind, mailbox, flags, create in read["actions"]
+        FileInto(mailbox, tuple(flags), create, _load(*edited))
+        if kind == "FileInto"
+        else Keep(mailbox, tuple(flags), edited=_load(*edited))
+        for kind, mailbox, flags, create, *edited in read["actions"]
     )
     return Retry(int(read["number"]), float(read["received_at"]), actions)

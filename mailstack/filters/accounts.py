@@ -79,6 +79,7 @@ class Judge:
             facts.blocked,
             facts.allowed,
             facts.around,
+            self._author,
         )
         result = rules.run(facts.steps, message, case)
         actions = result.actions

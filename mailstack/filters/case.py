@@ -18,6 +18,7 @@ class Case:
         klass: for this account.
         is_spam: it goes to the Spam folder, whatever its class.
         blocked, allowed: the account's lists.
+        author: the only From address, lower case; "" when there is none that can be read.
         flags: what a message that is in a folder already has; None: it is on its way in.
     """
 
@@ -30,6 +31,7 @@ class Case:
     blocked: AbstractSet[str] = frozenset()
     allowed: AbstractSet[str] = frozenset()
     around: Surroundings = field(default_factory=Nowhere)
+    author: str = ""
     flags: tuple[str, ...] | None = None
 
     @property
@@ -49,9 +51,12 @@ class Case:
             return f"it is one of many ({self.klass})"
         if self.recipient.catch_all:
             return f"there is no address {self.recipient.original}"
-        found = self.verdict.authentication
-        if self.request.login or found.dmarc.result == "pass":
+        found, sender = self.verdict.authentication, self.request.sender.lower()
+        if self.request.login or found.proves(sender, author=self.author):
             return ""
+        if found.proves_author_only:
+            # Whoever signs his own mail could have us answer anybody he names as the sender.
+            return f"only its author {self.author} is authenticated, not its sender"
         if found.dmarc.result == "fail":
             return "its author is not authenticated (DMARC)"
         if found.spf.result in ("fail", "softfail", "permerror"):

@@ -38,6 +38,7 @@ class LocalTarget:
         original: the address written to, which the catch-all or an alias may hide.
         is_addressed: written to by a RCPT (perhaps through an alias), not only
             reached through another account's redirection.
+        via, rule: the account whose rule leads here, and the address it redirects to; else 0, "".
     """
 
     number: int
@@ -46,6 +47,8 @@ class LocalTarget:
     original: Address
     catch_all: bool = False
     is_addressed: bool = True
+    via: int = 0
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class RemoteTarget:
         via: id of the account whose redirection or rule leads there; 0: none.
         is_probe: the target is paused, and this message tests whether it still refuses.
         by_rule: a rule of the account sends it there, not its redirection.
+        rule: the address a rule of the account `via` redirects to, when that led here; else "".
     """
 
     recipient: Recipient
@@ -66,6 +70,7 @@ class RemoteTarget:
     via: int = 0
     is_probe: bool = False
     by_rule: bool = False
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +115,7 @@ class _Step:
     owner: Address | None
     via: int
     by_rule: bool = False
+    rule: str = ""
 
 
 class Expansion:
@@ -221,7 +227,7 @@ class Expansion:
             if standing == "paused":
                 self._hold_back(remote, _PAUSED, f"{found.address} keeps refusing, so it is paused")
                 return
-            remote = replace(remote, is_probe=standing == "probe", by_rule=step.by_rule)
+            remote = replace(remote, is_probe=standing == "probe", by_rule=step.by_rule, rule=step.rule)
         self._reached.add(step.recipient.number)
         self._remotes.setdefault((found.address.key, step.via), remote)
 
@@ -239,7 +245,7 @@ class Expansion:
         known = self._locals.get(account.id)
         if known is not None:
             if not step.via and not known.is_addressed:
-                self._locals[account.id] = replace(known, is_addressed=True)
+                self._locals[account.id] = replace(known, is_addressed=True, via=0, rule="")
             return
         self._locals[account.id] = LocalTarget(
             len(self._locals) + 1,
@@ -248,6 +254,8 @@ class Expansion:
             step.original,
             found.catch_all,
             is_addressed=not step.via,
+            via=step.via,
+            rule=step.rule,
         )
         if account.redirection is not None:
             forward = account.redirection
@@ -258,7 +266,7 @@ class Expansion:
             self._refuse(step, Reply(550, "4.6", f"{step.original} has too many members", "expansion"))
             return
         alias = found.alias
-        self._targets(step, alias.targets, alias.address, step.via, pending=alias.pending)
+        self._targets(step, alias.targets, alias.address, step.via, pending=alias.pending, rule=step.rule)
 
     def _targets(
         self,
@@ -269,6 +277,7 @@ class Expansion:
         *,
         pending: Collection[str] = (),
         by_rule: bool = False,
+        rule: str = "",
     ) -> None:
         for text in targets:
             try:
@@ -282,7 +291,10 @@ class Expansion:
                 self._hold_back(remote, _PENDING, f"{address} has not said yet that it wants the mail")
                 continue
             depth = step.depth + 1
-            self._todo.append(_Step(step.recipient, address, step.original, depth, owner, via, by_rule))
+            leads = text if by_rule else rule
+            self._todo.append(
+                _Step(step.recipient, address, step.original, depth, owner, via, by_rule, leads)
+            )
 
     def _refuse(self, step: _Step, reply: Reply) -> None:
         self._refused.append((step.recipient, reply))

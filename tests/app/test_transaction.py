@@ -20,6 +20,7 @@ from mailstack.app.arrival import Arrivals
 from mailstack.app.forwards import Forwards
 from mailstack.app.mail import LARGE_AT_ONCE, Services
 from mailstack.app.reputation import Reputation
+from mailstack.app.script_effects import ScriptEffects
 from mailstack.app.threads import Threads
 from mailstack.app.transaction import Transaction
 from mailstack.delivery.queue import Queue
@@ -232,6 +233,12 @@ def world(instance: Instance, tmp_path: Path) -> Iterator[World]:
             long_senders=LongSenders(paths.state_db),
             arrivals=arrivals,
             forwards=Forwards(paths.state_db, config.forwarding, now=lambda: START),
+            scripts=ScriptEffects(
+                paths.state_db,
+                config.sieve,
+                maillog=MailLog(None, daemon="smtp", now=lambda: START, stream=lines),
+                hostname="mx.home.test",
+            ),
             disk=disk,
             new_id=lambda: f"new{next(numbers)}",
             fatal=fatal.append,
@@ -240,6 +247,7 @@ def world(instance: Instance, tmp_path: Path) -> Iterator[World]:
         services.queue.close()
         services.directory.close()
         services.long_senders.close()
+        services.scripts.close()
         bus.close()
 
 
