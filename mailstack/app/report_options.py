@@ -32,6 +32,8 @@ class ReportOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     per_day: int = 2_000
     #: Addresses one domain's report goes to.
     targets: int = 5
+    #: TLS reports a day that go to one domain about others: it is not asked whether it wants them.
+    per_stranger: int = 100
     #: Octets of a report's message; a longer one is not sent.
     max_octets: int = 10_485_760
     #: Domains counted a day for DMARC reports.

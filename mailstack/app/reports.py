@@ -281,12 +281,22 @@ class Reports:
         if row is not None and row.outcome != "waiting":
             return replace(step, outcome=row.outcome, why=row.why)
         done = step
-        if step.report is not None and isinstance(step.target, Upload):
+        if step.report is not None and await asyncio.to_thread(self._is_too_much, step, step.target):
+            why = f"{_host(step.target)} has had {self._options.per_stranger} reports about others today"
+            done = replace(step, outcome="skipped", why=why)
+        elif step.report is not None and isinstance(step.target, Upload):
             done = await self._upload(step, step.target, step.report)
         elif step.report is not None:
             done = await asyncio.to_thread(self._enqueue, step, step.report)
         await asyncio.to_thread(self._note, done)
         return done
+
+    def _is_too_much(self, step: Step, target: Target) -> bool:
+        """T29: RFC 8460 asks nobody whether he wants reports about another's domain, as RFC 9990 does."""
+        host = _host(target)
+        if step.kind != "tls" or f".{host}".endswith(f".{step.domain}"):
+            return False
+        return self._ledger.sent_to(step.kind, step.day, host) >= self._options.per_stranger
 
     def _note(self, step: Step) -> None:
         name = str(step.target)
@@ -411,6 +421,10 @@ class Reports:
         """The report about a domain and a day, unpacked; "" when nothing was counted."""
         facts = self._facts(kind, day, domain)
         return "" if facts is None else _document(kind, day, domain, facts, reporter).decode()
+
+
+def _host(target: Target) -> str:
+    return target.host if isinstance(target, Upload) else target.address.domain
 
 
 _KNOWN = "SELECT 1 FROM message WHERE id = ? UNION ALL SELECT 1 FROM finished WHERE id = ?"

@@ -114,6 +114,21 @@ class ReportLedger(StateTable):
         )
         return {row.target: row for row in rows}
 
+    def sent_to(self, kind: str, day: str, host: str) -> int:
+        """How many reports of a day went to addresses at a domain, or to its web server."""
+        at, web = f"@{host}", f"https://{host}"
+        with self._lock:
+            try:
+                found = self._open().execute(
+                    "SELECT count(*) FROM report_sent WHERE kind = ?1 AND day = ?2"
+                    " AND outcome IN ('queued', 'uploaded') AND (substr(target, -length(?3)) = ?3"
+                    " OR substr(target, 1, length(?4) + 1) IN (?4 || '/', ?4 || ':'))",
+                    (kind, day, at, web),
+                )
+                return int(found.fetchone()[0])
+            except sqlite3.Error as error:
+                raise failure(error, "reading what was reported") from error
+
     def listed(self, *, since: str = "", domain: str = "") -> list[Sent]:
         """Rows from a day on, of one domain or of all; the latest first."""
         return self._ask(

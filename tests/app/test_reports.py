@@ -308,6 +308,28 @@ async def collector(folder: Path, statuses: list[int], got: list[bytes]) -> Asyn
         await server.wait_closed()
 
 
+@pytest.mark.parametrize("target", ["mailto:me{n}@victim.test", "https://victim.test/{n}"])
+async def test_t29_domains_without_number_do_not_flood_a_stranger(tmp_path: Path, target: str) -> None:
+    # Subdomains cost their owner nothing; each names the same victim in its TLSRPT record.
+    async with opened(tmp_path, per_stranger=3) as desk:
+        names = [f"d{n}.evil.test" for n in range(6)]
+        for n, name in enumerate(names):
+            desk.dns[f"_smtp._tls.{name}"] = {"TXT": [f"v=TLSRPTv1; rua={target.format(n=n)}"]}
+        desk.dns["_smtp._tls.own.test"] = {"TXT": ["v=TLSRPTv1; rua=mailto:tls@own.test"]}
+        desk.count_tls(*names, "own.test")
+        for n in range(3) if "https" in target else ():
+            desk.ledger.note(
+                "tls", desk.day, f"x{n}", f"https://victim.test:444/{n}", outcome="uploaded", now=0
+            )
+        await desk.reports.round()
+        strangers = [said for said in desk.said() if said[0].startswith(target[:6])]
+        assert sum(to.endswith("@victim.test") for to in desk.recipients) == (3 if "mailto" in target else 0)
+        assert sum("has had 3 reports about others" in why for _, _, why in strangers) == (
+            3 if "mailto" in target else 6
+        )
+        assert "tls@own.test" in desk.recipients
+
+
 async def test_tls_reports_go_by_https_and_are_tried_again(tmp_path: Path) -> None:
     # RFC 8460 section 5.4
     got: list[bytes] = []
