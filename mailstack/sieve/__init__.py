@@ -41,6 +41,7 @@ from mailstack.sieve.definition import (
 )
 from mailstack.sieve.diagnostic import Diagnostic, Position
 from mailstack.sieve.execute import ExecOutcome, ExecuteOptions, execute
+from mailstack.sieve.imap_events import Cause, EventOutcome, ImapEvent, run_event
 from mailstack.sieve.interpreter import RunOutcome, run
 from mailstack.sieve.limits import FREE, NORMAL, Limits
 from mailstack.sieve.match import AddressPart, Comparator, MatchType
@@ -65,6 +66,7 @@ __all__ = [
     "Arg",
     "Args",
     "Block",
+    "Cause",
     "CheckContext",
     "CommandDef",
     "Comparator",
@@ -74,10 +76,12 @@ __all__ = [
     "Diagnostic",
     "Discard",
     "Envelope",
+    "EventOutcome",
     "ExecOutcome",
     "ExecuteOptions",
     "Extension",
     "FileInto",
+    "ImapEvent",
     "Keep",
     "Letterhead",
     "LimitReached",
@@ -103,4 +107,5 @@ __all__ = [
     "execute",
     "redirect_loop",
     "run",
+    "run_event",
 ]

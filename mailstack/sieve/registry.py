@@ -30,6 +30,16 @@ class Registry:
             registry.register(extension)
         return registry
 
+    @classmethod
+    def for_imap_events(cls) -> Registry:
+        """A fresh registry for an operator's scripts that run when stored messages change."""
+        from mailstack.sieve.commands.imapsieve import EVENT_EXTENSIONS
+
+        registry = cls.standard()
+        for extension in EVENT_EXTENSIONS:
+            registry.register(extension)
+        return registry
+
     def register(self, extension: Extension) -> None:
         """Adds an extension; one of the same name is replaced."""
         self._extensions[extension.name] = extension

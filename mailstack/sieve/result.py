@@ -21,9 +21,11 @@ class Result:
         flags: the internal variable of `imap4flags`, what the implicit keep sets; None: not used.
         done: so many actions have been carried out; another script may add some.
         kept: the implicit keep has been carried out.
+        keep_is_inbox: `keep` and `fileinto "INBOX"` are the same.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, keep_is_inbox: bool = True) -> None:
+        self.keep_is_inbox = keep_is_inbox
         self.actions: list[Action] = []
         self.failed = False
         self.flags: list[str] | None = None
@@ -54,7 +56,7 @@ class Result:
             LimitReached: too many actions (RFC 5228 section 2.10.4).
         """
         for number, old in enumerate(self.actions):
-            merged = old.merge(action)
+            merged = old.merge(action) if self.keep_is_inbox or old.name == action.name else None
             if merged is not None:
                 self.actions[number] = merged
                 return

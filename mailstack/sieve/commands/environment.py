@@ -14,9 +14,13 @@ from mailstack.sieve.definition import (
 )
 from mailstack.sieve.program import Args, Block
 
+#: RFC 6785 section 4.2: there is nobody who did it.
+_DURING_DELIVERY = {"imap.user": "", "imap.email": ""}
+
 
 def _run(ctx: Context, args: Args, block: Block | None) -> bool:
-    value = ctx.environment.get(args.string("name").lower())
+    name = args.string("name").lower()
+    value = ctx.environment.get(name, _DURING_DELIVERY.get(name))
     # RFC 5183 section 4: an item that is not known fails whatever it is compared with.
     return value is not None and args.match.match([value], args.strings("key_list"))
 

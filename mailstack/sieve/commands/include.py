@@ -60,9 +60,10 @@ def _validate(node: CommandNode, vctx: CheckContext) -> None:
 
 def _check_upload(item: StringNode, location: str, node: CommandNode, vctx: CheckContext) -> None:
     # RFC 6609 section 3.2: a missing or recursive script is no error at upload time.
-    if node.get("optional") is None and vctx.storage is not None:
-        if vctx.storage.get_script(item.value, location) is None:
-            vctx.warning(item.pos, f"include: there is no {location} script '{item.value}' yet")
+    if node.get("optional") is not None or vctx.storage is None:
+        return
+    if vctx.storage.get_script(item.value, location) is None:
+        vctx.warning(item.pos, f"include: there is no {location} script '{item.value}' yet")
 
 
 def _too_many(vctx: CheckContext, path: str) -> str | None:
