@@ -8,16 +8,18 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TypeVar
 
-from mailstack.directory import Directory, zones
+from mailstack.directory import Directory, autoresponder, zones
+from mailstack.filters.autoresponder import NAME, silence, source
 from mailstack.filters.rule_text import script
 from mailstack.filters.scripts import MailKind, Step
 from mailstack.filters.sieve_options import SieveOptions
 from mailstack.mailbox.folder_facts import FolderFacts
 from mailstack.model.address import Address, AddressError
+from mailstack.model.autoresponse import Autoresponse
 from mailstack.model.directory import Account
 from mailstack.model.errors import TemporaryFailure
 from mailstack.sieve import NORMAL
@@ -95,6 +97,7 @@ class AccountView:
         self._seen = seen
         self._time_zone = time_zone
         self._begin = begin
+        self._answer: Autoresponse | None = None
         self.folders = None if mail is None else FolderFacts(mail, account.address)
 
     def steps(self) -> tuple[Step, ...]:
@@ -111,6 +114,10 @@ class AccountView:
         own = self._directory.active_script(self._account.id)
         if own is not None:
             steps.append(Step(f"script {own.name}", own.source, "script"))
+        answer = autoresponder.active(self._directory, self._account)
+        if answer is not None:
+            self._answer = answer
+            steps.append(Step(NAME, source(answer), "reply"))
         return tuple(steps)
 
     def _rules(self) -> list[Step]:
@@ -182,11 +189,23 @@ class AccountView:
     def offset_s(self, at: float) -> int:
         """Seconds east of UTC at some time."""
         try:
-            zone = zones.load(zones.name_of(self._directory, self._account, self._time_zone))
-            offset = datetime.fromtimestamp(at, UTC).astimezone(zone).utcoffset()
-        except (TemporaryFailure, OverflowError, ValueError, OSError):
+            offset = datetime.fromtimestamp(at, UTC).astimezone(self._zone()).utcoffset()
+        except (OverflowError, ValueError, OSError):
             return 0
         return 0 if offset is None else int(offset.total_seconds())
+
+    def silence(self, at: float, senders: Sequence[str]) -> str:
+        """Why its autoresponder says nothing to any of them at some time; "" when it answers."""
+        if self._answer is None:
+            return ""
+        return silence(self._answer, now=at, zone=self._zone(), senders=senders)
+
+    def _zone(self) -> tzinfo:
+        try:
+            return zones.load(zones.name_of(self._directory, self._account, self._time_zone))
+        except TemporaryFailure as error:
+            _log.error("time zone of %s: %s", self._account.address, error.why)
+            return UTC
 
     def _ask(self, question: Callable[[Seen], T], *, default: T) -> T:
         if self._seen is None:

@@ -197,7 +197,10 @@ class _Run:
 
     def _reply(self, step: Step) -> None:
         """The autoresponder: whatever it decides, what becomes of the message stays as it is."""
-        why = wishes.why_no_reply(self.context.result)
+        case = self.case
+        why = wishes.why_no_reply(self.context.result) or case.around.silence(
+            case.request.received_at, (case.request.sender.lower(), case.author)
+        )
         if why:
             self.notes.append(f"{step.name}: no answer: {why}")
             return

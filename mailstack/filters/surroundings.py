@@ -79,6 +79,10 @@ class Surroundings(Protocol):
         """Its time zone: seconds east of UTC at some time."""
         ...
 
+    def silence(self, at: float, senders: Sequence[str]) -> str:
+        """Why its autoresponder says nothing to any of them at some time; "" when it answers."""
+        ...
+
 
 class Nowhere:
     """Knows nothing: for accounts nobody can look up."""
@@ -116,3 +120,7 @@ class Nowhere:
     def offset_s(self, at: float) -> int:
         """UTC."""
         return 0
+
+    def silence(self, at: float, senders: Sequence[str]) -> str:
+        """Nothing speaks against it."""
+        return ""
