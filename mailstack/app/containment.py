@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from mailstack.state.senders import LongSenders
     from mailstack.state.sending import Look
 
-#: Who holds, in the list of holds.
-WHO = "containment"
-
 #: Seconds between two looks at what is left to be done.
 CATCH_UP_S = 60.0
 
@@ -127,7 +124,7 @@ class Containing:
         """Holds what the account has in the queue, and tells who must know, once; never raises."""
         address = str(account.address)
         try:
-            held = holds.hold(self._queue, "sender", address, reason=found.why, who=WHO)
+            held = holds.hold(self._queue, "sender", address, reason=found.why, who=holds.CONTAINMENT)
             self._table.mark_held(account.id, now=self._now())
             if not self._table.claim_notice(account.id, now=self._now()):
                 return

@@ -17,7 +17,7 @@ from mailstack.delivery import texts
 from mailstack.delivery.queue import Queue
 from mailstack.directory import Directory
 from mailstack.model.address import Address
-from mailstack.model.directory import Account, Alias
+from mailstack.model.directory import Account, Alias, Redirection
 from mailstack.state.forward_targets import ForwardTargets
 from mailstack.state.maillog_reader import MailLogReader
 from mailstack.state.senders import LongSenders
@@ -58,6 +58,29 @@ def outside(directory: Directory, targets: Iterable[str]) -> list[Address]:
     """Those that are not in a domain of ours."""
     found = [Address.parse(text) for text in targets]
     return [target for target in found if directory.domain(target.domain) is None]
+
+
+def first_circle(directory: Directory, owner: Account) -> Address | None:
+    """The address here through which a redirection leads back to its owner."""
+    seen: set[str] = set()
+    level = [owner.address]
+    while level:
+        following = []
+        for address in level:
+            for text in _targets(directory.find(address)):
+                target = Address.parse(text)
+                if target.key == owner.address.key:
+                    return address
+                if target.key not in seen and directory.domain(target.domain) is not None:
+                    seen.add(target.key)
+                    following.append(target)
+        level = following
+    return None
+
+
+def _targets(found: object) -> tuple[str, ...]:
+    forward = found.redirection if isinstance(found, Account) else found
+    return forward.targets if isinstance(forward, Redirection | Alias) else ()
 
 
 def view(config: Config, found: Account | Alias) -> list[TargetView]:

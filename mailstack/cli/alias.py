@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 import typer
 
 from mailstack.cli.context import Context, fail, group, show, talk
-from mailstack.cli.directory_access import check_receives, reader, writer
+from mailstack.cli.directory_access import check_receives, check_separate, reader, writer
+from mailstack.directory.names import any_address
+from mailstack.model.address import Address
 from mailstack.model.directory import Alias
 
 app = group("Other names of addresses, groups, temporary addresses.")
@@ -41,6 +43,9 @@ def add(
     poster: Annotated[
         list[str] | None, typer.Option(metavar="ADDRESS", help="May post; give it again for more.")
     ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="In place of an alias of that name, with all its settings.")
+    ] = False,
 ) -> None:
     """Makes an alias; with several targets, a group.
 
@@ -50,12 +55,17 @@ def add(
     the [[queue.route]] of its domain, such as a mailing-list manager.
     """
     expires_at = None if expires is None else parse_expiry(expires)
+    check_separate(targets)
     context = Context.load()
     check_receives(context, alias)
+    with reader(context) as found:
+        before = found.find(any_address(alias)) if replace else None
     with writer(context) as directory:
         made = directory.aliases.add(
-            alias, targets, expires_at=expires_at, posters=posters, listed=poster or []
+            alias, targets, expires_at=expires_at, posters=posters, listed=poster or [], replaces=replace
         )
+    if isinstance(before, Alias):
+        _forget(context, made.address, set(before.targets) - set(made.targets))
     show(_row(made), f"added {made.address}")
     if made.is_passed_on and not any(
         r.host and r.domain.lower() == made.address.domain for r in context.config.queue.route
@@ -88,6 +98,16 @@ def remove(alias: Annotated[str, typer.Argument(metavar="ALIAS", help="The name 
     table.forget(gone.address)
     table.close()
     show({"removed": str(gone.address)}, f"removed {gone.address}")
+
+
+def _forget(context: Context, alias: Address, gone: set[str]) -> None:
+    """A target that is left out and comes back later starts anew."""
+    from mailstack.state.forward_targets import ForwardTargets
+
+    table = ForwardTargets(context.paths.state_db)
+    for target in gone:
+        table.resume(alias, any_address(target))
+    table.close()
 
 
 def parse_expiry(text: str) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from mailstack.cli.context import Context, fail
 from mailstack.directory.names import any_address, new_address
@@ -43,6 +43,13 @@ def account(directory: Directory, text: str) -> Account:
     """
     address = any_address(text)
     return expect_account(directory.find(address), address)
+
+
+def check_separate(targets: Sequence[str]) -> None:
+    """Refuses addresses that were written with commas between them."""
+    for text in targets:
+        if "," in text and text.count("@") > 1:
+            fail(os.EX_USAGE, f"{text!r}: write one address after the other, with spaces between them")
 
 
 def check_receives(context: Context, text: str) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailstack.cli.context import Context, group, show, talk
-from mailstack.cli.directory_access import account, reader, writer
+from mailstack.cli.directory_access import account, check_separate, reader, writer
 
 if TYPE_CHECKING:
     from mailstack.app.redirections import TargetView
@@ -51,8 +51,9 @@ def set_forward(
     the address's own Spam folder.  Targets set here need no confirmation, unless with --ask;
     setting a target that was asked again without it confirms it.
     """
-    from mailstack.app.redirections import announcer, outside
+    from mailstack.app.redirections import announcer, first_circle, outside
 
+    check_separate(targets)
     context = Context.load()
     words: dict[str, str] = {}
     before = _found(context, address)
@@ -72,7 +73,11 @@ def set_forward(
                 letters.ask(changed, words)
                 if notice:
                     letters.changed(changed)
-    show(_row(changed), f"{changed.address} forwards to {', '.join(targets)}{_asked(words)}")
+        circle = first_circle(found, changed)
+    kept = " and keeps a copy" if keep else ""
+    show(_row(changed), f"{changed.address} forwards to {', '.join(targets)}{kept}{_asked(words)}")
+    if circle:
+        talk(f"warning: {circle} sends it back here: a circle; mail stays where it has come to")
     if changed.kind == "catchall" and leaving:
         talk("warning: a catch-all that forwards outside passes spam on; other servers will trust you less")
     if check and leaving:
@@ -90,6 +95,8 @@ def show_forward(address: AddressArgument) -> None:
     row = {**_row(found), "states": [_state(one) for one in views]}
     row |= {"forwarded_20_days": past.forwarded, "warned_20_days": past.warned}
     lines = [_line(one) for one in views] or [f"{found.address} does not forward"]
+    if row["keep"] is not None:
+        lines.append("a copy stays in the mailbox" if row["keep"] else "no copy stays in the mailbox")
     if past.warned:
         lines.append(
             f"{past.warned} of {past.forwarded} messages sent on in 20 days may have been refused for their"
@@ -142,6 +149,8 @@ def pause(
     with _targets() as table:
         table.pause(owner, to, why=why or "paused by hand", now=time.time())
     show({"address": str(owner), "target": str(to), "state": "paused"}, f"{owner}: {to} is paused")
+    if to.key not in _keys(_found(Context.load(), address)):
+        talk(f"{owner} does not forward to {to}; this counts for rules (Sieve) that send there")
 
 
 @app.command()
@@ -220,6 +229,15 @@ def _targets() -> Iterator[ForwardTargets]:
         yield table
     finally:
         table.close()
+
+
+def _keys(found: Account | Alias) -> set[str]:
+    """The targets, as they are compared."""
+    from mailstack.model.address import Address
+    from mailstack.model.directory import Account
+
+    forward = found.redirection if isinstance(found, Account) else found
+    return set() if forward is None else {Address.parse(text).key for text in forward.targets}
 
 
 def _row(found: Account | Alias) -> dict[str, object]:

@@ -7,7 +7,7 @@ import os
 import pwd
 from pathlib import Path
 
-from mailstack.cli.context import Context, drop_root, show
+from mailstack.cli.context import Context, drop_root, show, talk
 
 #: Whom the units run as.
 SERVICE_USER = "mailstack"
@@ -33,6 +33,11 @@ def command() -> None:
     done = prepare(context.config)
     text = "\n".join(done) or "nothing to do"
     show({"state_dir": str(context.paths.state), "done": done}, text)
+    if os.geteuid() == 0:
+        talk(
+            f"{context.paths.state} belongs to root, and no daemon runs as root: make the user"
+            f" {SERVICE_USER!r} (systemd-sysusers) and give it the folder (chown -R {SERVICE_USER}:)"
+        )
 
 
 def _give_away(state: Path) -> None:

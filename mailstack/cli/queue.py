@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import io
 import os
+import pwd
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from mailstack.delivery.holds import Scope
     from mailstack.delivery.listing import MessageView, RecipientView
     from mailstack.delivery.queue import Queue
+    from mailstack.delivery.rows import Taken
 
 app = group("The outbound queue.")
 app.command("test")(queue_test.command)
@@ -91,7 +95,7 @@ def retry(ids: Ids = None, everything: All = False, owner: Owner = "") -> None:
     """Tries waiting messages now instead of at their next time."""
     from mailstack.delivery import admin
 
-    _change(ids, everything, owner, admin.retry, "recipient", "tried now")
+    _change(ids, everything, owner, admin.retry, "recipient", "tried now", tells_held=True)
 
 
 @app.command()
@@ -112,12 +116,14 @@ def hold(
 
     scope = _scope(sender, sender_domain, destination)
     if scope is None:
-        _change(ids, everything, owner, admin.hold, "message", "held")
+        if reason:
+            fail(os.EX_USAGE, "--reason goes with --sender, --sender-domain or --destination")
+        _change(ids, everything, owner, admin.hold, "message", "held", scopes=True)
         return
     _alone(ids, everything, owner)
-    why = reason or "an operator said so"
+    why, who = reason or "an operator said so", _operator()
     with _changing() as queue:
-        count = holds.hold(queue, *scope, reason=why, who=_operator())
+        count = holds.hold(queue, *scope, reason=why, who=who)
     show({"messages": count}, "")
     talk(f"{_counted(count, 'message')} held, and what comes")
 
@@ -136,7 +142,7 @@ def release(
 
     scope = _scope(sender, sender_domain, destination)
     if scope is None:
-        _change(ids, everything, owner, admin.release, "message", "released")
+        _change(ids, everything, owner, admin.release, "message", "released", scopes=True, tells_held=True)
         return
     _alone(ids, everything, owner)
     with _changing() as queue:
@@ -157,8 +163,8 @@ def purge(
     scope = _scope(sender, sender_domain, destination)
     if scope is None:
         fail(os.EX_USAGE, "say which: --sender ADDRESS, --sender-domain DOMAIN or --destination DOMAIN")
-    with _changing() as queue:
-        count = holds.purge(queue, *scope)
+    with _changing() as queue, noting() as note:
+        count = holds.purge(queue, *scope, note=note)
     show({"messages": count}, "")
     talk(f"{_counted(count, 'message')} gone; 'mailstack queue release' ends the hold")
 
@@ -176,6 +182,7 @@ def list_holds() -> None:
                 "reason": hold.reason,
                 "who": hold.who,
                 "since": _when(hold.since),
+                "ended_by": holds.ended_by(hold),
             }
             for hold in holds.listed(queue)
         ]
@@ -187,7 +194,7 @@ def bounce(ids: Ids = None, everything: All = False, owner: Owner = "") -> None:
     """Tries messages once more, now, and tells their senders when that fails."""
     from mailstack.delivery import admin
 
-    _change(ids, everything, owner, admin.give_up, "recipient", "tried for the last time")
+    _change(ids, everything, owner, admin.give_up, "recipient", "tried for the last time", tells_held=True)
 
 
 @app.command()
@@ -195,7 +202,8 @@ def remove(ids: Ids = None, everything: All = False, owner: Owner = "") -> None:
     """Takes messages out; nobody gets a report."""
     from mailstack.delivery import admin
 
-    _change(ids, everything, owner, admin.remove, "message", "gone")
+    with noting() as note:
+        _change(ids, everything, owner, partial(admin.remove, note=note), "message", "gone")
 
 
 @app.command()
@@ -241,15 +249,42 @@ def _change(
     act: Callable[[Queue, list[str]], int],
     what: str,
     done: str,
+    *,
+    scopes: bool = False,
+    tells_held: bool = False,
 ) -> None:
+    """Does it to the messages that are meant.
+
+    Args:
+        scopes: --sender and its like would do too.
+        tells_held: says how many are held afterwards.
+    """
     from mailstack.delivery import admin
 
     if sum((bool(ids), everything, bool(owner))) != 1:
-        fail(os.EX_USAGE, "name messages by ID, or --owner ADDRESS, or --all")
+        other = "; or --sender, --sender-domain or --destination" if scopes else ""
+        fail(os.EX_USAGE, f"name messages by ID, or --owner ADDRESS, or --all{other}")
     with _changing() as queue:
-        count = act(queue, admin.select(queue, ids or (), owner=owner, everything=everything))
+        chosen = admin.select(queue, ids or (), owner=owner, everything=everything)
+        count = act(queue, chosen)
+        held = admin.held(queue, chosen) if tells_held else 0
     show({f"{what}s": count}, "")
     talk(f"{_counted(count, what)} {done}")
+    if held:
+        talk(f"{_counted(held, 'message')} still held; 'mailstack queue list' says by what")
+
+
+@contextlib.contextmanager
+def noting() -> Iterator[Callable[[Taken], None]]:
+    """What writes into the mail log that an operator took something out."""
+    from mailstack.state.maillog import MailLog
+
+    who = _operator()
+    log = MailLog(Context.load().paths.maillog_db, daemon="cli", now=time.time, stream=io.StringIO())
+    try:
+        yield lambda one: log.removed(one.queue_id, to=one.recipients, who=who, owner=one.owner)
+    finally:
+        log.close()
 
 
 def _counted(count: int, what: str) -> str:
@@ -276,7 +311,13 @@ def _alone(ids: list[str] | None, everything: bool, owner: str) -> None:
 
 def _operator() -> str:
     """Who types, as far as the machine knows."""
-    return os.environ.get("SUDO_USER") or os.environ.get("USER") or f"user {os.getuid()}"
+    named = os.environ.get("SUDO_USER") or os.environ.get("USER")
+    if named:
+        return named
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"user {os.getuid()}"
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from typing import TYPE_CHECKING, Annotated
@@ -36,6 +37,8 @@ def command(
     MX hosts, MTA-STS, DANE, TLS with every host, and RCPT with the first one that talks.  Exits 0
     when the address would be accepted now, 75 when mail would wait, 67 when it would come back.
     """
+    # The steps say it all.
+    logging.getLogger("mailstack").addHandler(logging.NullHandler())
     steps = asyncio.run(_walked(address, sender, dns))
     verdict = _verdict(steps)
     if as_json():
@@ -145,7 +148,11 @@ def _check_is_outside(context: Context, whom: Address) -> None:
     with reader(context) as directory:
         domain = directory.domain(whom.domain)
     if domain is not None and domain.inbound == "local":
-        fail(os.EX_USAGE, f"{whom.domain} is a domain of this server: mail for it stays here")
+        fail(
+            os.EX_USAGE,
+            f"{whom.domain} is a domain of this server: its mail does not go to the queue unless it is"
+            f" forwarded, see 'mailstack forward show {whom}'",
+        )
 
 
 def _plain(text: str) -> str:

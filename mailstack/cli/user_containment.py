@@ -51,7 +51,7 @@ def stopped() -> None:
                 rows.append(
                     {
                         "address": str(known.address) if known is not None else "",
-                        "since": since.isoformat(timespec="seconds"),
+                        "since": f"{since:%Y-%m-%dT%H:%M:%SZ}",
                         "score": round(found.score, 2),
                         "why": found.why,
                     }
@@ -73,6 +73,7 @@ def release(
 
     For a day nothing stops it again; see [containment] in the configuration.
     """
+    from mailstack.cli.queue import noting
     from mailstack.delivery import holds
     from mailstack.delivery.queue import Queue
     from mailstack.state.containment import Containment
@@ -87,7 +88,10 @@ def release(
         stands = holds.find(queue, "sender", name) is not None
         if table.find(found.id) is None and not stands:
             fail(os.EX_DATAERR, f"{name} is not stopped; 'mailstack user stopped' lists who is")
-        purged = holds.purge(queue, "sender", name) if stands and purge else 0
+        purged = 0
+        if stands and purge:
+            with noting() as note:
+                purged = holds.purge(queue, "sender", name, note=note)
         released = holds.release(queue, "sender", name) if stands else 0
         # Last: a command that dies in between can be given again.
         table.release(found.id, now=time.time())

@@ -8,12 +8,13 @@ nothing that was delivered is called removed.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from mailstack.delivery import rows
 from mailstack.delivery.listing import missing
 from mailstack.delivery.queue import Queue
+from mailstack.delivery.rows import Taken
 
 #: Messages changed in one transaction.
 BATCH = 500
@@ -90,16 +91,21 @@ def release(queue: Queue, ids: Iterable[str]) -> int:
     return _each(queue, ids, work)
 
 
-def remove(queue: Queue, ids: Iterable[str]) -> int:
+def remove(queue: Queue, ids: Iterable[str], *, note: Callable[[Taken], None] | None = None) -> int:
     """Takes messages out without a report to anybody; an attempt under way ends first.
+
+    Args:
+        note: hears of each, once it is done.
 
     Returns:
         Messages that are gone now; the others go when their attempt ends.
     """
     now = queue.now()
     gone: list[str] = []
+    taken: dict[str, Taken] = {}
 
     def work(connection: sqlite3.Connection, queue_id: str) -> int:
+        taken[queue_id] = rows.taken(connection, queue_id)
         connection.execute("UPDATE message SET removed = 1 WHERE id = ?", (queue_id,))
         done = rows.close_when_done(connection, queue_id, now)
         if done:
@@ -108,6 +114,9 @@ def remove(queue: Queue, ids: Iterable[str]) -> int:
 
     count = _each(queue, ids, work)
     queue.spool.remove(gone)
+    if note is not None:
+        for one in taken.values():
+            note(one)
     return count
 
 
@@ -117,23 +126,30 @@ def give_up(queue: Queue, ids: Iterable[str]) -> int:
     Held mail is released for it.  An attempt under way ends first and its result counts.
 
     Returns:
-        Recipients that get their last attempt.
+        Recipients that get their last attempt now; what a hold of another kind covers waits for its end.
     """
     now = queue.now()
     past_s = max(queue.options.give_up_after_s, queue.options.bounce_give_up_after_s)
 
     def work(connection: sqlite3.Connection, queue_id: str) -> int:
         connection.execute("UPDATE message SET held = 0 WHERE id = ? AND damage = ''", (queue_id,))
-        count = connection.execute(
+        connection.execute(
             "UPDATE recipient SET state = 0, next_at = MIN(next_at, ?), waited_s = MAX(waited_s, ?)"
             " WHERE message = ? AND (state = 0 OR state = 4 AND"
             " (SELECT damage FROM message WHERE id = recipient.message) = '')",
             (now, past_s, queue_id),
-        ).rowcount
+        )
         rows.hold_covered(connection, queue_id)
-        return count
+        due = "SELECT COUNT(*) FROM recipient WHERE message = ? AND state = 0"
+        return int(connection.execute(due, (queue_id,)).fetchone()[0])
 
     return _each(queue, ids, work)
+
+
+def held(queue: Queue, ids: Iterable[str]) -> int:
+    """How many of the messages are held, or recipients of theirs are."""
+    found = "SELECT 1 FROM recipient WHERE message = ? AND state = 4 LIMIT 1"
+    return sum(bool(queue.read(found, (queue_id,))) for queue_id in ids)
 
 
 def _each(queue: Queue, ids: Iterable[str], work: _Work) -> int:

@@ -8,18 +8,22 @@ under way ends and its result counts (Q22); what is left is held.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, cast, get_args
 
 from mailstack.delivery import rows
 from mailstack.delivery.queue import Queue
+from mailstack.delivery.rows import Taken
 from mailstack.model.address import Address, AddressError, parse_domain
 from mailstack.model.errors import PermanentFailure
 
 #: sender: an account, or a foreign envelope sender; the others: domains.
 Scope: TypeAlias = Literal["sender", "sender-domain", "destination"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
+
+#: Who holds the mail of an account that looks stolen.
+CONTAINMENT = "containment"
 
 _COLUMN: dict[Scope, str] = {
     "sender": "message.origin",
@@ -55,8 +59,8 @@ def name_of(scope: Scope, text: str) -> str:
     try:
         return Address.parse(text).key if scope == "sender" else parse_domain(text)
     except AddressError as error:
-        wanted = "an address" if scope == "sender" else "a domain"
-        raise PermanentFailure(f"{text!r} is not {wanted}: {error}", status="1.3") from None
+        what = f"an address: {error}" if scope == "sender" else "a domain name"
+        raise PermanentFailure(f"{text!r} is not {what}", status="1.3") from None
 
 
 def hold(queue: Queue, scope: Scope, name: str, *, reason: str, who: str) -> int:
@@ -115,11 +119,14 @@ def release(queue: Queue, scope: Scope, name: str) -> int:
     return queue.write(work)
 
 
-def purge(queue: Queue, scope: Scope, name: str) -> int:
+def purge(queue: Queue, scope: Scope, name: str, *, note: Callable[[Taken], None] | None = None) -> int:
     """Takes out what a hold covers, without a report to anybody; the hold itself stays.
 
     Of a message with other recipients only those of a held destination go.  An attempt
     under way ends first.
+
+    Args:
+        note: hears of each message from which something was taken, once it is done.
 
     Returns:
         Messages from which something was taken.
@@ -130,11 +137,14 @@ def purge(queue: Queue, scope: Scope, name: str) -> int:
     """
     name, now = name_of(scope, name), queue.now()
     gone: list[str] = []
+    taken: dict[str, Taken] = {}
 
     def work(connection: sqlite3.Connection) -> int:
         _require(connection, scope, name)
         touched = _messages(connection, scope, name)
         for queue_id in touched:
+            where = name if scope == "destination" else ""
+            taken[queue_id] = rows.taken(connection, queue_id, where)
             if scope == "destination":
                 connection.execute(
                     "UPDATE recipient SET state = 3 WHERE message = ? AND destination = ? AND state = 4",
@@ -148,6 +158,9 @@ def purge(queue: Queue, scope: Scope, name: str) -> int:
 
     count = queue.write(work)
     queue.spool.remove(gone)
+    if note is not None:
+        for one in taken.values():
+            note(one)
     return count
 
 
@@ -159,6 +172,13 @@ def find(queue: Queue, scope: Scope, name: str) -> Hold | None:
         return None
     found = queue.read(f"{_SELECT} WHERE scope = ? AND name = ?", (scope, name))
     return _hold(found[0]) if found else None
+
+
+def ended_by(hold: Hold) -> str:
+    """The command that ends a hold, and with it whatever it stands for."""
+    if hold.who == CONTAINMENT:
+        return f"mailstack user release {hold.name}"
+    return f"mailstack queue release --{hold.scope} {hold.name}"
 
 
 def listed(queue: Queue) -> list[Hold]:

@@ -188,8 +188,7 @@ def _end(recipient: RecipientView, now: float) -> str:
 
 def _held_by(hold: Hold, now: float) -> str:
     return (
-        f"is held for {_span(now - hold.since)} by {hold.who} ({hold.reason})"
-        f" until 'mailstack queue release --{hold.scope} {hold.name}'"
+        f"is held for {_span(now - hold.since)} by {hold.who} ({hold.reason}) until '{holds.ended_by(hold)}'"
     )
 
 

@@ -66,8 +66,7 @@ class Route(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     def __post_init__(self) -> None:
         if self.domain != "*":
             _check_domain("queue.route.domain", self.domain)
-        if any(c <= " " for c in self.host):
-            raise ConfigError("queue.route.host", f"{self.host!r} is not a host name or IP address")
+        _check_host("queue.route.host", self.host)
         if self.host.startswith(UNIX) and not self.host.startswith(f"{UNIX}/"):
             raise ConfigError("queue.route.host", f"{self.host!r}: a socket's path begins with /")
         _check_port("queue.route.port", self.port)
@@ -188,10 +187,18 @@ class QueueOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
     @cached_property
     def routes(self) -> dict[str, Route]:
-        """By domain, in lower case; the first of two counts."""
-        return {route.domain.lower(): route for route in reversed(self.route)}
+        """By domain, in lower case."""
+        return {route.domain.lower(): route for route in self.route}
+
+    def _check_routes(self) -> None:
+        if len(self.routes) < len(self.route):
+            names = [route.domain.lower() for route in self.route]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ConfigError("queue.route.domain", f"{twice!r} has two routes; one would never count")
 
     def __post_init__(self) -> None:
+        _check_host("queue.relay_host", self.relay_host)
+        self._check_routes()
         for key in ("relay_port", "port"):
             _check_port(f"queue.{key}", getattr(self, key))
         if not 0 < self.first_wait_s <= self.max_wait_s <= self.give_up_after_s:
@@ -256,11 +263,21 @@ def _check_port(key: str, port: int) -> None:
         raise ConfigError(key, f"{port} is not a TCP port")
 
 
+def _check_host(key: str, host: str) -> None:
+    """A host name or an IP address, without brackets and port as other programs write them."""
+    if any(c <= " " for c in host) or ("/" in host and not host.startswith(UNIX)):
+        raise ConfigError(key, f"{host!r} is not a host name or IP address")
+    if not host.startswith(UNIX) and (host[:1] == "[" or host.count(":") == 1):
+        port = key.removesuffix("host") + "port"
+        raise ConfigError(key, f"{host!r}: want the name or IP address alone; the port goes into {port}")
+
+
 def _check_domain(key: str, domain: str) -> None:
     try:
         parse_domain(domain)
-    except AddressError as error:
-        raise ConfigError(key, f"{domain!r}: {error}") from None
+    except AddressError:
+        hint = '; a route for each subdomain, or one for all others with "*"' if domain[:2] == "*." else ""
+        raise ConfigError(key, f"{domain!r} is not a domain name{hint}") from None
 
 
 def _check_login(prefix: str, login: str, password: str, tls: RouteTls) -> None:

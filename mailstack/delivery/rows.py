@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, assert_never, cast
 
 from mailstack.delivery import lanes, schema
@@ -187,6 +188,31 @@ def hold_covered(connection: sqlite3.Connection, queue_id: str) -> None:
         f" WHERE recipient.message = ? AND {COVERED})",
         (queue_id, queue_id),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What an operator took out of a message.
+
+    Attributes:
+        owner: the account that sent or forwards it; "": nobody here.
+        recipients: their addresses; those that had not come to their end.
+    """
+
+    queue_id: str
+    owner: str
+    recipients: tuple[str, ...]
+
+
+def taken(connection: sqlite3.Connection, queue_id: str, destination: str = "") -> Taken:
+    """What taking out a message, or its recipients at a held destination, takes; before it is done."""
+    owner = connection.execute("SELECT owner FROM message WHERE id = ?", (queue_id,)).fetchone()
+    addresses = connection.execute(
+        "SELECT address FROM recipient WHERE message = ?1 AND state NOT IN (2, 3)"
+        " AND (?2 = '' OR destination = ?2 AND state = 4) ORDER BY position",
+        (queue_id, destination),
+    )
+    return Taken(queue_id, str(owner[0]) if owner else "", tuple(str(one) for (one,) in addresses))
 
 
 def find_facts(connection: sqlite3.Connection, queue_id: str) -> Facts:

@@ -31,6 +31,7 @@ class Aliases:
         expires_at: float | None = None,
         posters: str | None = None,
         listed: Iterable[str] = (),
+        replaces: bool = False,
     ) -> Alias:
         """Makes an alias, or with several targets a group.
 
@@ -40,6 +41,8 @@ class Aliases:
             expires_at: Unix seconds after which it is refused; None: never.
             posters: who may post; None: everybody to an alias, the own domain to a group.
             listed: who may post when `posters` is "listed".
+            replaces: an alias of that name, if there is one, becomes this one; no mail is
+                refused in between.
 
         Raises:
             PermanentFailure: a name is wrong or taken, a target does not exist here, too
@@ -55,10 +58,13 @@ class Aliases:
             raise PermanentFailure("the alias would have expired already")
         with self._session.transaction() as cursor:
             id_ = domain_id(cursor, new.domain)
-            check_free(cursor, new, wanted)
+            if not (replaces and isinstance(rows.find(cursor, new), Alias)):
+                check_free(cursor, new, wanted)
             for target in wanted if wanted != [new] else ():
                 _check_loop(cursor, new, target)
                 check_target(cursor, target)
+            if replaces:
+                self._mark_removed(cursor, new)
             cursor.execute(
                 "INSERT INTO alias (local, domain_id, posters, expires_at, created_at)"
                 " VALUES (?, ?, ?, ?, ?)",
@@ -85,11 +91,14 @@ class Aliases:
             found = rows.find(cursor, name)
             if not isinstance(found, Alias):
                 raise PermanentFailure(f"there is no alias {name}", status="1.1")
-            cursor.execute(
-                "UPDATE alias SET removed_at = ? WHERE id = (SELECT alias_id FROM address WHERE key = ?)",
-                (self._session.now(), name.key),
-            )
+            self._mark_removed(cursor, name)
             return found
+
+    def _mark_removed(self, cursor: sqlite3.Cursor, name: Address) -> None:
+        cursor.execute(
+            "UPDATE alias SET removed_at = ? WHERE id = (SELECT alias_id FROM address WHERE key = ?)",
+            (self._session.now(), name.key),
+        )
 
 
 def _check(new: Address, targets: list[Address], posters: str, listed: list[Address]) -> None:

@@ -145,7 +145,9 @@ def check_free(cursor: sqlite3.Cursor, address: Address, targets: Iterable[Addre
         case Account():
             raise PermanentFailure(f"{address} exists already")
         case Alias() as alias:
-            raise PermanentFailure(f"{address} exists already, as an alias of {', '.join(alias.targets[:3])}")
+            where = ", ".join(alias.targets[:3])
+            how = "'mailstack alias add --replace' changes it"
+            raise PermanentFailure(f"{address} exists already, as an alias of {where}; {how}")
         case Gone() if row[0] is not None:
             raise PermanentFailure(
                 f"{address} belonged to somebody and was removed; it is not given to anybody else,"

@@ -370,6 +370,11 @@ class MailLog:
         """Given up; `dsn` is the queue id of the report, or why there is none."""
         self.write("bounced", queue_id, sent_by=[owner], to=to, host=host, code=code, why=why, dsn=dsn)
 
+    def removed(self, queue_id: str, *, to: Sequence[str], who: str, owner: str = "") -> None:
+        """An operator took it out of the queue; nobody was told."""
+        some = ",".join(to[:5]) + (",..." if len(to) > 5 else "")
+        self.write("removed", queue_id, sent_by=[owner], to=some, who=who)
+
     def login(
         self,
         *,

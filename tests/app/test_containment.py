@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import email
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from email.policy import default
 from pathlib import Path
 
 import pytest
@@ -102,6 +104,20 @@ async def test_the_recovery_address_is_told_instead_of_the_mailbox_a_thief_reads
     await settled(kit)
     assert sorted(await kit.notices(2)) == ["alice@elsewhere.test", "bob@example.test"]
     assert "alice@elsewhere.test" not in held(kit)
+
+
+async def test_owner_and_operator_read_it_in_their_own_languages(kit: Workers) -> None:
+    with kit.instance.writer() as writer:
+        writer.accounts.set_language(ALICE, "it")
+        writer.accounts.set_recovery(ALICE, "alice@elsewhere.test")
+    await grow_old(kit)
+    await steal(kit)
+    await settled(kit)
+    await kit.notices(2)
+    folder = kit.instance.config.paths.queue_messages
+    letters = [email.message_from_bytes(path.read_bytes(), policy=default) for path in folder.iterdir()]
+    subjects = {str(letter["Subject"]) for letter in letters}
+    assert {f"Fermata: la posta di {ALICE}", f"Account stopped: {ALICE}"} <= subjects
 
 
 async def test_one_command_releases(kit: Workers) -> None:

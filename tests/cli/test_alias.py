@@ -89,3 +89,24 @@ def test_an_alias_to_itself_is_a_list_managers(instance: Instance) -> None:
     assert "queue.route" not in again.err
     assert instance.cli("alias", "add", "pretty@example.test", "dev@example.test").code == 0
     assert instance.cli("alias", "add", "two@example.test", "two@example.test", "dev@example.test").code != 0
+
+
+def test_a_group_is_changed_in_one_step(instance: Instance) -> None:
+    for name in ("a", "b"):
+        instance.cli("user", "add", f"{name}@example.test")
+    group = ("alias", "add", "team@example.test", "a@example.test", "friend@outside.test")
+    assert instance.cli(*group).code == 0
+    again = instance.cli(*group, "b@example.test")
+    assert (again.code, "--replace" in again.err) == (65, True)
+    instance.cli("forward", "pause", "team@example.test", "friend@outside.test")
+    changed = instance.cli(
+        "alias", "add", "--replace", "team@example.test", "a@example.test", "b@example.test"
+    )
+    assert changed.code == 0
+    (row,) = instance.cli("alias", "list", "--json").json
+    assert row["targets"] == ["a@example.test", "b@example.test"]
+    # Who was left out starts anew, and what is somebody's mailbox is not replaced.
+    assert instance.cli("forward", "list", "--json").json == []
+    assert instance.cli("alias", "add", "--replace", "a@example.test", "b@example.test").code == 65
+    # A name that is free is simply taken.
+    assert instance.cli("alias", "add", "--replace", "new@example.test", "b@example.test").code == 0

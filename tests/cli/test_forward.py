@@ -208,3 +208,30 @@ def test_unknown_address_exits_67_and_a_loop_65(alice: Instance) -> None:
     assert set_(alice, "nobody@example.test", "x@outside.test").code == 67
     assert alice.cli("forward", "show", "nobody@example.test").code == 67
     assert set_(alice, ALICE, ALICE).code == 65
+
+
+def test_what_becomes_of_the_copy_is_said(alice: Instance) -> None:
+    assert "and keeps a copy" in set_(alice, ALICE, FRIEND, "--keep").out
+    assert "\na copy stays in the mailbox" in alice.cli("forward", "show", ALICE).out
+    assert "keeps" not in set_(alice, ALICE, FRIEND).out
+    assert "\nno copy stays in the mailbox" in alice.cli("forward", "show", ALICE).out
+
+
+def test_a_circle_is_warned_about(alice: Instance) -> None:
+    alice.cli("user", "add", "bob@example.test")
+    alice.cli("alias", "add", "sales@example.test", ALICE)
+    assert "circle" not in set_(alice, ALICE, "bob@example.test").err
+    round_ = set_(alice, "bob@example.test", "sales@example.test")
+    assert f"warning: {ALICE} sends it back here" in round_.err
+
+
+@pytest.mark.parametrize("words", [("forward", "set", ALICE), ("alias", "add", "team@example.test")])
+def test_targets_with_commas_between_them_are_understood(alice: Instance, words: tuple[str, ...]) -> None:
+    refused = alice.cli(*words, f"{FRIEND},b@outside.test")
+    assert (refused.code, "with spaces between them" in refused.err) == (64, True)
+
+
+def test_a_pause_of_what_is_no_target_says_when_it_counts(alice: Instance) -> None:
+    set_(alice, ALICE, FRIEND)
+    assert alice.cli("forward", "pause", ALICE, FRIEND).err == ""
+    assert "rules (Sieve)" in alice.cli("forward", "pause", ALICE, "other@outside.test").err

@@ -178,3 +178,9 @@ def test_values_from_outside_are_safe_for_a_terminal() -> None:
 )
 def test_times_people_write(text: str, expected: float) -> None:
     assert parse_time(text, NOW) == expected
+
+
+def test_what_ended_here_names_no_far_server() -> None:
+    fields: dict[str, str | int | float] = {"to": "a@null.test", "host": "", "code": 556, "dsn": "D1"}
+    said = words(Event(NOW, "queue", "bounced", "Q1", fields))
+    assert said == "given up for a@null.test (this server said 556); report: D1"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from mailstack.delivery import holds
 from mailstack.delivery.entry import QueueMessage, QueueRecipient
 from mailstack.delivery.queue import Queue
 from tests.kit.instance import Instance
@@ -153,6 +154,7 @@ def test_what_a_hold_covers_is_purged(instance: Instance, queue: Queue) -> None:
         ("hold", "id", "--sender", "a@x.test"),
         ("release", "--all", "--sender", "a@x.test"),
         ("purge",),
+        ("hold", "id", "--reason", "lost otherwise"),
     ],
 )
 def test_a_hold_is_of_one_thing(instance: Instance, words: tuple[str, ...]) -> None:
@@ -181,3 +183,36 @@ def test_a_long_list_says_that_there_is_more(instance: Instance, queue: Queue) -
     assert len(shown.json) == 2
     assert "1 more" in shown.err
     assert len(instance.cli("queue", "list", "--limit", "0", "--json").json) == 3
+
+
+def test_what_stays_held_is_said(instance: Instance, queue: Queue) -> None:
+    queue_id = put(queue)
+    instance.cli("queue", "hold", "--sender", "alice@example.test")
+    for words, count in (("retry", "0 recipients are tried now"), ("bounce", "0 recipients are tried for")):
+        said = instance.cli("queue", words, queue_id).err
+        assert count in said
+        assert "1 message is still held; 'mailstack queue list' says by what" in said
+    instance.cli("queue", "hold", queue_id)
+    assert "1 message is released\n1 message is still held" in instance.cli("queue", "release", queue_id).err
+    instance.cli("queue", "release", "--sender", "alice@example.test")
+    assert instance.cli("queue", "bounce", queue_id).err == "1 recipient is tried for the last time\n"
+
+
+def test_what_an_operator_takes_out_stands_in_the_mail_log(instance: Instance, queue: Queue) -> None:
+    removed, purged = put(queue), put(queue, "b@bad.test", "b@good.test")
+    instance.cli("queue", "remove", removed)
+    instance.cli("queue", "hold", "--destination", "bad.test")
+    instance.cli("queue", "purge", "--destination", "bad.test")
+    for queue_id, recipient in ((removed, "b@example.net"), (purged, "b@bad.test")):
+        (event,) = instance.cli("log", "explain", queue_id, "--json").json
+        assert (event["event"], event["fields"]["to"]) == ("removed", recipient)
+        assert f"not sent to {recipient}; nobody was told" in event["words"]
+    assert len(instance.cli("log", "show", "alice@example.test", "--json").json) == 2
+
+
+def test_a_hold_of_containment_ends_with_the_account(instance: Instance, queue: Queue) -> None:
+    put(queue)
+    holds.hold(queue, "sender", "alice@example.test", reason="was stolen", who=holds.CONTAINMENT)
+    (row,) = instance.cli("queue", "holds", "--json").json
+    assert row["ended_by"] == "mailstack user release alice@example.test"
+    assert "until 'mailstack user release alice@example.test'" in instance.cli("queue", "list").out

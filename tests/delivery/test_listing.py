@@ -44,9 +44,9 @@ def test_deferred_mail_says_when_it_is_tried_again_and_until_when(kit: QueueKit)
 )
 def test_a_hold_says_why_who_and_how_to_end_it(kit: QueueKit, scope: holds.Scope, name: str) -> None:
     queue_id = kit.put()
-    holds.hold(kit.queue, scope, name, reason="sends spam", who="containment")
+    holds.hold(kit.queue, scope, name, reason="sends spam", who="carol")
     kit.clock.advance(3 * 3_600)
-    said = f"is held for 3 h by containment (sends spam) until 'mailstack queue release --{scope} {name}'"
+    said = f"is held for 3 h by carol (sends spam) until 'mailstack queue release --{scope} {name}'"
     assert words(kit, queue_id) == said
 
 

@@ -37,6 +37,10 @@ def test_the_defaults_are_those_of_the_limits() -> None:
         {"relay_login": "me", "relay_password": "x", "relay_tls": "none"},
         {"source_ipv4": "::1"},
         {"public_ips": ("here",)},
+        {"relay_host": "smtp.provider.example:587"},
+        {"relay_host": "[smtp.provider.example]"},
+        {"relay_host": "https://smtp.provider.example"},
+        {"route": (Route(domain="a.test", tls="verify"), Route(domain="A.test", host="h"))},
     ],
     ids=str,
 )
@@ -52,6 +56,8 @@ def test_what_cannot_work_is_refused_by_its_key(wrong: dict[str, object]) -> Non
         {"domain": "no domain", "host": "h"},
         {"domain": "a.test", "host": "a b"},
         {"domain": "a.test", "host": "unix:x"},
+        {"domain": "a.test", "host": "mail.a.test:26"},
+        {"domain": "*.a.test", "host": "h"},
         {"domain": "a.test", "host": "h", "port": 0},
         {"domain": "a.test", "host": "h", "login": "me"},
         {"domain": "a.test", "host": "h", "login": "me", "password": "a\0b"},
@@ -70,3 +76,15 @@ def test_what_cannot_work_is_refused_by_its_key(wrong: dict[str, object]) -> Non
 def test_a_route_that_leads_nowhere_is_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         Route(**wrong)  # type: ignore[arg-type]
+
+
+def test_addresses_and_sockets_are_hosts() -> None:
+    for host in ("192.0.2.1", "2001:db8::1", "mx.a.test", "unix:/run/lists/lmtp.sock"):
+        assert Route(domain="a.test", host=host).host == host
+
+
+def test_who_writes_a_port_into_a_host_is_told_where_it_goes() -> None:
+    with pytest.raises(ConfigError, match=r"the port goes into queue\.relay_port"):
+        QueueOptions(relay_host="smtp.provider.example:587")
+    with pytest.raises(ConfigError, match=r"the port goes into queue\.route\.port"):
+        Route(domain="a.test", host="[192.0.2.1]:26")
