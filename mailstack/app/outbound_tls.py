@@ -157,7 +157,10 @@ async def watching(context: Context, dns: DnsSource, home: Home, queue: Queue) -
 async def _keep_flushing(keeper: TlsKeeper) -> None:
     while True:
         await asyncio.sleep(FLUSH_S)
-        await asyncio.to_thread(keeper.flush)
+        try:
+            await asyncio.to_thread(keeper.flush)
+        except Exception:  # what one server shows must not end the counting of all, and pile up what waits
+            _log.exception("results of TLS are not kept")
 
 
 async def _look_after(context: Context, levels: TlsLevels, sts: StsSource, home: Home, queue: Queue) -> None:
@@ -170,6 +173,8 @@ async def _look_after(context: Context, levels: TlsLevels, sts: StsSource, home:
             await asyncio.to_thread(tell_falls, context.config.outbound_tls, levels, home, queue)
         except TemporaryFailure as error:
             _log.error("looking after outbound TLS: %s", error.why)
+        except Exception:  # what one domain publishes must not leave the policies of all to grow old
+            _log.exception("looking after outbound TLS")
 
 
 def tell_falls(options: OutboundTlsOptions, levels: TlsLevels, home: Home, queue: Queue) -> int:

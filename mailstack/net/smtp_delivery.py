@@ -134,6 +134,7 @@ class SmtpDelivery:
 
     async def find(self, domain: str) -> Hosts | NoHost:
         """Who takes the mail of a domain, in the order they are tried."""
+
         def check(lookup: Lookup) -> Hosts | NoHost:
             return find_hosts(domain, lookup, self._options, self._me)
 
@@ -257,16 +258,8 @@ class _Attempt:
         is_reused = connection.sent > 0
         while self._open and connection.is_usable:
             numbers = list(self._open)
-            content = await self._content_for(connection)
-            transaction = self._delivery.transaction(
-                self._entry,
-                numbers,
-                content,
-                host=connection.host,
-                is_converted=content is not self._content,
-            )
             try:
-                done = await connection.deliver(transaction, content)
+                done = await self._send(connection, numbers)
             except BaseException:  # cancelled, or the message cannot be read any more
                 connection.abort()
                 raise
@@ -278,6 +271,17 @@ class _Attempt:
                 break
         self._delivery.keep(connection, key)
         return True
+
+    async def _send(self, connection: Connection, numbers: Sequence[int]) -> Done:
+        content = await self._content_for(connection)
+        transaction = self._delivery.transaction(
+            self._entry,
+            numbers,
+            content,
+            host=connection.host,
+            is_converted=content is not self._content,
+        )
+        return await connection.deliver(transaction, content)
 
     async def _content_for(self, connection: Connection) -> Content:
         """The message, as 7-bit when it is ours to change and the server takes nothing else."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,6 +76,22 @@ def test_what_was_seen_is_counted_and_outlives_the_process(kept: Kept) -> None:
         2: (START, START, 2),
         3: (START, START, 1),
     }
+
+
+async def test_a_session_that_cannot_be_counted_ends_no_counting(
+    kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Nothing else would write down, or let go, what is seen from then on.
+    monkeypatch.setattr(outbound_tls, "FLUSH_S", 0.01)
+    flushing = asyncio.create_task(outbound_tls._keep_flushing(kept.keeper))
+    kept.keeper.note(Seen(DOMAIN, HOST, TlsFact(TlsPolicy(DOMAIN, strings=("\udcff",))), MODERN))
+    async with asyncio.timeout(10):
+        while kept.keeper._waiting:
+            await asyncio.sleep(0.01)
+        kept.keeper.note(Seen(DOMAIN, HOST, TlsFact(TlsPolicy(DOMAIN)), MODERN))
+        while not kept.facts.of(day_of(START), DOMAIN):
+            await asyncio.sleep(0.01)
+    flushing.cancel()
 
 
 def test_a_domain_that_falls_below_what_it_showed_for_a_month_is_told_once(kept: Kept) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from mailstack.delivery import convert
 from mailstack.delivery.options import Route
 from mailstack.net.smtp_delivery import has_address
 from tests.kit.certificates import write
@@ -86,6 +87,21 @@ async def test_what_the_best_host_refuses_for_good_is_refused(replies: dict[str,
         async with delivery(**two_hosts(first, second)) as made:
             assert codes(await deliver(made))[0] in (550, 554)
     assert second.connections == 0
+
+
+async def test_a_message_we_fail_on_leaves_no_connection_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(content: object) -> None:
+        raise ValueError("a part nobody expected")
+
+    monkeypatch.setattr(convert, "seven_bit", fails)
+    with SmtpSink(extensions=()) as sink:
+        async with delivery(sink) as made:
+            with pytest.raises(ValueError, match="nobody expected"):
+                await deliver(made, entry(has_8bit=True))
+            async with asyncio.timeout(10):
+                while sink.open_now:
+                    await asyncio.sleep(0.01)
+        assert sink.connections == 1
 
 
 async def test_each_recipient_is_sent_to_once() -> None:
