@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 from mailstack.cli.context import as_json, fail, group, show, talk
+from mailstack.cli.sieve_apply import apply
 
 if TYPE_CHECKING:
     from mailstack.sieve import CompileResult, Context, Diagnostic, RunOutcome
@@ -174,6 +175,9 @@ def remove(address: AddressArgument, name: NameArgument) -> None:
     with writer() as directory:
         directory.scripts.remove(address, name)
     show({"address": address, "removed": name}, f"removed {name}")
+
+
+app.command()(apply)
 
 
 def _read(file: str) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -16,9 +16,9 @@ from typing import Annotated
 
 import typer
 
-from mailstack.cli import context
 from mailstack.cli.context import fail, group, show, talk
 from mailstack.cli.message_file import to_wire
+from mailstack.cli.progress import progress
 from mailstack.disk.durable import store
 from mailstack.filters.document import read
 from mailstack.filters.fields import Header
@@ -52,7 +52,7 @@ def train(
     if not spam or not ham:
         fail(os.EX_USAGE, "want at least one --spam and one --ham folder")
     samples, fingerprint = _samples(spam, [*ham, *(promotions or []), *(social or [])], everyday=everyday)
-    with _progress("training", (training.FOLDS + 1) * training.EPOCHS) as step:
+    with progress("training", (training.FOLDS + 1) * training.EPOCHS) as step:
         scored = [pair for pair in training.out_of_fold(samples, step) if not _is_everyday(pair[1])]
         slope, intercept = training.calibrate(scored, spam_share=training.SPAM_SHARE)
         trained = replace(
@@ -76,7 +76,7 @@ def evaluate(
     """Measures a model on folders of messages, or by five-fold cross validation."""
     if model_file is None:
         samples, _ = _samples(spam, ham, everyday=everyday)
-        with _progress("training", training.FOLDS * training.EPOCHS) as step:
+        with progress("training", training.FOLDS * training.EPOCHS) as step:
             scored = [pair for pair in training.out_of_fold(samples, step) if not _is_everyday(pair[1])]
         slope, intercept = training.calibrate(scored, spam_share=training.SPAM_SHARE)
         show(_quality(scored, slope, intercept))
@@ -129,7 +129,7 @@ def _samples(
 
 def _read(folders: Sequence[Path], *, is_spam: bool) -> Iterator[tuple[list[str], bool, str, str]]:
     files = sorted((file for folder in folders for file in _files(folder)), key=lambda file: file.name)
-    with _progress("reading", len(files)) as step:
+    with progress("reading", len(files)) as step:
         for file in files:
             message = to_wire(file.read_bytes()[:MAX_FILE_OCTETS])
             document = read(message, Header(message))
@@ -142,29 +142,3 @@ def _files(folder: Path) -> Iterator[Path]:
     if not folder.is_dir():
         fail(os.EX_NOINPUT, f"{folder} is not a folder")
     yield from (file for file in folder.rglob("*") if file.is_file())
-
-
-class _progress:  # noqa: N801  # reads as a verb where it is used
-    """A progress bar on a terminal, nothing elsewhere."""
-
-    def __init__(self, words: str, total: int) -> None:
-        self._words = words
-        self._total = total
-
-    def __enter__(self) -> Callable[[], None]:
-        import sys
-
-        if not sys.stderr.isatty() or context.as_json():
-            self._bar = None
-            return lambda: None
-        from rich.console import Console
-        from rich.progress import Progress
-
-        self._bar = Progress(console=Console(stderr=True), transient=True)
-        self._bar.start()
-        task = self._bar.add_task(self._words, total=self._total)
-        return lambda: self._bar.advance(task) if self._bar is not None else None
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
