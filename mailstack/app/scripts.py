@@ -11,13 +11,12 @@ from concurrent.futures import Executor
 from functools import partial
 
 from mailstack.app.daemon import Context
+from mailstack.app.uploads import AccountUploads
 from mailstack.directory import Directory, DirectoryWriter
 from mailstack.directory.names import script_name
 from mailstack.directory.scripts import check_room
 from mailstack.directory.values import ScriptEntry
-from mailstack.filters.upload import Uploads
 from mailstack.model.directory import Account
-from mailstack.model.scripts import Checked
 from mailstack.net.login_slots import LoginSlots
 from mailstack.net.managesieve_server import ManageSieveHub, ScriptServices
 from mailstack.net.session_hub import SessionServices
@@ -98,19 +97,11 @@ def make_hub(
     Args:
         checker: one thread, which compiles scripts.
     """
-    uploads = Uploads()
+    uploads = AccountUploads(directory, context.config.sieve)
     scripts = ScriptServices(
         scripts=partial(AccountScripts, context, directory),
-        terms=lambda account: uploads.terms("normal" if account is None else account.plan),
-        check=partial(_check, uploads, directory),
+        terms=uploads.terms,
+        check=uploads.check,
         checker=checker,
     )
     return ManageSieveHub(services, scripts, context.config.managesieve, slots)
-
-
-def _check(uploads: Uploads, directory: Directory, account: Account, source: bytes) -> Checked:
-    return uploads.check(source, account.plan, partial(_exists, directory, account))
-
-
-def _exists(directory: Directory, account: Account, name: str, location: str) -> bool:
-    return location == "personal" and directory.script(account.id, name) is not None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from mailstack.cli.context import Context as Setup
 from mailstack.cli.context import as_json, fail, group, show, talk
 from mailstack.cli.sieve_apply import apply
 
@@ -95,18 +96,19 @@ def put(
     activate: Annotated[bool, typer.Option("--activate", help="Make it the active script too.")] = False,
 ) -> None:
     """Stores a script; exits 65 and changes nothing when it does not compile."""
+    from mailstack.app.uploads import AccountUploads
     from mailstack.cli.directory_access import account, reader, writer
-    from mailstack.sieve import FREE, NORMAL, check_upload, compile  # noqa: A004
 
-    source = _read(file)
-    with reader() as found:
-        limits = FREE if account(found, address).plan == "free" else NORMAL
-    errors = check_upload(source, compile(source, path=file, limits=limits))
+    source, context = _read(file), Setup.load()
+    with reader(context) as found:
+        uploads = AccountUploads(found, context.config.sieve)
+        errors, warnings = uploads.compile(account(found, address), source, path=file)
+    for one in [*errors, *warnings]:
+        kind = "" if one in errors else "warning: "
+        talk(f"{file}:{one.line}:{one.column}: {kind}{one.message}")
     if errors:
-        for error in errors:
-            talk(f"{file}:{error.line}:{error.column}: {error.message}")
         fail(os.EX_DATAERR, f"{file} was not stored; what was there stays")
-    with writer() as directory:
+    with writer(context) as directory:
         stored = directory.scripts.put(address, name, source)
         if activate:
             directory.scripts.activate(address, name)

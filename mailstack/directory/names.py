@@ -31,7 +31,7 @@ _REWRITTEN = ("srs0=", "srs1=", "srs0-", "srs1-", "prvs=", "batv=")
 _RESERVED_FOLDERS = ("INBOX", "Sent", "Drafts", "Archive", "Trash")
 MAX_FOLDER_OCTETS = 255
 MAX_FOLDER_DEPTH = 10
-MAX_SCRIPT_NAME_OCTETS = 128
+MAX_SCRIPT_NAME_OCTETS = 512
 MAX_PERSON_NAME = 200
 
 _LIMIT_WORDS = {"none": NO_LIMIT, "unlimited": NO_LIMIT, "default": None}

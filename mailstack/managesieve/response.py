@@ -62,7 +62,7 @@ def one_line(sentences: Sequence[str]) -> str:
         if octets > QUOTED_OCTETS - len(_MORE):
             break
         kept += 1
-    text = "; ".join(" ".join(sentence.split()) for sentence in sentences[:kept])
+    text = "; ".join(" ".join(sentence.replace("\0", " ").split()) for sentence in sentences[:kept])
     left = len(sentences) - kept
     if not kept:
         return f"{left} warnings that are too long to be shown"

@@ -20,7 +20,8 @@ from tests.kit.bare_session import ACCOUNT, PASSWORD, USER
 from tests.kit.bare_shell import UNIX_TIME, BareShell
 from tests.kit.memory_scripts import MemoryScripts
 
-_UPLOADS = Uploads()
+#: What the product offers and checks.
+UPLOADS = Uploads()
 
 
 def plain(login: str = USER, password: str = PASSWORD, acting_for: str = "") -> bytes:
@@ -30,7 +31,7 @@ def plain(login: str = USER, password: str = PASSWORD, acting_for: str = "") -> 
 
 def terms(account: Account | None) -> Terms:
     """What the product offers."""
-    return _UPLOADS.terms("normal" if account is None else account.plan)
+    return UPLOADS.terms("normal" if account is None else account.plan)
 
 
 class BareManageSieve(BareShell):
@@ -116,8 +117,8 @@ class BareManageSieve(BareShell):
                 if not self._budget.take("alice", self.time):
                     return None
                 self.checked.append(request.source)
-                return _UPLOADS.check(
-                    request.source, self.account.plan, lambda name, place: name in self.scripts.sources
+                return UPLOADS.check(
+                    request.source, self.account.plan, lambda name, place: self.scripts.sources.get(name)
                 )
             case Login():
                 secret = request.password
