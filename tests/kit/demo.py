@@ -25,7 +25,7 @@ import pytest
 from tests.kit import process as processes
 from tests.kit.ports import free_base
 
-OFFSETS = (24, 25, 26, 110, 143, 465, 587, 993, 995)
+OFFSETS = (24, 25, 26, 110, 143, 190, 465, 587, 993, 995)
 START_S = 30.0
 #: Of accounts that tests make.
 PASSWORD = "pass word $1 long"
