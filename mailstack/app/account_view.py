@@ -139,10 +139,17 @@ class AccountView:
             _log.error("addresses of %s: %s", self._account.address, error.why)
             return [str(self._account.address)]
 
+    def is_own(self, address: str) -> bool:
+        """True for its own addresses, in every way they are written; not for groups it is in."""
+        return self._may(self._directory.is_own, address)
+
     def may_send_as(self, address: str) -> bool:
         """True for its own addresses and the identities granted to it."""
+        return self._may(self._directory.may_send_as, address)
+
+    def _may(self, question: Callable[[Account, Address], bool], address: str) -> bool:
         try:
-            return self._directory.may_send_as(self._account, Address.parse(address))
+            return question(self._account, Address.parse(address))
         except AddressError:
             return False
         except TemporaryFailure as error:

@@ -158,20 +158,27 @@ class Directory:
         )
         return [Address(local, name) for local, name in found]
 
+    def is_own(self, account: Account, address: Address) -> bool:
+        """Own address, plus form, alias that points at it alone; also in a domain that mirrors its own."""
+        now, wanted = self._now(), self._names(address)
+        known = self.ask(("addresses", account.id), lambda cursor: _addresses(cursor, account.id))
+        return any(key in wanted and (end is None or now < end) for _, key, end in known)
+
     def may_send_as(self, account: Account, address: Address) -> bool:
-        """Own address, plus form, alias that points at it, granted identity or domain.
+        """What is its own, granted identity or domain.
 
         Who posts for lists may also use the addresses of a list manager.
         """
-        wanted = {self._home(address).key, self._home(_without_detail(address)).key}
-        now = self._now()
-        known = self.ask(("addresses", account.id), lambda cursor: _addresses(cursor, account.id))
-        if any(key in wanted and (end is None or now < end) for _, key, end in known):
+        if self.is_own(account, address):
             return True
         granted = self.identities(account.id)
-        if granted and (not granted.isdisjoint(wanted) or address.domain in granted):
+        if granted and (not granted.isdisjoint(self._names(address)) or address.domain in granted):
             return True
         return account.sending.is_list and self._is_passed_on(address)
+
+    def _names(self, address: Address) -> set[str]:
+        """Keys of the addresses here that it may stand for."""
+        return {self._home(address).key, self._home(_without_detail(address)).key}
 
     def _is_passed_on(self, address: Address) -> bool:
         found = self.find(self._home(_without_detail(address)))

@@ -47,6 +47,10 @@ class Surroundings(Protocol):
         """The account's own: its address and the aliases that point at it alone."""
         ...
 
+    def is_own(self, address: str) -> bool:
+        """True for its own addresses, in every way they are written; not for groups it is in."""
+        ...
+
     def may_send_as(self, address: str) -> bool:
         """True for its own addresses and the identities granted to it."""
         ...
@@ -89,6 +93,10 @@ class Nowhere:
 
     folders: Folders | None = None
     addresses: Sequence[str] = ()
+
+    def is_own(self, address: str) -> bool:
+        """Nobody's address."""
+        return False
 
     def may_send_as(self, address: str) -> bool:
         """Nobody's address."""

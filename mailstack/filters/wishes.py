@@ -169,23 +169,34 @@ class Wishes:
         case, context = self._case, self._context
         own = tuple(dict.fromkeys((*action.addresses, *case.around.addresses)))
         action = replace(action, from_=self._own(action.from_), addresses=own)
-        why = case.why_silent or replies.why_not(action, context.message, context.envelope)
-        sender = split_envelope(context.envelope.from_)
+        envelope = self._own_envelope()
+        why = case.why_silent or replies.why_not(action, context.message, envelope)
+        sender = split_envelope(envelope.from_)
         if why or sender is None:
             self._leave(action, f"no answer: {why}")
             return
         # The addresses are part of the memory where there is no handle; an alias more is no other answer.
-        id_ = replies.memory_id(replace(action, addresses=()), context.envelope)
+        id_ = replies.memory_id(replace(action, addresses=()), envelope)
         self.actions.append(
             SendMail(
-                replies.envelope_sender(action, context.envelope),
-                (context.envelope.from_ or "",),
-                replies.vacation(action, context.message, context.envelope, self._head),
+                replies.envelope_sender(action, envelope),
+                (envelope.from_ or "",),
+                replies.vacation(action, context.message, envelope, self._head),
                 "vacation",
                 Claim(id_, sender.text.lower(), action.policy.period_s, action.handle or ""),
                 self._copy(action.fcc),
             )
         )
+
+    def _own_envelope(self) -> sieve.Envelope:
+        """With an address of the owner's as recipient: what a group gets is not written to its members.
+
+        Source: RFC 5230 section 4.5; product page, section 4.
+        """
+        envelope = self._context.envelope
+        if envelope.to and self._case.around.is_own(envelope.to):
+            return envelope
+        return replace(envelope, to=self._case.recipient.address)
 
     def _notify(self, action: sieve.Notify) -> None:
         action = replace(action, from_=self._own(action.from_))

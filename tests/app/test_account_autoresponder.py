@@ -181,6 +181,26 @@ def test_an_alias_is_the_owners_address_of_itself(writer: DirectoryWriter, reade
     assert read(run(reader, to_sales, written_to="sales@example.test"))["From"] == "sales@example.test"
 
 
+def test_a_group_is_not_its_members_address(writer: DirectoryWriter, reader: Directory) -> None:
+    writer.accounts.add("bob@example.test")
+    writer.aliases.add("team@example.test", [ALICE, "bob@example.test"])
+    to_team = MESSAGE.replace(b"To: alice@", b"To: team@")
+    result = run(reader, to_team, written_to="team@example.test")
+    assert result.notes == ("vacation: no answer: none of the owner's addresses is in To or Cc",)
+    # Written to both, it is the owner's mail.
+    both = to_team.replace(b"team@example.test", b"team@example.test, alice@example.test")
+    assert read(run(reader, both, written_to="team@example.test"))["From"] == ALICE
+
+
+@pytest.mark.parametrize("address", ["alice+news@example.test", "alice@mirror.test", "Alice+x@mirror.test"])
+def test_every_way_to_write_the_owners_address_is_it(
+    writer: DirectoryWriter, reader: Directory, address: str
+) -> None:
+    writer.domains.add_alias("mirror.test", "example.test")
+    message = MESSAGE.replace(b"To: alice@example.test", f"To: {address}".encode())
+    assert read(run(reader, message, written_to=address))["From"] == address
+
+
 def test_another_from_while_it_is_the_owners(writer: DirectoryWriter, reader: Directory) -> None:
     writer.accounts.grant(ALICE, "office@example.test")
     away(writer, reader, sender="office@example.test")
