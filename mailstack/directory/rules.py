@@ -16,14 +16,18 @@ from dataclasses import dataclass
 import msgspec
 
 from mailstack.directory import names
-from mailstack.directory.session import Session, account_of, domain_id
+from mailstack.directory.session import Session, account_of, check_target, domain_id
+from mailstack.model.address import Address
 from mailstack.model.directory import Account, Plan
 from mailstack.model.errors import PermanentFailure
 from mailstack.model.rules import Choice, Rule, Template, check_choice, check_name, check_plan
 from mailstack.model.rules import Plan as RulePlan
+from mailstack.sieve import FREE, NORMAL
 
 #: Rules of an account by its plan: a script of so many still fits its size.
 MAX_RULES: dict[Plan, int] = {"normal": 100, "free": 20}
+#: Addresses a rule forwards to, as many as a run of a script may.
+MAX_FORWARDS: dict[Plan, int] = {"normal": NORMAL.max_redirects, "free": FREE.max_redirects}
 #: Templates of one domain.
 MAX_TEMPLATES = 100
 
@@ -76,6 +80,7 @@ class Rules:
             if len(there) >= MAX_RULES[account.plan]:
                 raise PermanentFailure(f"{account.address} has {len(there)} rules already; no more work")
             _check_free(there, account, name)
+            _check_forwards(cursor, account, plan)
             if template:
                 _check_template(find_template(cursor, account.address.domain, template), plan)
             number = len(there) + 1 if at is None else min(max(at, 1), len(there) + 1)
@@ -113,6 +118,8 @@ class Rules:
             old = _find(there, account, which)
             plan = old.plan if change.plan is None else change.plan
             check_plan(plan)
+            if change.plan is not None:
+                _check_forwards(cursor, account, plan)
             if old.template and plan.choice != old.plan.choice:
                 raise PermanentFailure(
                     f"the conditions of {old.name!r} are those of the template {old.template!r};"
@@ -245,6 +252,18 @@ def find_template(cursor: sqlite3.Cursor, domain: str, name: str) -> Template:
 def _check_account(account: Account) -> None:
     if account.kind in ("device", "noreply", "spamtrap"):
         raise PermanentFailure(f"{account.address} receives no mail for itself, so rules would never run")
+
+
+def _check_forwards(cursor: sqlite3.Cursor, account: Account, plan: RulePlan) -> None:
+    """Refuses what would fail with every message, or is a typing mistake."""
+    targets = [Address.parse(one.value) for one in plan.actions if one.deed == "forward"]
+    if len(targets) > MAX_FORWARDS[account.plan]:
+        raise PermanentFailure(f"rules of {account.address} forward to at most {MAX_FORWARDS[account.plan]}")
+    for target in targets:
+        check_target(cursor, target)
+        base = Address(target.local.partition("+")[0] or target.local, target.domain)
+        if account.address.key in (target.key, base.key):
+            raise PermanentFailure(f"{account.address} cannot forward to itself")
 
 
 def _check_template(template: Template, plan: RulePlan) -> None:

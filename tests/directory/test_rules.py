@@ -118,3 +118,30 @@ def test_hidden_templates_are_not_shown_to_users(writer: DirectoryWriter, reader
     assert [one.name for one in reader.rule_templates("example.test")] == ["ads", "trial"]
     with pytest.raises(PermanentFailure, match="not a domain of this server"):
         writer.rules.put_template("elsewhere.test", "ads", choice)
+
+
+@pytest.mark.parametrize(
+    ("targets", "why"),
+    [
+        (["alice@example.test"], "itself"),
+        (["Alice+x@example.test"], "itself"),
+        (["nobody@example.test"], "does not exist"),
+        ([f"a{n}@far.example" for n in range(5)], "at most 4"),
+    ],
+)
+def test_forwarding_that_would_always_fail_is_refused(
+    writer: DirectoryWriter, alice: Account, targets: list[str], why: str
+) -> None:
+    with pytest.raises(PermanentFailure, match=why):
+        writer.rules.add(ALICE, "on", plan("size over 1", *(f"forward {one}" for one in targets)))
+
+
+def test_the_free_plan_forwards_to_one_address(writer: DirectoryWriter) -> None:
+    writer.accounts.add("carol@example.test", plan="free")
+    writer.rules.add("carol@example.test", "on", plan("size over 1", "forward a@far.example"))
+    with pytest.raises(PermanentFailure, match="at most 1"):
+        writer.rules.change(
+            "carol@example.test",
+            "on",
+            RuleChange(plan=plan("size over 1", "forward a@far.example", "forward b@far.example")),
+        )

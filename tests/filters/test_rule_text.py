@@ -8,6 +8,7 @@ import os
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sievelib.parser import Parser
 
 from mailstack import sieve
 from mailstack.filters.rule_text import BEGIN, CLASS_ITEM, END, script
@@ -211,6 +212,24 @@ def test_a_value_stays_a_value(text: str) -> None:
         (found,) = context.result.actions
         assert isinstance(found, sieve.FileInto)
         assert found.mailbox == text
+
+
+@pytest.mark.parametrize(
+    ("conditions", "actions"),
+    [
+        ("subject contains x", ["move A"]),
+        ('subject begins "x\\*', ["move A", "mark-read", "flag"]),
+        ("from is a@b.example & not size under 1K", ["copy A", "label $a"]),
+        ("recipient is @b.example", ["forward a@b.example"]),
+        ("size over 5M & header X exists", ["discard"]),
+        ("body contains x & class is social", ["keep"]),
+        ("written-to is a@b.example", ["forward a@b.example", "discard"]),
+    ],
+)
+def test_another_reader_of_sieve_takes_it_too(conditions: str, actions: list[str]) -> None:
+    # Attachments and letters beyond ASCII need extensions sievelib does not know.
+    parser = Parser()
+    assert parser.parse(script([rule(conditions, *actions)])), parser.error
 
 
 VALUES = st.one_of(
