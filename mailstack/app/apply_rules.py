@@ -5,7 +5,7 @@ notifications) is not, and fields are not edited: that mail came long ago.  Noth
 lost: what is thrown away goes to Trash, and whatever cannot be done leaves a message where
 it is.  Doing it again changes nothing more.
 
-Standards: RFC 5228; RFC 6785 section 3 (what `keep` and flags mean for stored mail).
+Standards: RFC 5228; RFC 5232 (flags: those a message has are what scripts begin with).
 """
 
 from __future__ import annotations
