@@ -26,9 +26,11 @@ from mailstack.net.bus import Bus
 from mailstack.net.tls_options import TlsOptions
 from mailstack.state.maillog import MailLog
 from tests.kit import certificates
+from tests.kit.bare_managesieve import plain
 from tests.kit.bare_session import message
 from tests.kit.imap_service import RawClient
 from tests.kit.instance import Instance, new_instance
+from tests.kit.managesieve_service import say, until_ok
 
 ALICE, SECRET = "alice@example.test", "correct horse battery"
 
@@ -46,6 +48,7 @@ class Running:
     said: list[str]
     pop3_port: int
     pop3s_port: int
+    sieve_port: int
 
     async def connect(self, *, tls: bool = False) -> RawClient:
         context = ssl.create_default_context(cafile=self.ca_file) if tls else None
@@ -58,6 +61,17 @@ class Running:
         client = await RawClient.connect(self.pop3s_port if tls else self.pop3_port, context)
         await client.line()
         return client
+
+    async def connect_sieve(self, password: str = SECRET) -> tuple[RawClient, bytes]:
+        """A client of the ManageSieve port, under TLS, and what its login was answered."""
+        client = await RawClient.connect(self.sieve_port, None)
+        await until_ok(client)
+        assert (await say(client, b"STARTTLS")).startswith(b"OK")
+        await client.writer.start_tls(
+            ssl.create_default_context(cafile=self.ca_file), server_hostname="localhost"
+        )
+        await until_ok(client)
+        return client, await say(client, b'AUTHENTICATE "PLAIN" "%b"' % plain(ALICE, password))
 
     async def log_in(self) -> RawClient:
         client = await self.connect()
@@ -77,7 +91,7 @@ async def daemon(folder: Path, **options: object) -> AsyncIterator[Running]:
         imap=ImapOptions(**{"allow_plaintext_loopback": True, **options}),  # type: ignore[arg-type]
         tls=TlsOptions(certificate_file=certificate, key_file=key),
     )
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(4)]
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(5)]
     log, said = io.StringIO(), list[str]()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -92,6 +106,7 @@ async def daemon(folder: Path, **options: object) -> AsyncIterator[Running]:
             "imaps": [sockets[1]],
             "pop3": [sockets[2]],
             "pop3s": [sockets[3]],
+            "sieve": [sockets[4]],
         },
         now=time.time,
         random_bytes=os.urandom,
@@ -106,7 +121,7 @@ async def daemon(folder: Path, **options: object) -> AsyncIterator[Running]:
     while not said and not task.done():
         await asyncio.sleep(0.01)
     try:
-        yield Running(instance, context, ports[0], ports[1], certificate, log, said, ports[2], ports[3])
+        yield Running(instance, context, *ports[:2], certificate, log, said, *ports[2:])
     finally:
         stop.set()
         await asyncio.wait_for(task, 10)
@@ -265,3 +280,50 @@ async def test_sigterm_says_bye_and_ends(tmp_path: Path) -> None:
         running.context.stop.set()
         assert (await client.line()).startswith(b"* BYE The server is shutting down")
         await client.close()
+
+
+# -- ManageSieve ------------------------------------------------------------------------
+
+
+async def test_scripts_are_managed_and_every_change_is_in_the_log(tmp_path: Path) -> None:
+    async with daemon(tmp_path) as running:
+        client, answer = await running.connect_sieve()
+        assert answer == b'OK "Logged in"'
+        assert await say(client, b'PUTSCRIPT "main" {5+}\r\nkeep;') == b'OK "Stored"'
+        assert (await say(client, b'PUTSCRIPT "main" "keep")')).startswith(b"NO ")
+        assert await say(client, b'SETACTIVE "main"') == b'OK "main is active"'
+        assert await say(client, b'RENAMESCRIPT "main" "rules"') == b'OK "Renamed"'
+        assert await say(client, b'HAVESPACE "x" 262145') == (
+            b'NO (QUOTA/MAXSIZE) "The script has 262145 octets; at most 262144 work"'
+        )
+        reader = running.instance.reader()
+        account = reader.find_account(ALICE)
+        assert account is not None
+        script = reader.active_script(account.id)
+        reader.close()
+        assert script is not None and (script.name, script.source) == ("rules", b"keep;")
+        assert await say(client, b'SETACTIVE ""') == b'OK "No script is active"'
+        assert await say(client, b'DELETESCRIPT "rules"') == b'OK "Deleted"'
+        await client.close()
+        log = running.log.getvalue()
+        assert f"login protocol=sieve peer=127.0.0.1 account={ALICE} mechanism=PLAIN" in log
+        for change in ("stored script=main", "activated script=main", "renamed script=rules before=main"):
+            assert f"script account={ALICE} change={change}" in log
+        assert "change=removed script=rules" in log and "change=deactivated" in log
+
+
+async def test_only_app_passwords_for_sieve_are_taken(tmp_path: Path) -> None:
+    async with daemon(tmp_path) as running:
+        with running.instance.writer() as writer:
+            good = writer.app_passwords.add(ALICE, "rules", scopes=["sieve"])
+            bad = writer.app_passwords.add(ALICE, "phone", scopes=["imap", "smtp"])
+        client, answer = await running.connect_sieve(good)
+        assert answer == b'OK "Logged in"'
+        await client.close()
+        client, answer = await running.connect_sieve(bad)
+        assert answer == b'NO "Wrong user name or password"'
+        await client.close()
+        client, answer = await running.connect_sieve("wrong")
+        assert answer == b'NO "Wrong user name or password"'
+        await client.close()
+        assert "login_failed protocol=sieve" in running.log.getvalue()

@@ -12,7 +12,7 @@ from mailstack.managesieve.requests import Check, OnScripts
 from mailstack.managesieve.session import Session
 from mailstack.model.asking import Flush, Login, LoginRefused, Read, Request, StartTls, Unauthenticate
 from mailstack.model.directory import Account, Plan
-from mailstack.model.scripts import Terms
+from mailstack.model.scripts import ScriptStore, Terms
 from mailstack.model.secret import Proof
 from mailstack.sasl import exchange
 from mailstack.sasl.setup import Setup
@@ -38,7 +38,8 @@ class BareManageSieve(BareShell):
     """The shell of a ManageSieve session.
 
     Attributes:
-        scripts: of the account.
+        scripts: of the account, in memory.
+        store: the same, or another that is used in its place.
         refusal: what a right password is answered; None: it is right.
         checked: sources that were compiled.
     """
@@ -52,11 +53,13 @@ class BareManageSieve(BareShell):
         tls: bool = True,
         can_start_tls: bool = False,
         offer: exchange.Offer = exchange.PASSWORDS,
+        store: ScriptStore | None = None,
     ) -> None:
         super().__init__()
         options = options or ManageSieveOptions()
         self.account = replace(ACCOUNT, plan=plan)
         self.scripts = MemoryScripts(self.account, sources)
+        self.store: ScriptStore = store if store is not None else self.scripts
         self.refusal: LoginRefused | None = None
         self.checked: list[bytes] = []
         self.started_tls = False
@@ -112,13 +115,13 @@ class BareManageSieve(BareShell):
             case Flush() | Unauthenticate():
                 self._collect()
             case OnScripts():
-                return request.work(self.scripts)
+                return request.work(self.store)
             case Check():
                 if not self._budget.take("alice", self.time):
                     return None
                 self.checked.append(request.source)
                 return UPLOADS.check(
-                    request.source, self.account.plan, lambda name, place: self.scripts.sources.get(name)
+                    request.source, self.account.plan, lambda name, place: self.store.source(name)
                 )
             case Login():
                 secret = request.password

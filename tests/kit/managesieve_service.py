@@ -33,12 +33,14 @@ class ManageSieveService(SessionService):
 
     Attributes:
         scripts: of the one account.
+        check: how sources are checked; may be replaced.
         port, tls_port: with STARTTLS; with TLS from the first octet, which only tests have.
     """
 
     def __init__(self, folder: Path, options: ManageSieveOptions) -> None:
         super().__init__()
         self.scripts = MemoryScripts(ACCOUNT)
+        self.check = self._check
         self.checker = ThreadPoolExecutor(1)
         certificate, key = certificates.write(folder)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -53,7 +55,10 @@ class ManageSieveService(SessionService):
             stamp=lambda account: self.stamp,
         )
         scripts = ScriptServices(
-            scripts=lambda account, ip: self.scripts, terms=terms, check=self._check, checker=self.checker
+            scripts=lambda account, ip: self.scripts,
+            terms=terms,
+            check=lambda account, source: self.check(account, source),
+            checker=self.checker,
         )
         self.hub = ManageSieveHub(services, scripts, options, self._slots)
         sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
