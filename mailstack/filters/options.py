@@ -5,11 +5,13 @@ Numbers: sections 2 to 4 of the limits.
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Literal
 
 import msgspec
 
 from mailstack.filters.block_lists import BlockList
+from mailstack.model.address import AddressError, parse_domain
 from mailstack.model.errors import ConfigError
 
 
@@ -22,6 +24,16 @@ class FilterOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     spam_score: float = 0.9
     #: DMARC policy reject: "with-evidence" refuses only with a second reason, "always", "never".
     dmarc_on_reject: Literal["with-evidence", "always", "never"] = "with-evidence"
+    #: Who may forward mail that fails DMARC then, by address or network, or a domain (and those below it)
+    #: that SPF (MAIL FROM or HELO) or a DKIM signature proves; it is not filed or refused for that.
+    trusted_forwarders: tuple[str, ...] = ()
+    #: Domains (and those below them) whose ARC seals are believed when they say that DMARC was a pass.
+    arc_sealers: tuple[str, ...] = ()
+    #: By author domain (and those below it): the most that is done about a DMARC failure,
+    #: such as {"example.org" = "none"}; "quarantine" files but never refuses.
+    dmarc_exceptions: dict[str, Literal["none", "quarantine"]] = {}
+    #: Write a Received-SPF field (RFC 7208) into stored copies too.
+    received_spf: bool = False
     #: What to answer when no filter ran: "accept" marks and delivers, "tempfail" answers 451.
     on_unfiltered: Literal["accept", "tempfail"] = "accept"
     #: Seconds from the final dot to the verdict; after that the message is accepted unfiltered.
@@ -69,6 +81,12 @@ class FilterOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     )
 
     def __post_init__(self) -> None:
+        for key in ("arc_sealers", "dmarc_exceptions"):
+            for domain in getattr(self, key):
+                _check_domain(key, domain)
+        for one in self.trusted_forwarders:
+            if as_network(one) is None:
+                _check_domain("trusted_forwarders", one)
         if not 0.5 <= self.spam_score <= 1:
             raise ConfigError("filter.spam_score", "want 0.5 <= spam_score <= 1")
         if not 0 < self.step_s <= self.budget_s <= 60:
@@ -81,3 +99,20 @@ class FilterOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ConfigError("filter.client_facts_s", "want 0 < client_facts_s <= 60")
         if self.worker_messages < 1 or self.worker_resident_octets < 1 or self.jobs < 1:
             raise ConfigError("filter", "worker_messages, worker_resident_octets and jobs must be positive")
+
+
+def as_network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
+    """An address or network; None when it is neither."""
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        return None
+
+
+def _check_domain(key: str, text: str) -> None:
+    try:
+        domain = parse_domain(text)
+    except AddressError:
+        domain = ""
+    if domain != text or domain.startswith("["):
+        raise ConfigError(f"filter.{key}", f"{text!r} is not a domain name in lower case ASCII")

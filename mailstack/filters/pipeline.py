@@ -13,14 +13,15 @@ Order of filing: product page, section 2.8.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Mapping
 
 import msgspec
 
 from mailstack.filters import accounts, block_lists, client, disposition, explain
-from mailstack.filters.authentication import arc, dmarc, results, spf
-from mailstack.filters.authentication.dkim import Verifier
+from mailstack.filters.authentication import dmarc, results
+from mailstack.filters.authentication.sender import Sender, problems
 from mailstack.filters.classes import words
 from mailstack.filters.classes.bulk import Classified, classify
 from mailstack.filters.document import Document, read
@@ -33,12 +34,10 @@ from mailstack.model.dns import Lookup, NeedLookup
 from mailstack.model.verdict import (
     AccountVerdict,
     Authentication,
-    DkimResult,
     FilterAnswer,
     FilterRequest,
     MessageVerdict,
     Reason,
-    SpfResult,
 )
 
 #: Messages up to here are shown to scripts with our own header fields on top.
@@ -62,9 +61,9 @@ class Evaluation:
         self._tools = tools
         self._header = Header(message)
         self._author = dmarc.find_author(self._header)
-        self._verifier = Verifier(message, self._header, now=request.received_at)
-        self._spf: SpfResult | None = None
-        self._dkim: tuple[DkimResult, ...] | None = None
+        self._sender = Sender(
+            request, message, self._header, author=self._author, sealers=tools.options.arc_sealers
+        )
         self._outside: tuple[Reason, ...] | None = None
         self.steps = 0
 
@@ -87,6 +86,7 @@ class Evaluation:
             verdict.authentication,
             sender=self._request.sender,
             helo=self._request.helo,
+            ip=self._request.ip,
         )
         return FilterAnswer(verdict, self._accounts(verdict, classified, cuts, value), cuts, value)
 
@@ -99,35 +99,18 @@ class Evaluation:
     # -- who sent it -----------------------------------------------------------------
 
     def _authenticate(self, lookup: Lookup) -> Authentication:
-        waiting = False
-        for domain in self._author.domains:
-            for name in dmarc.tree(domain):
-                lookup.prefetch(f"_dmarc.{name}", "TXT")
-        request = self._request
-        if self._spf is None:
-            try:
-                self._spf = spf.check(
-                    request.ip, request.sender, request.helo, now=request.received_at, lookup=lookup
-                )
-            except NeedLookup:
-                waiting = True
-        if self._dkim is None:
-            try:
-                self._dkim = self._verifier.verify(lookup)
-            except NeedLookup:
-                waiting = True
+        found = None
+        with contextlib.suppress(NeedLookup):
+            found = self._sender.check(lookup)
         if self._outside is None:
             hasty = Lookup(lookup.known)
             try:
                 self._outside = self._look_outside(hasty)
             except NeedLookup:
                 lookup.add_hasty(hasty)
-                waiting = True
-        if waiting or self._spf is None or self._dkim is None:
+        if found is None or self._outside is None:
             raise NeedLookup
-        policy = dmarc.check(self._author, self._spf, self._dkim, lookup)
-        helo_spf = self._spf if not request.sender else SpfResult()
-        return Authentication(self._spf, helo_spf, self._dkim, policy, arc.check(self._header))
+        return found
 
     def _look_outside(self, lookup: Lookup) -> tuple[Reason, ...]:
         """What is known beside the message: block lists, the client's names, smtp's hints."""
@@ -159,10 +142,10 @@ class Evaluation:
             override_why=decided.why if decided.override else "",
         )
         found = msgspec.structs.replace(found, dmarc=policy)
-        reasons = [*spam.reasons, *classified.reasons]
+        reasons = [*spam.reasons, *classified.reasons, *problems(found)]
         if self._request.wants_codes and words.is_code(document.subject, document.text[:2_000]):
             reasons.append(Reason(ONE_TIME_CODE, 0.0, "it holds a one-time code"))
-        if decided.action != "accept":
+        if decided.why:
             reasons.append(Reason("dmarc_policy", 0.0, decided.why))
         verdict = MessageVerdict(
             classified.klass, spam.probability, "junk" if is_spam else "accept", tuple(reasons), found
@@ -183,8 +166,9 @@ class Evaluation:
             mode=self._tools.options.dmarc_on_reject,
             is_spam=is_spam,
             is_definite=bool(self._request.ip) and "temperror" not in results_,
-            detour=disposition.find_detour(
-                self._header, self._author, found.spf, found.dkim, found.arc, self._request.sender
+            detour=disposition.find_detour(self._header, self._author, found, self._request.sender),
+            exception=disposition.find_exception(
+                found, self._author, self._tools.options, ip=self._request.ip
             ),
         )
 

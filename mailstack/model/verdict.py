@@ -66,6 +66,7 @@ class DmarcResult(msgspec.Struct, frozen=True):
     Attributes:
         published: None where no reports are wanted; then nobody looks at the following.
         is_dkim_aligned, is_spf_aligned: which of them made it pass.
+        problem: what is wrong with the records of the domain, or with the author; "" for nothing.
         override: why less was applied than the policy asks for, as RFC 9990 names it; "": it was not.
         override_why: the same in words.
     """
@@ -78,14 +79,23 @@ class DmarcResult(msgspec.Struct, frozen=True):
     published: PublishedPolicy | None = None
     is_dkim_aligned: bool = False
     is_spf_aligned: bool = False
+    problem: str = ""
     override: str = ""
     override_why: str = ""
 
 
 class ArcResult(msgspec.Struct, frozen=True):
-    """Chain validation: none, pass or fail (RFC 8617)."""
+    """Chain validation: none, pass or fail (RFC 8617).
+
+    Attributes:
+        sealer: domain of the newest seal of a chain that holds.
+        vouches: the listed sealer that tells of a DMARC pass of the author's domain; "" for none.
+    """
 
     result: str = "none"
+    why: str = ""
+    sealer: str = ""
+    vouches: str = ""
 
 
 class Authentication(msgspec.Struct, frozen=True):

@@ -1,22 +1,22 @@
 """ARC chains: whether the seals of those who passed a message on hold.
 
-Asked for only where a message is sealed anew (`arc_seal`): a pass changes nothing of what
-becomes of mail here, because no sealer is trusted (T26).
+A pass says nothing of who they are: only listed sealers are believed (`arc_trust`, T26).
 
-Standards: RFC 8617 sections 4.1.4 (relaxed only), 5.1.1 (what a seal covers) and 5.2.
+Standards: RFC 8617 sections 4.1.2, 4.1.3, 5.1.1 (what a seal covers) and 5.2.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from mmap import mmap
 
 from mailstack.filters.authentication import arc
+from mailstack.filters.authentication.arc import Set
 from mailstack.filters.authentication.canonical import hash_body, relaxed_field
 from mailstack.filters.authentication.dkim import (
     ALGORITHMS,
+    CANONICAL,
     MAX_SIGNATURE_FIELD_OCTETS,
     MAX_SIGNED_NAMES,
     Invalid,
@@ -38,26 +38,19 @@ _SEAL_TAGS = (b"i", b"a", b"b", b"cv", b"d", b"s")
 
 
 @dataclass(frozen=True, slots=True)
-class Set:
-    """What one who passed the message on has put on it."""
-
-    results: Field
-    signature: Field
-    seal: Field
-
-
-@dataclass(frozen=True, slots=True)
 class Chain:
     """What the seals of a message come to.
 
     Attributes:
         result: none, pass or fail (RFC 8617 section 4.4).
         sets: oldest first; () unless it passed.
+        sealers: domain of each set's seal.
         why: a reason, for a failure.
     """
 
     result: str
     sets: tuple[Set, ...] = ()
+    sealers: tuple[str, ...] = ()
     why: str = ""
 
 
@@ -77,16 +70,18 @@ class ChainVerifier:
 
         Source: RFC 8617 section 5.2.
         """
-        if not self._header.has(b"arc-seal") and arc.check(self._header).result == "none":
+        sets = arc.find_sets(self._header)
+        if isinstance(sets, str):
+            return Chain("fail", why=sets)
+        if not sets:
             return Chain("none")
         try:
-            sets = find_sets(self._header)
-            self._check(sets, lookup)
+            sealers = self._check(sets, lookup)
         except Invalid as invalid:
-            return Chain("fail", (), invalid.why)
-        return Chain("pass", sets)
+            return Chain("fail", why=invalid.why)
+        return Chain("pass", sets, sealers)
 
-    def _check(self, sets: tuple[Set, ...], lookup: Lookup) -> None:
+    def _check(self, sets: tuple[Set, ...], lookup: Lookup) -> tuple[str, ...]:
         message = self._message_signature(sets[-1].signature)
         seals = [_parse(one.seal, _SEAL_TAGS, now=self._now) for one in sets]
         keys = _all_keys([message, *seals], lookup)
@@ -96,6 +91,7 @@ class ChainVerifier:
         _expect(message, hash_fields(self._header, message), keys[0])
         for number, seal in enumerate(seals, 1):
             _expect(seal, hash_seal(sets[:number], seal.field), keys[number])
+        return tuple(seal.domain for seal in seals)
 
     def _message_signature(self, field: Field) -> Signature:
         found = _parse(field, _MESSAGE_TAGS, now=self._now)
@@ -104,21 +100,6 @@ class ChainVerifier:
         if found.limit is not None:
             raise Invalid("fail", "a signature covers part of the body only")
         return found
-
-
-def find_sets(header: Header) -> tuple[Set, ...]:
-    """The sets of a chain of the right form, oldest first.
-
-    Raises:
-        Invalid: it is not of the right form.
-    """
-    if arc.check(header).result == "fail":
-        raise Invalid("fail", "the chain is not of the right form")
-    by_kind: list[Mapping[int, Field]] = [
-        {arc.instance_of(field.text): field for field in header.all(name)} for name in arc.NAMES
-    ]
-    seals, signatures, results = by_kind
-    return tuple(Set(results[n], signatures[n], seals[n]) for n in sorted(seals))
 
 
 def hash_seal(sets: tuple[Set, ...], seal: Field) -> bytes:
@@ -143,16 +124,19 @@ def _parse(field: Field, mandatory: tuple[bytes, ...], *, now: float) -> Signatu
     kind = ALGORITHMS.get(tags[b"a"])
     if kind is None:
         raise Invalid("fail", "an algorithm is not accepted")
-    if tags.get(b"c", b"relaxed/relaxed") != b"relaxed/relaxed":
-        raise Invalid("fail", "only relaxed forms are sealed")
-    if mandatory is _SEAL_TAGS and b"h" in tags:
-        raise Invalid("fail", "a seal names fields")
+    canonical = CANONICAL.get(tags.get(b"c", b"simple"))
+    if mandatory is _SEAL_TAGS:
+        canonical = (True, True)
+        if b"h" in tags:
+            raise Invalid("fail", "a seal names fields")
+    if canonical is None:
+        raise Invalid("fail", "unknown c=")
     names = tuple(name.lower() for name in tags.get(b"h", b"").split(b":"))
     if len(names) > MAX_SIGNED_NAMES:
         raise Invalid("fail", "h= names too many fields")
     domain, selector = parse_names(tags)
     limit = int(tags[b"l"]) if b"l" in tags else None
-    return Signature(field, tags, domain, selector, kind, True, True, names, limit)
+    return Signature(field, tags, domain, selector, kind, *canonical, names, limit)
 
 
 def _all_keys(signatures: list[Signature], lookup: Lookup) -> list[list[KeyRecord]]:

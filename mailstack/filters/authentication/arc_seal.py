@@ -15,8 +15,8 @@ from __future__ import annotations
 import base64
 from mmap import mmap
 
-from mailstack.filters.authentication.arc import MAX_INSTANCES
-from mailstack.filters.authentication.arc_chain import Chain, Set, hash_seal
+from mailstack.filters.authentication.arc import MAX_INSTANCES, Set
+from mailstack.filters.authentication.arc_chain import Chain, hash_seal
 from mailstack.filters.authentication.canonical import hash_body
 from mailstack.filters.authentication.sign import (
     field_names,

@@ -47,7 +47,8 @@ _SELECTOR = re.compile(
 ALGORITHMS = {b"rsa-sha256": "rsa", b"ed25519-sha256": "ed25519"}
 #: What a DKIM-Signature must have.
 _MANDATORY = (b"v", b"a", b"b", b"bh", b"d", b"h", b"s")
-_CANONICAL = {
+#: c= to whether header and body are relaxed.
+CANONICAL = {
     b"simple": (False, False),
     b"simple/simple": (False, False),
     b"simple/relaxed": (False, True),
@@ -190,7 +191,7 @@ def parse_signature(field: Field, *, now: float) -> Signature:
     kind = ALGORITHMS.get(tags[b"a"])
     if kind is None:
         raise Invalid("permerror", f"algorithm {_show(tags[b'a'])} is not accepted")
-    canonical = _CANONICAL.get(tags.get(b"c", b"simple"))
+    canonical = CANONICAL.get(tags.get(b"c", b"simple"))
     if canonical is None:
         raise Invalid("permerror", "unknown c=")
     names = tuple(name.lower() for name in tags[b"h"].split(b":"))

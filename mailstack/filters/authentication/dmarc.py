@@ -107,7 +107,8 @@ def check(author: Author, spf: SpfResult, dkim: Sequence[DkimResult], lookup: Lo
     """
     if not author.domains:
         # An author nobody can read is a failure, not an absence of policy.
-        return DmarcResult("none" if author.count == 0 else "fail", "", None, "none", author.problem)
+        word = "none" if author.count == 0 else "fail"
+        return DmarcResult(word, why=author.problem, problem=author.problem)
     results = []
     waiting = False
     for domain in author.domains:
@@ -123,13 +124,18 @@ def check(author: Author, spf: SpfResult, dkim: Sequence[DkimResult], lookup: Lo
 
 
 def _strictest(results: Sequence[DmarcResult]) -> DmarcResult:
-    """Several authors: none is a pass; the strictest policy counts."""
-    worst = max(results, key=lambda r: POLICIES.index(r.policy) if r.policy in POLICIES else -1)
-    result = "temperror" if any(r.result == "temperror" for r in results) else "fail"
-    if all(r.result == "none" for r in results):
-        result = "none"
+    """Several authors: none is a pass; the strictest policy that is not met counts.
+
+    A domain of the sender's own that passes, or whose DNS is silent, takes nothing away from it.
+    """
+    words = [r.result for r in results]
+    word = next((word for word in ("fail", "temperror") if word in words), "fail")
+    if set(words) == {"none"}:
+        word = "none"
+    counted = [r for r in results if r.result == word] or results
+    worst = max(counted, key=lambda r: POLICIES.index(r.policy) if r.policy in POLICIES else -1)
     why = "the From field has authors of several domains"
-    return DmarcResult(result, worst.domain, worst.policy, worst.disposition, why)
+    return DmarcResult(word, worst.domain, worst.policy, worst.disposition, why, problem=why)
 
 
 def _check_domain(domain: str, spf: SpfResult, dkim: Sequence[DkimResult], lookup: Lookup) -> DmarcResult:
@@ -140,23 +146,23 @@ def _check_domain(domain: str, spf: SpfResult, dkim: Sequence[DkimResult], looku
         return DmarcResult("temperror", domain, None, "none", "the policy cannot be looked up now")
     problem = "; ".join(f"_dmarc.{where}: {what}" for where, what in walk.problems.items())
     if found is None:
-        return DmarcResult("none", domain, None, "none", problem)
+        return DmarcResult("none", domain, None, "none", problem, problem=problem)
     policy, where, record = found
     published = _published(where, record, walk)
     try:
         aligned = _is_aligned(domain, walk, record, spf, dkim, lookup)
     except _TemporaryError:
-        return DmarcResult(
-            "temperror", domain, policy, "none", "alignment cannot be looked up now", published
-        )
+        why = "alignment cannot be looked up now"
+        return DmarcResult("temperror", domain, policy, "none", why, published, problem=problem)
     if aligned:
         by_dkim, by_spf = _aligned_by(domain, walk, record, spf, dkim)
-        return DmarcResult("pass", domain, policy, "none", problem, published, by_dkim, by_spf)
-    if spf.result == "temperror" or any(d.result == "temperror" for d in dkim):
-        return DmarcResult("temperror", domain, policy, "none", "SPF or DKIM could not be checked", published)
+        return DmarcResult("pass", domain, policy, "none", problem, published, by_dkim, by_spf, problem)
+    if _could_align(domain, walk, record, spf, dkim):
+        why = "SPF or DKIM could not be checked"
+        return DmarcResult("temperror", domain, policy, "none", why, published, problem=problem)
     why = problem or _why_not(spf, dkim)
     asked = _lower(policy) if record.testing else policy
-    return DmarcResult("fail", domain, policy, asked, why, published)
+    return DmarcResult("fail", domain, policy, asked, why, published, problem=problem)
 
 
 def _published(where: str, record: Record, walk: Walk) -> PublishedPolicy | None:
@@ -180,20 +186,32 @@ def _published(where: str, record: Record, walk: Walk) -> PublishedPolicy | None
 def _aligned_by(
     author: str, walk: Walk, record: Record, spf: SpfResult, dkim: Sequence[DkimResult]
 ) -> tuple[bool, bool]:
-    """Whether DKIM, and whether SPF, made it pass, for reports.
+    """Whether DKIM, and whether SPF, made it pass, for reports.  That something did is known."""
+    by_dkim = any(
+        one.result == "pass" and _belongs(one.domain, author, walk, is_strict=record.strict_dkim)
+        for one in dkim
+    )
+    by_spf = spf.result == "pass" and _belongs(spf.domain, author, walk, is_strict=record.strict_spf)
+    return by_dkim, by_spf
 
-    That something is aligned is known: which of the two is told by the names alone, without
-    further walks.  Only a sub-domain that is an organization of its own would be told wrong.
+
+def _could_align(author: str, walk: Walk, record: Record, spf: SpfResult, dkim: Sequence[DkimResult]) -> bool:
+    """True when something the DNS gave no answer for might have passed for the author's domain.
+
+    What never can does not count: else a stranger's broken DNS would undo anybody's policy.
     """
+    open_ = [(d.domain, record.strict_dkim) for d in dkim if d.result == "temperror"]
+    if spf.result == "temperror":
+        open_.append((spf.domain, record.strict_spf))
+    return any(_belongs(domain, author, walk, is_strict=strict) for domain, strict in open_)
 
-    def belongs(domain: str, is_strict: bool) -> bool:
-        if domain == author:
-            return True
-        organization = walk.organizational_domain
-        return not is_strict and f".{domain}".endswith(f".{organization}")
 
-    by_dkim = any(one.result == "pass" and belongs(one.domain, record.strict_dkim) for one in dkim)
-    return by_dkim, spf.result == "pass" and belongs(spf.domain, record.strict_spf)
+def _belongs(domain: str, author: str, walk: Walk, *, is_strict: bool) -> bool:
+    """By the names alone, without further walks; only a sub-domain that is an organization of its own
+    is told wrong."""
+    if domain == author:
+        return True
+    return not is_strict and f".{domain}".endswith(f".{walk.organizational_domain}")
 
 
 def _why_not(spf: SpfResult, dkim: Sequence[DkimResult]) -> str:

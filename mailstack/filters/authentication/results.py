@@ -12,34 +12,50 @@ from authres.arc import ARCAuthenticationResult
 from authres.dmarc import DMARCAuthenticationResult
 
 from mailstack.filters.fields import Header
-from mailstack.model.verdict import Authentication
+from mailstack.model.verdict import ArcResult, Authentication, SpfResult
 
+#: Semicolons too: readers exist that split at each of them.
+_UNQUOTABLE = re.compile(r"[^ A-Za-z0-9._@+=/:,?*'-]")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._@+=/:\[\]-]")
 _TOKEN = re.compile(rb'[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))')
 #: Fields that only we write into a stored copy.
 _OURS = (b"x-spam-", b"x-mailstack-")
 
 
-def build(authserv_id: str, found: Authentication, *, sender: str, helo: str) -> str:
+def build(authserv_id: str, found: Authentication, *, sender: str, helo: str, ip: str = "") -> str:
     """The field's value, folded with CRLF and a tab before each result.
 
-    Source: RFC 8601 section 2.2.
+    Source: RFC 8601 section 2.2; RFC 8617 section 6 for arc.
     """
     results: list[object] = []
     spf = found.spf
     if sender:
-        results.append(authres.SPFAuthenticationResult(result=spf.result, smtp_mailfrom=_safe(sender)))
-    else:
-        results.append(authres.SPFAuthenticationResult(result=spf.result, smtp_helo=_safe(helo) or "unknown"))
+        results.append(_spf(spf, smtp_mailfrom=_safe(sender)))
+    if not sender or found.helo_spf.result != "none":
+        results.append(_spf(found.helo_spf if sender else spf, smtp_helo=_safe(helo) or "unknown"))
     for one in found.dkim:
         names = {"header_d": _safe(one.domain), "header_s": _safe(one.selector)} if one.domain else {}
-        results.append(authres.DKIMAuthenticationResult(result=one.result, **names))
+        results.append(authres.DKIMAuthenticationResult(result=one.result, reason=_reason(one.why), **names))
     if not found.dkim:
         results.append(authres.DKIMAuthenticationResult(result="none"))
     results.append(_dmarc(found))
     if found.arc.result != "none":
-        results.append(ARCAuthenticationResult(result=found.arc.result))
+        results.append(_arc(found.arc, ip))
     return _fold(authserv_id, results)
+
+
+def _spf(spf: SpfResult, **names: str) -> object:
+    return authres.SPFAuthenticationResult(result=spf.result, reason=_reason(spf.why), **names)
+
+
+def _arc(arc: ArcResult, ip: str) -> object:
+    properties = [authres.AuthenticationResultProperty("smtp", "remote-ip", _safe(ip))] if ip else []
+    return ARCAuthenticationResult(result=arc.result, reason=_reason(arc.why), properties=properties)
+
+
+def _reason(why: str) -> str | None:
+    """As a quoted string: nothing in it ends the result."""
+    return _UNQUOTABLE.sub("_", why)[:160] or None
 
 
 def build_submission(authserv_id: str, login: str) -> str:
@@ -51,7 +67,8 @@ def _dmarc(found: Authentication) -> object:
     dmarc = found.dmarc
     names = {"header_from": _safe(dmarc.domain)} if dmarc.domain else {}
     comment = f"p={dmarc.policy} dis={dmarc.disposition}" if dmarc.policy else None
-    return DMARCAuthenticationResult(result=dmarc.result, result_comment=comment, **names)
+    why = _reason(dmarc.problem)
+    return DMARCAuthenticationResult(result=dmarc.result, result_comment=comment, reason=why, **names)
 
 
 def _fold(authserv_id: str, results: list[object]) -> str:
@@ -81,7 +98,7 @@ def find_cuts(header: Header, names: frozenset[str]) -> tuple[tuple[int, int], .
 
 def _claims(value: bytes, names: set[bytes]) -> bool:
     """True when the authserv-id is one of ours, comments and quoting undone (T22, D24)."""
-    bare = _without_comments(value)
+    bare = without_comments(value)
     if bare is None:  # an open comment: nobody can say whose it is
         return any(name in value.lower() for name in names)
     token = _TOKEN.match(bare)
@@ -92,7 +109,7 @@ def _claims(value: bytes, names: set[bytes]) -> bool:
     return name.strip().rstrip(b".").lower() in names
 
 
-def _without_comments(value: bytes) -> bytes | None:
+def without_comments(value: bytes) -> bytes | None:
     """The value with comments (which nest) replaced by a blank; None when one stays open."""
     out = bytearray()
     depth = at = 0

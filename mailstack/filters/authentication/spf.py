@@ -40,6 +40,22 @@ class _Query(pyspf.query):  # type: ignore[misc]  # pyspf has no types
         # T27: %{p} costs a reverse look-up of the sender's choice and RFC 7208 section 7.3 discourages it.
         return "unknown"
 
+    def validated_ptrs(self) -> list[str]:
+        """RFC 7208 section 5.5: without an answer there are no names; a name without one is left out."""
+        try:
+            names = self.dns_ptr(self.i)[: pyspf.MAX_PTR]
+        except pyspf.TempError:
+            return []
+        for name in names:
+            self._lookup.prefetch(name, self.A)
+        return [name for name in names if self._is_host(name)]
+
+    def _is_host(self, name: str) -> bool:
+        try:
+            return bool(self.cidrmatch(self.dns_a(name, self.A), self.cidrmax))
+        except pyspf.TempError:
+            return False
+
     def dns_mx(self, domainname: str) -> Any:
         hosts = self.dns(domainname, "MX")
         for _, host in hosts[: pyspf.MAX_MX]:
@@ -71,6 +87,13 @@ def check(ip: str, sender: str, helo: str, *, now: float, lookup: Lookup) -> Spf
         lookup.wanted.update(asked.wanted)
         raise NeedLookup
     return SpfResult(result, domain, why)
+
+
+def prefetch(ip: str, helo: str, lookup: Lookup) -> None:
+    """Records the first question of a check of HELO."""
+    domain = _domain(helo)
+    if domain and _is_ip(ip):
+        lookup.prefetch(domain, "TXT")
 
 
 def _evaluate(ip: str, sender: str, helo: str, now: float, lookup: Lookup) -> tuple[str, str]:

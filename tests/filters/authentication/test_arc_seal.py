@@ -108,12 +108,13 @@ def test_the_authors_signature_and_the_message_stay_as_they_were() -> None:
         (b"spf=pass", b"spf=fail"),
         (b"ARC-Seal: i=1", b"ARC-Seal: i=3"),
         (b"c=relaxed/relaxed", b"c=simple/relaxed"),
+        (b"c=relaxed/relaxed", b"c=x"),
         (b"a=rsa-sha256", b"a=rsa-sha1"),
         (b"; bh=", b"; l=1; bh="),
         (b"ARC-Message-Signature: i=1;", b"X: "),
         (b"d=example.test", b"d=test"),
     ],
-    ids=range(11),
+    ids=range(12),
 )
 def test_what_was_changed_is_a_broken_chain_and_is_not_sealed_over(old: bytes, new: bytes) -> None:
     message = sealed().replace(b"\r\n\tbh=", b"; bh=") if old == b"; bh=" else sealed()
