@@ -45,12 +45,18 @@ link_project() {
     chmod +x .venv/bin/mailstack
 }
 
-is_done "$want" && exit 0
+compile() {
+    # Every daemon would do it at each start where it may not write beside the source.
+    .venv/bin/python -m compileall -q mailstack || echo "mailstack/ is not compiled: starts are slower" >&2
+}
+
+is_done "$want" && compile && exit 0
 # Two makes at the same time set up once.
 exec 9< Makefile
 flock 9
-is_done "$want" && exit 0
+is_done "$want" && compile && exit 0
 if [ "$want" = runtime ] && is_done dev; then
+    compile
     exit 0  # dev holds everything runtime does
 fi
 if ! { [ -x .venv/bin/python ] && head -n 1 .venv/bin/pip | grep -qF "#!$(pwd)/.venv/bin/" \
@@ -61,3 +67,4 @@ echo "Installing what $lock locks" >&2
 .venv/bin/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes -r "$lock"
 link_project
 stamp_of "$lock" > ".venv/.locked-$want"
+compile

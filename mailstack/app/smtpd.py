@@ -7,8 +7,9 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator
 from functools import partial
-from typing import TYPE_CHECKING
 
+from mailstack.app import accept
+from mailstack.app.accept import AcceptService
 from mailstack.app.daemon import Context
 from mailstack.app.logouts import review
 from mailstack.app.ports import open_ports
@@ -20,9 +21,6 @@ from mailstack.net.smtp_shared import Shared
 from mailstack.net.tls import TlsContexts
 from mailstack.smtp.options import cap
 
-if TYPE_CHECKING:
-    from mailstack.app.accept import AcceptService
-
 #: How often the loop is asked whether it is late, and the disk whether it is full, in seconds.
 PROBE_S = 1.0
 
@@ -31,8 +29,6 @@ _log = logging.getLogger(__name__)
 
 async def serve(context: Context) -> None:
     """Serves SMTP until `context.stop`."""
-    from mailstack.app import accept
-
     acceptor = accept.build(context)
     try:
         await asyncio.to_thread(sweep, context.paths.spool, now=context.now())
