@@ -87,6 +87,8 @@ _SENTENCES = {
     "removed": "taken out of the queue by {who}, not sent to {to}; nobody was told",
     "login": "{account} logged in over {protocol} from {peer}",
     "script": "a Sieve script of {account} was changed from {peer}: {change} {script}",
+    "applied": "rules and script of {to} run over {mailbox}: {changed} of {messages} messages changed;"
+    " moved: {moved}",
     "banned": "{network} may not log in for {seconds} s",
     "guessed_at": "the password of {account} is guessed at",
     "contained": "{account} is stopped (score {score}); {held} of its messages are held in the queue",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import time
 from collections import Counter
@@ -49,6 +50,7 @@ def apply(
             report = application.run(step, dry_run=dry_run)
     if not dry_run and report.changes:
         usage.tell(context, application.owner.address, {folder, *report.moved, *report.copied})
+        _note(context, str(application.owner.address), folder, report)
     show(_document(report, dry_run=dry_run), _text(report, dry_run=dry_run))
     if report.failed:
         for problem in report.problems:
@@ -75,6 +77,25 @@ def _open(context: Context, directory: Directory, store: MailStore, address: str
     )
     rules = Rules(cpu_clock=time.process_time, hostname=config.hostname, options=config.sieve)
     return Application(owner, store.of(owner), view, rules, folder, now=time.time())
+
+
+def _note(context: Context, address: str, folder: str, report: Report) -> None:
+    """The mail log says why messages are in other folders."""
+    from mailstack.state.maillog import MailLog
+
+    log = MailLog(context.paths.maillog_db, daemon="cli", now=time.time, stream=io.StringIO())
+    try:
+        log.write(
+            "applied",
+            received_by=[address],
+            to=address,
+            mailbox=folder,
+            messages=report.messages,
+            changed=len(report.changes),
+            moved=", ".join(f"{n} to {place}" for place, n in sorted(report.moved.items())) or "none",
+        )
+    finally:
+        log.close()
 
 
 def _document(report: Report, *, dry_run: bool) -> dict[str, object]:

@@ -39,6 +39,8 @@ def test_a_dry_run_lists_and_the_run_does(instance: Instance) -> None:
     done = instance.cli("sieve", "apply", ALICE, "INBOX", "--json").json
     assert (done["dry_run"], done["messages"], done["changed"], done["moved"]) == (False, 2, 2, {"Bills": 1})
     assert done["changes"][1]["plus"] == ["\\Flagged"]
+    logged = instance.cli("log", "show", ALICE).out
+    assert "run over INBOX: 2 of 2 messages changed; moved: 1 to Bills" in logged
     assert instance.cli("sieve", "apply", ALICE, "INBOX").out == "1 message looked at, 0 changed\n"
 
 
