@@ -207,6 +207,8 @@ class Vacation(Action):
     """An automatic answer (RFC 5230).
 
     Attributes:
+        written: its words as the script has them, before variables: the same answer whatever
+            they hold (RFC 5230 section 4.2).
         fcc: where a copy goes (RFC 8580).
         policy: what settings say.
     """
@@ -219,6 +221,7 @@ class Vacation(Action):
     handle: str | None = None
     days: int | None = None
     seconds: int | None = None
+    written: str = field(default="", metadata=INTERNAL)
     fcc: FileInto | None = field(default=None, metadata=INTERNAL)
     policy: VacationPolicy = field(default_factory=VacationPolicy, metadata=INTERNAL)
     name: ClassVar[str] = "vacation"

@@ -113,6 +113,7 @@ class Context:
         globals: variables shared by included scripts (RFC 6609).
         included: scripts `include` has run, by location and name.
         duplicate_ids: what `duplicate` has answered in this run.
+        enclosing: messages of which `message` is a part at the moment, the whole one first.
         loops: `foreverypart` commands under way, one inside the other.
         spam, virus: how sure the filter is, 0 to 1; None: nobody has looked.
         zone: gives the offset of the local time zone for Unix seconds, in seconds east of UTC.
@@ -154,6 +155,7 @@ class Context:
         self.result = Result() if result is None else result
         self.zone: Callable[[float], int] = (lambda at: 0) if zone is None else zone
         self.part: MimePart | None = None
+        self.enclosing: list[Message] = []
         self.loops = 0
         self.spam: float | None = None
         self.virus: float | None = None
@@ -277,11 +279,12 @@ class Context:
         Raises:
             SieveError: conflict with another action, or a limit.
         """
+        message = self.enclosing[0] if self.enclosing else self.message
         if isinstance(action, Keep | FileInto):
-            action = replace(action, moment=self.message.snapshot())
+            action = replace(action, moment=message.snapshot())
         elif isinstance(action, Redirect):
             # RFC 5703 section 6: what is redirected has not been put into another message.
-            action = replace(action, moment=self.message.snapshot(enclosed=False))
+            action = replace(action, moment=message.snapshot(enclosed=False))
         self.result.add(action, self.limits)
 
     def charge(self, steps: int) -> None:

@@ -202,8 +202,9 @@ def flatten(tags: Iterable[TagLike]) -> Iterable[Tag]:
 
 #: namespaces={"env": callable}: `${env.host}` calls callable(ctx, "host").
 Namespace: TypeAlias = "Callable[[Context, str], str | None]"
-#: envelope parts: callable(ctx) gives the part, None when it is not known.
-EnvelopePart: TypeAlias = "Callable[[Context], str | None]"
+#: envelope parts: callable(ctx) gives the address, or a tuple of texts that are none; None when
+#: it is not known.
+EnvelopePart: TypeAlias = "Callable[[Context], str | tuple[str, ...] | None]"
 #: string filters: callable(text, error) gives the new text; error(message) reports.
 StringFilter: TypeAlias = "Callable[[str, Callable[[str], object]], str]"
 

@@ -62,6 +62,12 @@ class MimePart:
         """True when it was found in these very octets."""
         return self._data is data
 
+    def alone(self) -> Message:
+        """The part as a message of its own."""
+        from mailstack.sieve.message import Message
+
+        return Message.from_bytes(self._data[self.found.start : self.found.end])
+
     def walk(self) -> Iterator[MimePart]:
         """Itself and all parts inside it, depth first (RFC 5703 section 3)."""
         work = [self]

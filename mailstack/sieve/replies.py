@@ -92,8 +92,7 @@ def memory_id(action: Vacation, envelope: Envelope) -> str:
     """What is remembered of an answer: to whom, and which (RFC 5230 section 4.2)."""
     handle = action.handle
     if handle is None:
-        words = (action.reason, action.subject, action.from_, action.mime, *action.addresses)
-        handle = repr(words)
+        handle = action.written or repr((action.reason, action.subject, action.from_, action.mime))
     text = f"{handle}\0{(envelope.from_ or '').lower()}"
     return f"vacation:{hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()}"
 

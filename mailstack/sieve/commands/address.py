@@ -27,6 +27,7 @@ ADDRESS_FIELDS = frozenset(
         "disposition-notification-to", "return-receipt-to", "errors-to", "mail-followup-to",
         "mail-reply-to", "abuse-reports-to", "x-beenthere", "x-forwarded-to", "original-recipient",
         "x-sieve-redirected-from", "original-from", "original-sender", "original-to", "author",
+        "content-from",
     }
 )
 # fmt: on

@@ -53,6 +53,10 @@ def _ret(ctx: Context, action: object, value: object) -> object:
     return replace(action, ret=text.upper()) if isinstance(action, Redirect) else action
 
 
+def _texts(*values: str | None) -> tuple[str, ...]:
+    return tuple(value.strip() for value in values if value and value.strip())
+
+
 REDIRECT_DSN = Extension(
     "redirect-dsn",
     tags={
@@ -66,9 +70,10 @@ ENVELOPE_DSN = Extension(
     "envelope-dsn",
     implies=["envelope"],
     envelope_parts={
-        "notify": lambda ctx: ctx.envelope.notify,
-        "orcpt": lambda ctx: ctx.envelope.orcpt,
-        "ret": lambda ctx: ctx.envelope.ret,
-        "envid": lambda ctx: ctx.envelope.envid,
+        # RFC 6009 section 2: each event by itself, so that they can be counted.
+        "notify": lambda ctx: _texts(*(ctx.envelope.notify or "").upper().split(",")),
+        "orcpt": lambda ctx: _texts(ctx.envelope.orcpt),
+        "ret": lambda ctx: _texts(ctx.envelope.ret),
+        "envid": lambda ctx: _texts(ctx.envelope.envid),
     },
 )

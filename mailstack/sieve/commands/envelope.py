@@ -18,6 +18,7 @@ from mailstack.sieve.definition import (
     CommandDef,
     Extension,
 )
+from mailstack.sieve.match import SplitAddress
 from mailstack.sieve.program import Args, Block
 from mailstack.sieve.syntax import CommandNode
 
@@ -35,8 +36,10 @@ def _run(ctx: Context, args: Args, block: Block | None) -> bool:
         if read is None:
             # RFC 5228 section 5.4: unknown parts SHOULD be an error.
             raise SieveError(f"envelope: unknown envelope part '{name[:60]}'")
-        address = split_envelope(read(ctx))
-        if address is not None:
+        value = read(ctx)
+        if isinstance(value, tuple):
+            values += args.address_part.values([SplitAddress(None, None, text) for text in value])
+        elif (address := split_envelope(value)) is not None:
             values += args.address_part.values([address])
     return args.match.match(values, args.strings("key_list"))
 

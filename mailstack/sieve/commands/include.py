@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from mailstack.sieve.check import CheckContext
 from mailstack.sieve.commands.variables import check_name
 from mailstack.sieve.context import Context
-from mailstack.sieve.control import Return
+from mailstack.sieve.control import ControlFlow, Return
 from mailstack.sieve.definition import STRING, STRING_LIST, Arg, CommandDef, Extension, Tag
+from mailstack.sieve.message import Message
+from mailstack.sieve.parts import MimePart
 from mailstack.sieve.program import Args, Block, Script
 from mailstack.sieve.syntax import CommandNode, StringNode
 from mailstack.sieve.variables import VARIABLES, LinkedVariables, Variables
@@ -85,11 +89,47 @@ def _include(ctx: Context, args: Args, block: Block | None) -> None:
     ctx.included.add(path)
     mine, ctx.variables = ctx.variables, Variables(limits=ctx.limits)
     try:
-        ctx.run_block(script.block)
+        with _part_alone(ctx):
+            ctx.run_block(script.block)
     except Return:
         pass
     finally:
         ctx.variables = mine
+
+
+@contextmanager
+def _part_alone(ctx: Context) -> Iterator[None]:
+    """In a `foreverypart` an included script has the part for the message (RFC 6609 section 3.5).
+
+    Its own loops are nested in the one around it all the same, as in Pigeonhole: they begin with
+    the parts inside that part.
+    """
+    part, whole = ctx.part, ctx.message
+    if part is None or part.is_root:
+        yield
+        return
+    ctx.message = part.alone()
+    ctx.part = ctx.message.root
+    ctx.enclosing.append(whole)
+    try:
+        try:
+            yield
+        except ControlFlow:  # `return` and `stop` keep what was done before
+            _put_back(ctx, part, whole)
+            raise
+        _put_back(ctx, part, whole)
+    finally:
+        ctx.enclosing.pop()
+        ctx.part, ctx.message = part, whole
+
+
+def _put_back(ctx: Context, part: MimePart, whole: Message) -> None:
+    if not ctx.message.is_edited:
+        return
+    octets, ctx.message = ctx.message.to_bytes(), whole
+    ctx.charge_edit(len(octets))
+    if whole.holds(part):
+        whole.replace_part(part, octets)
 
 
 def _return(ctx: Context, args: Args, block: Block | None) -> None:

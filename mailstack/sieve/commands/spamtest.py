@@ -68,6 +68,9 @@ def _text_share(ctx: Context, test: str, top: int, value: str) -> float | None:
 def _run(ctx: Context, args: Args, block: Block | None, *, test: str, top: int) -> bool:
     share = _share(ctx, test, top)
     if share is None:
+        if args.match.match_type == ":count":
+            # RFC 5235 section 3.1: the count says whether it was tested.
+            return args.match.match([], [args.string("wanted")])
         text = "0"
     elif args.get("percent"):
         text = str(round(share * 100))

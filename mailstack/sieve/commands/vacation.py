@@ -106,6 +106,7 @@ def _run(ctx: Context, args: Args, block: Block | None) -> None:
         handle=_optional(args, "handle"),
         days=days,
         seconds=seconds,
+        written=repr([args.source(name) for name in ("reason", "subject", "from", "mime")]),
         fcc=copy_of(args),
         policy=_policy(ctx, wanted_s),
     )
