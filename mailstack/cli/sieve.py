@@ -17,6 +17,7 @@ from mailstack.cli.context import as_json, fail, group, show, talk
 from mailstack.cli.sieve_apply import apply
 
 if TYPE_CHECKING:
+    from mailstack.directory import Directory
     from mailstack.sieve import CompileResult, Context, Diagnostic, RunOutcome
 
 app = group("Checks, tries out and installs Sieve scripts.")
@@ -119,11 +120,16 @@ def put(
 
 @app.command("list")
 def list_scripts(address: AddressArgument) -> None:
-    """Lists the scripts of an address."""
+    """Lists the scripts of an address, and how those of them that fail do so."""
+    from mailstack.cli.context import Context
     from mailstack.cli.directory_access import account, reader
 
-    with reader() as directory:
-        entries = directory.scripts(account(directory, address).id)
+    context = Context.load()
+    with reader(context) as directory:
+        account_id = account(directory, address).id
+        entries = directory.scripts(account_id)
+        versions = {entry.name: _version(directory, account_id, entry.name) for entry in entries}
+    failed = _failures(context.paths.state_db, account_id)
     rows = [
         {
             "name": entry.name,
@@ -132,10 +138,30 @@ def list_scripts(address: AddressArgument) -> None:
             "changed_at": datetime.datetime.fromtimestamp(entry.changed_at, datetime.UTC).strftime(
                 "%Y-%m-%dT%H:%M:%SZ"
             ),
+            "failed": failed.get((f"script {entry.name}", versions[entry.name])),
         }
         for entry in entries
     ]
     show(rows, None if rows else f"{address} has no scripts")
+
+
+def _version(directory: Directory, account_id: int, name: str) -> bytes:
+    script = directory.script(account_id, name)
+    return b"" if script is None else bytes.fromhex(script.sha256)
+
+
+def _failures(state_db: Path, account_id: int) -> dict[tuple[str, bytes], str]:
+    """What the scripts of an account failed at last, by step and version."""
+    from mailstack.state.memory import Memory
+
+    memory = Memory(state_db)
+    try:
+        return {
+            (one.script, one.version): f"{one.why} ({one.times} messages)"
+            for one in memory.failures(account_id)
+        }
+    finally:
+        memory.close()
 
 
 @app.command()

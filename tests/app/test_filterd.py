@@ -14,17 +14,20 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from mailstack.app.filter_steps import Setup
 from mailstack.app.filter_worker import load_model, read_message, shipped_model
 from mailstack.app.filterd import FilterServer
+from mailstack.filters.compiled import version_of
 from mailstack.filters.options import FilterOptions
-from mailstack.model.verdict import FilterAnswer, FilterRecipient, FilterRequest
+from mailstack.model.verdict import FilterAnswer, FilterRecipient, FilterRequest, Keep
 from mailstack.net.dns_options import DnsOptions
 from mailstack.net.filter_client import FilterClient
 from mailstack.net.resolver import Resolver
 from tests.kit.dns_server import DnsServer
+from tests.kit.instance import Instance, new_instance
 
 ZONE: dict[str, dict[str, Any]] = {
     "example.net": {"TXT": ["v=spf1 ip4:192.0.2.1 -all"], "A": ["192.0.2.1"]},
@@ -50,11 +53,19 @@ def request(**changes: object) -> FilterRequest:
 class Daemon:
     """A filter server on a socket of its own."""
 
-    def __init__(self, folder: Path, options: FilterOptions, dns: str) -> None:
+    def __init__(
+        self, folder: Path, options: FilterOptions, dns: str, instance: Instance | None = None
+    ) -> None:
         self.path = folder / "filter.sock"
         self.resolver = Resolver(DnsOptions(servers=(dns,), try_s=0.5))
         self.reported: list[list[int]] = []
-        self.server = FilterServer(Setup(options, "mx.home.test"), self.resolver, report=self.reported.append)
+        setup = Setup(options, "mx.home.test")
+        if instance is not None:
+            paths = instance.config.paths
+            setup = msgspec.structs.replace(
+                setup, directory=str(paths.directory_db), state=str(paths.state_db), mail=str(paths.mail)
+            )
+        self.server = FilterServer(setup, self.resolver, report=self.reported.append)
         self.client = FilterClient(self.path, budget_s=options.budget_s)
 
     async def start(self) -> None:
@@ -93,8 +104,10 @@ def dns() -> object:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, dns: DnsServer, **options: object) -> AsyncIterator[Daemon]:
-    daemon = Daemon(folder, FilterOptions(**options), dns.address)  # type: ignore[arg-type]
+async def running(
+    folder: Path, dns: DnsServer, instance: Instance | None = None, **options: object
+) -> AsyncIterator[Daemon]:
+    daemon = Daemon(folder, FilterOptions(**options), dns.address, instance)  # type: ignore[arg-type]
     await daemon.start()
     try:
         yield daemon
@@ -144,6 +157,36 @@ async def test_a_worker_killed_in_the_middle_costs_one_message(tmp_path: Path, d
         assert victim.pid not in daemon.worker_pids()
         assert set(before) != set(daemon.worker_pids())
         assert (await daemon.ask()).verdict.unfiltered == ""
+
+
+async def test_a_worker_killed_in_a_script_names_it(tmp_path: Path, dns: DnsServer) -> None:
+    # V14: the account's copy is kept, and the script can be found by its version
+    instance = new_instance(tmp_path / "instance")
+    script = b'require "body";\n' + b'if body :raw :matches "*a*b*c*d*e*f*z" { discard; }\n' * 2_000
+    with instance.writer() as writer:
+        account = writer.accounts.add("bob@example.test")
+        writer.scripts.put("bob@example.test", "slow", script)
+        writer.scripts.activate("bob@example.test", "slow")
+    recipient = FilterRecipient(1, account.id, "bob@example.test", "bob@example.test")
+    async with running(tmp_path, dns, instance) as daemon:
+        asking = asyncio.create_task(
+            daemon.ask(message=MESSAGE + b"abcdefg" * 20_000, recipients=(recipient,))
+        )
+        await daemon.until(lambda: any(w.begun for w in daemon.server.pool.workers))
+        victim = next(w for w in daemon.server.pool.workers if w.begun)
+        os.kill(victim.pid, signal.SIGKILL)
+        answer = await asking
+        assert answer.verdict.unfiltered == "filter crashed"
+        (said,) = answer.accounts
+        assert said.actions == (Keep(implicit=True),)
+        assert said.failed is not None and said.failed.died
+        assert said.failed.script == "script slow"
+        assert said.failed.version == version_of(script)
+        # Others go on, and so does the account with a script that ends.
+        with instance.writer() as writer:
+            writer.scripts.put("bob@example.test", "slow", b"keep;\n")
+        again = await daemon.ask(recipients=(recipient,))
+        assert again.verdict.unfiltered == "" and again.accounts[0].failed is None
 
 
 async def test_a_hanging_worker_is_killed_after_its_budget(tmp_path: Path, dns: DnsServer) -> None:
