@@ -98,6 +98,7 @@ class AccountView:
         self._time_zone = time_zone
         self._begin = begin
         self._answer: Autoresponse | None = None
+        self.name = account.name
         self.folders = None if mail is None else FolderFacts(mail, account.address)
 
     def steps(self) -> tuple[Step, ...]:

@@ -11,7 +11,7 @@ import typer
 from mailstack.cli import device_report, usage, user_containment, user_sending
 from mailstack.cli.context import Context, fail, group, show, talk
 from mailstack.cli.directory_access import account, check_receives, password_from_stdin, reader, writer
-from mailstack.directory import credentials, names
+from mailstack.directory import autoresponder, credentials, names
 from mailstack.directory.reader import Directory
 from mailstack.model.directory import NO_LIMIT, Account
 
@@ -432,5 +432,6 @@ def _details(directory: Directory, found: Account) -> dict[str, object]:
         "forward": None if forward is None else {"targets": forward.targets, "keep": forward.keep},
         "pop3_delete_after_days": found.pop3_delete_after_days,
         "filters": found.filters,
+        "autoresponder": autoresponder.active_name(directory, found.id) or None,
         "scripts": [{"name": script.name, "active": script.active} for script in directory.scripts(found.id)],
     }

@@ -128,7 +128,7 @@ def show_responses(address: AddressArgument, name: ChosenArgument = "") -> None:
     document = {
         "address": str(owner.address),
         "time_zone": str(zone),
-        "active": next((each.response.name for each in found if each.is_active), None),
+        "active": next((one.response.name for one in found if one.is_active), None),
         "answers": rows,
         "templates": names,
     }

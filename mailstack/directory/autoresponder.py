@@ -14,7 +14,7 @@ from mailstack.directory import names
 from mailstack.directory.reader import Directory
 from mailstack.directory.session import Session, account_of
 from mailstack.directory.settings import TAKES_NO_MAIL
-from mailstack.model.address import Address
+from mailstack.model.address import Address, with_name
 from mailstack.model.autoresponse import Autoresponse
 from mailstack.model.directory import Account
 from mailstack.model.errors import PermanentFailure
@@ -154,10 +154,17 @@ def active(directory: Directory, account: Account) -> Autoresponse | None:
     if found is None:
         return None
     response = found.response
-    if not response.sender or not account.name:
-        return response
-    escaped = account.name.replace("\\", "\\\\").replace('"', '\\"')
-    return replace(response, sender=f'"{escaped}" <{response.sender}>')
+    sender = with_name(account.name, response.sender) if response.sender else ""
+    return replace(response, sender=sender)
+
+
+def active_name(directory: Directory, account_id: int) -> str:
+    """Which answer of an account is switched on; "" for none.
+
+    Raises:
+        TemporaryFailure: the directory cannot be read.
+    """
+    return next((one.response.name for one in stored(directory, account_id) if one.is_active), "")
 
 
 def stored(directory: Directory, account_id: int) -> tuple[StoredResponse, ...]:

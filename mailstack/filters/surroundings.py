@@ -43,6 +43,11 @@ class Surroundings(Protocol):
         ...
 
     @property
+    def name(self) -> str:
+        """Its owner's; "" when nobody knows."""
+        ...
+
+    @property
     def addresses(self) -> Sequence[str]:
         """The account's own: its address and the aliases that point at it alone."""
         ...
@@ -92,6 +97,7 @@ class Nowhere:
     """Knows nothing: for accounts nobody can look up."""
 
     folders: Folders | None = None
+    name = ""
     addresses: Sequence[str] = ()
 
     def is_own(self, address: str) -> bool:

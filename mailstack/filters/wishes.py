@@ -14,6 +14,7 @@ from mailstack import sieve
 from mailstack.filters import lists
 from mailstack.filters.case import Case
 from mailstack.filters.edits import View, edited
+from mailstack.model.address import with_name
 from mailstack.model.verdict import (
     AccountAction,
     Claim,
@@ -177,6 +178,8 @@ class Wishes:
             return
         # The addresses are part of the memory where there is no handle; an alias more is no other answer.
         id_ = replies.memory_id(replace(action, addresses=()), envelope)
+        if action.from_ is None and envelope.to and case.around.name:
+            action = replace(action, from_=with_name(case.around.name, envelope.to))
         self.actions.append(
             SendMail(
                 replies.envelope_sender(action, envelope),

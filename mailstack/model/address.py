@@ -159,3 +159,12 @@ def _parse_literal(text: str) -> str:
     except ValueError:
         raise AddressError("the address literal is not an IP address") from None
     return f"[IPv6:{ip}]" if version6 else f"[{ip}]"
+
+
+def with_name(name: str, address: str) -> str:
+    """A mailbox with a display name, to be read by a parser; in a message's field it is encoded.
+
+    Source: RFC 5322 section 3.4.
+    """
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}" <{address}>' if escaped else address

@@ -37,6 +37,7 @@ MESSAGE = (
     b"From: Bob <bob@far.example>\r\nTo: alice@example.test\r\nSubject: lunch\r\n"
     b"Message-ID: <1@far.example>\r\n\r\nAre you free?\r\n"
 )
+NAMED = "Alice Example <alice@example.test>"
 NOON = datetime(2026, 12, 24, 12, 0, tzinfo=UTC).timestamp()
 PROVEN = Authentication(spf=SpfResult("pass", "far.example"))
 
@@ -118,7 +119,7 @@ def test_the_sender_gets_an_answer_and_the_message_is_kept(reader: Directory) ->
     assert one is not None
     assert (one.envelope_from, one.recipients) == ("", (BOB,))
     # RFC 3834 section 3.1
-    assert (letter["To"], letter["From"], letter["Subject"]) == ("Bob <bob@far.example>", ALICE, "Away")
+    assert (letter["To"], letter["From"], letter["Subject"]) == ("Bob <bob@far.example>", NAMED, "Away")
     assert (letter["Auto-Submitted"], letter["In-Reply-To"]) == ("auto-replied (vacation)", "<1@far.example>")
     assert letter.get_content().strip() == "I am away."
     assert one.claim is not None
@@ -178,7 +179,10 @@ def test_no_answer_where_nobody_waits_for_one(
 def test_an_alias_is_the_owners_address_of_itself(writer: DirectoryWriter, reader: Directory) -> None:
     writer.aliases.add("sales@example.test", [ALICE])
     to_sales = MESSAGE.replace(b"To: alice@", b"Cc: sales@")
-    assert read(run(reader, to_sales, written_to="sales@example.test"))["From"] == "sales@example.test"
+    assert (
+        read(run(reader, to_sales, written_to="sales@example.test"))["From"]
+        == "Alice Example <sales@example.test>"
+    )
 
 
 def test_a_group_is_not_its_members_address(writer: DirectoryWriter, reader: Directory) -> None:
@@ -189,7 +193,7 @@ def test_a_group_is_not_its_members_address(writer: DirectoryWriter, reader: Dir
     assert result.notes == ("vacation: no answer: none of the owner's addresses is in To or Cc",)
     # Written to both, it is the owner's mail.
     both = to_team.replace(b"team@example.test", b"team@example.test, alice@example.test")
-    assert read(run(reader, both, written_to="team@example.test"))["From"] == ALICE
+    assert read(run(reader, both, written_to="team@example.test"))["From"] == NAMED
 
 
 @pytest.mark.parametrize("address", ["alice+news@example.test", "alice@mirror.test", "Alice+x@mirror.test"])
@@ -198,7 +202,7 @@ def test_every_way_to_write_the_owners_address_is_it(
 ) -> None:
     writer.domains.add_alias("mirror.test", "example.test")
     message = MESSAGE.replace(b"To: alice@example.test", f"To: {address}".encode())
-    assert read(run(reader, message, written_to=address))["From"] == address
+    assert read(run(reader, message, written_to=address))["From"] == f"Alice Example <{address}>"
 
 
 def test_another_from_while_it_is_the_owners(writer: DirectoryWriter, reader: Directory) -> None:
@@ -207,7 +211,7 @@ def test_another_from_while_it_is_the_owners(writer: DirectoryWriter, reader: Di
     assert read(run(reader))["From"] == "Alice Example <office@example.test>"
     writer.accounts.revoke(ALICE, "office@example.test")
     result = run(reader)
-    assert read(result)["From"] == ALICE
+    assert read(result)["From"] == NAMED
     assert "office@example.test is not an address of alice@example.test" in result.notes
 
 

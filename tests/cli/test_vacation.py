@@ -30,6 +30,7 @@ def test_an_answer_is_prepared_switched_on_shown_and_removed(instance: Instance)
         "name": "away", "subject": "Away", "start": None, "end": None, "days": "all", "excluded": [],
         "text": "I am away.", "from": None, "active": True, "state": "on",
     }  # fmt: skip
+    assert instance.cli("user", "show", ALICE, "--json").json["autoresponder"] == "away"
     assert instance.cli("vacation", "show", ALICE, "away").out.endswith("\n\nI am away.\n")
     assert instance.cli("vacation", "off", ALICE).out == "away is off\n"
     assert instance.cli("vacation", "off", ALICE, "--json").json == {"address": ALICE, "off": None}
