@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from mailstack.app.account_view import AccountView, OperatorScripts
+from mailstack.app.account_view import AccountView
 from mailstack.directory import Directory, DirectoryWriter
 from mailstack.directory.rules import RuleChange
 from mailstack.filters.case import Case
 from mailstack.filters.edits import View
 from mailstack.filters.rules import RuleResult, Rules
-from mailstack.filters.sieve_options import SieveOptions
 from mailstack.model.directory import Account
 from mailstack.model.rules import Choice, Plan, action, condition
 from mailstack.model.verdict import (
@@ -25,6 +24,7 @@ from mailstack.model.verdict import (
     MessageVerdict,
     Redirect,
 )
+from tests.kit.account_views import view_of
 from tests.kit.instance import Instance, new_instance
 
 ALICE = "alice@example.test"
@@ -57,15 +57,7 @@ def plan(conditions: str, *actions: str, stop: bool = False, also_spam: bool = F
 def run(reader: Directory, *, klass: Class = "ham") -> RuleResult:
     account = reader.find_account(ALICE)
     assert isinstance(account, Account)
-    view = AccountView(
-        account,
-        reader,
-        OperatorScripts(SieveOptions()),
-        seen=None,
-        mail=None,
-        time_zone="UTC",
-        begin=lambda id_, script, version: None,
-    )
+    view = view_of(AccountView, account, reader)
     recipient = FilterRecipient(1, account.id, ALICE, ALICE)
     request = FilterRequest("id", "192.0.2.1", "h.test", "shop@far.example", (recipient,), 1_800_000_000.0)
     case = Case(

@@ -9,18 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from mailstack.app.account_view import OperatorScripts
 from mailstack.app.apply_rules import SLICE, Application, StoredView
 from mailstack.app.stored_changes import Report
 from mailstack.directory import Directory, DirectoryWriter
 from mailstack.filters.rules import Rules
-from mailstack.filters.sieve_options import SieveOptions
 from mailstack.mailbox.store import Account as Mailbox
 from mailstack.mailbox.store import MailStore
 from mailstack.model.directory import Account
 from mailstack.model.mailbox import FLAG_NAMES, Flags, MailboxError, NewMessage
 from mailstack.model.quota import Limits
 from mailstack.model.rules import Choice, Plan, action, condition
+from tests.kit.account_views import view_of
 from tests.kit.instance import Instance, new_instance
 from tests.kit.mailboxes import uids
 
@@ -78,23 +77,8 @@ def fill(mailbox: Mailbox, *subjects: str, folder: str = "INBOX", flags: Flags =
     mailbox.append(folder, messages)
 
 
-def apply(
-    reader: Directory,
-    mailbox: Mailbox,
-    folder: str = "INBOX",
-    *,
-    dry_run: bool = False,
-    mail: Path | None = None,
-) -> Report:
-    view = StoredView(
-        owner(reader),
-        reader,
-        OperatorScripts(SieveOptions()),
-        seen=None,
-        mail=mail,
-        time_zone="UTC",
-        begin=lambda account_id, script, version: None,
-    )
+def apply(reader: Directory, mailbox: Mailbox, folder: str = "INBOX", *, dry_run: bool = False) -> Report:
+    view = view_of(StoredView, owner(reader), reader)
     application = Application(owner(reader), mailbox, view, Rules(), folder, now=time.time())
     return application.run(lambda: None, dry_run=dry_run)
 
