@@ -23,6 +23,7 @@ getmail getmail6
 gsasl gsasl
 mpop mpop
 msmtp msmtp
+sieve-connect sieve-connect
 thunderbird thunderbird
 mkfs.ext4 e2fsprogs
 mount mount
