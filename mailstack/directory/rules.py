@@ -24,10 +24,16 @@ from mailstack.model.rules import Choice, Rule, Template, check_choice, check_na
 from mailstack.model.rules import Plan as RulePlan
 from mailstack.sieve import FREE, NORMAL
 
-#: Rules of an account by its plan: a script of so many still fits its size.
+#: Rules of an account by its plan.
 MAX_RULES: dict[Plan, int] = {"normal": 100, "free": 20}
 #: Addresses a rule forwards to, as many as a run of a script may.
 MAX_FORWARDS: dict[Plan, int] = {"normal": NORMAL.max_redirects, "free": FREE.max_redirects}
+#: Octets of all rules of an account.  Written as Sieve they are at most four times as long, with
+#: a head (tests/filters/test_rule_text.py), and so no longer than a script may be.
+MAX_OCTETS: dict[Plan, int] = {
+    "normal": NORMAL.max_script_octets // 4 - 256,
+    "free": FREE.max_script_octets // 4 - 256,
+}
 #: Templates of one domain.
 MAX_TEMPLATES = 100
 
@@ -83,6 +89,8 @@ class Rules:
             _check_forwards(cursor, account, plan)
             if template:
                 _check_template(find_template(cursor, account.address.domain, template), plan)
+            made = Rule(len(there) + 1, name, plan, enabled, template)
+            _check_size(account, [*there, made])
             number = len(there) + 1 if at is None else min(max(at, 1), len(there) + 1)
             cursor.execute(
                 "INSERT INTO rule (account_id, position, name, plan, enabled, template, changed_at)"
@@ -90,7 +98,7 @@ class Rules:
                 (account.id, len(there), name, _encode(plan), enabled, template, self._session.now()),
             )
             _order(cursor, account.id, [rule.name for rule in there], name, number)
-            return Rule(number, name, plan, enabled, template)
+            return msgspec.structs.replace(made, number=number)
 
     def find(self, address: str, which: str) -> Rule:
         """A rule by its name, or by its number in the list.
@@ -129,12 +137,15 @@ class Rules:
             if name != old.name:
                 _check_free([rule for rule in there if rule is not old], account, name)
             enabled = old.enabled if change.enabled is None else change.enabled
+            changed = Rule(old.number, name, plan, enabled, old.template)
+            if change.enabled is None:
+                _check_size(account, [changed if rule is old else rule for rule in there])
             cursor.execute(
                 "UPDATE rule SET name = ?, plan = ?, enabled = ?, changed_at = ?"
                 " WHERE account_id = ? AND name = ?",
                 (name, _encode(plan), enabled, self._session.now(), account.id, old.name),
             )
-            return Rule(old.number, name, plan, enabled, old.template)
+            return changed
 
     def move(self, address: str, which: str, number: int) -> list[Rule]:
         """Gives a rule another place; the others keep their order.
@@ -252,6 +263,19 @@ def find_template(cursor: sqlite3.Cursor, domain: str, name: str) -> Template:
 def _check_account(account: Account) -> None:
     if account.kind in ("device", "noreply", "spamtrap"):
         raise PermanentFailure(f"{account.address} receives no mail for itself, so rules would never run")
+
+
+def octets_of(rule: Rule) -> int:
+    """How much of `MAX_OCTETS` a rule takes."""
+    return len(_encode(rule.plan)) + len(rule.name.encode()) + len(rule.template.encode())
+
+
+def _check_size(account: Account, rules: Sequence[Rule]) -> None:
+    size, most = sum(map(octets_of, rules)), MAX_OCTETS[account.plan]
+    if size > most:
+        raise PermanentFailure(
+            f"the rules of {account.address} would have {size} octets; at most {most} work"
+        )
 
 
 def _check_forwards(cursor: sqlite3.Cursor, account: Account, plan: RulePlan) -> None:

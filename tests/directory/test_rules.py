@@ -145,3 +145,17 @@ def test_the_free_plan_forwards_to_one_address(writer: DirectoryWriter) -> None:
             "on",
             RuleChange(plan=plan("size over 1", "forward a@far.example", "forward b@far.example")),
         )
+
+
+def test_all_rules_together_fit_a_script(writer: DirectoryWriter, reader: Directory) -> None:
+    account = writer.accounts.add("carol@example.test", plan="free")
+    long = Plan(Choice((condition("subject contains " + "ü" * 500),) * 10), (action("flag"),))
+    writer.rules.add("carol@example.test", "one", long)
+    with pytest.raises(PermanentFailure, match=r"at most 16128 work"):
+        writer.rules.add("carol@example.test", "two", long)
+    writer.rules.add("carol@example.test", "short", plan())
+    with pytest.raises(PermanentFailure, match=r"at most 16128 work"):
+        writer.rules.change("carol@example.test", "short", RuleChange(plan=long))
+    # What grew too large in another way (a smaller plan) can still be switched off.
+    assert not writer.rules.change("carol@example.test", "one", RuleChange(enabled=False)).enabled
+    assert len(reader.rules(account.id)) == 2

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sievelib.parser import Parser
 
 from mailstack import sieve
+from mailstack.directory.rules import octets_of
 from mailstack.filters.rule_text import BEGIN, CLASS_ITEM, END, script
 from mailstack.model.errors import PermanentFailure
 from mailstack.model.rules import (
@@ -263,7 +264,18 @@ def test_whatever_is_accepted_is_a_script_that_runs(plan: Plan, name: str, klass
         name = check_name(name)
     except PermanentFailure:
         return
-    run([Rule(1, name, plan, template=name)], MESSAGE, klass=klass)
+    rule = Rule(1, name, plan, template=name)
+    run([rule], MESSAGE, klass=klass)
+    # What directory/rules.py counts on.
+    assert len(script([rule])) <= 4 * octets_of(rule) + 1_024
+
+
+@pytest.mark.parametrize("value", ["\\", "*", '"', "ä", "x"])
+@pytest.mark.parametrize("words", ["attachment ends", "not recipient begins", "header X is", "cc is @"])
+def test_the_longest_text_of_the_shortest_data(words: str, value: str) -> None:
+    conditions = " & ".join([f"{words} {value * 50}"] * 20)
+    found = rule(conditions.replace("@ ", "@"), *(f"copy {value}{n}" for n in range(7)))
+    assert len(script([found])) <= 4 * octets_of(found) + 1_024
 
 
 @settings(derandomize=True, max_examples=EXAMPLES, deadline=None)
