@@ -19,6 +19,7 @@ from mailstack.filters.compiled import CompiledScripts, version_of
 from mailstack.filters.edits import View, edited
 from mailstack.filters.rule_text import CLASS_ITEM
 from mailstack.filters.scripts import Step, steps_for
+from mailstack.filters.senders import person
 from mailstack.filters.sieve_options import SieveOptions, limits_of
 from mailstack.model.verdict import AccountAction, Edited, ScriptFailed
 
@@ -199,7 +200,7 @@ class _Run:
         """The autoresponder: whatever it decides, what becomes of the message stays as it is."""
         case = self.case
         why = wishes.why_no_reply(self.context.result) or case.around.silence(
-            case.request.received_at, (case.request.sender.lower(), case.author)
+            case.request.received_at, (person(case.request.sender).lower(), case.author)
         )
         if why:
             self.notes.append(f"{step.name}: no answer: {why}")

@@ -14,6 +14,7 @@ from mailstack import sieve
 from mailstack.filters import lists
 from mailstack.filters.case import Case
 from mailstack.filters.edits import View, edited
+from mailstack.filters.senders import person, remembered
 from mailstack.model.address import with_name
 from mailstack.model.verdict import (
     AccountAction,
@@ -171,13 +172,17 @@ class Wishes:
         own = tuple(dict.fromkeys((*action.addresses, *case.around.addresses)))
         action = replace(action, from_=self._own(action.from_), addresses=own)
         envelope = self._own_envelope()
-        why = case.why_silent or replies.why_not(action, context.message, envelope)
-        sender = split_envelope(envelope.from_)
+        # Who is asked for is the person; who is written to is the sender.
+        asked = replace(envelope, from_=person(envelope.from_ or ""))
+        why = case.why_silent or replies.why_not(action, context.message, asked)
+        sender = split_envelope(asked.from_)
         if why or sender is None:
             self._leave(action, f"no answer: {why}")
             return
         # The addresses are part of the memory where there is no handle; an alias more is no other answer.
-        id_ = replies.memory_id(replace(action, addresses=()), envelope)
+        id_ = replies.memory_id(
+            replace(action, addresses=()), replace(envelope, from_=remembered(envelope.from_ or ""))
+        )
         if action.from_ is None and envelope.to and case.around.name:
             action = replace(action, from_=with_name(case.around.name, envelope.to))
         self.actions.append(

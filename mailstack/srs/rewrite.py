@@ -166,6 +166,25 @@ def _reverse1(whole: str, secrets: Sequence[bytes]) -> Address | BadToken:
     return _address(f"SRS0{rest}", host)
 
 
+def claimed(address: Address) -> Address:
+    """The sender an address rewritten by anybody names; by its word alone, so never to be written to.
+
+    Returns:
+        The address itself when it is not rewritten, or cannot be read.
+    """
+    one = _parts1(address.local)
+    if one is not None:
+        _, host, rest = one
+        inner = _address(f"SRS0{rest}", host)
+        address = inner if isinstance(inner, Address) else address
+    match = _SRS.match(address.local)
+    parts = _SRS0_PARTS.match(match.group(2)) if match is not None and match.group(1) == "0" else None
+    if parts is None:
+        return address
+    found = _address(parts.group(4), parts.group(3))
+    return found if isinstance(found, Address) else address
+
+
 def _address(local: str, domain: str) -> Address | BadToken:
     try:
         return Address.parse(str(Address(local, domain)))

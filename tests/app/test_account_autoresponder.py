@@ -140,6 +140,17 @@ def test_other_words_are_no_other_answer_to_the_same_sender(
     assert first.claim.id == second.claim.id
 
 
+def test_marks_of_the_day_make_nobody_a_new_sender(reader: Directory) -> None:
+    today, tomorrow = "prvs=1111111111=bob@far.example", "prvs=2222222222=bob@far.example"
+    first, second, plain = (answer(run(reader, sender=sender)) for sender in (today, tomorrow, BOB))
+    assert first is not None and first.claim is not None
+    assert second is not None and second.claim is not None
+    assert plain is not None and plain.claim is not None
+    assert first.claim.id == second.claim.id == plain.claim.id
+    # The answer goes where the message says it came from: the mark lets it in there.
+    assert (first.recipients, first.claim.who) == ((today,), BOB)
+
+
 def _with(*fields: str) -> bytes:
     return "".join(f"{field}\r\n" for field in fields).encode() + MESSAGE
 
