@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 
 from mailstack.app import accept
+from tests.kit.transaction_world import instance, world
+
+__all__ = ["instance", "world"]
 
 
 @pytest.fixture(autouse=True)

@@ -14,12 +14,10 @@ from mailstack.app.mail import Services
 from mailstack.filters.authentication.sign import sign
 from mailstack.model.verdict import Redirect
 from mailstack.net.resolver import TableResolver
-from tests.app.test_transaction import World, instance, world
 from tests.kit import dkim_keys
 from tests.kit.clock import START
 from tests.kit.instance import Instance
-
-__all__ = ["instance", "world"]
+from tests.kit.transaction_world import World
 
 HEADER = (
     b"From: Jo <x@far.test>\r\nTo: you@example.test\r\nSubject: a  folded\r\n\tsubject\r\n"

@@ -25,11 +25,9 @@ from mailstack.model.verdict import (
 from mailstack.state.forward_options import ForwardOptions
 from mailstack.state.forward_targets import ForwardTargets
 from mailstack.state.withheld import WithheldMail
-from tests.app.test_transaction import LETTER, LOOP_KEY, SPAM, World, instance, world
 from tests.kit.clock import START
 from tests.kit.instance import Instance
-
-__all__ = ["instance", "world"]
+from tests.kit.transaction_world import LETTER, LOOP_KEY, SPAM, World
 
 GONE, KEPT, OUT = "gone@example.test", "kept@example.test", "out@example.test"
 FRIEND = "friend@far.test"

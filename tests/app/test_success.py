@@ -20,11 +20,9 @@ from mailstack.model.verdict import (
     SpfResult,
 )
 from mailstack.routing.route import Facts
-from tests.app.test_transaction import LETTER, SPAM, VERIFIED, World, instance, world
 from tests.kit.clock import START
 from tests.kit.instance import Instance
-
-__all__ = ["instance", "world"]
+from tests.kit.transaction_world import LETTER, SPAM, VERIFIED, World
 
 SUCCESS = frozenset({"SUCCESS"})
 ALL = frozenset({"SUCCESS", "FAILURE", "DELAY"})
