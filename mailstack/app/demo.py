@@ -159,7 +159,7 @@ def run(options: Options, *, say: Callable[[str], None], talk: Callable[[str], N
     files = CertificateFiles(options.folder / "tls")
     make_folder(files.folder)
     certificates.ensure(files, _server_names(), now=time.time())
-    config = _configure(options, files, talk)
+    config = configure(options, talk)
     sockets = bind_all(config)
     prepare(config)
     passwords = populate(options.folder / "passwords.json", config)
@@ -229,10 +229,10 @@ def _server_names() -> list[str]:
     return ["localhost", HOSTNAME, DOMAIN, f"mail.{DOMAIN}", f"imap.{DOMAIN}", f"smtp.{DOMAIN}", HOST, "::1"]
 
 
-def _configure(options: Options, files: CertificateFiles, talk: Callable[[str], None]) -> Config:
+def configure(options: Options, talk: Callable[[str], None]) -> Config:
     """Writes the configuration unless the one that is there was made from the same options."""
     file = options.config_file
-    text = _as_toml(_settings(options, files))
+    text = _as_toml(_settings(options, CertificateFiles(options.folder / "tls")))
     mark = _mark(text)
     old = file.read_text() if file.exists() else ""
     if not old.startswith(mark):

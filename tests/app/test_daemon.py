@@ -49,7 +49,7 @@ class Toy:
         )
         self.manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.manager.bind(str(folder / "notify"))
-        self.manager.settimeout(10)
+        self.manager.settimeout(60)
         self.environ = {"NOTIFY_SOCKET": str(folder / "notify"), "MAILSTACK_ALLOW_ROOT": "1"}
         self.told: dict[str, str] = {}
 
@@ -105,7 +105,7 @@ def test_a_killed_worker_is_replaced_within_a_second(toy: Toy, running: Process)
     os.kill(victim, signal.SIGKILL)
     begun = time.monotonic()
     after = toy.workers()
-    assert time.monotonic() - begun < 3.0  # one second on a machine with nothing else to do
+    assert time.monotonic() - begun < 5.0  # one second on a machine with nothing else to do
     assert victim in before
     assert victim not in after
     assert toy.ask("pid")

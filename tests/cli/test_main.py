@@ -209,6 +209,8 @@ def test_start_is_fast(instance: Instance) -> None:
         assert process("user", "list", "--config", str(instance.file)).returncode == 0
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         best = min(best, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        if best < 0.4:
+            break
     assert best < 0.4
 
 

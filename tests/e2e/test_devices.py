@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 import smtplib
 from collections.abc import Iterator
 from typing import Any
@@ -16,7 +15,7 @@ import pytest
 from mailstack.app.config import load_config
 from mailstack.directory import Directory
 from tests.kit import debian
-from tests.kit.demo import Demo, running_demo
+from tests.kit.demo import OFFSETS, Demo, running_demo
 from tests.kit.old_printer import old_printer
 from tests.kit.ports import free_base
 
@@ -44,18 +43,17 @@ class Office:
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
     folder = tmp_path_factory.mktemp("office")
-    base = free_base((24, 25, 26, 110, 143, 465, 587, 993, 995, *LEGACY))
-    with running_demo(folder, port_base=base) as demo:
-        file = demo.config
-    text = file.read_text().replace("[tls]\n", f'[tls]\ndevices = ["{LISTED}"]\n')
+    base = free_base((*OFFSETS, *LEGACY))
     legacy = "".join(
         f'{name} = ["127.0.0.1:{base + offset}"]\n'
         for name, offset in zip(("submissions_legacy", "submission_legacy"), LEGACY, strict=True)
     )
-    file.write_text(
-        re.sub(r"(?m)^submissions?_legacy = .*\n", "", text).replace("[listen]\n", f"[listen]\n{legacy}")
-    )
-    with running_demo(folder, port_base=base) as demo:
+
+    def change(text: str) -> str:
+        text = text.replace("[tls]\n", f'[tls]\ndevices = ["{LISTED}"]\n')
+        return text.replace("[listen]\n", f"[listen]\n{legacy}")
+
+    with running_demo(folder, port_base=base, change=change) as demo:
         demo.cli("user", "add", FAX, "--kind", "device", "--password", FAX_PASSWORD)
         demo.cli("device", "allow", FAX, "--network", KNOWN, "--to", "example.test")
         yield Office(demo, base)

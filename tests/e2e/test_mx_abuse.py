@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.kit.demo import OFFSETS, Demo, running_demo
+from tests.kit.demo import Demo, running_demo
 from tests.kit.dns_server import DnsServer
-from tests.kit.ports import free_base
 from tests.kit.process import eventually
 from tests.kit.smtp_wire import Wire
 
@@ -66,17 +63,6 @@ def verdict(message: bytes) -> str:
     return next(line for line in head.split("\r\n") if line.startswith("X-Mailstack-Verdict: "))
 
 
-@contextlib.contextmanager
-def changed(folder: Path, change: Callable[[str], str], *options: str) -> Iterator[Demo]:
-    """A demo whose configuration was edited."""
-    base = free_base(OFFSETS)
-    with running_demo(folder, *options, port_base=base) as demo:
-        file = demo.config
-    file.write_text(change(file.read_text()))
-    with running_demo(folder, *options, port_base=base) as demo:
-        yield demo
-
-
 def is_greeted(demo: Demo) -> bool:
     try:
         with Wire(demo.host, demo.port("mx")) as wire:
@@ -90,7 +76,9 @@ def relayed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("abuse") / "demo"
     with (
         DnsServer(TABLE) as dns,
-        changed(folder, lambda text: text.replace("[mx]\n", RELAYS) + LISTS, "--dns", dns.address) as demo,
+        running_demo(
+            folder, "--dns", dns.address, change=lambda text: text.replace("[mx]\n", RELAYS) + LISTS
+        ) as demo,
     ):
         yield demo
 
@@ -154,7 +142,7 @@ def test_hops_end_a_circle_too(relayed: Demo) -> None:
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("limits") / "demo"
-    with changed(folder, lambda text: text + "\n[mx]\nguesses = 30\n", "--limits") as demo:
+    with running_demo(folder, "--limits", change=lambda text: f"{text}\n[mx]\nguesses = 30\n") as demo:
         yield demo
 
 

@@ -53,19 +53,14 @@ def test_lmtp_relays_nothing(demo: Demo) -> None:
 def special(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """A demo whose configuration has been edited."""
     folder, base = tmp_path_factory.mktemp("special"), free_base(OFFSETS)
-    with running_demo(folder, port_base=base):
-        pass
     certificate, key = certificates.write(folder, stem="customer", name="mail.customer.example")
-    text = (folder / "mailstack.toml").read_text()
-    text = text.replace(
-        "[listen]\n",
-        f'[listen]\nsubmissions_legacy = ["127.0.0.1:{free_port()}"]\n',
-    )
-    text = text.replace(
-        f'lmtp = ["127.0.0.1:{base + 24}"', f'lmtp = ["unix:{folder}/lmtp", "127.0.0.1:{base + 24}"'
-    )
-    text = text.replace("[lmtp]\n", '[lmtp]\nsocket_mode = "0600"\n')
-    text += f"""
+    legacy = f'[listen]\nsubmissions_legacy = ["127.0.0.1:{free_port()}"]\n'
+    lmtp = f'lmtp = ["127.0.0.1:{base + 24}"'
+
+    def change(text: str) -> str:
+        text = text.replace("[listen]\n", legacy).replace("[lmtp]\n", '[lmtp]\nsocket_mode = "0600"\n')
+        text = text.replace(lmtp, lmtp.replace("[", f'["unix:{folder}/lmtp", '))
+        return f"""{text}
 [proxy]
 networks = ["{PROXY}"]
 
@@ -73,8 +68,8 @@ networks = ["{PROXY}"]
 certificate_file = "{certificate}"
 key_file = "{key}"
 """
-    (folder / "mailstack.toml").write_text(text)
-    with running_demo(folder, port_base=base) as running:
+
+    with running_demo(folder, port_base=base, change=change) as running:
         yield running
 
 

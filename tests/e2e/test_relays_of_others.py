@@ -32,11 +32,12 @@ class Chain:
 def chain(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chain]:
     kind: Kind = request.param
     folder, base = tmp_path_factory.mktemp("relays") / "demo", free_base(OFFSETS)
-    with running_demo(folder, port_base=base) as demo:
-        file = demo.config
-    file.write_text(file.read_text().replace("[mx]\n", '[mx]\ntrusted_relays = ["127.0.0.1"]\n'))
+
+    def change(text: str) -> str:
+        return text.replace("[mx]\n", '[mx]\ntrusted_relays = ["127.0.0.1"]\n')
+
     with (
-        running_demo(folder, port_base=base) as demo,
+        running_demo(folder, port_base=base, change=change) as demo,
         running_mta(kind, {"example.test": base + 25}) as peer,
     ):
         yield Chain(demo, peer)

@@ -7,7 +7,6 @@ import os
 import signal
 import smtplib
 import threading
-import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -274,8 +273,22 @@ def test_a_redirect_goes_out_when_the_original_proves_its_author(tmp_path: Path)
         assert "forward it as alice@example.test instead" in said
 
 
-def test_the_plans_limits_survive_kill_9_of_every_worker(tmp_path: Path) -> None:
-    carol = "carol@example.test"  # a free account: 10 messages an hour
+@pytest.fixture(scope="module")
+def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    with running_demo(tmp_path_factory.mktemp("sending") / "demo", "--limits") as running:
+        yield running
+
+
+@pytest.fixture
+def free(limited: Demo, request: pytest.FixtureRequest) -> str:
+    """An account of the free plan, such as carol's."""
+    address = new_account(limited, request)
+    limited.cli("user", "set", address, "--plan", "free")
+    return address
+
+
+def test_the_plans_limits_survive_kill_9_of_every_worker(limited: Demo, free: str) -> None:
+    demo, carol = limited, free  # 10 messages an hour
 
     def send(number: int) -> list[str]:
         with login(demo, carol) as client:
@@ -288,46 +301,43 @@ def test_the_plans_limits_survive_kill_9_of_every_worker(tmp_path: Path) -> None
         except OSError:
             return False
 
-    with running_demo(tmp_path / "demo", "--limits") as demo:
-        assert all(said.startswith("250 ") for said in send(6))
-        for pid in demo.pids("smtp"):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        eventually(is_back, 60, demo.log)
-        replies = send(6)
-        assert [said[:4] for said in replies] == ["250 "] * 4 + ["450 "] * 2
-        assert replies[-1].startswith(f"450 4.7.1 {carol} may send 10 messages an hour and has sent them;")
-        refused = [one for one in demo.json("log", "show", carol, "--sent") if one["event"] == "refused"]
-        assert {one["fields"]["check"] for one in refused} == {"messages_per_hour"}
+    assert all(said.startswith("250 ") for said in send(6))
+    for pid in demo.pids("smtp"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    eventually(is_back, 60, demo.log)
+    replies = send(6)
+    assert [said[:4] for said in replies] == ["250 "] * 4 + ["450 "] * 2
+    assert replies[-1].startswith(f"450 4.7.1 {carol} may send 10 messages an hour and has sent them;")
+    refused = [one for one in demo.json("log", "show", carol, "--sent") if one["event"] == "refused"]
+    assert {one["fields"]["check"] for one in refused} == {"messages_per_hour"}
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_the_log_explains_which_limit_it_was(tmp_path: Path, own: bool) -> None:
-    carol = "carol@example.test"
-    with running_demo(tmp_path / "demo", "--limits") as demo:
-        if own:
-            demo.cli("user", "limits", carol, "--recipients-per-hour", "19")
-        with login(demo, carol) as client:
-            to = [f"x{n}@outside.test" for n in range(9)]
-            for said in ("250", "250", "450"):
-                assert submit(client, carol, to, letter(carol)).startswith(said)
-        [refused] = [one for one in demo.json("log", "show", carol, "--sent") if one["event"] == "refused"]
-        told = demo.cli("log", "explain", refused["id"])
-        key = "sending.free_recipients_per_hour = 20"
-        assert "written to 18, and this message has 9" in told
-        assert (key in told, "the account's own" in told) == (not own, own)
-        assert "normal_recipients" not in told
+def test_the_log_explains_which_limit_it_was(limited: Demo, free: str, own: bool) -> None:
+    if own:
+        limited.cli("user", "limits", free, "--recipients-per-hour", "19")
+    with login(limited, free) as client:
+        to = [f"x{n}@outside.test" for n in range(9)]
+        for said in ("250", "250", "450"):
+            assert submit(client, free, to, letter(free)).startswith(said)
+    [refused] = [one for one in limited.json("log", "show", free, "--sent") if one["event"] == "refused"]
+    told = limited.cli("log", "explain", refused["id"])
+    key = "sending.free_recipients_per_hour = 20"
+    assert "written to 18, and this message has 9" in told
+    assert (key in told, "the account's own" in told) == (not own, own)
+    assert "normal_recipients" not in told
 
 
 def test_first_time_recipients_are_limited_and_old_ones_are_not(tmp_path: Path) -> None:
     # Q24: 10 an hour for a free account; here from its first day.
     carol = "carol@example.test"
     new = [f"new{n}@outside.test" for n in range(8)]
-    with running_demo(tmp_path / "demo", "--limits"):
-        pass
-    with (tmp_path / "demo" / "mailstack.toml").open("a") as file:
-        file.write("\n[sending]\nnew_recipients_after_days = 0\n")
-    with running_demo(tmp_path / "demo", "--limits", port_base=_base(tmp_path)) as demo:
+
+    def change(text: str) -> str:
+        return f"{text}\n[sending]\nnew_recipients_after_days = 0\n"
+
+    with running_demo(tmp_path / "demo", "--limits", change=change) as demo:
         with login(demo, carol) as client:
             assert submit(client, carol, [*new, "bob@example.test"], letter(carol)).startswith("250 ")
             said = submit(
@@ -342,9 +352,3 @@ def test_first_time_recipients_are_limited_and_old_ones_are_not(tmp_path: Path) 
         used = demo.json("user", "limits", carol)
         assert used["counts_new_recipients"] is True
         assert used["new_recipients_per_hour"] == {"sent": 9, "limit": 10, "own": False}
-
-
-def _base(folder: Path) -> int:
-    """The port base a demo was made with: another one would make its configuration anew."""
-    found = tomllib.loads((folder / "demo" / "mailstack.toml").read_text())
-    return int(found["listen"]["mx"][0].rpartition(":")[2]) - 25

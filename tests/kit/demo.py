@@ -22,6 +22,7 @@ from typing import Any
 
 import pytest
 
+from mailstack.app import demo as app_demo
 from tests.kit import process as processes
 from tests.kit.ports import free_base
 
@@ -177,9 +178,16 @@ def running_demo(
     *options: str,
     port_base: int | None = None,
     environ: Mapping[str, str] | None = None,
+    change: Callable[[str], str] | None = None,
 ) -> Iterator[Demo]:
-    """A demo for the length of a block; `options` are more of its command line."""
+    """A demo for the length of a block; `options` are more of its command line.
+
+    Args:
+        change: edits its configuration before the first start.
+    """
     base = port_base or free_base(OFFSETS)
+    if change is not None:
+        edit_configuration(folder, base, options, change)
     command = processes.mailstack("demo", "--dir", folder, "--port-base", str(base), *options)
     with processes.started(command, environ=environ) as process:
         demo = Demo(folder, process)
@@ -190,6 +198,16 @@ def running_demo(
         )
         assert process.running, process.output
         yield demo
+
+
+def edit_configuration(folder: Path, base: int, options: Sequence[str], change: Callable[[str], str]) -> None:
+    """What a demo with these options would be configured with, edited; nothing is started."""
+    words = iter(options)
+    given: dict[str, Any] = {name[2:]: True if name == "--limits" else next(words) for name in words}
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = app_demo.Options(folder, base, **given)
+    app_demo.configure(made, lambda text: None)
+    made.config_file.write_text(change(made.config_file.read_text()))
 
 
 def _tail(file: Path) -> str:
