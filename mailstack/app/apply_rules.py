@@ -10,6 +10,7 @@ Standards: RFC 5228; RFC 5232 (flags: those a message has are what scripts begin
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Sequence
 
@@ -19,6 +20,7 @@ from mailstack.filters.case import Case
 from mailstack.filters.edits import View
 from mailstack.filters.rules import RuleResult, Rules
 from mailstack.filters.scripts import Step, steps_for
+from mailstack.mailbox import maildir
 from mailstack.mailbox.store import Account as Mailbox
 from mailstack.model.directory import Account
 from mailstack.model.mailbox import DEFAULT_FOLDERS, FLAG_NAMES, Flags, MailboxError, MessageRow
@@ -189,8 +191,8 @@ class Application:
 
     def _place(self, name: str) -> str:
         """A folder by its name; a default folder that has another name here by what it is for."""
-        if name.upper() == "INBOX":
-            return "INBOX"
+        with contextlib.suppress(MailboxError):  # whoever stores there says what is wrong with it
+            name = maildir.check_name(name)
         use = _USES.get(name, "")
         if name in self._folders or not use:
             return name

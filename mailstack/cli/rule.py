@@ -12,7 +12,7 @@ from mailstack.cli.context import fail, group, show
 from mailstack.cli.directory_access import account, reader, writer
 
 if TYPE_CHECKING:
-    from mailstack.model.rules import Choice, Plan, Rule
+    from mailstack.model.rules import Choice, Rule
 
 app = group("Rules of an address: what becomes of which mail, without writing Sieve.")
 app.add_typer(rule_template.app, name="template")
@@ -22,7 +22,8 @@ RuleArgument = Annotated[str, typer.Argument(metavar="RULE", help="The rule's na
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="What the rule is called.")]
 IfOption = rule_template.IfOption
 AnyOption = Annotated[
-    bool | None, typer.Option("--any/--all", help="One condition is enough, or all must hold (default: all).")
+    bool | None,
+    typer.Option("--any/--all", help="One condition is enough, or all must hold (a new rule: all)."),
 ]
 DoOption = Annotated[
     list[str] | None,
@@ -38,12 +39,12 @@ StopOption = Annotated[
     typer.Option(
         "--stop/--go-on",
         help="Later rules and the owner's script do not run for this mail"
-        " (default: stop where the rule moves or discards it).",
+        " (a new rule: stop where it moves or discards).",
     ),
 ]
 SpamOption = Annotated[
     bool | None,
-    typer.Option("--also-spam/--not-spam", help="Also for what goes to Spam (default: no)."),
+    typer.Option("--also-spam/--not-spam", help="Also for what goes to Spam (a new rule: no)."),
 ]
 
 
@@ -67,12 +68,14 @@ def add(
     Rules run in their order, before the owner's own Sieve script; not for spam, unless
     they are marked so.  'rule sieve ADDRESS' shows them as Sieve.
     """
-    from mailstack.model.rules import Plan
+    from mailstack.model.rules import Plan, action
 
     if template and (if_ or any_ is not None):
         fail(os.EX_USAGE, "the conditions are those of the template: leave --if, --any and --all away")
     choice = _template(address, template) if template else rule_template.choice(if_, any_=bool(any_))
-    plan = _planned(Plan(choice, (), also_spam=bool(also_spam)), do or [], stop)
+    actions = tuple(action(one) for one in do or ())
+    takes = any(one.deed in ("move", "discard") for one in actions)
+    plan = Plan(choice, actions, takes if stop is None else stop, bool(also_spam))
     with writer() as directory:
         made = directory.rules.add(address, name, plan, at=at, enabled=not off, template=template)
     show(_row(made), _lines(made))
@@ -93,6 +96,7 @@ def set_rule(
     from msgspec.structs import replace
 
     from mailstack.directory.rules import RuleChange
+    from mailstack.model.rules import action
 
     with writer() as directory, directory.transaction():
         plan = directory.rules.find(address, rule).plan
@@ -103,8 +107,8 @@ def set_rule(
         if also_spam is not None:
             plan = replace(plan, also_spam=also_spam)
         if do:
-            plan = _planned(plan, do, stop)
-        elif stop is not None:
+            plan = replace(plan, actions=tuple(action(one) for one in do))
+        if stop is not None:
             plan = replace(plan, stop=stop)
         changed = directory.rules.change(address, rule, RuleChange(name, plan))
     show(_row(changed), _lines(changed))
@@ -181,16 +185,6 @@ def _template(address: str, name: str) -> Choice:
             if one.name == name:
                 return one.choice
     raise PermanentFailure(f"{domain} has no rule template {name!r}")
-
-
-def _planned(plan: Plan, do: list[str], stop: bool | None) -> Plan:
-    from msgspec.structs import replace
-
-    from mailstack.model.rules import action
-
-    actions = tuple(action(one) for one in do)
-    takes = any(one.deed in ("move", "discard") for one in actions)
-    return replace(plan, actions=actions, stop=takes if stop is None else stop)
 
 
 def _row(rule: Rule) -> dict[str, object]:

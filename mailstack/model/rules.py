@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Literal, TypeAlias, get_args
 
 import msgspec
@@ -235,9 +236,16 @@ def check_plan(plan: Plan) -> None:
             f"a rule says one of move, keep and discard, not {' and '.join(homes)};"
             " 'copy' files a second copy"
         )
+    _check_spam(plan, deeds)
+
+
+def _check_spam(plan: Plan, deeds: Sequence[Deed]) -> None:
     if plan.also_spam and "forward" in deeds:
         # T31: what we send on carries our good name.
         raise PermanentFailure("spam is not sent on: a rule that forwards cannot run for spam too")
+    never = Condition("class", "is", "spam")
+    if not plan.also_spam and not plan.choice.any_of and never in plan.choice.conditions:
+        raise PermanentFailure("only rules marked 'also for spam' see spam: without it this one never runs")
 
 
 def check_name(text: str) -> str:

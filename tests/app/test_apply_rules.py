@@ -268,3 +268,14 @@ def test_duplicate_throws_nothing_away(writer: DirectoryWriter, reader: Director
     fill(mailbox, "x\r\nMessage-ID: <1@far.example>", "y\r\nMessage-ID: <1@far.example>")
     script(writer, 'require "duplicate"; if duplicate { discard; }')
     assert apply(reader, mailbox).changes == []
+
+
+def test_a_folder_is_the_same_however_it_is_written(
+    writer: DirectoryWriter, reader: Directory, mailbox: Mailbox
+) -> None:
+    mailbox.create("INBOX/Gr\u00fcn")
+    fill(mailbox, "one", folder="INBOX/Gr\u00fcn")
+    script(writer, 'require ["fileinto", "mailbox"]; fileinto :create "Inbox/Gru\u0308n/";')
+    assert apply(reader, mailbox, "INBOX/Gr\u00fcn").changes == []
+    fill(mailbox, "two")
+    assert apply(reader, mailbox).moved == {"INBOX/Gr\u00fcn": 1}

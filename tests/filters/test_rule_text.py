@@ -276,14 +276,3 @@ def test_the_longest_text_of_the_shortest_data(words: str, value: str) -> None:
     conditions = " & ".join([f"{words} {value * 50}"] * 20)
     found = rule(conditions.replace("@ ", "@"), *(f"copy {value}{n}" for n in range(7)))
     assert len(script([found])) <= 4 * octets_of(found) + 1_024
-
-
-@settings(derandomize=True, max_examples=EXAMPLES, deadline=None)
-@given(st.lists(st.sampled_from([*HOWS, "is", "not", "contains", "5M", "X-A:", "  "]) | VALUES).map(" ".join))
-def test_words_are_read_or_refused(text: str) -> None:
-    for read in (to_condition, to_action):
-        try:
-            found = read(text)
-        except PermanentFailure:
-            continue
-        assert read(str(found)) == found

@@ -130,3 +130,11 @@ def test_spam_is_not_forwarded() -> None:
     # T31
     with pytest.raises(PermanentFailure, match="spam is not sent on"):
         check_plan(plan("forward a@b.example", also_spam=True))
+
+
+def test_a_rule_for_spam_alone_must_be_marked_for_it() -> None:
+    choice = Choice((condition("class is spam"), condition("size over 1")))
+    with pytest.raises(PermanentFailure, match="never runs"):
+        check_plan(Plan(choice, (action("keep"),)))
+    check_plan(Plan(choice, (action("keep"),), also_spam=True))
+    check_plan(Plan(Choice((condition("not class is spam"),)), (action("keep"),)))
