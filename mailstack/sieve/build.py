@@ -71,6 +71,7 @@ class Builder:
             modifiers=tuple(tag for tag in tags.values() if tag.modify and tag.key in node.bound),
             data=MappingProxyType(dict(node.data)),
             cost=_cost(node),
+            given=frozenset(node.bound),
         )
 
     def _tags_of(self, definition: CommandDef) -> Mapping[str, Tag]:

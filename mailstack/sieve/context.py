@@ -14,7 +14,7 @@ from mailstack.sieve.actions import Action, FileInto, Keep, Redirect
 from mailstack.sieve.control import ControlFlow, LimitReached, SieveError
 from mailstack.sieve.diagnostic import Diagnostic
 from mailstack.sieve.limits import Limits, configured
-from mailstack.sieve.match import OCTETS_PER_STEP
+from mailstack.sieve.match import OCTETS_PER_STEP, Comparator
 from mailstack.sieve.message import Message
 from mailstack.sieve.parts import MimePart
 from mailstack.sieve.program import Args, Block, Call
@@ -23,6 +23,8 @@ from mailstack.sieve.variables import Variables, VariableStore
 
 #: Steps between two looks at the CPU clock.
 _STEPS_PER_LOOK = 200
+#: Long values whose folds are kept.
+_MAX_FOLDS = 16
 
 
 @dataclass(slots=True)
@@ -167,6 +169,7 @@ class Context:
         self.runs = 0
         self._look_at = 0
         self._at: Call | None = None
+        self._folds: dict[tuple[str, str], str] = {}
         self._cpu_end: float | None = None
 
     @property
@@ -296,6 +299,16 @@ class Context:
         self.steps += steps
         if self.steps >= self._look_at:
             self._look(None)
+
+    def folded(self, value: str, comparator: Comparator) -> str:
+        """A long value as a comparator sees it; many rules ask for the same ones."""
+        key = (comparator.name, value)
+        found = self._folds.get(key)
+        if found is None:
+            if len(self._folds) >= _MAX_FOLDS:
+                self._folds.clear()
+            found = self._folds[key] = comparator.folded(value)
+        return found
 
     def charge_edit(self, octets: int = 0, *, rewrites: int = 0) -> None:
         """Counts an edit of the message before it is made.

@@ -15,6 +15,8 @@ from mailstack.sieve.message import Message
 from mailstack.sieve.program import Args
 
 T = TypeVar("T")
+#: Arguments that choose other fields than all of the message's own.
+_CHOOSE = frozenset({"index", "mime"})
 
 
 def headers(ctx: Context, args: Args) -> Iterable[Message]:
@@ -36,7 +38,7 @@ def _header(ctx: Context, part: object) -> Message:
 
 def is_plain(args: Args) -> bool:
     """All fields of the message's own header are asked."""
-    return args.get("index") is None and not args.get("mime")
+    return args.has_none_of(_CHOOSE)
 
 
 def pick(args: Args, fields: Iterable[T]) -> Sequence[T]:
@@ -54,8 +56,9 @@ def pick(args: Args, fields: Iterable[T]) -> Sequence[T]:
 
 def values(ctx: Context, args: Args, names: Sequence[str]) -> Sequence[str]:
     """Decoded values of the fields of these names, in the order of the names."""
-    if len(names) == 1 and is_plain(args):
-        return ctx.message.header_values(names[0])
+    if is_plain(args):
+        read = ctx.message.header_values
+        return read(names[0]) if len(names) == 1 else [value for name in names for value in read(name)]
     if not args.get("mime"):
         return pick(args, (value for name in names for value in ctx.message.header_values(name)))
     option = args.get("mimeopts")

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 #: Octets of a value compared for the price of one step.
 OCTETS_PER_STEP = 4_096
 
+#: Characters from which on the fold of a value is kept for the tests after this one.
+_LONG = 256
+
 #: Fills a text up in `Comparator.spread`; no text holds it.
 FILLER = "\udbff"
 
@@ -209,7 +212,7 @@ def _prepare_contains(keys: Sequence[str], want: Want) -> Matching:
         for value in values:
             if len(value) >= OCTETS_PER_STEP or many:
                 context.charge((len(value) // OCTETS_PER_STEP + 1) * len(wanted) // 16)
-            folded = fold(value)
+            folded = fold(value) if len(value) < _LONG else context.folded(value, want.comparator)
             for key in wanted:
                 if key in folded:
                     return ()

@@ -88,6 +88,7 @@ class Message:
         self._data = data  # what fields and splices are about
         self._octets: bytes | None = None
         self._size: tuple[int, int] | None = None
+        self._body_text: tuple[int, str] | None = None
         self._inner: Snapshot | None = None
         self._fields: list[Field] | None = None
         self._by_name: dict[str, list[Field]] | None = None
@@ -130,6 +131,13 @@ class Message:
             octets = self.to_bytes()
             return octets[find_end(octets)[1] :]
         return self._data[self._body_at :]
+
+    @property
+    def body_text(self) -> str:
+        """The body as it stands there, in Unicode."""
+        if self._body_text is None or self._body_text[0] != len(self.edits):
+            self._body_text = (len(self.edits), self.body.decode("utf-8", "replace"))
+        return self._body_text[1]
 
     @property
     def has_body(self) -> bool:
@@ -251,7 +259,7 @@ class Message:
         self._splices = list(moment.splices)
         self._inner = moment.inner
         del self.edits[moment.edits :]
-        self._octets = self._root = self._size = None
+        self._octets = self._root = self._size = self._body_text = None
         self._forget()
 
     # -- header ---------------------------------------------------------------

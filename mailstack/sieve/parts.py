@@ -32,7 +32,9 @@ class MimePart:
         is_enclosed: it is the message inside a message/rfc822.
     """
 
-    __slots__ = ("_content", "_data", "_decoded", "_header", "_text", "children", "found", "is_enclosed")
+    __slots__ = (
+        "_content", "_data", "_decoded", "_header", "_readable", "_text", "children", "found", "is_enclosed",
+    )  # fmt: skip
 
     def __init__(self, data: bytes, found: Part, *, is_enclosed: bool = False) -> None:
         self._data = data
@@ -42,6 +44,7 @@ class MimePart:
         self._content: bytes | None = None
         self._decoded: str | None = None
         self._text: str | None = None
+        self._readable: tuple[MimePart, ...] | None = None
         self.children = [MimePart(data, child, is_enclosed=found.is_message) for child in found.children]
 
     @property
@@ -93,6 +96,13 @@ class MimePart:
         kind = self.found.content_type
         is_text = kind.startswith("text/") or kind in _MARKUP
         return is_text and self.is_decodable and not self.found.opaque
+
+    @property
+    def readable(self) -> tuple[MimePart, ...]:
+        """The readable parts, itself among them."""
+        if self._readable is None:
+            self._readable = tuple(part for part in self.walk() if part.is_readable)
+        return self._readable
 
     @property
     def around(self) -> tuple[bytes, bytes]:

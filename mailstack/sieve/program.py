@@ -36,6 +36,7 @@ class Call:
         chained: runs only when the command before it gave False.
         data: what `validate` left for `run`.
         cost: steps it counts as; more than one for long lists.
+        given: arguments the script gives, by name.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Call:
     modifiers: tuple[Tag, ...] = ()
     data: Mapping[str, object] = field(default_factory=_nothing)
     cost: int = 1
+    given: frozenset[str] = frozenset()
 
     def __repr__(self) -> str:
         return f"<{self.name} at {self.pos.line}:{self.pos.column}>"
@@ -118,6 +120,10 @@ class Args:
             return self._values[name]
         except KeyError:
             raise AttributeError(f"{self._call.name} has no argument '{name}'") from None
+
+    def has_none_of(self, names: frozenset[str]) -> bool:
+        """True when the script gives none of these arguments."""
+        return self._call.given.isdisjoint(names)
 
     def get(self, name: str, default: object = None) -> object:
         """As `[]`, with a default for names this command does not know."""

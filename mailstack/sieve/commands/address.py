@@ -43,8 +43,11 @@ def _validate(node: CommandNode, vctx: CheckContext) -> None:
 
 def _run(ctx: Context, args: Args, block: Block | None) -> bool:
     names, part = args.strings("header_list"), args.address_part
-    if len(names) == 1 and fields.is_plain(args):
-        values = ctx.message.address_parts(names[0], part) if names[0].lower() in ADDRESS_FIELDS else []
+    if fields.is_plain(args):
+        read, wanted = ctx.message.address_parts, [name for name in names if name.lower() in ADDRESS_FIELDS]
+        values = (
+            read(wanted[0], part) if len(wanted) == 1 else [v for name in wanted for v in read(name, part)]
+        )
         return args.match.match(values, args.strings("key_list"))
     found = (
         addresses
@@ -53,8 +56,8 @@ def _run(ctx: Context, args: Args, block: Block | None) -> bool:
         if name.lower() in ADDRESS_FIELDS
         for addresses in header.address_fields(name)
     )
-    values = [value for addresses in fields.pick(args, found) for value in part.values(addresses)]
-    return args.match.match(values, args.strings("key_list"))
+    picked = [value for addresses in fields.pick(args, found) for value in part.values(addresses)]
+    return args.match.match(picked, args.strings("key_list"))
 
 
 ADDRESS = CommandDef(

@@ -49,12 +49,6 @@ def _contents(root: MimePart, types: Sequence[str]) -> Iterator[str]:
             yield part.decoded
 
 
-def _texts(root: MimePart) -> Iterator[str]:
-    for part in root.walk():
-        if part.is_readable:
-            yield part.text
-
-
 def _values(ctx: Context, args: Args) -> Iterator[str]:
     if not ctx.message.has_body:
         return  # RFC 5173 section 4: then even "" is not found
@@ -62,9 +56,10 @@ def _values(ctx: Context, args: Args) -> Iterator[str]:
     if isinstance(types, tuple):
         yield from _contents(ctx.message.root, types)
     elif args["raw"]:
-        yield ctx.message.body.decode("utf-8", "replace")
+        yield ctx.message.body_text
     else:
-        yield from _texts(ctx.message.root)
+        for part in ctx.message.root.readable:
+            yield part.text
 
 
 def _validate(node: CommandNode, vctx: CheckContext) -> None:

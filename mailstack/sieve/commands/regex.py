@@ -8,6 +8,7 @@ Standard: draft-ietf-sieve-regex-01.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any
@@ -26,6 +27,7 @@ _MAX_OCTETS = 1 << 20
 #: Where its tables do not suffice, RE2 looks at each instruction for each character.
 _WORK_PER_STEP = 512
 _STEPS_PER_PATTERN = 10
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def _compile(pattern: str, *, folds: bool) -> Any:
@@ -65,11 +67,7 @@ def _text(text: str) -> str:
     """Octets that are no UTF-8 as replacement characters, one for one: RE2 reads UTF-8."""
     if text.isascii():
         return text
-    return text.encode("utf-8", "replace").decode("utf-8") if _has_surrogates(text) else text
-
-
-def _has_surrogates(text: str) -> bool:
-    return any("\ud800" <= c <= "\udfff" for c in text)
+    return text.encode("utf-8", "replace").decode("utf-8") if _SURROGATE.search(text) else text
 
 
 def _folds(comparator: str) -> bool:
