@@ -59,7 +59,7 @@ def letters(world: World) -> list[email.message.EmailMessage]:
     rows = world.queue.read("SELECT id FROM message WHERE kind = 'vacation' ORDER BY id")
     paths = world.services.config.paths
     return [
-        email.message_from_bytes((paths.queue_messages / str(id_)).read_bytes(), policy=default)  # type: ignore[misc]
+        email.message_from_bytes((paths.queue_messages / str(id_)).read_bytes(), policy=default)
         for (id_,) in rows
     ]
 
