@@ -1,6 +1,6 @@
 """What mailstack writes on top of a message, and reading a body wherever it lies.
 
-From the top of a stored copy: Return-Path, Delivered-To, X-Original-To, Received,
+From the top of a stored copy: Return-Path, Delivered-To, X-Original-To, Received-SPF (option), Received,
 DKIM-Signature (submissions), Authentication-Results, X-Mailstack-Verdict, X-Spam-*,
 X-Mailstack-Loop (app/loops.py).
 Only values of ours and checked addresses go in; nothing is decoded on the way.
@@ -118,6 +118,9 @@ def stored_prefix(mail: Mail, store: Store, *, key: bytes) -> bytes:
     ]
     if store.note:
         lines.append(f"X-Mailstack-Note: {' '.join(store.note.split())[:900]}\r\n")
+    if mail.answer.received_spf:
+        # RFC 7208 section 9.1: above our Received field.
+        lines.append(f"Received-SPF: {mail.answer.received_spf}\r\n")
     results = mail.answer.results_header
     authentication = f"Authentication-Results: {results}\r\n" if results else ""
     return b"".join(

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 import msgspec
 
 from mailstack.filters import accounts, block_lists, client, disposition, explain
-from mailstack.filters.authentication import dmarc, results
+from mailstack.filters.authentication import dmarc, received_spf, results
 from mailstack.filters.authentication.sender import Sender, problems
 from mailstack.filters.classes import words
 from mailstack.filters.classes.bulk import Classified, classify
@@ -88,7 +88,10 @@ class Evaluation:
             helo=self._request.helo,
             ip=self._request.ip,
         )
-        return FilterAnswer(verdict, self._accounts(verdict, classified, cuts, value), cuts, value)
+        spf_value = ""
+        if self._tools.options.received_spf:
+            spf_value = received_spf.build(self._tools.authserv_id, found.spf, self._request)
+        return FilterAnswer(verdict, self._accounts(verdict, classified, cuts, value), cuts, value, spf_value)
 
     def _submission(self, cuts: tuple[tuple[int, int], ...]) -> FilterAnswer:
         """Mail of our own users: only the recipients' own rules."""

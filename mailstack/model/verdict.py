@@ -339,9 +339,11 @@ class FilterAnswer(msgspec.Struct, frozen=True):
         cuts: byte ranges [start, end) of header fields to leave out of stored copies
             (forged Authentication-Results, X-Spam-*, X-Mailstack-*); ascending.
         results_header: value of our Authentication-Results field, without name, folded with CRLF.
+        received_spf: the same of a Received-SPF field; "": none is wanted.
     """
 
     verdict: MessageVerdict
     accounts: tuple[AccountVerdict, ...] = ()
     cuts: tuple[tuple[int, int], ...] = ()
     results_header: str = ""
+    received_spf: str = ""

@@ -1,6 +1,6 @@
 """Our Authentication-Results field, and what strangers wrote in our name.
 
-Standards: RFC 8601 (sections 2.2 syntax, 5 removing forged fields).
+Standards: RFC 8601 (sections 2.2 syntax, 5 removing forged fields), RFC 7208 section 9.1.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from mailstack.model.verdict import ArcResult, Authentication, SpfResult
 _UNQUOTABLE = re.compile(r"[^ A-Za-z0-9._@+=/:,?*'-]")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._@+=/:\[\]-]")
 _TOKEN = re.compile(rb'[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))')
+_RECEIVER = re.compile(rb'receiver\s*=\s*"?([^\s;"]+)', re.IGNORECASE)
 #: Fields that only we write into a stored copy.
 _OURS = (b"x-spam-", b"x-mailstack-")
 
@@ -30,11 +31,11 @@ def build(authserv_id: str, found: Authentication, *, sender: str, helo: str, ip
     results: list[object] = []
     spf = found.spf
     if sender:
-        results.append(_spf(spf, smtp_mailfrom=_safe(sender)))
+        results.append(_spf(spf, smtp_mailfrom=safe(sender)))
     if not sender or found.helo_spf.result != "none":
-        results.append(_spf(found.helo_spf if sender else spf, smtp_helo=_safe(helo) or "unknown"))
+        results.append(_spf(found.helo_spf if sender else spf, smtp_helo=safe(helo) or "unknown"))
     for one in found.dkim:
-        names = {"header_d": _safe(one.domain), "header_s": _safe(one.selector)} if one.domain else {}
+        names = {"header_d": safe(one.domain), "header_s": safe(one.selector)} if one.domain else {}
         results.append(authres.DKIMAuthenticationResult(result=one.result, reason=_reason(one.why), **names))
     if not found.dkim:
         results.append(authres.DKIMAuthenticationResult(result="none"))
@@ -49,34 +50,34 @@ def _spf(spf: SpfResult, **names: str) -> object:
 
 
 def _arc(arc: ArcResult, ip: str) -> object:
-    properties = [authres.AuthenticationResultProperty("smtp", "remote-ip", _safe(ip))] if ip else []
+    properties = [authres.AuthenticationResultProperty("smtp", "remote-ip", safe(ip))] if ip else []
     return ARCAuthenticationResult(result=arc.result, reason=_reason(arc.why), properties=properties)
 
 
 def _reason(why: str) -> str | None:
     """As a quoted string: nothing in it ends the result."""
-    return _UNQUOTABLE.sub("_", why)[:160] or None
+    return _UNQUOTABLE.sub("_", why.replace(";", ","))[:160] or None
 
 
 def build_submission(authserv_id: str, login: str) -> str:
     """The value for mail of our own users: `auth=pass` (RFC 8601 section 2.7.4)."""
-    return _fold(authserv_id, [authres.SMTPAUTHAuthenticationResult(result="pass", smtp_auth=_safe(login))])
+    return _fold(authserv_id, [authres.SMTPAUTHAuthenticationResult(result="pass", smtp_auth=safe(login))])
 
 
 def _dmarc(found: Authentication) -> object:
     dmarc = found.dmarc
-    names = {"header_from": _safe(dmarc.domain)} if dmarc.domain else {}
+    names = {"header_from": safe(dmarc.domain)} if dmarc.domain else {}
     comment = f"p={dmarc.policy} dis={dmarc.disposition}" if dmarc.policy else None
     why = _reason(dmarc.problem)
     return DMARCAuthenticationResult(result=dmarc.result, result_comment=comment, reason=why, **names)
 
 
 def _fold(authserv_id: str, results: list[object]) -> str:
-    return ";\r\n\t".join([_safe(authserv_id) or "localhost", *(str(result) for result in results)])
+    return ";\r\n\t".join([safe(authserv_id) or "localhost", *(str(result) for result in results)])
 
 
-def _safe(text: str) -> str:
-    # What a peer chose must not end a result or begin a comment.
+def safe(text: str) -> str:
+    """What a peer chose, unable to end a result or begin a comment."""
     return _UNSAFE.sub("_", text)[:320]
 
 
@@ -89,8 +90,10 @@ def find_cuts(header: Header, names: frozenset[str]) -> tuple[tuple[int, int], .
     wanted = {name.lower().encode("utf-8") for name in names}
     cuts = []
     for field in header.fields:
-        if field.name.startswith(_OURS) or (
-            field.name == b"authentication-results" and _claims(field.text, wanted)
+        if (
+            field.name.startswith(_OURS)
+            or (field.name == b"authentication-results" and _claims(field.text, wanted))
+            or (field.name == b"received-spf" and _claims_receiver(field.text, wanted))
         ):
             cuts.append((field.start, field.end))
     return tuple(cuts)
@@ -107,6 +110,11 @@ def _claims(value: bytes, names: set[bytes]) -> bool:
     quoted, plain = token.groups()
     name = re.sub(rb"\\(.)", rb"\1", quoted) if quoted is not None else plain
     return name.strip().rstrip(b".").lower() in names
+
+
+def _claims_receiver(value: bytes, names: set[bytes]) -> bool:
+    """True when a Received-SPF field says that we wrote it; comments are not looked into."""
+    return any(name.lower().rstrip(b".") in names for name in _RECEIVER.findall(value))
 
 
 def without_comments(value: bytes) -> bytes | None:

@@ -10,6 +10,7 @@ Standards: RFC 7208; limits 10 look-ups, 2 void, 10 MX, 10 PTR, records of 10 Ki
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Any
 
 import spf as pyspf
@@ -22,23 +23,33 @@ from mailstack.model.verdict import SpfResult
 MAX_RECORD_OCTETS = 10_240
 #: Addresses, MX hosts or PTR names of one answer that are looked at.
 MAX_RECORDS = 100
+_MAX_NAME = 253
+#: RFC 7208 section 7.1; a number of labels is not 0.
+_MACRO = re.compile(rb"%(?:\{[a-z](?:0*[1-9][0-9]*)?r?[.\-+,/_=]*\}|[%_-])", re.IGNORECASE)
 _WORDS = frozenset({"pass", "fail", "softfail", "neutral", "none", "temperror", "permerror"})
 
 
 class _Query(pyspf.query):  # type: ignore[misc]  # pyspf has no types
     """pyspf's evaluation without explanations (text and look-ups of the sender's choice)."""
 
-    def __init__(self, ip: str, sender: str, helo: str, *, now: float, lookup: Lookup) -> None:
-        super().__init__(i=ip, s=sender, h=helo, strict=True, querytime=0)
+    def __init__(self, ip: str, local: str, domain: str, helo: str, *, now: float, lookup: Lookup) -> None:
+        super().__init__(i=ip, s=f"{local}@{domain}", h=helo, strict=True, querytime=0)
+        # pyspf splits at the first "@", which a quoted local part may hold too.
+        self.l, self.o, self.d = local, domain, domain
         self.t = str(int(now))
+        # T27: %{p} costs a reverse look-up of the sender's choice and RFC 7208 section 7.3 discourages it.
+        self.p = "unknown"
         self._lookup = lookup
 
     def get_explanation(self, spec: str) -> None:
         return None
 
-    def getp(self) -> str:
-        # T27: %{p} costs a reverse look-up of the sender's choice and RFC 7208 section 7.3 discourages it.
-        return "unknown"
+    def expand(self, text: str, *args: Any, **facts: Any) -> str:
+        """RFC 7208 section 7.3: labels are dropped from the left until a name can be asked for."""
+        name = str(super().expand(text, *args, **facts))
+        while len(name) > _MAX_NAME and "." in name:
+            name = name.partition(".")[2]
+        return name
 
     def validated_ptrs(self) -> list[str]:
         """RFC 7208 section 5.5: without an answer there are no names; a name without one is left out."""
@@ -56,11 +67,14 @@ class _Query(pyspf.query):  # type: ignore[misc]  # pyspf has no types
         except pyspf.TempError:
             return False
 
-    def dns_mx(self, domainname: str) -> Any:
-        hosts = self.dns(domainname, "MX")
-        for _, host in hosts[: pyspf.MAX_MX]:
+    def dns_mx(self, domainname: str) -> list[str]:
+        """Addresses of the MX hosts, all asked for at once."""
+        hosts = sorted(self.dns(domainname, "MX"))
+        if len(hosts) > pyspf.MAX_MX:
+            raise pyspf.PermError(f"More than {pyspf.MAX_MX} MX records returned")
+        for _, host in hosts:
             self._lookup.prefetch(host, self.A)
-        return super().dns_mx(domainname)
+        return [address for _, host in hosts if host.strip(".") for address in self.dns_a(host, self.A)]
 
 
 def check(ip: str, sender: str, helo: str, *, now: float, lookup: Lookup) -> SpfResult:
@@ -81,7 +95,7 @@ def check(ip: str, sender: str, helo: str, *, now: float, lookup: Lookup) -> Spf
         return SpfResult("none", domain)
     local = sender.rpartition("@")[0] or "postmaster"
     asked = Lookup(lookup.known)
-    result, why = _evaluate(ip, f"{local}@{domain}" if sender else "", _domain(helo) or domain, now, asked)
+    result, why = _evaluate(_Query(ip, local, domain, _domain(helo) or domain, now=now, lookup=asked), asked)
     if asked.wanted:
         # Also when pyspf has swallowed our exception: a result from missing answers is none.
         lookup.wanted.update(asked.wanted)
@@ -96,11 +110,11 @@ def prefetch(ip: str, helo: str, lookup: Lookup) -> None:
         lookup.prefetch(domain, "TXT")
 
 
-def _evaluate(ip: str, sender: str, helo: str, now: float, lookup: Lookup) -> tuple[str, str]:
+def _evaluate(query: _Query, lookup: Lookup) -> tuple[str, str]:
     original = pyspf.DNSLookup
     pyspf.DNSLookup = lambda name, kind, *_: _answer(lookup, name, kind)
     try:
-        result, _, why = _Query(ip, sender, helo, now=now, lookup=lookup).check()
+        result, _, why = query.check()
     except NeedLookup:
         return "none", ""
     except Exception as error:  # named adapter: pyspf raises what Python raises on odd records
@@ -125,7 +139,14 @@ def _bounded(answer: Answer, kind: str) -> tuple[object, ...]:
     records = tuple(r for r in answer.records if isinstance(r, bytes) and r[:6].lower() == b"v=spf1")
     if any(len(record) > MAX_RECORD_OCTETS for record in records):
         raise pyspf.PermError(f"SPF record longer than {MAX_RECORD_OCTETS} octets")
+    if any(_has_bad_macro(record) for record in records):
+        raise pyspf.PermError("macro of the wrong form")
     return records[:2]  # two are an error already
+
+
+def _has_bad_macro(record: bytes) -> bool:
+    """pyspf looks at the letter only."""
+    return b"%" in _MACRO.sub(b"", record)
 
 
 def _record(kind: str, record: object) -> object:

@@ -5,9 +5,17 @@ from __future__ import annotations
 import authres
 import pytest
 
+from mailstack.filters.authentication import received_spf
 from mailstack.filters.authentication.results import build, build_submission, find_cuts
 from mailstack.filters.fields import Header
-from mailstack.model.verdict import ArcResult, Authentication, DkimResult, DmarcResult, SpfResult
+from mailstack.model.verdict import (
+    ArcResult,
+    Authentication,
+    DkimResult,
+    DmarcResult,
+    FilterRequest,
+    SpfResult,
+)
 
 OURS = "mx.example.test"
 BODY = b"From: a@b.test\r\n\r\nbody\r\n"
@@ -41,6 +49,8 @@ def cut(fields: bytes) -> bytes:
         b"Authentication-Results: mx.example.test.; dmarc=pass\r\n",
         b"Authentication-Results: mx.example.test(c); dmarc=pass\r\n",
         b"Authentication-Results: (never closed mx.example.test; dmarc=pass\r\n",
+        b"Received-SPF: pass (x) client-ip=192.0.2.1; receiver=mx.example.test; identity=mailfrom\r\n",
+        b'received-spf : pass\r\n RECEIVER = "MX.example.test."\r\n',
         b"X-Spam-Flag: NO\r\n",
         b"x-spam-status: No,\r\n score=-100\r\n",
         b"X-Mailstack-Verdict: class=ham\r\n",
@@ -67,6 +77,7 @@ def test_fields_in_our_name_are_cut(field: bytes) -> None:
         b"Authentication-Results:\r\n",
         b"X-Authentication-Results: mx.example.test; dmarc=pass\r\n",
         b"ARC-Authentication-Results: i=1; mx.example.test; dmarc=pass\r\n",
+        b"Received-SPF: pass (mx.example.test: x) client-ip=192.0.2.1; receiver=mx.example.org\r\n",
         b"X-Spamalot: yes\r\n",
         b"X-Mailstacked: yes\r\n",
     ],
@@ -89,13 +100,13 @@ FOUND = Authentication(
     SpfResult("softfail", "b.test"),
     SpfResult(),
     (DkimResult("pass", "b.test", "s1"), DkimResult("permerror", "", "", "junk")),
-    DmarcResult("fail", "b.test", "reject", "quarantine"),
-    ArcResult("fail"),
+    DmarcResult("fail", "b.test", "reject", "quarantine", problem='_dmarc.b.test: "sp=" (x); invalid'),
+    ArcResult("fail", "a signature of c.test does not match"),
 )
 
 
 def test_our_field_can_be_parsed_and_says_everything() -> None:
-    value = build(OURS, FOUND, sender="a@b.test", helo="h.test")
+    value = build(OURS, FOUND, sender="a@b.test", helo="h.test", ip="192.0.2.7")
     parsed = authres.AuthenticationResultsHeader.parse(
         "Authentication-Results: " + value.replace("\r\n\t", " ")
     )
@@ -105,6 +116,11 @@ def test_our_field_can_be_parsed_and_says_everything() -> None:
     ]  # fmt: skip
     assert "header.d=b.test header.s=s1" in value
     assert "header.from=b.test" in value
+    assert "dkim=permerror reason=junk" in value
+    assert (
+        'dmarc=fail (p=reject dis=quarantine) reason="_dmarc.b.test: _sp=_ _x_, invalid" header.from' in value
+    )
+    assert 'arc=fail reason="a signature of c.test does not match" smtp.remote-ip=192.0.2.7' in value
     assert all(len(line) < 300 for line in value.split("\r\n"))
 
 
@@ -122,6 +138,27 @@ def test_what_a_peer_chose_cannot_forge_a_result(evil: str) -> None:
         assert value.isascii()
         assert "(b" not in value
         assert len(value) < 1500
+
+
+def test_both_identities_of_spf_are_told() -> None:
+    # RFC 7208 section 2.3
+    found = Authentication(SpfResult("fail", "b.test"), SpfResult("pass", "h.test"))
+    value = build(OURS, found, sender="a@b.test", helo="h.test")
+    assert "\tspf=fail smtp.mailfrom=a@b.test;\r\n\tspf=pass smtp.helo=h.test;" in value
+
+
+@pytest.mark.parametrize("word", ["pass", "fail", "softfail", "neutral", "none", "temperror", "permerror"])
+@pytest.mark.parametrize("sender", ["a@b.test", "", 'x"; receiver=y\r\nA: b\\@c.test', "(" * 500])
+def test_received_spf_is_one_field_whatever_a_peer_chose(word: str, sender: str) -> None:
+    # RFC 7208 section 9.1
+    request = FilterRequest("id", "192.0.2.7", 'h"(\r\n', sender, (), 0.0)
+    value = received_spf.build(OURS, SpfResult(word, "b.test"), request)
+    assert value.startswith(f"{word} (mx.example.test: ")
+    assert value.count("\n") == value.count("\r\n\t") == (5 if sender else 4)
+    assert value.count('"') == (4 if sender else 2)
+    assert value.count("(") == value.count(")") == 1
+    assert f"identity={'mailfrom' if sender else 'helo'}" in value
+    assert find_cuts(Header(f"Received-SPF: {value}\r\n\r\n".encode()), frozenset({OURS}))
 
 
 def test_mail_without_signature_says_so() -> None:
