@@ -114,5 +114,5 @@ def _check_domain(key: str, text: str) -> None:
         domain = parse_domain(text)
     except AddressError:
         domain = ""
-    if domain != text or domain.startswith("["):
+    if not domain or domain != text or domain.startswith("["):
         raise ConfigError(f"filter.{key}", f"{text!r} is not a domain name in lower case ASCII")
