@@ -165,7 +165,7 @@ def remove(address: AddressArgument, rule: RuleArgument) -> None:
     """Removes a rule."""
     with writer() as directory:
         removed = directory.rules.remove(address, rule)
-    show({"address": address, "removed": removed.name}, f"removed {removed.name}")
+    show({"address": address, "removed": removed}, f"removed {removed}")
 
 
 def _switch(address: str, rule: str, *, enabled: bool) -> None:

@@ -90,8 +90,8 @@ def hide_template(domain: DomainArgument, name: NameArgument) -> None:
 def remove_template(domain: DomainArgument, name: NameArgument) -> None:
     """Removes a template; rules made from it stay."""
     with writer() as directory:
-        removed = directory.rules.remove_template(domain, name)
-    show({"domain": domain, "removed": removed.name}, f"removed {removed.name}")
+        directory.rules.remove_template(domain, name)
+    show({"domain": domain, "removed": name}, f"removed {name}")
 
 
 def _switch(domain: str, name: str, *, visible: bool) -> None:

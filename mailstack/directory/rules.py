@@ -10,8 +10,9 @@ Numbers: section 5 of the limits.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import msgspec
 
@@ -19,7 +20,7 @@ from mailstack.directory import names
 from mailstack.directory.session import Session, account_of, check_target, domain_id
 from mailstack.model.address import Address
 from mailstack.model.directory import Account, Plan
-from mailstack.model.errors import PermanentFailure
+from mailstack.model.errors import PermanentFailure, TemporaryFailure
 from mailstack.model.rules import Choice, Rule, Template, check_choice, check_name, check_plan
 from mailstack.model.rules import Plan as RulePlan
 from mailstack.sieve import FREE, NORMAL
@@ -36,6 +37,8 @@ MAX_OCTETS: dict[Plan, int] = {
 }
 #: Templates of one domain.
 MAX_TEMPLATES = 100
+
+T = TypeVar("T")
 
 _encode = msgspec.json.Encoder().encode
 _plan = msgspec.json.Decoder(RulePlan).decode
@@ -163,17 +166,22 @@ class Rules:
             _order(cursor, account.id, others, rule.name, number)
             return list(rules(cursor, account.id))
 
-    def remove(self, address: str, which: str) -> Rule:
-        """Removes a rule.
+    def remove(self, address: str, which: str) -> str:
+        """Removes a rule, also one that cannot be read; gives its name.
 
         Raises:
             PermanentFailure: no such account or rule.
         """
         with self._session.transaction() as cursor:
             account = account_of(cursor, names.any_address(address))
-            rule = _find(rules(cursor, account.id), account, which)
-            cursor.execute("DELETE FROM rule WHERE account_id = ? AND name = ?", (account.id, rule.name))
-            return rule
+            there = cursor.execute(
+                "SELECT name FROM rule WHERE account_id = ? ORDER BY position, id", (account.id,)
+            ).fetchall()
+            for number, (name,) in enumerate(there, 1):
+                if which in (name, str(number)):
+                    cursor.execute("DELETE FROM rule WHERE account_id = ? AND name = ?", (account.id, name))
+                    return str(name)
+            raise _missing(account, which, len(there))
 
     # -- templates ---------------------------------------------------------------------
 
@@ -213,7 +221,7 @@ class Rules:
             )
             return Template(found.name, found.choice, visible)
 
-    def remove_template(self, domain: str, name: str) -> Template:
+    def remove_template(self, domain: str, name: str) -> None:
         """Removes a template; rules that were made from it stay.
 
         Raises:
@@ -221,31 +229,64 @@ class Rules:
         """
         with self._session.transaction() as cursor:
             id_ = domain_id(cursor, names.new_domain(domain))
-            found = find_template(cursor, names.new_domain(domain), name)
-            cursor.execute("DELETE FROM rule_template WHERE domain_id = ? AND name = ?", (id_, found.name))
-            return found
+            gone = cursor.execute("DELETE FROM rule_template WHERE domain_id = ? AND name = ?", (id_, name))
+            if not gone.rowcount:
+                raise PermanentFailure(f"{domain} has no rule template {name!r}")
 
 
 def rules(cursor: sqlite3.Cursor, account_id: int) -> tuple[Rule, ...]:
-    """All rules of an account, in their order."""
+    """All rules of an account, in their order.
+
+    Raises:
+        TemporaryFailure: one of them is damaged.
+    """
     found = cursor.execute(
         "SELECT name, plan, enabled, template FROM rule WHERE account_id = ? ORDER BY position, id",
         (account_id,),
     ).fetchall()
     return tuple(
-        Rule(number, name, _plan(plan), bool(enabled), template)
+        Rule(number, name, _read(_plan, plan, f"the rule {name!r}"), bool(enabled), template)
         for number, (name, plan, enabled, template) in enumerate(found, 1)
     )
 
 
 def templates(cursor: sqlite3.Cursor, domain: str) -> tuple[Template, ...]:
-    """All templates of a domain, by name."""
+    """All templates of a domain, by name.
+
+    Raises:
+        TemporaryFailure: one of them is damaged.
+    """
     found = cursor.execute(
         "SELECT t.name, t.choice, t.visible FROM rule_template t JOIN domain d ON d.id = t.domain_id"
         " WHERE d.name = ? AND d.removed_at IS NULL ORDER BY t.name",
         (domain,),
     ).fetchall()
-    return tuple(Template(name, _choice(choice), bool(visible)) for name, choice, visible in found)
+    return tuple(
+        Template(name, _read(_choice, choice, f"the rule template {name!r}"), bool(visible))
+        for name, choice, visible in found
+    )
+
+
+def damaged(cursor: sqlite3.Cursor) -> Iterator[str]:
+    """Rules and templates that cannot be read, a sentence each."""
+    found = cursor.execute(
+        "SELECT 'the rule ' || r.name || ' of ' || a.local || '@' || d.name, r.plan, 1 FROM rule r"
+        " JOIN account a ON a.id = r.account_id JOIN domain d ON d.id = a.domain_id UNION ALL"
+        " SELECT 'the rule template ' || t.name || ' of ' || d.name, t.choice, 0 FROM rule_template t"
+        " JOIN domain d ON d.id = t.domain_id"
+    )
+    for what, octets, is_rule in found.fetchall():
+        try:
+            _read(_plan if is_rule else _choice, octets, what)
+        except TemporaryFailure as error:
+            yield error.why
+
+
+def _read(decode: Callable[[bytes], T], octets: bytes, what: str) -> T:
+    try:
+        return decode(octets)
+    except msgspec.DecodeError as error:
+        raise TemporaryFailure(f"{what} cannot be read ({error}): remove it and make it anew") from error
 
 
 def find_template(cursor: sqlite3.Cursor, domain: str, name: str) -> Template:
@@ -304,7 +345,11 @@ def _find(there: Sequence[Rule], account: Account, which: str) -> Rule:
     for rule in there:
         if which in (rule.name, str(rule.number)):
             return rule
-    raise PermanentFailure(f"{account.address} has no rule {which!r}; it has {len(there)}")
+    raise _missing(account, which, len(there))
+
+
+def _missing(account: Account, which: str, count: int) -> PermanentFailure:
+    return PermanentFailure(f"{account.address} has no rule {which!r}; it has {count}")
 
 
 def _order(cursor: sqlite3.Cursor, account_id: int, others: Sequence[str], name: str, number: int) -> None:

@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-from mailstack.directory import credentials, seal
+from mailstack.directory import credentials, rules, seal
 from mailstack.directory.schema import SCHEMA
 from mailstack.directory.values import DirectoryPaths, locate
 from mailstack.disk import migrations
@@ -29,7 +29,12 @@ def verify(paths: Path | DirectoryPaths) -> list[str]:
         migrations.check(connection, SCHEMA)
         cursor = connection.cursor()
         damage = [f"directory.db: {text}" for text in _damage(cursor)]
-        return damage or [*_loose_ends(cursor), *_bad_hashes(cursor), *_bad_secrets(cursor, master_key)]
+        return damage or [
+            *_loose_ends(cursor),
+            *_bad_hashes(cursor),
+            *_bad_secrets(cursor, master_key),
+            *rules.damaged(cursor),
+        ]
     except sqlite3.Error as error:
         raise failure(error, "checking the directory") from error
     finally:

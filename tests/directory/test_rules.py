@@ -6,9 +6,11 @@ import pytest
 
 from mailstack.directory import Directory, DirectoryWriter
 from mailstack.directory.rules import MAX_RULES, RuleChange
+from mailstack.directory.verify import verify
 from mailstack.model.directory import Account
-from mailstack.model.errors import PermanentFailure
+from mailstack.model.errors import PermanentFailure, TemporaryFailure
 from mailstack.model.rules import Choice, Plan, action, condition
+from tests.kit.instance import Instance
 
 ALICE = "alice@example.test"
 
@@ -40,7 +42,7 @@ def test_rules_are_kept_in_their_order(writer: DirectoryWriter, reader: Director
     assert names(reader, alice) == ["one", "two", "zero"]
     writer.rules.move(ALICE, "2", 1)
     assert names(reader, alice) == ["two", "one", "zero"]
-    assert writer.rules.remove(ALICE, "1").name == "two"
+    assert writer.rules.remove(ALICE, "1") == "two"
     assert names(reader, alice) == ["one", "zero"]
     with pytest.raises(PermanentFailure, match="1 to 2"):
         writer.rules.move(ALICE, "one", 3)
@@ -159,3 +161,25 @@ def test_all_rules_together_fit_a_script(writer: DirectoryWriter, reader: Direct
     # What grew too large in another way (a smaller plan) can still be switched off.
     assert not writer.rules.change("carol@example.test", "one", RuleChange(enabled=False)).enabled
     assert len(reader.rules(account.id)) == 2
+
+
+def test_a_damaged_rule_is_named_and_can_be_removed(
+    instance: Instance, writer: DirectoryWriter, reader: Directory, alice: Account
+) -> None:
+    writer.rules.add(ALICE, "good", plan())
+    writer.rules.add(ALICE, "bad", plan())
+    writer.rules.put_template("example.test", "ads", plan().choice)
+    with writer.transaction() as cursor:
+        cursor.execute("UPDATE rule SET plan = '{\"choice\": 7}' WHERE name = 'bad'")
+        cursor.execute("UPDATE rule_template SET choice = 'x'")
+    with pytest.raises(TemporaryFailure, match="the rule 'bad' cannot be read"):
+        reader.rules(alice.id)
+    found = verify(instance.config.paths)
+    assert [text.partition(" cannot")[0] for text in found] == [
+        f"the rule bad of {ALICE}",
+        "the rule template ads of example.test",
+    ]
+    writer.rules.remove(ALICE, "bad")
+    writer.rules.remove_template("example.test", "ads")
+    assert names(reader, alice) == ["good"]
+    assert verify(instance.config.paths) == []
