@@ -25,7 +25,7 @@ from mailstack.model.address import Address
 from mailstack.model.directory import Account, Alias
 from mailstack.model.errors import ConfigError
 from tests.kit.clock import START
-from tests.kit.demo import OFFSETS, Demo, running_demo
+from tests.kit.demo import OFFSETS, Demo, edit_configuration, running_demo
 from tests.kit.ports import free_base
 from tests.kit.process import ROOT, alive, descendants, eventually, mailstack, started
 
@@ -328,8 +328,7 @@ def test_nothing_is_left_when_the_demo_is_killed(tmp_path: Path) -> None:
 
 
 def test_other_options_make_another_configuration_and_keep_the_old_one_aside(tmp_path: Path) -> None:
-    with running_demo(tmp_path / "demo") as first:
-        first.config.write_text(first.config.read_text() + "# mine\n")
+    edit_configuration(tmp_path / "demo", free_base(OFFSETS), (), lambda text: f"{text}# mine\n")
     with running_demo(tmp_path / "demo", "--limits") as second:
         assert "# mine" not in second.config.read_text()
         assert "is now mailstack.toml.old" in second.process.output

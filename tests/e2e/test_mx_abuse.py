@@ -142,7 +142,8 @@ def test_hops_end_a_circle_too(relayed: Demo) -> None:
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("limits") / "demo"
-    with running_demo(folder, "--limits", change=lambda text: f"{text}\n[mx]\nguesses = 30\n") as demo:
+    edits = '\n[mx]\nguesses = 30\n\n[smtp]\nerror_delay_s = 0.05\nmx_connections_per_minute = "off"\n'
+    with running_demo(folder, "--limits", change=lambda text: text + edits) as demo:
         yield demo
 
 
