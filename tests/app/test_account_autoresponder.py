@@ -201,7 +201,7 @@ def test_a_group_is_not_its_members_address(writer: DirectoryWriter, reader: Dir
     writer.aliases.add("team@example.test", [ALICE, "bob@example.test"])
     to_team = MESSAGE.replace(b"To: alice@", b"To: team@")
     result = run(reader, to_team, written_to="team@example.test")
-    assert result.notes == ("vacation: no answer: none of the owner's addresses is in To or Cc",)
+    assert "vacation: no answer: none of the owner's addresses is in To or Cc" in result.notes
     # Written to both, it is the owner's mail.
     both = to_team.replace(b"team@example.test", b"team@example.test, alice@example.test")
     assert read(run(reader, both, written_to="team@example.test"))["From"] == NAMED
@@ -234,11 +234,11 @@ def test_only_in_its_time_of_the_owners_clock_and_never_to_the_excluded(
     assert answer(run(reader, at=NOON)) is not None  # 01:00 on the 25th there
     early = run(reader, at=NOON - 3_600 - 1)
     assert answer(early) is None
-    assert early.notes == ("autoresponder: no answer: it does not answer before 2026-12-25",)
+    assert "autoresponder: no answer: it does not answer before 2026-12-25" in early.notes
     late = run(reader, at=NOON + 8 * 3_600 + 60)
-    assert late.notes == ("autoresponder: no answer: it answered until 2026-12-25 09:00",)
+    assert "autoresponder: no answer: it answered until 2026-12-25 09:00" in late.notes
     away(writer, reader, exclude=("far.example",))
-    assert run(reader).notes == ("autoresponder: no answer: it never answers far.example",)
+    assert "autoresponder: no answer: it never answers far.example" in run(reader).notes
 
 
 @pytest.mark.parametrize(
