@@ -238,8 +238,14 @@ def _command(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
 
 
+def said(demo: Demo) -> list[str]:
+    """Its lines for people; they come just after demo.json."""
+    eventually(lambda: "Another user:" in demo.process.output, 10.0)
+    return [line for line in demo.process.output.splitlines() if not line.startswith("mailstack: ")]
+
+
 def test_ten_lines_say_what_to_try(demo: Demo) -> None:
-    lines = [line for line in demo.process.output.splitlines() if not line.startswith("mailstack: ")]
+    lines = said(demo)
     assert len(lines) == 10
     for address, password in demo.users.items():
         assert f"{address} {password}" in lines[1]
@@ -247,7 +253,7 @@ def test_ten_lines_say_what_to_try(demo: Demo) -> None:
 
 @pytest.mark.debian("swaks", "curl")
 def test_what_the_lines_say_works(demo: Demo) -> None:
-    lines = [line for line in demo.process.output.splitlines() if not line.startswith("mailstack: ")]
+    lines = said(demo)
     commands = dict(line.split(":", 1) for line in lines[2:])
     shown = {}
     for name, command in commands.items():
