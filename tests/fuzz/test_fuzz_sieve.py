@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from mailstack.sieve import Context, Envelope, Message, Registry, check_upload, compile, run  # noqa: A004
 from tests.kit.fuzzing import FUZZ
 from tests.sieve.strategies import ENVELOPES, MESSAGES, SCRIPTS, SOURCES
+from tests.sieve.strategies_all import EVERYTHING, WITH_PARTS, Everything
 
 REGRESSIONS = sorted((Path(__file__).parent / "regressions" / "sieve").glob("*"))
 REGISTRY = Registry.standard()
@@ -49,6 +51,27 @@ def test_any_message_can_be_filtered(source: str, mail: bytes, sender: str | Non
     first = run(script, context)
     again = Context(Message.from_bytes(mail), Envelope(sender, sender))
     assert run(script, again).ok == first.ok and again.result.actions == context.result.actions
+
+
+@FUZZ
+@given(EVERYTHING, st.one_of(WITH_PARTS, MESSAGES), st.integers(0, 400), st.text(max_size=3))
+def test_any_extension_takes_any_message(source: str, mail: bytes, at: int, put: str) -> None:
+    around = Everything()
+    for text in (source, source[:at] + put + source[at:]):
+        script = compile(text, registry=REGISTRY, storage=around).script
+        if script is None:
+            continue
+        context = Context(
+            Message.from_bytes(mail),
+            Envelope("a@b.example", "c@d.example"),
+            storage=around,
+            mailbox=around,
+            ext_lists=around,
+        )
+        outcome = run(script, context)
+        assert outcome.ok or outcome.implicit_keep
+        # What a command may raise is a mistake of the script, never one of ours.
+        assert not any("command failed" in error.message for error in outcome.errors), outcome.errors
 
 
 @pytest.mark.parametrize("path", REGRESSIONS, ids=lambda path: path.name)

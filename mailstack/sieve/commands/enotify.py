@@ -13,7 +13,7 @@ from mailstack.sieve.addresses import parse_script_address
 from mailstack.sieve.check import CheckContext
 from mailstack.sieve.commands.fcc import copy_of
 from mailstack.sieve.commands.redirect import envelope_from
-from mailstack.sieve.commands.variables import modifier_tag
+from mailstack.sieve.commands.variables import MODIFIED, modifier_tag
 from mailstack.sieve.context import Context
 from mailstack.sieve.control import SieveError
 from mailstack.sieve.definition import (
@@ -127,5 +127,5 @@ ENOTIFY = Extension(
             run=_capability,
         ),
     ],
-    tags={"set": [modifier_tag("encodeurl")]},
+    tags={name: [modifier_tag("encodeurl")] for name in MODIFIED},
 )

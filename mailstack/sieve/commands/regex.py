@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from mailstack.sieve.check import CheckContext
-from mailstack.sieve.commands.variables import modifier_tag
+from mailstack.sieve.commands.variables import MODIFIED, modifier_tag
 from mailstack.sieve.context import Context
 from mailstack.sieve.control import LimitReached, SieveError
 from mailstack.sieve.definition import COMPARATOR_GROUP, Extension
@@ -155,5 +155,5 @@ def _captures(found: Any) -> Sequence[str]:
 REGEX = Extension(
     "regex",
     match_types=[MatchType(":regex", _prepare, substring=True, validate=_validate)],
-    tags={"set": [modifier_tag("quoteregex")]},
+    tags={name: [modifier_tag("quoteregex")] for name in MODIFIED},
 )

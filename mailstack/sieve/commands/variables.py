@@ -50,6 +50,9 @@ _MODIFIERS: tuple[tuple[int, str, Callable[[str], str]], ...] = (
 )
 
 
+#: Commands that take modifiers (RFC 5229 section 4.1, RFC 5703 section 7).
+MODIFIED = ("set", "extracttext")
+
 #: Those that make escapes of single characters.
 _WIDENING = frozenset({"quotewildcard", "quoteregex", "encodeurl"})
 
