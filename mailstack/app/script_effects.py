@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from mailstack.mailbox import MailStore
     from mailstack.state.maillog import MailLog
 
+#: Characters of a line about scripts.
+MAX_NOTE = 1_000
 #: Copies of answers have names beside those of the message's own copies.
 _COPY = "f"
 
@@ -143,8 +145,8 @@ class ScriptEffects:
             said = mail.verdicts.get(target.number)
             if said is None:
                 continue
-            for note in (*said.notes, *([said.script_error] if said.script_error else [])):
-                self._note(mail, target, note)
+            if said.notes or said.script_error:
+                self._note(mail, target, "; ".join(said.notes) or said.script_error)
             try:
                 made += self._account(mail, target, letters)
             except TemporaryFailure as error:
@@ -195,5 +197,9 @@ class ScriptEffects:
     def _note(self, mail: Mail, target: LocalTarget, note: str) -> None:
         address = target.account.address
         self._maillog.write(
-            "sieve", mail.envelope.accept_id, received_by=(address.key,), to=str(address), note=note
+            "sieve",
+            mail.envelope.accept_id,
+            received_by=(address.key,),
+            to=str(address),
+            note=note[:MAX_NOTE],
         )

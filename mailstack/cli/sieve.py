@@ -15,6 +15,7 @@ import typer
 from mailstack.cli.context import Context as Setup
 from mailstack.cli.context import as_json, fail, group, show, talk
 from mailstack.cli.sieve_apply import apply
+from mailstack.cli.sieve_explain import explain
 
 if TYPE_CHECKING:
     from mailstack.directory import Directory
@@ -206,6 +207,7 @@ def remove(address: AddressArgument, name: NameArgument) -> None:
 
 
 app.command()(apply)
+app.command()(explain)
 
 
 def _read(file: str) -> bytes:

@@ -42,7 +42,7 @@ class RuleResult:
         flags, edited: of the implicit keep.
         error: a compile-time or run-time error in words; "" when fine.
         failed: the script it happened in, when it is the account's own.
-        notes: what was wanted and cannot be, in words.
+        notes: what each step decided, what of it cannot be, and why, in words.
         marks: ids to remember, and for how many seconds.
         cpu_s: what it cost.
     """
@@ -91,10 +91,10 @@ class Rules:
         if not wanted:
             return RuleResult()
         around, now = case.around, case.request.received_at
-        if around.cpu_s(since=now - _HOUR_S) >= self._options.cpu_s_per_hour:
-            most = self._options.cpu_s_per_hour
-            return RuleResult(error=f"not run: its scripts used {most:g} s of CPU time within the hour")
         run = _Run(self._compiled, self._options, self._context(view(), case), view(), case)
+        if around.cpu_s(since=now - _HOUR_S) >= (most := self._options.cpu_s_per_hour):
+            wanted = [step for step in wanted if step.kind == "before"]
+            run.errors.append(f"not run: its scripts used {most:g} s of CPU time within the hour")
         begun = self._cpu_clock() if self._cpu_clock is not None else 0.0
         run.all(wanted)
         spent = self._cpu_clock() - begun if self._cpu_clock is not None else 0.0
@@ -158,16 +158,28 @@ class _Run:
 
     def all(self, steps: Sequence[Step]) -> None:
         """Runs them in their order; filters/scripts.py says what ends what."""
-        is_over = answers = False
+        is_over = is_silent = False
         for step in steps:
             if step.kind == "reply":
-                if not answers:
+                if not is_silent:
                     self._reply(step)
             elif not is_over:
+                known = list(self.context.result.actions)
                 ok, stopped = self._step(step)
-                answers |= stopped and step.kind == "before"
-                # What is wrong with the operator's script is nobody's fault here.
+                self._tell(step, known, stopped=stopped)
+                is_silent |= stopped and step.kind == "before"
                 is_over = stopped or (not ok and step.kind != "before")
+                if not ok and step.kind == "before":
+                    # What is wrong with the operator's script is nobody's fault here.
+                    self.context.result.failed = False
+
+    def _tell(self, step: Step, known: Sequence[sieve.Action], *, stopped: bool) -> None:
+        """For `sieve explain` and the log: what the step decided."""
+        added = [wishes.in_words(one) for one in self.context.result.actions if one not in known]
+        if stopped:
+            added.append("stop")
+        if added:
+            self.notes.append(f"{step.name}: {', '.join(added)}")
 
     def _step(self, step: Step) -> tuple[bool, bool]:
         """Whether it ran to its end, and whether it wants nothing to run after it."""
@@ -207,12 +219,14 @@ class _Run:
             return
         decided, self.context.result = self.context.result, sieve.Result()
         self._step(step)
+        self._tell(step, (), stopped=False)
         self.reply = next((a for a in self.context.result.actions if isinstance(a, sieve.Vacation)), None)
         self.context.result = decided
 
     def _fail(self, step: Step, why: str) -> None:
         why = why[:MAX_ERROR]
         self.errors.append(f"{step.name}: {why}")
+        self.notes.append(f"{step.name}: failed: {why}")
         if self.failed is None and step.kind != "before":
             self.failed = ScriptFailed(step.name, version_of(step.source), why)
 

@@ -33,6 +33,8 @@ from mailstack.sieve.addresses import parse_script_address, split_envelope
 #: Lists a script may name, without what RFC 6134 section 2.6 puts before ":addrbook:default".
 ADDRESS_BOOK, BLOCKED, ALLOWED = ":addrbook:default", ":blocked", ":allowed"
 _URN = "urn:ietf:params:sieve"
+#: Characters of a URI that the log shows.
+_MAX_SHOWN = 100
 
 
 class Lists:
@@ -92,6 +94,20 @@ def why_no_reply(decided: sieve.Result) -> str:
     ):
         return "a script throws the message away"
     return ""
+
+
+def in_words(action: sieve.Action) -> str:
+    """An action for people, such as "fileinto Lists"."""
+    match action:
+        case sieve.FileInto():
+            return f"{action.name} {action.mailbox}"
+        case sieve.Redirect():
+            return f"{action.name} {action.address}"
+        case sieve.Notify():
+            return f"{action.name} {action.method[:_MAX_SHOWN]}"
+        case sieve.Reject():
+            return "ereject" if action.ereject else "reject"
+    return action.name
 
 
 class Wishes:

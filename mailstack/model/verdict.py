@@ -266,7 +266,7 @@ class AccountVerdict(msgspec.Struct, frozen=True):
         reasons: what this account's lists and rules added.
         script_error: a Sieve run-time error in words; "" when fine.
         failed: the script it happened in.
-        notes: what scripts wanted and did not get, in words.
+        notes: what each script decided, and what of it cannot be, in words.
         marks: ids to remember once the message is delivered, and for how many seconds.
         cpu_s: what its scripts cost; 0 when too little to count.
     """
