@@ -28,6 +28,8 @@ from mailstack.state.tls_facts import TlsFact, TlsPolicy, TlsResult
 PATH = "/.well-known/mta-sts.txt"
 #: Domains whose policy, or lack of one, is at hand without asking state.db.
 MAX_AT_HAND = 2_000
+#: So long state.db is not asked for it, nor told that it is of use: seconds.
+AT_HAND_S = 43_200.0
 #: Policies that are fetched again in one round, before they end.
 MAX_ROUND = 100
 
@@ -52,10 +54,11 @@ class NoPolicy(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """A policy at hand, with what it is made of."""
+    """A policy at hand, with what it is made of; since `at` (Unix seconds)."""
 
     kept: KeptPolicy
     policy: Policy
+    at: float
 
 
 class StsSource:
@@ -154,21 +157,22 @@ class StsSource:
     async def _held(self, domain: str) -> _Held | None:
         """What was fetched before and has not ended."""
         held, now = self._at_hand.get(domain), self._now()
-        if held is not None:
-            return held if held.kept.expires_at > now else None
-        if self._is_recent(self._absent, domain):
+        held = held if held is not None and held.kept.expires_at > now else None
+        if held is not None and 0 <= now - held.at < AT_HAND_S:
+            return held
+        if held is None and self._is_recent(self._absent, domain):
             return None
         try:
             kept = await asyncio.to_thread(self._table.find, domain, now=now)
-            if kept is None:
+            if kept is not None:
+                return self._keep_at_hand(_Held(kept, mta_sts.parse(kept.text.encode()), now))
+            if held is None:
                 self._remember(self._absent, domain)
-                return None
-            return self._keep_at_hand(_Held(kept, mta_sts.parse(kept.text.encode())))
         except TemporaryFailure as error:
             _log.error("the MTA-STS policy of %s is not looked up: %s", domain, error.why)
         except BadPolicy as error:
             _log.error("the MTA-STS policy kept for %s is none: %s", domain, error)
-        return None
+        return held
 
     def _keep_at_hand(self, held: _Held) -> _Held:
         self._at_hand[held.kept.domain] = held
@@ -213,7 +217,7 @@ class StsSource:
             await asyncio.to_thread(self._table.keep, kept, most=self._options.mta_sts_max_policies)
         except TemporaryFailure as error:
             _log.error("the MTA-STS policy of %s is not kept: %s", domain, error.why)
-        return self._keep_at_hand(_Held(kept, policy))
+        return self._keep_at_hand(_Held(kept, policy, now))
 
     def _remember(self, memory: OrderedDict[K, float], key: K) -> None:
         memory[key] = asyncio.get_running_loop().time()

@@ -27,7 +27,7 @@ from mailstack.net.resolver import Resolver
 from mailstack.net.smtp_delivery import SmtpDelivery, Trial
 from mailstack.net.smtp_opening import Seen, Watch
 from mailstack.state import statedb
-from mailstack.state.sts_policies import StsPolicies
+from mailstack.state.sts_policies import KeptPolicy, StsPolicies
 from tests.kit.authority import Authority, Issued
 from tests.kit.dns_server import DnsServer
 from tests.kit.mta import Kind, running_mta
@@ -497,6 +497,21 @@ async def test_an_old_fetch_is_repeated_while_the_policy_is_used(world: World) -
             assert await sts.refresh() == 1
             assert await sts.refresh() == 0
         assert len(web.asked) == 2
+
+
+async def test_a_policy_in_daily_use_is_not_the_first_to_go(world: World) -> None:
+    # A process that runs for long has it at hand; policies of domains made for it must not displace it.
+    with world.policies(policy("enforce", HOST, max_age=100 * 86_400)) as web, world.sink(GOOD) as sink:
+        async with world.delivery(sink, web=web, signed=False, mta_sts_refresh_s=1_000 * 86_400.0) as made:
+            content = Content(MESSAGE, Path("unused"), len(MESSAGE))
+            for _ in range(4):
+                assert said(await made.deliver(entry(), content)) == "250 2.0.0"
+                world.now += 86_400
+        assert len(web.asked) == 1
+    table = StsPolicies(world.folder / "state.db")
+    table.keep(KeptPolicy("evil.test", "1", "", world.now - 3 * 86_400, world.now + 86_400), most=1)
+    assert table.find("y.test", now=world.now) is not None
+    table.close()
 
 
 # -- connections that are kept -------------------------------------------------------------
