@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import imaplib
 import json
+import os
 import smtplib
 import ssl
 import subprocess
@@ -23,7 +24,10 @@ from typing import Any
 import pytest
 
 from mailstack.app import demo as app_demo
+from mailstack.app.demo_accounts import populate
+from mailstack.app.instance import prepare
 from tests.kit import process as processes
+from tests.kit.instance import Instance
 from tests.kit.ports import free_base
 
 OFFSETS = (24, 25, 26, 110, 143, 190, 465, 587, 993, 995)
@@ -208,6 +212,19 @@ def edit_configuration(folder: Path, base: int, options: Sequence[str], change: 
     made = app_demo.Options(folder, base, **given)
     app_demo.configure(made, lambda text: None)
     made.config_file.write_text(change(made.config_file.read_text()))
+
+
+def prepared_demo(folder: Path) -> Instance:
+    """What a demo makes at its first start; nothing is started, and its ports are those of each start."""
+    before = os.umask(0o077)
+    try:
+        edit_configuration(folder, 20_000, (), str)
+        instance = Instance(folder)
+        prepare(instance.config)
+        populate(folder / "passwords.json", instance.config)
+    finally:
+        os.umask(before)
+    return instance
 
 
 def _tail(file: Path) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.kit.accounting import Recorder, Sent, check, marked
 from tests.kit.counting import ALICE, BOB, CAROL, GONE, HOMES, count, settle
-from tests.kit.demo import Demo, running_demo
+from tests.kit.demo import Demo, prepared_demo, running_demo
 from tests.kit.smtp_sink import SmtpSink
 
 #: Its rule keeps a copy and redirects another.
@@ -54,10 +54,14 @@ class Loop:
             yield demo
 
     def make(self) -> None:
-        """The first life: accounts and rules."""
-        with self.life() as demo:
-            demo.cli("user", "add", KEEPER, "--password", "long enough, keeper")
-            demo.cli("sieve", "put", KEEPER, "main", "-", "--activate", stdin=_RULE)
+        """Accounts and rules, before the first life."""
+        instance = prepared_demo(self.folder)
+        for words, stdin in (
+            (("user", "add", KEEPER, "--password", "long enough, keeper"), ""),
+            (("sieve", "put", KEEPER, "main", "-", "--activate"), _RULE),
+        ):
+            done = instance.cli(*words, stdin=stdin.encode())
+            assert done.code == 0, done.err
 
     def send_all(self, demo: Demo) -> None:
         """One message of each shape, one by LMTP, and two submissions: one is refused outside."""
@@ -110,7 +114,7 @@ def submit(demo: Demo, mark: str, recipient: str) -> Sent:
 
 @contextlib.contextmanager
 def loop(folder: Path) -> Iterator[Loop]:
-    """An instance that was made and has ended, ready for its next life."""
+    """An instance that is made, ready for its first life."""
     with SmtpSink(replies=dict(REPLIES)) as sink:
         made = Loop(folder, sink)
         made.make()
