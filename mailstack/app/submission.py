@@ -67,13 +67,17 @@ def _wishes(services: Services, envelope: Envelope, account: Account) -> fixups.
 
 def _signature(services: Services, message: bytes | mmap, account: Account, now: int) -> bytes:
     domain = _signing_domain(services, message, account)
-    keys = services.directory.dkim_keys(domain)
-    if not keys:
-        _log.warning("%s has no DKIM key: mail of %s leaves unsigned", domain, account.address)
+    options = services.config.dkim
     try:
-        return sign(message, keys, now=now, valid_s=services.config.dkim.signature_s)
-    except BadKey as error:
-        raise TemporaryFailure(f"the DKIM key of {domain} cannot be used: {error}") from error
+        keys = services.directory.dkim_keys(domain)
+        if not keys:
+            raise BadKey(f"there is none; 'mailstack domain rotate-dkim {domain} --now' makes one")
+        return sign(message, keys, now=now, valid_s=options.signature_s)
+    except (BadKey, TemporaryFailure) as error:
+        if not options.unsigned:
+            raise TemporaryFailure(f"the DKIM key of {domain} cannot be used: {error}") from error
+        _log.error("mail of %s leaves unsigned: the DKIM key of %s: %s", account.address, domain, error)
+        return b""
 
 
 def _signing_domain(services: Services, message: bytes | mmap, account: Account) -> str:

@@ -101,9 +101,11 @@ class Workers:
 
 
 @contextlib.asynccontextmanager
-async def two_workers(folder: Path) -> AsyncIterator[Workers]:
-    """alice and bob, who is the postmaster."""
+async def two_workers(folder: Path, options: str = "") -> AsyncIterator[Workers]:
+    """alice and bob, who is the postmaster.  `options`: more of the configuration file."""
     instance = new_instance(folder)
+    with instance.file.open("a") as file:
+        file.write(options)
     with instance.writer(now=Clock()) as writer:
         for address in (ALICE, "bob@example.test"):
             writer.accounts.add(address)

@@ -18,6 +18,10 @@ class DkimOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     #: Seconds the record of a key stays needed after another one has taken its place.
     keep_retired_s: int = 1_209_600
 
+    #: Let mail of a domain here leave unsigned when it has no key or none that can be used; else it is
+    #: answered 451 and the log says why.
+    unsigned: bool = False
+
     def __post_init__(self) -> None:
         if self.signature_s and not 86_400 <= self.signature_s <= 315_360_000:
             raise ConfigError("dkim.signature_s", "want 0, or 86400 (a day) to 315360000 (ten years)")
