@@ -502,7 +502,8 @@ async def test_an_old_fetch_is_repeated_while_the_policy_is_used(world: World) -
 async def test_a_policy_in_daily_use_is_not_the_first_to_go(world: World) -> None:
     # A process that runs for long has it at hand; policies of domains made for it must not displace it.
     with world.policies(policy("enforce", HOST, max_age=100 * 86_400)) as web, world.sink(GOOD) as sink:
-        async with world.delivery(sink, web=web, signed=False, mta_sts_refresh_s=1_000 * 86_400.0) as made:
+        options = {"queue": {"session_idle_s": 0}, "mta_sts_refresh_s": 1_000 * 86_400.0}
+        async with world.delivery(sink, web=web, signed=False, **options) as made:
             content = Content(MESSAGE, Path("unused"), len(MESSAGE))
             for _ in range(4):
                 assert said(await made.deliver(entry(), content)) == "250 2.0.0"
