@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mailstack.app.apply_rules import SLICE, Application, StoredView
 from mailstack.app.stored_changes import Report
@@ -279,3 +283,89 @@ def test_a_folder_is_the_same_however_it_is_written(
     assert apply(reader, mailbox, "INBOX/Gr\u00fcn").changes == []
     fill(mailbox, "two")
     assert apply(reader, mailbox).moved == {"INBOX/Gr\u00fcn": 1}
+
+
+class Stopped(BaseException):
+    """As if the process had been killed."""
+
+
+RULES = st.lists(
+    st.tuples(
+        st.sampled_from(
+            ["size over 1", "subject contains a", "subject contains b", "not subject contains a"]
+        ),
+        st.sets(
+            st.sampled_from(
+                ["copy A", "copy B", "copy Source", "mark-read", "label x", "forward a@far.example"]
+            ),
+            max_size=3,
+        ),
+        st.sampled_from(["", "move A", "move B", "move Source", "keep", "discard"]),
+        st.booleans(),
+    ).filter(lambda one: bool(one[1] or one[2])),
+    min_size=1,
+    max_size=4,
+)
+
+
+@settings(
+    derandomize=True,
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+@given(RULES, st.lists(st.sampled_from(["a", "b", "ab", "c"]), min_size=1, max_size=4), st.integers(0, 6))
+def test_whatever_runs_and_whenever_it_is_stopped_no_message_is_lost(
+    writer: DirectoryWriter,
+    reader: Directory,
+    mailbox: Mailbox,
+    rules: list[tuple[str, set[str], str, bool]],
+    messages: list[str],
+    stop_at: int,
+) -> None:
+    for name in existing(mailbox) & {"Source", "A", "B"}:
+        mailbox.delete(name)
+    for one in reader.rules(owner(reader).id):
+        writer.rules.remove(ALICE, one.name)
+    for number, (conditions, deeds, home, stop) in enumerate(rules):
+        actions = tuple(action(deed) for deed in [*sorted(deeds), home] if deed)
+        choice = Choice((condition(conditions),))
+        writer.rules.add(ALICE, f"rule {number}", Plan(choice, actions, stop))
+    mailbox.create("Source")
+    serial = uuid.uuid4().hex
+    wanted = [f"{one} {serial} {number}" for number, one in enumerate(messages)]
+    fill(mailbox, *wanted, folder="Source")
+    calls = iter(range(1_000))
+
+    def fragile(method: Callable[..., object]) -> Callable[..., object]:
+        def call(*args: object, **names: object) -> object:
+            if next(calls) == stop_at:
+                raise Stopped
+            return method(*args, **names)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch, contextlib.suppress(Stopped):
+        for name in ("change_flags", "copy", "move", "create"):
+            patch.setattr(mailbox, name, fragile(getattr(mailbox, name)))
+        apply(reader, mailbox, "Source")
+    found = everywhere(mailbox)
+    assert all(one in found for one in wanted)
+    assert apply(reader, mailbox, "Source").failed == 0
+    found = everywhere(mailbox)
+    assert all(one in found for one in wanted)
+    before = mailbox.highest_modseq(mailbox.status("Source").id)
+    assert apply(reader, mailbox, "Source").changes == []
+    assert mailbox.highest_modseq(mailbox.status("Source").id) == before
+    # No folder has a message twice.
+    for name in existing(mailbox):
+        there = [one for one in subjects(mailbox, name) if serial in one]
+        assert len(there) == len(set(there)), name
+
+
+def everywhere(mailbox: Mailbox) -> list[str]:
+    return [one for name in existing(mailbox) for one in subjects(mailbox, name)]
+
+
+def existing(mailbox: Mailbox) -> set[str]:
+    return {entry.name for entry in mailbox.folders() if entry.exists}
