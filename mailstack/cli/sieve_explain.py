@@ -125,4 +125,5 @@ def _words(action: AccountAction) -> str:
         case SendMail():
             what = "an automatic answer" if action.why == "vacation" else "a notification"
             return f"{what} to {', '.join(action.recipients)}"
-    return "thrown away"
+        case _:
+            return "thrown away"

@@ -9,7 +9,7 @@ Standards: RFC 5228 section 2.10.2 (implicit keep); product page, section 2.8.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from mailstack import sieve
@@ -97,8 +97,12 @@ class Rules:
             run.errors.append(f"not run: its scripts used {most:g} s of CPU time within the hour")
         begun = self._cpu_clock() if self._cpu_clock is not None else 0.0
         run.all(wanted)
+        answered = run.result(self._hostname)
+        if around.folders is not None:
+            # A message to a hundred accounts must not hold a hundred databases.
+            around.folders.close()
         spent = self._cpu_clock() - begun if self._cpu_clock is not None else 0.0
-        return run.result(self._hostname, spent if spent >= MIN_COUNTED_CPU_S else 0.0)
+        return replace(answered, cpu_s=spent if spent >= MIN_COUNTED_CPU_S else 0.0)
 
     def _context(self, view: View, case: Case) -> sieve.Context:
         request, recipient = case.request, case.recipient
@@ -230,7 +234,7 @@ class _Run:
         if self.failed is None and step.kind != "before":
             self.failed = ScriptFailed(step.name, version_of(step.source), why)
 
-    def result(self, hostname: str, cpu_s: float) -> RuleResult:
+    def result(self, hostname: str) -> RuleResult:
         """What came of all of them."""
         result = self.context.result
         writer = wishes.Wishes(self.case, self.context, self.view, hostname)
@@ -245,7 +249,6 @@ class _Run:
             self.failed,
             tuple([*self.notes, *writer.notes]),
             tuple(self.marks),
-            cpu_s,
         )
 
 

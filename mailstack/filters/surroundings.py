@@ -33,6 +33,10 @@ class Folders(Protocol):
         """The name of the folder with an attribute."""
         ...
 
+    def close(self) -> None:
+        """Nobody asks for now: what was opened is released."""
+        ...
+
 
 class Surroundings(Protocol):
     """One account's; asked only when a script wants to know, and never raises."""

@@ -107,7 +107,8 @@ def in_words(action: sieve.Action) -> str:
             return f"{action.name} {action.method[:_MAX_SHOWN]}"
         case sieve.Reject():
             return "ereject" if action.ereject else "reject"
-    return action.name
+        case _:
+            return action.name
 
 
 class Wishes:

@@ -370,6 +370,12 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         ("forwarding.confirm_days",),
         "'mailstack forward confirm WORD' with the word of the letter it got.",
     ),
+    "forward_limit": Explanation(
+        "The rules of an account have sent on as many messages as they may in 24 hours; the rest stays in its"
+        " mailbox.",
+        ("sieve.redirects_per_day", "sieve.free_redirects_per_day"),
+        "A redirection of the whole mailbox ('mailstack forward set') has no such limit.",
+    ),
     "queue_full": Explanation(
         "The queue is full and holds many messages of this account.",
         ("queue.max_messages", "queue.max_messages_per_account"),

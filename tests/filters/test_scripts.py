@@ -57,6 +57,9 @@ class Folders:
     def by_id(self, id_: str) -> str | None:
         return "Lists" if id_ == "F1" else None
 
+    def close(self) -> None:
+        pass
+
     def by_use(self, use: str) -> str | None:
         return "Bin" if use.lower() == "\\trash" else None
 
