@@ -22,8 +22,8 @@ from mailstack.model.scripts import ScriptRefused, Terms
 from mailstack.model.steps import SteppedSession
 from mailstack.sasl.setup import Setup
 
-#: Octets taken from the client at a time.
-READ_OCTETS = 65_536
+#: Octets taken from the client at a time; few, so that a long batch is worked on in turns.
+READ_OCTETS = 16_384
 
 
 class PeerGone(Exception):
