@@ -44,8 +44,9 @@ from mailstack.sieve.execute import ExecOutcome, ExecuteOptions, execute
 from mailstack.sieve.imap_events import Cause, EventOutcome, ImapEvent, run_event
 from mailstack.sieve.interpreter import RunOutcome, run
 from mailstack.sieve.limits import FREE, NORMAL, Limits
-from mailstack.sieve.match import AddressPart, Comparator, MatchType
-from mailstack.sieve.message import Message
+from mailstack.sieve.match import FILLER, AddressPart, Comparator, MatchType
+from mailstack.sieve.message import Message, Snapshot
+from mailstack.sieve.parts import MimePart
 from mailstack.sieve.program import Args, Block, Script
 from mailstack.sieve.registry import Registry
 from mailstack.sieve.result import Result
@@ -54,6 +55,7 @@ from mailstack.sieve.variables import Variables
 __all__ = [
     "ADDRESS_PART_TAGS",
     "COMPARATOR_TAG",
+    "FILLER",
     "FREE",
     "MATCH_TAGS",
     "NORMAL",
@@ -88,6 +90,7 @@ __all__ = [
     "Limits",
     "MatchType",
     "Message",
+    "MimePart",
     "Notify",
     "Position",
     "Redirect",
@@ -98,6 +101,7 @@ __all__ = [
     "Script",
     "ScriptCache",
     "SieveError",
+    "Snapshot",
     "Stop",
     "Tag",
     "Vacation",

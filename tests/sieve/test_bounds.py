@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from mailstack.sieve import Context, Envelope, Limits, Message, compile, run  # noqa: A004
+from mailstack.sieve import Context, Envelope, Limits, Message, check_upload, compile, run  # noqa: A004
 from tests.sieve.kit import context_of, errors_of, run_in, script_of
 
 PARTS = 60
@@ -177,3 +177,19 @@ def test_a_script_beyond_the_limits_is_refused_with_its_line(line: int | None, s
     result = compile(source, limits=Limits(max_script_octets=2_000_000 if line else 262_144))
     assert result.script is None and result.errors
     assert result.errors[0].line == (line or 1)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        (b'require "fileinto"; fileinto "\xff";', "UTF-8"),
+        (b'keep;\r\nredirect "a\0@b.example";\r\n', "NUL"),
+        (b"\xef\xbb\xbfkeep;\r\n", "byte order mark"),
+        (b"keep;\r\nstop;\n", "CRLF and LF"),
+    ],
+    ids=["utf-8", "nul", "bom", "mixed"],
+)
+def test_what_is_no_clean_text_is_refused_at_upload(source: bytes, words: str) -> None:
+    # V16
+    (problem, *_) = check_upload(source, compile(source))
+    assert words in problem.message
