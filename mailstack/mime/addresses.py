@@ -324,7 +324,7 @@ def strict_addresses(value: bytes) -> tuple[Address, ...] | Unparsable:
     usual = _USUAL_AUTHOR.match(value)
     if usual is not None and (value.find(b"<", 0, usual.start(1)) >= 0) == bool(usual[2]):
         try:
-            return (Address.parse(usual[1].decode("ascii")),)
+            return (_rooted(usual[1].decode("ascii")),)
         except AddressError as error:
             return Unparsable(str(error))
     if any((octet < 0x20 and octet != 0x09) or octet == 0x7F for octet in value):
@@ -428,6 +428,11 @@ def _address(tokens: list[_Token]) -> Address:
         name = local[0].text.decode("utf-8")
         if local[0].kind == "quoted":
             name = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
-        return Address.parse(name + "@" + domain[0].text.decode("utf-8"))
+        return _rooted(name + "@" + domain[0].text.decode("utf-8"))
     except (UnicodeDecodeError, AddressError) as error:
         raise _Refused(str(error)) from None
+
+
+def _rooted(text: str) -> Address:
+    """A domain with the final dot of the DNS is the one without (D22): readers show them alike."""
+    return Address.parse(text.removesuffix("."))

@@ -270,7 +270,7 @@ def test_what_could_still_pass_is_temporary() -> None:
 @pytest.mark.parametrize(
     "author",
     ["a@EXAMPLE.org", "a@example.org", "Alice <a@Example.Org>", '"a b"@example.org', "a@example.org (comment)",
-     "=?utf-8?q?Bob?= <a@example.org>", "a@good.test <a@example.org>", "<a@example.org>"],
+     "=?utf-8?q?Bob?= <a@example.org>", "a@good.test <a@example.org>", "<a@example.org>", "a@example.org.", "Al <a@Example.Org.>", "(x) a@example.org. (y)"],
 )  # fmt: skip
 def test_one_author_in_many_clothes(author: str) -> None:
     # D22
@@ -287,7 +287,7 @@ def test_domains_of_other_scripts_are_compared_as_a_labels() -> None:
     "field",
     ["From: \r\n", "From: nobody\r\n", "From: undisclosed:;\r\n", "From: a@b@c\r\n", "From: <a@b.test> c@d.test\r\n",
      "From: a@b.test, \x01@c.test\r\n", "From: =?utf-8?q?a=40good=2Etest?= \r\n", "From: a@[192.0.2.1]\r\n",
-     "From: (((\r\n", "From: a@good.test <b@bad.test\r\n", "From: @a,@b:c@d.test\r\n"],
+     "From: (((\r\n", "From: a@b.test..\r\n", "From: a@.\r\n", "From: <a@.b.test>\r\n", "From: a@good.test <b@bad.test\r\n", "From: @a,@b:c@d.test\r\n"],
 )  # fmt: skip
 def test_authors_nobody_can_read_fail(field: str) -> None:
     # T20, D23: never "none"
