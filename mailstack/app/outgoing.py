@@ -176,7 +176,7 @@ def _remote(
         ret=(rule.ret if rule is not None else None) or envelope.ret,
         envid=envelope.envid,
         requiretls=envelope.requiretls,
-        owner=str(first.owner or envelope.client.login),
+        owner=owner_of(mail, first),
         is_sender_verified=mail.is_sender_verified,
     )
 
@@ -191,6 +191,11 @@ def _notify(mail: Mail, remote: RemoteTarget, rule: Redirect | None) -> frozense
 def _edited(mail: Mail, edited: Edited) -> bytes:
     """The message as a rule changed it."""
     return edited.head + (trace.read(mail.body)[edited.body_at :] if edited.body is None else edited.body)
+
+
+def owner_of(mail: Mail, remote: RemoteTarget) -> str:
+    """Whose mail it is in the queue: the address that sends it on, or the login; "": a relay's."""
+    return str(remote.owner or mail.envelope.client.login)
 
 
 def _prefix(services: Services, mail: Mail, remote: RemoteTarget, *, is_edited: bool = False) -> bytes:

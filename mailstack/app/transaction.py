@@ -41,6 +41,8 @@ from mailstack.smtp.policy.sender import Resent
 #: Rules that redirect to accounts whose rules redirect ... are followed so far.
 MAX_ROUNDS = 6
 
+_NO_ROOM = "The queue is full and holds many messages for this recipient; try again later"
+
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
@@ -237,10 +239,13 @@ class Transaction:
         raise AssertionError("a message that goes nowhere and is refused by nobody")
 
     async def _no_room(self, decision: Decision) -> Reply | None:
-        """452 for a login whose mail would overfill the queue."""
-        if self._mail.account is None or not decision.forwards:
-            return None
-        return await self._blocking(self._s.queue.room_for, str(self._mail.account.address))
+        """452 for a login, or an address that sends on, whose mail would overfill the queue."""
+        for owner in {outgoing.owner_of(self._mail, remote) for remote in decision.forwards}:
+            refusal = await self._blocking(self._s.queue.room_for, owner)
+            if refusal is not None:
+                is_own = owner != "" and owner == self._mail.envelope.client.login
+                return refusal if is_own else replace(refusal, text=_NO_ROOM)
+        return None
 
     async def _settle(self, decision: Decision) -> Decision:
         """Some accept, some refuse: a report to a verified sender, else it is kept and marked.

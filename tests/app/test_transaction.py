@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import structs
 
 from mailstack.app import submission
 from mailstack.app.mail import LARGE_AT_ONCE
@@ -147,6 +148,18 @@ async def test_a_redirection_leaves_with_srs_and_no_copy_stays(world: World) -> 
     assert sender.endswith("=far.test=x@example.test")
     assert world.mail.held("gone") == []
     assert "forwarded" in world.lines.getvalue()
+
+
+async def test_a_full_queue_takes_no_more_of_what_is_sent_on_to_a_target_that_takes_nothing(
+    world: World,
+) -> None:
+    # Else anybody fills the disk by way of an address whose target does not answer.
+    world.queue.options = structs.replace(world.queue.options, max_messages=2, max_messages_per_account=2)
+    said = [(await world.send("gone@example.test", accept_id=f"{n:017}")).code for n in range(3)]
+    assert said == [250, 250, 452]
+    assert "many messages for this recipient" in world.lines.getvalue()
+    assert (await world.send("kept@example.test")).code == 250  # another's, who has none there
+    assert (await world.send(BOB)).code == 250
 
 
 async def test_the_null_sender_stays_null_on_a_forward(world: World) -> None:
