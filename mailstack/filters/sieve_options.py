@@ -5,11 +5,44 @@ Numbers: section 5 of the limits.
 
 from __future__ import annotations
 
+import difflib
+
 import msgspec
 
 from mailstack.model.directory import Plan
 from mailstack.model.errors import ConfigError
 from mailstack.sieve import FREE, NORMAL, Limits
+
+#: What `[[sieve.setting]]` may set; docs/sieve.md says what each does.
+SETTINGS = frozenset(
+    [
+        "recipient_delimiter",
+        "sieve_editheader_forbid_add",
+        "sieve_editheader_forbid_delete",
+        "sieve_editheader_max_header_size",
+        "sieve_editheader_protected",
+        "sieve_include_max_includes",
+        "sieve_include_max_nesting_depth",
+        "sieve_max_actions",
+        "sieve_max_cpu_time",
+        "sieve_max_redirects",
+        "sieve_max_script_size",
+        "sieve_notify_mailto_envelope_from",
+        "sieve_redirect_envelope_from",
+        "sieve_vacation_default_period",
+        "sieve_vacation_default_subject",
+        "sieve_vacation_default_subject_template",
+        "sieve_vacation_dont_check_recipient",
+        "sieve_vacation_max_period",
+        "sieve_vacation_max_subject_codepoints",
+        "sieve_vacation_min_period",
+        "sieve_vacation_send_from_recipient",
+        "sieve_vacation_to_header_ignore_envelope",
+        "sieve_vacation_use_original_recipient",
+        "sieve_variables_max_scope_size",
+        "sieve_variables_max_variable_size",
+    ]
+)
 
 
 class SieveSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -19,6 +52,12 @@ class SieveSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     name: str
     #: Such as "1d".
     value: str
+
+    def __post_init__(self) -> None:
+        if self.name not in SETTINGS:
+            near = difflib.get_close_matches(self.name, SETTINGS, 1)
+            hint = f"; did you mean {near[0]}?" if near else ", see docs/sieve.md"
+            raise ConfigError("sieve.setting.name", f"there is no setting {self.name!r}{hint}")
 
 
 class SieveOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

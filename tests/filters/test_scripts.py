@@ -14,6 +14,7 @@ from mailstack.filters.rules import RuleResult, Rules
 from mailstack.filters.scripts import Step
 from mailstack.filters.sieve_options import SieveOptions, SieveSetting
 from mailstack.filters.surroundings import Nowhere
+from mailstack.model.errors import ConfigError
 from mailstack.model.verdict import (
     Authentication,
     DiscardMail,
@@ -445,3 +446,8 @@ def test_a_reject_is_alone() -> None:
     result = run(b'require "reject"; reject "no";')
     assert result.actions == (RejectMail("no"),)
     assert not result.implicit_keep
+
+
+def test_settings_the_engine_does_not_know_are_mistakes() -> None:
+    with pytest.raises(ConfigError, match="did you mean sieve_vacation_min_period"):
+        SieveSetting(name="sieve_vacation_minimum_period", value="1d")
