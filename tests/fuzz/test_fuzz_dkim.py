@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailstack.filters.authentication.arc_chain import ChainVerifier
+from mailstack.filters.authentication.arc_trust import tells_of_pass
 from mailstack.filters.authentication.canonical import hash_body
 from mailstack.filters.authentication.dkim import KeyRecord, Verifier, parse_key
 from mailstack.filters.fields import Header
@@ -78,3 +79,27 @@ def test_every_chain_is_none_or_broken(
     assert chain.result in ("none", "fail")
     assert chain.why.isprintable()
     assert chain.sets == ()
+
+
+TOLD = st.lists(
+    st.sampled_from(
+        [b"i=1", b";", b" mx.test", b"dmarc=pass", b"dmarc=fail", b" header.from=", b"author.test", b"evil.test", b'"', b"\\", b"(", b")",
+         b" ", b"spf=pass", b"=", b"\t", b"\x00", b"\xff"]
+    ),
+    max_size=14,
+).map(b"".join)  # fmt: skip
+
+
+@FUZZ
+@given(TOLD | st.binary(max_size=80))
+def test_results_of_sealers_are_read_or_not(value: bytes) -> None:
+    for domain in ("author.test", ""):
+        assert not tells_of_pass(value, domain) or (b"pass" in value.lower() and domain.encode() in value)
+
+
+@FUZZ
+@given(TOLD, st.sampled_from([b'"%s"', b"(%s)"]))
+def test_what_stands_in_quotes_or_comments_tells_nothing(value: bytes, shape: bytes) -> None:
+    chosen = value.replace(b"\\", b"").replace(b'"', b"").replace(b"(", b"").replace(b")", b"")
+    inside = shape % (chosen + b"; dmarc=pass header.from=author.test")
+    assert not tells_of_pass(b"i=1; mx.test; spf=pass smtp.mailfrom=" + inside + b"@x.test", "author.test")

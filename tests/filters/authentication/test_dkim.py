@@ -324,3 +324,50 @@ def test_case_and_final_dot_of_names_do_not_matter() -> None:
 @pytest.mark.parametrize("field", [b"", b":", b";", b"=", b"v=1", b"a=b;a=b", b"v=1;" * 3000, b"\xff" * 100])
 def test_malformed_fields_are_results(field: bytes) -> None:
     assert words(b"DKIM-Signature: " + field + b"\r\n" + MESSAGE) == ["permerror"]
+
+
+def test_of_repeated_fields_the_lowest_are_signed_first() -> None:
+    # RFC 6376 section 5.4.2; what is added on top later was never signed
+    letter = b"X-Mark: low\r\n" + MESSAGE
+    two = b"X-Mark: high\r\n" + letter
+    once = dkimpy_sign(letter, include_headers=[b"from", b"x-mark"])
+    line = once[: -len(letter)]
+    assert words(line + two) == ["pass"]
+    assert words(line + letter.replace(b"low", b"LOW")) == ["fail"]
+    twice = dkimpy_sign(two, include_headers=[b"from", b"x-mark", b"x-mark"])
+    assert words(twice) == ["pass"]
+    assert words(twice.replace(b"X-Mark: high\r\nX-Mark: low", b"X-Mark: low\r\nX-Mark: high")) == ["fail"]
+    assert words(b"X-Mark: third\r\n" + twice) == ["pass"]
+
+
+@pytest.mark.parametrize("name", [b"Subject", b"To", b"Date", b"Cc", b"Reply-To", b"Message-ID"])
+@pytest.mark.parametrize("key", [rsa_key(), ed25519_key()], ids=["rsa", "ed25519"])
+def test_a_second_field_breaks_what_we_sign_wherever_it_stands(name: bytes, key: Any) -> None:
+    # T24, duplicate headers: readers differ in which of two they show
+    signed = sign(MESSAGE, [key], now=NOW) + MESSAGE
+    assert words(name + b": other\r\n" + signed) == ["fail"]
+    assert words(signed.replace(b"\r\n\r\n", b"\r\n" + name + b": other\r\n\r\n", 1)) == ["fail"]
+
+
+def test_the_first_eight_signatures_count_whatever_kind_they_are() -> None:
+    # D15: eight broken ones on top leave no room for the good one
+    signed = sign(MESSAGE, [rsa_key(), ed25519_key()], now=NOW) + MESSAGE
+    junk = b"DKIM-Signature: v=1; a=x\r\n"
+    assert words(junk * 6 + signed) == ["permerror"] * 6 + ["pass", "pass"]
+    assert words(junk * 8 + signed) == ["permerror"] * 8
+
+
+def test_a_key_is_parsed_once() -> None:
+    parse_key.cache_clear()
+    message = sign(MESSAGE, [rsa_key()], now=NOW) + MESSAGE
+    for _ in range(5):
+        assert words(message) == ["pass"]
+    assert (parse_key.cache_info().misses, parse_key.cache_info().hits) == (1, 4)
+
+
+@pytest.mark.parametrize(("limit", "word"), [(b"0", "policy"), (b"5", "policy"), (b"99999", "permerror")])
+def test_d16_a_limit_is_reported_and_never_trusted(limit: bytes, word: str) -> None:
+    # T23
+    [result] = verify(resign(MESSAGE, l=limit) + b"appended: buy now\r\n")
+    assert result.result == word
+    assert result.why.startswith(f"l= covers {limit.decode()} of ")
