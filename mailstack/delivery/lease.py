@@ -11,12 +11,15 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from mailstack.delivery.spool import QueuePaths
 from mailstack.disk.durable import guarded, make_folder
 
+#: Nobody takes longer to make his lock file.
+_BEGINNING_S = 600.0
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -75,6 +78,8 @@ def sweep(paths: QueuePaths) -> None:
     """Removes the lock files of the dead; only after their claims were released."""
     with contextlib.suppress(OSError):
         for path in folder_of(paths).iterdir():
+            if path.name.startswith(".") and time.time() - path.stat().st_mtime < _BEGINNING_S:
+                continue  # whoever starts beside us makes it just now, and has not locked it yet
             if is_alive(paths, path.name) is False:
                 with contextlib.suppress(OSError):
                     path.unlink()

@@ -57,3 +57,15 @@ def test_the_files_of_the_dead_are_swept_and_those_of_the_living_stay(tmp_path: 
     sweep(paths)
     assert [path.name for path in lease.folder_of(paths).iterdir()] == [living.owner]
     living.close()
+
+
+def test_a_lock_file_that_is_just_being_made_stays(tmp_path: Path) -> None:
+    # Processes that start together sweep beside each other; one that lost its file would not start.
+    paths = QueueFolders(tmp_path)
+    Lease(paths, random_bytes=os.urandom).close()
+    young, old = (lease.folder_of(paths) / name for name in (".1-young", ".2-old"))
+    for path in (young, old):
+        path.touch()
+    os.utime(old, (1, 1))
+    sweep(paths)
+    assert (young.exists(), old.exists()) == (True, False)
