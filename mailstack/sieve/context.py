@@ -24,7 +24,7 @@ from mailstack.sieve.variables import Variables, VariableStore
 #: Steps between two looks at the CPU clock.
 _STEPS_PER_LOOK = 200
 #: Long values whose folds are kept.
-_MAX_FOLDS = 16
+_MAX_FOLDS = 32
 
 
 @dataclass(slots=True)

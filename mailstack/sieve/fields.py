@@ -56,7 +56,7 @@ def pick(args: Args, fields: Iterable[T]) -> Sequence[T]:
 
 def values(ctx: Context, args: Args, names: Sequence[str]) -> Sequence[str]:
     """Decoded values of the fields of these names, in the order of the names."""
-    if is_plain(args):
+    if args.has_none_of(_CHOOSE):
         read = ctx.message.header_values
         return read(names[0]) if len(names) == 1 else [value for name in names for value in read(name)]
     if not args.get("mime"):

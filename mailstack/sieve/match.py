@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 #: Octets of a value compared for the price of one step.
 OCTETS_PER_STEP = 4_096
 
-#: Characters from which on the fold of a value is kept for the tests after this one.
+#: Characters from which on, or else with others than ASCII, the fold of a value is kept for the
+#: tests after this one.
 _LONG = 256
 
 #: Fills a text up in `Comparator.spread`; no text holds it.
@@ -135,6 +136,21 @@ class Matcher:
         self.want = want
         self._prepared: tuple[Sequence[str], Matching] | None = None
 
+    def match(self, context: Context, values: Iterable[str], keys: Sequence[str]) -> bool:
+        """True when any value matches any key; sets numbered variables when it does.
+
+        Raises:
+            LimitReached: the run has cost too much.
+        """
+        prepared = self._prepared
+        matching = prepared[1] if prepared is not None and prepared[0] is keys else self.matching(keys)
+        captures = matching(values, context)
+        if captures is None:
+            return False
+        if captures and self.want.captures:
+            context.variables.set_match(captures)
+        return True
+
     def matching(self, keys: Sequence[str]) -> Matching:
         """The comparing function for these keys."""
         prepared = self._prepared
@@ -166,18 +182,8 @@ class BoundMatcher:
         return self._matcher.match_type.tag
 
     def match(self, values: Iterable[str], keys: Sequence[str]) -> bool:
-        """True when any value matches any key; sets numbered variables when it does.
-
-        Raises:
-            LimitReached: the run has cost too much.
-        """
-        context = self._context
-        captures = self._matcher.matching(keys)(values, context)
-        if captures is None:
-            return False
-        if captures and self._matcher.want.captures:
-            context.variables.set_match(captures)
-        return True
+        """As that of the matcher, in this run."""
+        return self._matcher.match(self._context, values, keys)
 
     def match_without_variables(self, values: Iterable[str], keys: Sequence[str]) -> bool:
         """As `match`, but numbered variables stay what they were (RFC 5173 section 6).
@@ -212,7 +218,8 @@ def _prepare_contains(keys: Sequence[str], want: Want) -> Matching:
         for value in values:
             if len(value) >= OCTETS_PER_STEP or many:
                 context.charge((len(value) // OCTETS_PER_STEP + 1) * len(wanted) // 16)
-            folded = fold(value) if len(value) < _LONG else context.folded(value, want.comparator)
+            short = len(value) < _LONG and value.isascii()
+            folded = fold(value) if short else context.folded(value, want.comparator)
             for key in wanted:
                 if key in folded:
                     return ()

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mailstack.mime.addresses import ListedAddress, parse
@@ -67,11 +67,11 @@ class Snapshot:
         inner: the message before it was enclosed; None: it was not.
     """
 
-    data: bytes | None = None
-    fields: tuple[Field, ...] = ()
-    splices: tuple[Splice, ...] = ()
+    data: bytes | None = field(default=None, repr=False)
+    fields: tuple[Field, ...] = field(default=(), repr=False)
+    splices: tuple[Splice, ...] = field(default=(), repr=False)
     edits: int = 0
-    inner: Snapshot | None = None
+    inner: Snapshot | None = field(default=None, repr=False)
 
 
 class Message:

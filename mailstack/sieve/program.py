@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -120,6 +120,12 @@ class Args:
             return self._values[name]
         except KeyError:
             raise AttributeError(f"{self._call.name} has no argument '{name}'") from None
+
+    def matches(self, values: Iterable[str], name: str) -> bool:
+        """Whether any of these values matches any key of that argument."""
+        keys = self._values[name]
+        assert isinstance(keys, tuple)
+        return self._call.matcher.match(self._context, values, keys)
 
     def has_none_of(self, names: frozenset[str]) -> bool:
         """True when the script gives none of these arguments."""

@@ -48,7 +48,7 @@ def _run(ctx: Context, args: Args, block: Block | None) -> bool:
         values = (
             read(wanted[0], part) if len(wanted) == 1 else [v for name in wanted for v in read(name, part)]
         )
-        return args.match.match(values, args.strings("key_list"))
+        return args.matches(values, "key_list")
     found = (
         addresses
         for header in fields.headers(ctx, args)
@@ -57,7 +57,7 @@ def _run(ctx: Context, args: Args, block: Block | None) -> bool:
         for addresses in header.address_fields(name)
     )
     picked = [value for addresses in fields.pick(args, found) for value in part.values(addresses)]
-    return args.match.match(picked, args.strings("key_list"))
+    return args.matches(picked, "key_list")
 
 
 ADDRESS = CommandDef(

@@ -41,7 +41,7 @@ def _run(ctx: Context, args: Args, block: Block | None) -> bool:
             values += args.address_part.values([SplitAddress(None, None, text) for text in value])
         elif (address := split_envelope(value)) is not None:
             values += args.address_part.values([address])
-    return args.match.match(values, args.strings("key_list"))
+    return args.matches(values, "key_list")
 
 
 _TEST = CommandDef(

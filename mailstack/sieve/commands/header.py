@@ -19,7 +19,7 @@ def check_names(node: CommandNode, vctx: CheckContext) -> None:
 
 
 def _run(ctx: Context, args: Args, block: Block | None) -> bool:
-    return args.match.match(fields.values(ctx, args, args.strings("header_names")), args.strings("key_list"))
+    return args.matches(fields.values(ctx, args, args.strings("header_names")), "key_list")
 
 
 HEADER = CommandDef(
