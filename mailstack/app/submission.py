@@ -81,11 +81,13 @@ def _signature(services: Services, message: bytes | mmap, account: Account, now:
 
 
 def _signing_domain(services: Services, message: bytes | mmap, account: Account) -> str:
-    """The author's; the login's where the author is somebody else (redirects, lists)."""
+    """The author's; the login's where the author is somebody else (redirects, lists), or writes as an
+    address that was granted in a domain of others, for which there can be no key here."""
     block = message[: find_end(message)[0]]
     value = Headers.parse(block).first("from")
     found = strict_addresses(value) if value is not None else ()
     if isinstance(found, Unparsable) or not found:
         return account.address.domain
     is_own = services.directory.may_send_as(account, found[0])
-    return found[0].domain if is_own else account.address.domain
+    is_ours = services.directory.domain(found[0].domain) is not None
+    return found[0].domain if is_own and is_ours else account.address.domain
