@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailstack.cli import rule_template
-from mailstack.cli.context import fail, group, show
+from mailstack.cli.context import Context, fail, group, show, talk
 from mailstack.cli.directory_access import account, reader, writer
 
 if TYPE_CHECKING:
@@ -116,9 +116,20 @@ def set_rule(
 
 @app.command("list")
 def list_rules(address: AddressArgument) -> None:
-    """Lists the rules of an address, in the order they run."""
-    with reader() as directory:
-        rules = directory.rules(account(directory, address).id)
+    """Lists the rules of an address, in the order they run; on stderr how they failed, if they did."""
+    from mailstack.cli.script_failures import failures
+    from mailstack.filters.compiled import version_of
+    from mailstack.filters.rule_text import script
+
+    context = Context.load()
+    with reader(context) as directory:
+        account_id = account(directory, address).id
+        rules = directory.rules(account_id)
+    failed = failures(context, account_id)
+    for spam in (False, True):
+        why = failed.get(("rules", version_of(script(rules, spam=spam))))
+        if why is not None:
+            talk(f"a message they fail for is kept in the inbox: {why}")
     text = "\n".join(_lines(rule) for rule in rules)
     show([_row(rule) for rule in rules], text or f"{address} has no rules")
 

@@ -124,13 +124,14 @@ def list_scripts(address: AddressArgument) -> None:
     """Lists the scripts of an address, and how those of them that fail do so."""
     from mailstack.cli.context import Context
     from mailstack.cli.directory_access import account, reader
+    from mailstack.cli.script_failures import failures
 
     context = Context.load()
     with reader(context) as directory:
         account_id = account(directory, address).id
         entries = directory.scripts(account_id)
         versions = {entry.name: _version(directory, account_id, entry.name) for entry in entries}
-    failed = _failures(context.paths.state_db, account_id)
+    failed = failures(context, account_id)
     rows = [
         {
             "name": entry.name,
@@ -149,20 +150,6 @@ def list_scripts(address: AddressArgument) -> None:
 def _version(directory: Directory, account_id: int, name: str) -> bytes:
     script = directory.script(account_id, name)
     return b"" if script is None else bytes.fromhex(script.sha256)
-
-
-def _failures(state_db: Path, account_id: int) -> dict[tuple[str, bytes], str]:
-    """What the scripts of an account failed at last, by step and version."""
-    from mailstack.state.memory import Memory
-
-    memory = Memory(state_db)
-    try:
-        return {
-            (one.script, one.version): f"{one.why} ({one.times} messages)"
-            for one in memory.failures(account_id)
-        }
-    finally:
-        memory.close()
 
 
 @app.command()

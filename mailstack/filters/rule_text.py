@@ -10,6 +10,7 @@ Imports: model.  No I/O.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from mailstack.model.rules import Action, Choice, Condition, Plan, Rule
@@ -19,6 +20,7 @@ END = "# mailstack rules: end"
 #: What the environment calls the class of a message: ham, spam, promotions or social.
 CLASS_ITEM = "vnd.mailstack.class"
 
+_HEAD = re.compile(r"# \d+\. ")
 _FIELDS = {
     "from": ("from",),
     "to": ("to",),
@@ -43,6 +45,14 @@ def script(rules: Sequence[Rule], *, spam: bool = False) -> bytes:
     blocks = [_block(rule, needs) if rule in running else _off(rule, spam=spam) for rule in rules]
     require = f"require {_strings(sorted(needs))};\n\n" if needs else ""
     return f"{BEGIN}\n{require}{''.join(blocks)}{END}\n".encode()
+
+
+def rule_at(source: bytes, line: int) -> str:
+    """Number and name of the rule to which a line of the script belongs, counted from 1; "": to none."""
+    for text in reversed(source.decode("utf-8", "replace").split("\n")[:line]):
+        if _HEAD.match(text):
+            return text.removeprefix("# ")
+    return ""
 
 
 def _off(rule: Rule, *, spam: bool) -> str:

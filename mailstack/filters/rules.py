@@ -17,7 +17,7 @@ from mailstack.filters import wishes
 from mailstack.filters.case import Case
 from mailstack.filters.compiled import CompiledScripts, version_of
 from mailstack.filters.edits import View, edited
-from mailstack.filters.rule_text import CLASS_ITEM
+from mailstack.filters.rule_text import CLASS_ITEM, rule_at
 from mailstack.filters.scripts import Step, steps_for
 from mailstack.filters.senders import person
 from mailstack.filters.sieve_options import SieveOptions, limits_of
@@ -196,7 +196,7 @@ class _Run:
         compiled = self.compiled.compile(step.source, context.limits, self.case.around.script)
         if compiled.script is None:
             context.result.failed = True
-            self._fail(step, _words(compiled.errors[:1], "the script does not compile"))
+            self._fail(step, _words(step, compiled.errors[:1], "the script does not compile"))
             return False, False
         self.case.around.begin(step.name, version)
         ids = wishes.Ids(self.case)
@@ -206,10 +206,10 @@ class _Run:
         context.included = set()
         outcome = sieve.run(compiled.script, context)
         if not outcome.ok:
-            self._fail(step, _words(outcome.errors[-1:], "the script failed"))
+            self._fail(step, _words(step, outcome.errors[-1:], "the script failed"))
             return False, False
         self.marks += ids.marked
-        self.notes += [f"{step.name}: {_words([one], '')}" for one in outcome.errors]
+        self.notes += [f"{step.name}: {_words(step, [one], '')}" for one in outcome.errors]
         return True, outcome.stopped
 
     def _reply(self, step: Step) -> None:
@@ -252,8 +252,11 @@ class _Run:
         )
 
 
-def _words(diagnostics: Sequence[sieve.Diagnostic], otherwise: str) -> str:
+def _words(step: Step, diagnostics: Sequence[sieve.Diagnostic], otherwise: str) -> str:
     if not diagnostics:
         return otherwise
     one = diagnostics[0]
+    rule = rule_at(step.source, one.line) if step.kind == "rules" else ""
+    if rule:  # who made it in a page has never seen the lines
+        return f"rule {rule}: {one.message}"
     return f"{one.path + ', ' if one.path else ''}line {one.line}: {one.message}"

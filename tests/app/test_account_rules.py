@@ -105,4 +105,4 @@ def test_a_rule_that_fails_keeps_the_mail(writer: DirectoryWriter, reader: Direc
         writer.rules.add(ALICE, f"rule {n}", plan("size over 1", f"forward a{n}@far.example"))
     result = run(reader)
     assert result.implicit_keep
-    assert result.error.startswith("rules: line ")
+    assert result.error.startswith("rules: rule 5. rule 4: the number of redirect actions")

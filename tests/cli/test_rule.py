@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+
 import pytest
 
+from mailstack.filters.compiled import version_of
+from mailstack.filters.rule_text import script
+from mailstack.state.memory import Memory
 from tests.kit.instance import Instance
 
 ALICE = "alice@example.test"
@@ -87,6 +93,22 @@ def test_a_template_gives_the_conditions(instance: Instance) -> None:
     assert instance.cli(*template, "show", "example.test", "News").code == 0
     assert instance.cli(*template, "remove", "example.test", "News").code == 0
     assert names(instance) == ["news"]
+
+
+def test_rules_that_failed_are_said_to(instance: Instance) -> None:
+    instance.cli("rule", "add", ALICE, "Bills", "--if", "size over 1", "--do", "flag")
+    with contextlib.closing(instance.reader()) as directory:
+        account = directory.find_account(ALICE)
+        assert account is not None
+        version = version_of(script(directory.rules(account.id)))
+    with contextlib.closing(Memory(instance.config.paths.state_db)) as memory:
+        memory.note_failure(
+            account.id, "rules", version, "rule 1. Bills: too much", now=time.time(), died=False
+        )
+    assert "rule 1. Bills: too much (1 messages)" in instance.cli("rule", "list", ALICE).err
+    # Another version has not failed yet.
+    instance.cli("rule", "set", ALICE, "Bills", "--do", "mark-read")
+    assert instance.cli("rule", "list", ALICE).err == ""
 
 
 @pytest.mark.parametrize(
