@@ -5,20 +5,19 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from mailstack.filters.authentication.options import DkimOptions
 from mailstack.filters.authentication.rsa_adapter import BadKey
 from mailstack.filters.authentication.sign import sign
 from mailstack.model.errors import TemporaryFailure
 
 if TYPE_CHECKING:
     from mailstack.directory import Directory
+    from mailstack.filters.authentication.options import DkimOptions
 
-_DEFAULTS = DkimOptions()
 _log = logging.getLogger(__name__)
 
 
 def sign_report(
-    directory: Directory, message: bytes, domain: str, options: DkimOptions = _DEFAULTS, *, now: float
+    directory: Directory, message: bytes, domain: str, options: DkimOptions, *, now: float
 ) -> bytes:
     """DKIM fields for a report; b"" where we have no key."""
     try:

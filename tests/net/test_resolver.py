@@ -79,6 +79,7 @@ async def test_missing_names_and_missing_types_differ(resolver: Resolver) -> Non
 
 
 async def test_aliases_are_followed_and_loops_are_failures(resolver: Resolver) -> None:
+    # D6
     assert set((await resolver.lookup("alias.test", "A")).records) == {"192.0.2.1", "192.0.2.2"}
     assert (await resolver.lookup("loop.test", "A")).status == "temperror"
 
@@ -90,6 +91,7 @@ async def test_failures_are_temporary(resolver: Resolver, name: str) -> None:
 
 
 async def test_garbage_and_forged_answers_are_dropped(resolver: Resolver) -> None:
+    # D27
     assert (await resolver.lookup("garbage.test", "A")).status == "temperror"
 
 

@@ -68,6 +68,7 @@ def test_long_runs_of_blanks_take_linear_time() -> None:
 
 @pytest.mark.parametrize("line", [b"word " * 12 + b"\r\n", b"\r\n", b" " * 60 + b"\r\n"])
 def test_memory_stays_flat_over_a_large_body(line: bytes) -> None:
+    # D19
     body = line * (16_000_000 // len(line))
     tracemalloc.start()
     hash_body(body, 0, relaxed=True)

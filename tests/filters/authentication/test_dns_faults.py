@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+import dns.message
+import dns.rdatatype
 import pytest
 
 from mailstack.filters.authentication.sign import sign
@@ -13,7 +16,9 @@ from mailstack.filters.facts import Tools
 from mailstack.filters.options import FilterOptions
 from mailstack.filters.pipeline import Evaluation
 from mailstack.filters.rules import Rules
+from mailstack.model.dns import Question
 from mailstack.model.verdict import FilterRequest, MessageVerdict
+from mailstack.net import dns_wire
 from mailstack.net.dns_options import DnsOptions
 from mailstack.net.resolver import Resolver, run_check
 from tests.kit.dkim_keys import rsa_key, rsa_record
@@ -163,3 +168,42 @@ async def test_d15_d21_the_questions_of_one_message_have_an_end(
     assert len([name for name, _ in server.asked if "_domainkey" in name]) == 8
     assert [one.result for one in found.authentication.dkim] == ["permerror"] * 8
     assert time.process_time() - began < 5
+
+
+def _wire(kind: str, rdata: bytes) -> tuple[Any, bytes]:
+    """A question, and an answer that carries these octets as its record."""
+    query = dns_wire.make_query(Question("author.test", kind), 7)
+    assert query is not None
+    reply = dns.message.make_response(query)
+    reply.use_edns(False)
+    header = bytearray(reply.to_wire())
+    header[6:8] = b"\0\1"
+    code = int(dns.rdatatype.from_text(kind))
+    return query, bytes(header) + struct.pack("!HHHIH", 0xC00C, code, 1, 300, len(rdata)) + rdata
+
+
+@pytest.mark.parametrize(
+    ("kind", "rdata"),
+    [
+        ("MX", b"\0\x0a"),
+        ("MX", b"\0\x0a\x05ab"),
+        ("MX", b"\0\x0a\xff\xff"),
+        ("TLSA", b""),
+        ("TLSA", b"\3\1\1"),
+        ("PTR", b"\x04\xff\x00.\\\0"),
+        ("PTR", b"\xc0\x0c"),
+        ("A", b"\1\2\3"),
+        ("AAAA", b"\1" * 15),
+        ("TXT", b""),
+        ("TXT", b"\xffabc"),
+        ("TXT", b"\0"),
+        ("CNAME", b"\xc0\x0c"),
+    ],
+    ids=str,
+)
+def test_d11_records_cut_short_are_no_answer_or_an_odd_one(kind: str, rdata: bytes) -> None:
+    query, wire = _wire(kind, rdata)
+    response = dns_wire.read_response(wire, query)
+    if response is not None:
+        answer = dns_wire.to_answer(response, Question("author.test", kind), secure=False)
+        assert answer.status in ("ok", "nodata", "temperror")
