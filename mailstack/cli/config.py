@@ -61,7 +61,8 @@ def _try_authorities(ca_file: str, warn: Callable[[str], None]) -> None:
     try:
         context_of("verified", ca_file)
     except OSError as error:
-        warn(f"queue.ca_file: {error.strerror or error}; mail for servers that must be verified waits")
+        why = error.strerror or error
+        warn(f"queue.ca_file: {ca_file}: {why}; mail for servers that must be verified waits")
 
 
 @app.command()

@@ -112,5 +112,6 @@ def test_authorities_that_cannot_be_read_are_a_warning(file: Path) -> None:
     found = command("config", "check", "--config", str(file))
     assert found.code == 0
     assert (
-        "queue.ca_file: No such file or directory; mail for servers that must be verified waits" in found.err
+        f"queue.ca_file: {file.parent / 'gone.pem'}: No such file or directory; mail for servers that must be"
+        " verified waits" in found.err
     )
