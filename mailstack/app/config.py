@@ -289,6 +289,8 @@ def _check_numbers(raw: object) -> None:
 def _type_problem(kind: object, error: str, raw: object) -> str:
     inner = next(filter(None, map(as_struct, get_args(kind))), None)
     place = _IN_A_TABLE.match(error)
+    if inner is not None and isinstance(raw, dict):  # not shown: it may hold a password
+        return f"want {type_words(kind)}: write its name in two pairs of brackets, [[...]]"
     if inner is None or place is None or not isinstance(raw, list):
         return f"want {type_words(kind)}, not {_shown(raw)}"
     number, name = int(place["number"]), place["name"]

@@ -104,6 +104,10 @@ def test_key_in_the_wrong_section_is_sent_to_the_right_one() -> None:
             'table 2: port: want whole number, not "25"',
         ),
         ("[queue]\nroute = [3]\n", "want list of tables, not [3]"),
+        (
+            '[queue.route]\npassword = "s3cret"\n',
+            "want list of tables: write its name in two pairs of brackets",
+        ),
         ("[server]\nhostname = 'mail'\n", "not a full host name"),
         ("[server]\nhostname = 'a b.example'\n", "not a host name"),
         ("[server]\npostmaster = 'nobody'\n", "there is no @"),
