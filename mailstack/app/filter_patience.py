@@ -2,7 +2,10 @@
 
 What SPF, DKIM and DMARC ask has the whole budget of a message.  A list or a reverse zone
 that is slow says nothing in time; a list that is silent again and again is left alone for a
-while, so that a dead one costs no mail a second.
+while, so that a dead one costs no mail a second.  So is one that answers with errors, or
+that lists everything (D28): before a listing is believed, 127.0.0.1 must not be listed.
+
+Standards: RFC 5782 section 5 (the entries a list must have and must not have).
 """
 
 from __future__ import annotations
@@ -20,8 +23,11 @@ from mailstack.net.resolver import Budget, DnsSource
 #: Silences in a row after which a list is left alone, and for how long, in seconds.
 SILENCES = 5
 REST_S = 60.0
-#: A list that refuses us is named in the log once in so many seconds.
+#: A list that refuses us or lists everything is named in the log, and left alone for so many seconds.
+#: As long a list is believed that does not list 127.0.0.1.
 COMPLAIN_S = 3_600.0
+#: Of a list of addresses: never in it.
+_NEVER_LISTED = "1.0.0.127"
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +36,7 @@ _log = logging.getLogger(__name__)
 class _Zone:
     list: BlockList
     silences: int = 0
-    complained_at: float = float("-inf")
+    proven_until: float = float("-inf")
     rests_until: float = float("-inf")
 
 
@@ -63,9 +69,34 @@ class Patience:
         budget.questions -= 1
         short = Budget(1, min(budget.deadline, now + self._wait_s))
         answer = await self._source.lookup(question.name, question.kind, budget=short)
-        if zone is not None:
-            self._heard(zone, answer, asyncio.get_running_loop().time())
+        if zone is None:
+            return answer
+        self._heard(zone, answer, asyncio.get_running_loop().time())
+        if answer.status == "ok" and not await self._is_proven(zone):
+            return TEMPERROR
         return answer
+
+    async def _is_proven(self, zone: _Zone) -> bool:
+        """False for a list that has 127.0.0.1 in it: its zone answers everything, or is gone."""
+        now = asyncio.get_running_loop().time()
+        if zone.proven_until > now or zone.rests_until > now:
+            return True
+        answer = await self._source.lookup(
+            f"{_NEVER_LISTED}.{zone.list.zone}", "A", budget=Budget(1, now + self._wait_s)
+        )
+        if answer.status != "ok":
+            zone.proven_until = now + (COMPLAIN_S if answer.status != "temperror" else 0)
+            return True
+        self._leave_alone(zone, now)
+        _log.warning(
+            "block list %s lists 127.0.0.1, so it lists everything: it is left alone for %d s; is it gone?",
+            zone.list.label,
+            COMPLAIN_S,
+        )
+        return False
+
+    def _leave_alone(self, zone: _Zone, now: float) -> None:
+        zone.silences, zone.rests_until = 0, now + COMPLAIN_S
 
     def _zone(self, name: str) -> _Zone | None:
         return next((zone for suffix, zone in self._zones.items() if name.endswith(f".{suffix}")), None)
@@ -82,11 +113,12 @@ class Patience:
 
     def _look_for_errors(self, zone: _Zone, answer: Answer, now: float) -> None:
         code = find_error(zone.list, answer)
-        if code and now - zone.complained_at >= COMPLAIN_S:
-            zone.complained_at = now
+        if code and zone.rests_until <= now:
+            self._leave_alone(zone, now)
             _log.warning(
-                "block list %s answers %s, an error and no listing: see its terms of use,"
-                " and ask it through a resolver of your own (dns.servers)",
+                "block list %s answers %s, an error and no listing: it is left alone for %d s; see its"
+                " terms of use, and ask it through a resolver of your own (dns.servers)",
                 zone.list.label,
                 code,
+                COMPLAIN_S,
             )

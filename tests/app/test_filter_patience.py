@@ -16,6 +16,7 @@ from mailstack.net.resolver import Budget
 LISTED = Question("1.2.0.192.bl.test", "A")
 OTHER = Question("example.org", "TXT")
 FOUND = Answer("ok", ("127.0.0.2",))
+NEVER = "1.0.0.127.BL.test"
 
 
 class Source:
@@ -91,11 +92,40 @@ async def test_the_questions_of_a_message_are_counted_all_the_same() -> None:
     assert len(source.asked) == 1
 
 
-async def test_a_list_that_refuses_us_is_named_once_an_hour(caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("code", ["127.0.0.1", "8.8.8.8", "127.255.255.254"])
+async def test_d28_a_list_that_answers_errors_is_left_alone_and_named_once(
+    code: str, caplog: pytest.LogCaptureFixture
+) -> None:
     source, patience = make()
-    source.known[LISTED.name] = Answer("ok", ("127.255.255.254",))
+    source.known[LISTED.name] = Answer("ok", (code,))
     with caplog.at_level(logging.WARNING):
         for _ in range(5):
             await patience.lookup_all([LISTED], {LISTED}, budget=source.new_budget())
     (said,) = caplog.messages
-    assert said.startswith("block list the list answers 127.255.255.254, an error and no listing")
+    assert said.startswith(f"block list the list answers {code}, an error and no listing: it is left alone")
+    assert len(source.asked) == 1
+
+
+@pytest.mark.parametrize("answer", [Answer("ok", ("127.0.0.2",)), Answer("ok", ("8.8.8.8",))])
+async def test_d28_a_list_that_lists_everything_is_not_believed(
+    answer: Answer, caplog: pytest.LogCaptureFixture
+) -> None:
+    # RFC 5782 section 5
+    source, patience = make()
+    source.known |= {LISTED.name: FOUND, NEVER: answer}
+    with caplog.at_level(logging.WARNING):
+        for _ in range(5):
+            found = await patience.lookup_all([LISTED], {LISTED}, budget=source.new_budget())
+            assert found == {LISTED: TEMPERROR}
+    (said,) = caplog.messages
+    assert "lists 127.0.0.1, so it lists everything: it is left alone" in said
+    assert [name for name, _ in source.asked] == [LISTED.name, NEVER]
+
+
+async def test_a_list_is_asked_for_its_proof_once_an_hour() -> None:
+    source, patience = make()
+    source.known |= {LISTED.name: FOUND, NEVER: Answer("nxdomain")}
+    for _ in range(5):
+        found = await patience.lookup_all([LISTED], {LISTED}, budget=source.new_budget())
+        assert found == {LISTED: FOUND}
+    assert [name for name, _ in source.asked].count(NEVER) == 1
