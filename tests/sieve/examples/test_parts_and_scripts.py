@@ -1,4 +1,4 @@
-"""Examples of RFC 5703 (parts of messages), RFC 6609 (scripts in scripts), RFC 5463 (ihave), RFC 5183."""
+"""Examples of RFC 5703 (parts), RFC 6609 (scripts in scripts), RFC 5463, RFC 5183, RFC 7352 (duplicates)."""
 
 from __future__ import annotations
 
@@ -262,3 +262,88 @@ def test_the_environment(item: str, value: str) -> None:
     source = f'require "environment"; if environment :matches "{item}" "{value}" {{ discard; }}'
     assert decided(source, mail(), environment={item: value}) == ["discard"]
     assert decided(source, mail(), environment={}) == KEEP
+
+
+# -- RFC 7352 -------------------------------------------------------------------------------
+
+
+class Memory:
+    """Ids with the time they were marked."""
+
+    def __init__(self) -> None:
+        self.now = 0
+        self.ids: dict[str, int] = {}
+
+    def seen(self, id_: str, ttl_s: int) -> bool:
+        return id_ in self.ids and self.now - self.ids[id_] < ttl_s
+
+    def mark(self, id_: str, ttl_s: int) -> None:
+        self.ids[id_] = self.now
+
+
+EQUIVALENT = [
+    'require "duplicate"; if duplicate { discard; }',
+    'require "duplicate"; if duplicate :header "message-id" { discard; }',
+    """require ["duplicate", "variables"];
+    if header :matches "message-id" "*" { if duplicate :uniqueid "${0}" { discard; } }""",
+]
+
+
+@pytest.mark.parametrize("first", EQUIVALENT)
+@pytest.mark.parametrize("second", EQUIVALENT)
+def test_three_ways_to_name_the_same_entry(first: str, second: str) -> None:
+    # RFC 7352 section 3.1
+    memory, message = Memory(), mail("Message-ID: <1@example.org>")
+    assert decided(first, message, duplicates=memory) == KEEP
+    assert decided(second, message, duplicates=memory) == ["discard"]
+
+
+def test_alerts_of_one_event_are_marked_as_seen() -> None:
+    # RFC 7352 section 5.2
+    source = r"""require ["duplicate", "variables", "imap4flags", "fileinto"];
+        if header :matches "subject" "ALERT: *" {
+            if duplicate :seconds 60 :uniqueid "${1}" { setflag "\\seen"; }
+            fileinto "Alerts";
+        }"""
+    memory, message = Memory(), mail("Subject: ALERT: fire")
+    assert decided(source, message, duplicates=memory) == ["fileinto Alerts"]
+    memory.now = 59
+    assert decided(source, message, duplicates=memory) == [r"fileinto Alerts [\seen]"]
+    memory.now = 60
+    assert decided(source, message, duplicates=memory) == ["fileinto Alerts"]
+
+
+def test_notifications_of_one_person_come_now_and_then() -> None:
+    # RFC 7352 section 5.3
+    source = """require ["variables", "envelope", "enotify", "duplicate"];
+        if envelope :matches "from" "*" { set "sender" "${1}"; }
+        if header :matches "subject" "*" { set "subject" "${1}"; }
+        # account for 'Re:' prefix
+        if string :comparator "i;ascii-casemap" :matches "${subject}" "Re:*" { set "subject" "${1}"; }
+        if not duplicate :seconds 1800 :uniqueid "${sender} ${subject}" {
+            notify :message "[SIEVE] ${sender}: ${subject}" "mailto:user@im.example.com";
+        }"""
+    memory = Memory()
+    told = [
+        decided(source, mail(f"Subject: {subject}"), duplicates=memory)[0].startswith("notify")
+        for subject in ("one", "one", "re:one", "two")
+    ]
+    # "re:one" leaves "one"; "Re: one" would leave a space before it.
+    assert told == [True, False, False, True]
+
+
+def test_handles_keep_ids_apart() -> None:
+    # RFC 7352 section 5.4
+    source = r"""require ["duplicate", "imap4flags"];
+        if duplicate :header "X-Event-ID" :handle "notifier" { discard; }
+        if allof (duplicate :header "X-Ticket-ID" :handle "support", address "to" "support@example.com",
+                  header :contains "subject" "fileserver") {
+            setflag "\\seen";
+        }"""
+    memory = Memory()
+    event = mail("X-Event-ID: 1")
+    ticket = mail("X-Ticket-ID: 1", "To: support@example.com", "Subject: fileserver")
+    assert decided(source, event, duplicates=memory) == KEEP
+    assert decided(source, ticket, duplicates=memory) == KEEP
+    assert decided(source, ticket, duplicates=memory) == [r"implicit keep [\seen]"]
+    assert decided(source, event, duplicates=memory) == ["discard"]
