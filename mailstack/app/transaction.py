@@ -80,6 +80,7 @@ class Transaction:
             return self._refuse(refusal, "loop")
         refusal = self._content_refusal() or await self._s.arrivals.greylist(self._mail)
         if refusal is not None:
+            await self._note_deaths()
             return self._refuse(refusal, "policy")
         mail = self._mail
         decision = decide(mail.plan, mail.answer.verdict, mail.verdicts, is_login=mail.account is not None)
@@ -363,6 +364,11 @@ class Transaction:
             _log.error("%s: owners are not told: %s", mail.envelope.accept_id, error.why)
         else:
             mail.entries.extend(made)
+
+    async def _note_deaths(self) -> None:
+        """Scripts the filter died in, although nothing is taken: else a 451 would never end."""
+        if any(said.failed is not None and said.failed.died for said in self._mail.verdicts.values()):
+            await self._blocking(self._tell_owners, Decision((), (), (), (), ()))
 
     async def _tell_success(self, told: Sequence[dsn.Reported]) -> None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from mailstack.model.verdict import (
     Edited,
     FileInto,
     Keep,
+    MessageVerdict,
     Redirect,
     ScriptFailed,
     SendMail,
@@ -119,6 +121,25 @@ async def test_the_owner_is_told_once_a_version(world: World) -> None:  # V14
     told = [octets for octets in files(world) if b"line 3: no" in octets]
     assert len(told) == 2
     assert len(world.mail.held("bob")) == 3
+
+
+@pytest.mark.parametrize("answer", ["accept", "tempfail"])
+async def test_a_death_is_noted_whatever_is_answered(
+    world: World, answer: Literal["accept", "tempfail"]
+) -> None:
+    # V14: with 451 the message comes again, until the script is no longer run
+    config = world.services.config
+    options = msgspec.structs.replace(config.filter, on_unfiltered=answer)
+    object.__setattr__(world.services, "config", msgspec.structs.replace(config, filter=options))
+    world.filter.verdict = MessageVerdict(unfiltered="filter crashed")
+    failed = ScriptFailed("script main", b"1", "the filter died in it", died=True)
+    world.filter.said["bob"] = {"failed": failed}
+    for n in range(2):
+        assert await send(world, "bob@example.test", n=n) == ("250" if answer == "accept" else "451")
+    (known,) = world.services.scripts._memory.failures(world.account("bob@example.test").id)
+    assert known.deaths == 2
+    assert len([octets for octets in files(world) if b"the filter died in it" in octets]) == 1
+    assert len(world.mail.held("bob")) == (2 if answer == "accept" else 0)
 
 
 async def test_marks_and_cpu_time_are_noted(world: World) -> None:

@@ -73,7 +73,7 @@ class ScriptedFilter:
 
     async def ask(self, request: FilterRequest) -> FilterAnswer:
         self.asked.append(request)
-        if self.verdict.unfiltered:
+        if self.verdict.unfiltered and not self.said:
             return FilterAnswer(self.verdict)
         return FilterAnswer(
             self.verdict,
