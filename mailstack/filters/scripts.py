@@ -7,7 +7,8 @@
 
 They run one after the other over one result: what one decided stands when the next begins.
 `stop` ends rules and script; in the operator's script it ends the reply too.  A step that
-fails keeps the mail and ends rules and script, but not what was decided before it.
+fails keeps the mail and ends rules and script, but not what was decided before it; the
+operator's, when it fails, is as if it were not there.
 
 Source: product page, section 2.8.
 """
