@@ -21,6 +21,8 @@ from mailstack.sieve.program import Args, Block, Call
 from mailstack.sieve.result import Result
 from mailstack.sieve.variables import Variables, VariableStore
 
+#: What a question to the embedder costs: there may be a database behind it.
+STEPS_PER_LOOK_UP = 50
 #: Steps between two looks at the CPU clock.
 _STEPS_PER_LOOK = 200
 #: Long values whose folds are kept.

@@ -193,3 +193,38 @@ def test_what_is_no_clean_text_is_refused_at_upload(source: bytes, words: str) -
     # V16
     (problem, *_) = check_upload(source, compile(source))
     assert words in problem.message
+
+
+class Asked:
+    """Counts the questions."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def seen(self, id_: str, ttl_s: int) -> bool:
+        self.count += 1
+        return False
+
+    def mark(self, id_: str, ttl_s: int) -> None: ...
+
+    def lookup(self, list_: str, value: str) -> bool:
+        self.count += 1
+        return False
+
+
+@pytest.mark.parametrize(
+    ("source", "most"),
+    [
+        ('require ["duplicate", "variables", "foreverypart"]; foreverypart { foreverypart {'
+         ' set "n" "${n}x"; if duplicate :uniqueid "${n}" { stop; } } set "n" "${n}y";'
+         ' if duplicate :uniqueid "${n}" { stop; } if duplicate :uniqueid "${n}${n}" { stop; } }', 100),
+        ('require ["extlists", "foreverypart", "mime"]; foreverypart {'
+         ' if header :mime :anychild :list "content-type" [":addrbook:default", "tag:x:y"] { stop; } }', 100),
+    ],
+    ids=["ids", "lists"],
+)  # fmt: skip
+def test_questions_to_a_database_are_few(source: str, most: int) -> None:
+    asked = Asked()
+    context = context_of(MULTIPART, duplicates=asked, ext_lists=asked, limits=Limits(max_steps=5_000))
+    outcome = run_in(source, context)
+    assert not outcome.ok and outcome.implicit_keep and asked.count <= most

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 
 from mailstack.sieve.check import CheckContext
-from mailstack.sieve.context import Context
+from mailstack.sieve.context import STEPS_PER_LOOK_UP, Context
+from mailstack.sieve.control import LimitReached
 from mailstack.sieve.definition import NUMBER, STRING, CommandDef, Extension, Tag
 from mailstack.sieve.message import is_field_name
 from mailstack.sieve.program import Args, Block
 from mailstack.sieve.syntax import CommandNode
+
+#: Each is looked up in a database, and may be remembered there.
+MAX_IDS = 100
 
 
 def _validate(node: CommandNode, vctx: CheckContext) -> None:
@@ -44,6 +48,9 @@ def _run(ctx: Context, args: Args, block: Block | None) -> bool:
     if id_ in ctx.duplicate_ids:
         # RFC 7352 section 3: within one run the answer stays the same.
         return ctx.duplicate_ids[id_]
+    if len(ctx.duplicate_ids) >= MAX_IDS:
+        raise LimitReached(f"duplicate: more than {MAX_IDS} different ids in one run")
+    ctx.charge(STEPS_PER_LOOK_UP)
     seen = ctx.duplicate_ids[id_] = known.seen(id_, ttl_s)
     if not seen or args["last"]:
         known.mark(id_, ttl_s)

@@ -8,7 +8,7 @@ from itertools import islice
 
 from mailstack.sieve.addresses import parse_script_address
 from mailstack.sieve.check import CheckContext
-from mailstack.sieve.context import Context, ExternalLists
+from mailstack.sieve.context import STEPS_PER_LOOK_UP, Context, ExternalLists
 from mailstack.sieve.control import SieveError
 from mailstack.sieve.definition import STRING_LIST, Arg, CommandDef, Extension, Tag
 from mailstack.sieve.match import Captures, Matching, MatchType, Want
@@ -46,8 +46,8 @@ def _prepare(keys: Sequence[str], want: Want) -> Matching:
         if lists is None:
             return None
         for value in values:
-            context.charge(len(names))
             for name in names:
+                context.charge(STEPS_PER_LOOK_UP)
                 if _wrong_name(name) is None and lists.lookup(name, value):
                     return (value,)
         return None

@@ -13,7 +13,7 @@ from mailstack.sieve.actions import FileInto
 from mailstack.sieve.check import CheckContext
 from mailstack.sieve.commands import fcc
 from mailstack.sieve.commands.fileinto import wrong_name
-from mailstack.sieve.context import Context
+from mailstack.sieve.context import STEPS_PER_LOOK_UP, Context
 from mailstack.sieve.control import SieveError
 from mailstack.sieve.definition import (
     COMPARATOR_TAG,
@@ -45,10 +45,12 @@ def _check_mailboxes(node: CommandNode, vctx: CheckContext) -> None:
 
 
 def _mailboxexists(ctx: Context, args: Args, block: Block | None) -> bool:
-    mailbox = ctx.mailbox
-    if mailbox is None:
-        return False
-    return all(wrong_name(name) is None and mailbox.exists(name) for name in args.strings("mailbox_names"))
+    return all(_is_there(ctx, name) for name in args.strings("mailbox_names"))
+
+
+def _is_there(ctx: Context, name: str) -> bool:
+    ctx.charge(STEPS_PER_LOOK_UP)
+    return ctx.mailbox is not None and wrong_name(name) is None and ctx.mailbox.exists(name)
 
 
 def _create(ctx: Context, action: object, value: object) -> object:
@@ -95,6 +97,7 @@ def _check_entries(node: CommandNode, vctx: CheckContext) -> None:
 
 
 def _get(ctx: Context, mailbox: str, entry: str) -> str | None:
+    ctx.charge(STEPS_PER_LOOK_UP)
     return None if ctx.mailbox is None else ctx.mailbox.get_metadata(mailbox, entry)
 
 
@@ -204,6 +207,7 @@ def _mailboxidexists(ctx: Context, args: Args, block: Block | None) -> bool:
 
 def _by_id(ctx: Context, id_: str) -> str | None:
     # Embedders whose mailboxes have no ids do not offer the look-up.
+    ctx.charge(STEPS_PER_LOOK_UP)
     look_up = getattr(ctx.mailbox, "by_id", None)
     found = None if look_up is None else look_up(id_)
     return found if isinstance(found, str) else None
