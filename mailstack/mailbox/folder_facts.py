@@ -95,7 +95,14 @@ class FolderFacts:
 
     def _open(self) -> sqlite3.Connection | None:
         if self._connection is None and self._path.exists():
-            self._connection = open_database(self._path, read_only=True, timeout_s=_TIMEOUT_S)
+            try:
+                self._connection = open_database(self._path, read_only=True, timeout_s=_TIMEOUT_S)
+                self._connection.execute("SELECT 1 FROM folders LIMIT 1")
+            except (sqlite3.Error, TemporaryFailure):
+                self.close()
+                # Where the disk is read-only to us, SQLite opens what nobody else has open only like this.
+                uri = f"{self._path.absolute().as_uri()}?mode=ro&immutable=1"
+                self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
         return self._connection
 
 

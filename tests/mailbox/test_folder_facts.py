@@ -6,9 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from mailstack.mailbox import folder_facts
 from mailstack.mailbox.folder_facts import FolderFacts
 from mailstack.mailbox.store import Account
 from mailstack.model.address import Address
+from mailstack.model.errors import TemporaryFailure
 
 BOB, ALICE = Address.parse("bob@example.test"), Address.parse("alice@example.test")
 
@@ -46,4 +48,18 @@ def test_a_damaged_database_knows_nothing_and_raises_nothing(tmp_path: Path, oct
     facts = FolderFacts(tmp_path, BOB)
     assert not facts.exists("Lists") and facts.by_id("F1") is None
     assert facts.get_metadata("Spam", "/private/color") is None
+    facts.close()
+
+
+def test_a_mailbox_nobody_has_open_is_read_where_nothing_may_be_written(
+    root: Path, account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*arguments: object, **options: object) -> None:
+        raise TemporaryFailure("unable to open database file")
+
+    account.create("Lists")
+    account.core.close()
+    monkeypatch.setattr(folder_facts, "open_database", refused)
+    facts = FolderFacts(root, ALICE)
+    assert facts.exists("Lists") and not facts.exists("Other") and facts.by_use("\\Junk") == "Spam"
     facts.close()
