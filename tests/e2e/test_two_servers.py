@@ -29,6 +29,7 @@ imap = []
 imaps = []
 pop3 = []
 pop3s = []
+sieve = []
 [tls]
 certificate_file = "{certificate}"
 key_file = "{key}"
