@@ -315,8 +315,8 @@ async def test_scripts_are_managed_and_every_change_is_in_the_log(tmp_path: Path
 async def test_only_app_passwords_for_sieve_are_taken(tmp_path: Path) -> None:
     async with daemon(tmp_path) as running:
         with running.instance.writer() as writer:
-            good = writer.app_passwords.add(ALICE, "rules", scopes=["sieve"])
-            bad = writer.app_passwords.add(ALICE, "phone", scopes=["imap", "smtp"])
+            _, good = writer.app_passwords.add(ALICE, "rules", scopes=["sieve"])
+            _, bad = writer.app_passwords.add(ALICE, "phone", scopes=["imap", "smtp"])
         client, answer = await running.connect_sieve(good)
         assert answer == b'OK "Logged in"'
         await client.close()
