@@ -18,7 +18,7 @@ from mailstack.delivery.schema import HELD, RUNNING, WAITING
 from mailstack.delivery.spool import Content, Damaged
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.outcome import Delivered
-from tests.kit.queues import MESSAGE, QueueFolders, QueueKit, claim
+from tests.kit.queues import MESSAGE, QueueFolders, QueueKit
 
 OK = Delivered("mx", "ok")
 
