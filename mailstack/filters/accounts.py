@@ -12,7 +12,7 @@ from collections.abc import Callable
 import msgspec
 
 from mailstack.filters import explain, lists
-from mailstack.filters.case import Case
+from mailstack.filters.case import MAX_WISHES_OCTETS, Case
 from mailstack.filters.classes.bulk import Classified
 from mailstack.filters.edits import View
 from mailstack.filters.facts import AccountFacts
@@ -56,11 +56,14 @@ class Judge:
         self._is_allowed = False
         self._is_blocked = False
 
-    def decide(self, rules: Rules, message: Callable[[], View]) -> AccountVerdict:
+    def decide(
+        self, rules: Rules, message: Callable[[], View], room_octets: int = MAX_WISHES_OCTETS
+    ) -> AccountVerdict:
         """The account's verdict.
 
         Args:
             message: gives what a script sees.
+            room_octets: what its wishes may take.
         """
         is_junk, klass = self._is_junk(), self._class()
         home: Keep | FileInto = self._home(klass)
@@ -80,6 +83,7 @@ class Judge:
             facts.allowed,
             facts.around,
             self._author,
+            room_octets=room_octets,
         )
         result = rules.run(facts.steps, message, case)
         actions = result.actions

@@ -9,6 +9,9 @@ from mailstack.filters.surroundings import Nowhere, Surroundings
 from mailstack.model.directory import Plan
 from mailstack.model.verdict import Class, FilterRecipient, FilterRequest, MessageVerdict
 
+#: What the scripts of all accounts want of one message: less than a frame of the filter's sockets.
+MAX_WISHES_OCTETS = 6_291_456
+
 
 @dataclass(frozen=True, slots=True)
 class Case:
@@ -20,6 +23,7 @@ class Case:
         blocked, allowed: the account's lists.
         author: the only From address, lower case; "" when there is none that can be read.
         flags: what a message that is in a folder already has; None: it is on its way in.
+        room_octets: what its scripts want must not take more, messages they change or write with it.
     """
 
     request: FilterRequest
@@ -33,6 +37,7 @@ class Case:
     around: Surroundings = field(default_factory=Nowhere)
     author: str = ""
     flags: tuple[str, ...] | None = None
+    room_octets: int = MAX_WISHES_OCTETS
 
     @property
     def spam(self) -> float | None:

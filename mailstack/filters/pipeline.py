@@ -22,6 +22,7 @@ import msgspec
 from mailstack.filters import accounts, block_lists, client, disposition, explain
 from mailstack.filters.authentication import dmarc, received_spf, results
 from mailstack.filters.authentication.sender import Sender, problems
+from mailstack.filters.case import MAX_WISHES_OCTETS
 from mailstack.filters.classes import words
 from mailstack.filters.classes.bulk import Classified, classify
 from mailstack.filters.document import Document, read
@@ -42,6 +43,7 @@ from mailstack.model.verdict import (
 
 #: Messages up to here are shown to scripts with our own header fields on top.
 MAX_SCRIPT_VIEW_OCTETS = 1_048_576
+_encode = msgspec.msgpack.Encoder().encode
 
 
 class Evaluation:
@@ -191,12 +193,18 @@ class Evaluation:
             return self._script_view(verdict, cuts, results_header)
 
         out = []
-        for recipient in request.recipients:
+        room = MAX_WISHES_OCTETS
+        share = room // max(1, len(request.recipients))
+        for number, recipient in enumerate(request.recipients, 1):
+            # Nobody's wishes take the room of those who come later.
+            kept_free = share * (len(request.recipients) - number)
             facts = self._facts.get(recipient.account_id, AccountFacts())
             judge = accounts.Judge(
                 request, recipient, facts, verdict, classified, author=self._author.address
             )
-            out.append(judge.decide(self._tools.rules, view))
+            said = judge.decide(self._tools.rules, view, room - kept_free)
+            room -= len(_encode(said.actions))
+            out.append(said)
         return tuple(out)
 
     def _script_view(

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+import msgspec
+
 from mailstack import sieve
 from mailstack.filters import wishes
 from mailstack.filters.case import Case
@@ -28,6 +30,7 @@ MAX_ERROR = 300
 #: CPU seconds below which a message's scripts are not counted, because counting costs as much.
 MIN_COUNTED_CPU_S = 0.01
 _HOUR_S = 3_600.0
+_encode = msgspec.msgpack.Encoder().encode
 #: Fields of ours that no script changes: they are written anew on every stored copy.
 _OURS = "x-mailstack-verdict x-mailstack-note x-mailstack-loop x-spam-flag x-spam-score x-spam-status"
 
@@ -96,8 +99,12 @@ class Rules:
             wanted = [step for step in wanted if step.kind == "before"]
             run.errors.append(f"not run: its scripts used {most:g} s of CPU time within the hour")
         begun = self._cpu_clock() if self._cpu_clock is not None else 0.0
-        run.all(wanted)
-        answered = run.result(self._hostname)
+        try:
+            run.all(wanted)
+            answered = run.result(self._hostname)
+        except MemoryError:
+            # Else one account's script would leave everybody's copy of the message unfiltered.
+            answered = run.too_much()
         if around.folders is not None:
             # A message to a hundred accounts must not hold a hundred databases.
             around.folders.close()
@@ -159,6 +166,7 @@ class _Run:
     errors: list[str] = field(default_factory=list)
     failed: ScriptFailed | None = None
     reply: sieve.Vacation | None = None
+    ran: Step | None = None
 
     def all(self, steps: Sequence[Step]) -> None:
         """Runs them in their order; filters/scripts.py says what ends what."""
@@ -188,6 +196,8 @@ class _Run:
     def _step(self, step: Step) -> tuple[bool, bool]:
         """Whether it ran to its end, and whether it wants nothing to run after it."""
         context, version = self.context, version_of(step.source)
+        if self.ran is None or step.kind in ("rules", "script"):
+            self.ran = step
         deaths = self.case.around.deaths(step.name, version)
         if deaths >= self.options.deaths:
             self._fail(step, f"not run: the filter died in it {deaths} times; change it to have it run again")
@@ -236,19 +246,34 @@ class _Run:
 
     def result(self, hostname: str) -> RuleResult:
         """What came of all of them."""
-        result = self.context.result
+        result, room = self.context.result, self.case.room_octets
+        flags = () if result.failed else tuple(result.flags or ())
+        at_home = edited(self.view, self.context.message, None)
         writer = wishes.Wishes(self.case, self.context, self.view, hostname)
+        room -= len(_encode((self.marks, self.notes, flags, at_home)))
         for action in [*result.actions, *([self.reply] if self.reply is not None else [])]:
             writer.add(action)
+            room -= len(_encode((writer.actions[-1:], writer.notes[-1:])))
+            if room < 0:
+                return self.too_much()
         return RuleResult(
             tuple(writer.actions),
             result.implicit_keep or writer.needs_keep,
-            () if result.failed else tuple(result.flags or ()),
-            edited(self.view, self.context.message, None),
+            flags,
+            at_home,
             "; ".join(self.errors)[:MAX_ERROR],
             self.failed,
             tuple([*self.notes, *writer.notes]),
             tuple(self.marks),
+        )
+
+    def too_much(self) -> RuleResult:
+        """As if a script had failed: what they want is more than can be handed over."""
+        self.notes.clear()
+        assert self.ran is not None
+        self._fail(self.ran, "the messages it changes or writes are too large together")
+        return RuleResult(
+            error="; ".join(self.errors)[:MAX_ERROR], failed=self.failed, notes=tuple(self.notes)
         )
 
 

@@ -11,8 +11,9 @@ from collections.abc import Callable
 
 import msgspec
 
-#: A message of up to 256 KiB with its envelope; a verdict is far smaller.
-MAX_FRAME_OCTETS = 2_097_152
+#: A message of up to 256 KiB with its envelope; a verdict with messages that scripts changed
+#: (filters/case.py, MAX_WISHES_OCTETS).
+MAX_FRAME_OCTETS = 8_388_608
 _HEAD_OCTETS = 4
 
 
