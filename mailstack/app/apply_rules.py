@@ -156,16 +156,17 @@ class Application:
         )
 
     def _change(self, row: MessageRow, subject: str, result: RuleResult, report: Report) -> Change:
-        stays, flags = result.implicit_keep, result.flags
+        # Flags are those of the message itself: a copy beside it is one of it.
+        stays, flags, moved = result.implicit_keep, result.flags, result.flags
         places: list[str] = []
         for one in result.actions:
             if isinstance(one, FileInto):
                 place = self._place(one.mailbox)
-                flags = one.flags
                 if place == self._folder:
-                    stays = True
+                    stays, flags = True, one.flags
                 elif place in self._folders or one.create:
                     places.append(place)
+                    moved = one.flags
                 else:
                     stays = True
                     report.fail(row.uid, f"there is no folder {place}")
@@ -179,6 +180,7 @@ class Application:
             stays = trash == self._folder
             places = [] if stays else [trash]
         target = "" if stays else places.pop()
+        flags = flags if stays else moved
         have = _words(row)
         return Change(
             row.uid,

@@ -191,6 +191,19 @@ def test_flags_a_message_has_are_seen_and_may_go(
     assert flags(mailbox) == [("\\Answered", "\\Flagged"), ()]
 
 
+def test_flags_of_a_copy_are_not_those_of_what_stays(
+    writer: DirectoryWriter, reader: Directory, mailbox: Mailbox
+) -> None:
+    fill(mailbox, "read", flags=Flags.SEEN | Flags.ANSWERED)
+    script(
+        writer,
+        'require ["fileinto", "copy", "mailbox", "imap4flags"];'
+        ' fileinto :copy :create :flags "\\\\Flagged" "A"; keep; fileinto :create :flags "$B" "B";',
+    )
+    assert apply(reader, mailbox).flagged == 0
+    assert flags(mailbox) == [("\\Seen", "\\Answered")]
+
+
 def test_the_envelope_and_the_class_are_those_of_the_delivery(
     writer: DirectoryWriter, reader: Directory, mailbox: Mailbox
 ) -> None:
