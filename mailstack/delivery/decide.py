@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from mailstack.delivery.local import is_discarded, mails_of, reject_of, store_actions
+from mailstack.delivery.local import is_discarded, mails_of, redirects_of, reject_of, store_actions
 from mailstack.model.envelope import Recipient
 from mailstack.model.reply import Reply
 from mailstack.model.verdict import AccountVerdict, FileInto, Keep, MessageVerdict, SendMail
@@ -132,6 +132,14 @@ class _Decider:
                 todo.extend(self.next.get(current, ()))
         return False
 
+    def changed_by(self, remote: RemoteTarget) -> int:
+        """The account whose rule changed what it sends there; 0: it goes as it came.
+
+        Nobody's changes are in what another account sends to the same address.
+        """
+        rules = redirects_of(self.of[remote.via]) if remote.rule else []
+        return remote.via if any(r.address == remote.rule and r.edited is not None for r in rules) else 0
+
     def why_not_sent_on(self, account_id: int) -> str:
         """A sentence for the owner."""
         held = [one.why for one in self.plan.held_back if one.remote.via == account_id]
@@ -198,13 +206,13 @@ class _Decider:
         return any(stored[i] or i in self.remote_via for i in sources)
 
     def _remotes(self, active: set[int]) -> tuple[list[RemoteTarget], list[Rejection]]:
-        leaving: dict[str, RemoteTarget] = {}
+        leaving: dict[tuple[str, int], RemoteTarget] = {}
         refused = []
         stored = {self.targets[account_id].recipient.number for account_id in active}
         for remote in self.plan.remotes:
             if remote.via:
                 if remote.via in active and self.sends_on(remote.via):
-                    leaving.setdefault(remote.address.key, remote)
+                    leaving.setdefault((remote.address.key, self.changed_by(remote)), remote)
             elif remote.kind == "forward" and self.verdict.action in _NOT_SENT_ON and not self.is_login:
                 if remote.recipient.number in stored:
                     continue  # a group whose members here have it, in their Spam
@@ -213,7 +221,7 @@ class _Decider:
                 reply = Reply(550, "7.1", text, "forward_spam")
                 refused.append(Rejection(remote.recipient, reply))
             else:
-                leaving.setdefault(remote.address.key, remote)
+                leaving.setdefault((remote.address.key, 0), remote)
         return list(leaving.values()), refused
 
 

@@ -38,7 +38,7 @@ class LocalTarget:
         original: the address written to, which the catch-all or an alias may hide.
         is_addressed: written to by a RCPT (perhaps through an alias), not only
             reached through another account's redirection.
-        via, rule: the account whose rule leads here, and the address it redirects to; else 0, "".
+        via, rule: the only account whose rule leads here, and the address it redirects to; else 0, "".
     """
 
     number: int
@@ -246,6 +246,9 @@ class Expansion:
         if known is not None:
             if not step.via and not known.is_addressed:
                 self._locals[account.id] = replace(known, is_addressed=True, via=0, rule="")
+            elif step.via != known.via and known.rule:
+                # Two send it there: it comes as it was, not as the first one's rule changed it.
+                self._locals[account.id] = replace(known, via=0, rule="")
             return
         self._locals[account.id] = LocalTarget(
             len(self._locals) + 1,

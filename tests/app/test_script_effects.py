@@ -206,3 +206,20 @@ async def test_an_edited_copy_that_must_wait_is_not_forgotten(world: World) -> N
     assert action.edited is not None
     again = action.edited.head + waiting[action.edited.body_at :]
     assert again.startswith(b"Return-Path:") and (EDITED.head + b"\r\nHello.\r\n") in again
+
+
+async def test_what_another_account_changes_is_not_what_mine_sends_on(world: World) -> None:
+    world.filter.verdict = VERIFIED
+    world.filter.actions["bob"] = (
+        Redirect("third@far.test", edited=REPLACED),
+        Redirect("alice@example.test", edited=REPLACED),
+    )
+    world.filter.actions["kept"] = (Redirect("third@far.test"), Redirect("alice@example.test"))
+    await world.send("bob@example.test", "kept@example.test")
+    assert world.mail.held("alice")[0].endswith(LETTER)
+    # Two different messages, for two owners.
+    rows = world.queue.read(
+        "SELECT m.id FROM message m JOIN recipient r ON r.message = m.id WHERE r.address = 'third@far.test'"
+    )
+    assert len(rows) == 2
+    assert sum(b"Other." in octets for octets in files(world)) == 1
