@@ -124,6 +124,17 @@ class ScriptEffects:
             except TemporaryFailure as error:
                 _log.error("%s gets no answer: %s", one.claim.who, error.why)
 
+    def charge(self, mail: Mail) -> None:
+        """The CPU time of scripts over a message that is not taken: also who refuses has a limit."""
+        for target in mail.plan.locals:
+            said = mail.verdicts.get(target.number)
+            try:
+                if said is not None and said.cpu_s:
+                    now = mail.envelope.received_at
+                    self._memory.spend(target.account.id, "cpu_s", said.cpu_s, now=now)
+            except TemporaryFailure as error:
+                _log.error("%s: CPU time is not counted: %s", mail.envelope.accept_id, error.why)
+
     # -- after ------------------------------------------------------------------------------
 
     def has_work(self, mail: Mail, decision: Decision) -> bool:

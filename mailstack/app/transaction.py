@@ -80,13 +80,14 @@ class Transaction:
             return self._refuse(refusal, "loop")
         refusal = self._content_refusal() or await self._s.arrivals.greylist(self._mail)
         if refusal is not None:
-            await self._note_deaths()
+            await self._note_scripts()
             return self._refuse(refusal, "policy")
         mail = self._mail
         decision = decide(mail.plan, mail.answer.verdict, mail.verdicts, is_login=mail.account is not None)
         is_taken = decision.stores or decision.forwards or decision.mails or decision.discards
         # A relay would have to bounce what a rule refuses, to a sender that may be forged.
         if not is_taken and not (mail.is_relayed and decision.rejections):
+            await self._note_scripts()
             return self._all_refused(decision)
         refusal = await self._no_room(decision)
         if refusal is not None:
@@ -365,10 +366,13 @@ class Transaction:
         else:
             mail.entries.extend(made)
 
-    async def _note_deaths(self) -> None:
-        """Scripts the filter died in, although nothing is taken: else a 451 would never end."""
-        if any(said.failed is not None and said.failed.died for said in self._mail.verdicts.values()):
+    async def _note_scripts(self) -> None:
+        """Although nothing is taken: scripts the filter died in, else a 451 would never end; CPU time."""
+        said = self._mail.verdicts.values()
+        if any(one.failed is not None and one.failed.died for one in said):
             await self._blocking(self._tell_owners, Decision((), (), (), (), ()))
+        elif any(one.cpu_s for one in said):
+            await self._blocking(self._s.scripts.charge, self._mail)
 
     async def _tell_success(self, told: Sequence[dsn.Reported]) -> None:
         try:

@@ -18,6 +18,7 @@ from mailstack.model.verdict import (
     Keep,
     MessageVerdict,
     Redirect,
+    RejectMail,
     ScriptFailed,
     SendMail,
 )
@@ -149,6 +150,16 @@ async def test_marks_and_cpu_time_are_noted(world: World) -> None:
     assert rows == [("duplicate",)]
     rows = world.services.scripts._memory._read("x", "SELECT what, amount FROM sieve_spent")
     assert rows == [("cpu_s", 0.5)]
+
+
+async def test_scripts_that_refuse_have_a_limit_of_cpu_time_too(world: World) -> None:
+    world.filter.actions["bob"] = (RejectMail("no"),)
+    world.filter.said["bob"] = {"marks": (("id", 600.0),), "cpu_s": 0.5}
+    assert await send(world, "bob@example.test") == "550"
+    rows = world.services.scripts._memory._read("x", "SELECT what, amount FROM sieve_spent")
+    assert rows == [("cpu_s", 0.5)]
+    # The message was not taken: it is not seen yet.
+    assert world.services.scripts._memory._read("x", "SELECT kind FROM sieve_mark") == []
 
 
 # -- edits ------------------------------------------------------------------------------
