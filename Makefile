@@ -9,7 +9,7 @@ PORT_BASE ?= 20000
 # More for pytest, such as ARGS="tests/smtp -x".
 ARGS ?=
 # Most tests wait for something; a file's tests stay in one process.
-BESIDE := -n logical --maxprocesses=4 --dist=loadfile
+BESIDE := -n logical --maxprocesses=4 --dist=loadfile --no-loadscope-reorder
 FUZZ_EXAMPLES ?= 20000
 
 .PHONY: help setup demo test test-slow check fmt bench fuzz fuzz-guided lock docs clean
