@@ -15,7 +15,7 @@ from typing import TypeVar
 from mailstack.directory import Directory, autoresponder, zones
 from mailstack.filters.autoresponder import NAME, silence, source
 from mailstack.filters.rule_text import script
-from mailstack.filters.scripts import MailKind, Step
+from mailstack.filters.scripts import RULES, RULES_FOR_SPAM, MailKind, Step
 from mailstack.filters.sieve_options import SieveOptions
 from mailstack.mailbox.folder_facts import FolderFacts
 from mailstack.model.address import Address, AddressError
@@ -126,8 +126,12 @@ class AccountView:
 
         def make() -> list[Step]:
             rules = self._directory.rules(self._account.id)
-            texts: list[tuple[bytes, MailKind]] = [(script(rules), "ham"), (script(rules, spam=True), "spam")]
-            return [Step("rules", source, "rules", mail) for source, mail in texts if source]
+            # Failures are counted by name: that of one text is not the other's.
+            texts: list[tuple[str, bytes, MailKind]] = [
+                (RULES, script(rules), "ham"),
+                (RULES_FOR_SPAM, script(rules, spam=True), "spam"),
+            ]
+            return [Step(name, source, "rules", mail) for name, source, mail in texts if source]
 
         return self._directory.derived(("rule steps", self._account.id), make)
 

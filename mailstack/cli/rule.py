@@ -120,6 +120,7 @@ def list_rules(address: AddressArgument) -> None:
     from mailstack.cli.script_failures import failures
     from mailstack.filters.compiled import version_of
     from mailstack.filters.rule_text import script
+    from mailstack.filters.scripts import RULES, RULES_FOR_SPAM
 
     context = Context.load()
     with reader(context) as directory:
@@ -127,7 +128,7 @@ def list_rules(address: AddressArgument) -> None:
         rules = directory.rules(account_id)
     failed = failures(context, account_id)
     for spam in (False, True):
-        why = failed.get(("rules", version_of(script(rules, spam=spam))))
+        why = failed.get((RULES_FOR_SPAM if spam else RULES, version_of(script(rules, spam=spam))))
         if why is not None:
             talk(f"a message they fail for is kept in the inbox: {why}")
     text = "\n".join(_lines(rule) for rule in rules)

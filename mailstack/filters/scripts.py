@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 StepKind = Literal["before", "rules", "script", "reply"]
+#: Names of the steps that rules made in a page come to.
+RULES, RULES_FOR_SPAM = "rules", "rules for spam"
 #: Which mail a step runs for: what goes to Spam, or the rest.
 MailKind = Literal["ham", "spam", "all"]
 
@@ -29,7 +31,7 @@ class Step:
     """One script of several.
 
     Attributes:
-        name: for errors and the log: "before", "rules", "script main", "autoresponder".
+        name: for errors and the log: "before", "rules", "rules for spam", "script main", "autoresponder".
         source: Sieve.
         mail: which mail it runs for.
     """

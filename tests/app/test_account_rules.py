@@ -11,6 +11,7 @@ from mailstack.app.account_view import AccountView
 from mailstack.directory import Directory, DirectoryWriter
 from mailstack.directory.rules import RuleChange
 from mailstack.filters.case import Case
+from mailstack.filters.compiled import version_of
 from mailstack.filters.edits import View
 from mailstack.filters.rules import RuleResult, Rules
 from mailstack.model.directory import Account
@@ -24,6 +25,7 @@ from mailstack.model.verdict import (
     MessageVerdict,
     Redirect,
 )
+from mailstack.state.memory import Memory
 from tests.kit.account_views import view_of
 from tests.kit.instance import Instance, new_instance
 
@@ -106,3 +108,22 @@ def test_a_rule_that_fails_keeps_the_mail(writer: DirectoryWriter, reader: Direc
     result = run(reader)
     assert result.implicit_keep
     assert result.error.startswith("rules: rule 5. rule 4: the number of redirect actions")
+
+
+def test_failures_of_the_rules_and_of_those_for_spam_are_told_apart(
+    instance: Instance, writer: DirectoryWriter, reader: Directory
+) -> None:
+    # V14: each is told once, and neither makes forget how often the filter died in the other
+    writer.rules.add(ALICE, "one", plan("size over 1", "move A"))
+    writer.rules.add(ALICE, "two", plan("size over 1", "move B", also_spam=True))
+    account = reader.find_account(ALICE)
+    assert isinstance(account, Account)
+    steps = view_of(AccountView, account, reader).steps()
+    memory = Memory(instance.config.paths.state_db)
+    for n in range(2):
+        for step in steps:
+            version = version_of(step.source)
+            is_new = memory.note_failure(account.id, step.name, version, "no", now=float(n), died=True)
+            assert is_new == (n == 0)
+    assert [one.deaths for one in memory.failures(account.id)] == [2, 2]
+    memory.close()
