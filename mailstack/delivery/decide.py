@@ -173,7 +173,9 @@ class _Decider:
             tuple(
                 self.targets[i]
                 for i in active
-                if is_discarded(self.of[i]) and not stored[i] and i not in self.remote_via
+                if is_discarded(self.of[i])
+                and not stored[i]
+                and not (i in self.remote_via and self.sends_on(i))
             ),
         )
 

@@ -107,8 +107,8 @@ def mails_of(verdict: AccountVerdict) -> list[SendMail]:
 
 
 def is_discarded(verdict: AccountVerdict) -> bool:
-    """True when the owner's rule threw it away and nothing else keeps it."""
-    return any(isinstance(action, DiscardMail) for action in verdict.actions)
+    """True when the owner's rule threw it away, and none sends it on instead: what cannot leave stays."""
+    return any(isinstance(action, DiscardMail) for action in verdict.actions) and not redirects_of(verdict)
 
 
 def store(store_: AccountStore, job: Job, actions: Sequence[Keep | FileInto]) -> list[Copy]:

@@ -21,6 +21,7 @@ from mailstack.model.verdict import (
     AccountAction,
     AccountVerdict,
     Class,
+    DiscardMail,
     FileInto,
     FilterRecipient,
     FilterRequest,
@@ -88,8 +89,10 @@ class Judge:
         result = rules.run(facts.steps, message, case)
         actions = result.actions
         if is_junk:
-            # Spam is neither sent on nor answered, whatever a rule says.
-            actions = tuple(one for one in actions if not isinstance(one, Redirect | SendMail))
+            # Spam is neither sent on nor answered, whatever a rule says; what was to be sent on stays.
+            leaves = any(isinstance(one, Redirect) for one in actions)
+            gone = Redirect | SendMail | DiscardMail if leaves else Redirect | SendMail
+            actions = tuple(one for one in actions if not isinstance(one, gone))
         if result.implicit_keep or not any(not isinstance(one, SendMail) for one in actions):
             home = msgspec.structs.replace(home, flags=result.flags, edited=result.edited)
             actions = (*actions, home)

@@ -18,6 +18,7 @@ from mailstack.model.verdict import (
     FileInto,
     Keep,
     MessageVerdict,
+    Redirect,
     RejectMail,
 )
 from mailstack.routing.expand import Expansion, Plan
@@ -236,3 +237,21 @@ def test_spam_to_a_group_stays_with_its_members_here(directory: MemoryDirectory)
     assert sent_to(decision) == []
     # Nobody has to hear that the member outside does not get it.
     assert decision.rejections == ()
+
+
+@pytest.mark.parametrize(("target", "verdict"), [("friend@far.example", JUNK), ("alice@us.example", HAM)])
+def test_what_a_rule_sends_on_and_cannot_leave_stays_whatever_else_is_thrown_away(
+    directory: MemoryDirectory, target: str, verdict: MessageVerdict
+) -> None:
+    following = expansion(directory, Facts(sender=Address.parse("x@far.example"), now=0.0))
+    found = following.add(rcpts(["alice@us.example"]))
+    found = following.redirect(found.locals[0], [target])
+    decision = decide(found, verdict, {1: said(1, Redirect(target), DiscardMail())}, is_login=False)
+    assert stored(decision) == {"alice": ["INBOX"]}
+
+
+def test_junk_thrown_away_beside_a_redirection_is_thrown_away(directory: MemoryDirectory) -> None:
+    directory.add_redirection("gone@us.example", "friend@far.example")
+    decision = decide(plan(directory, "gone@us.example"), JUNK, {1: said(1, DiscardMail())}, is_login=False)
+    assert (decision.stores, decision.forwards) == ((), ())
+    assert len(decision.discards) == 1

@@ -12,10 +12,12 @@ from mailstack.filters.edits import View
 from mailstack.filters.facts import AccountFacts
 from mailstack.filters.rules import Rules
 from mailstack.filters.scripts import MailKind, Step, StepKind
+from mailstack.filters.spam.score import GTUBE
 from mailstack.model.directory import Plan
 from mailstack.model.verdict import (
     Class,
     DiscardMail,
+    FileInto,
     FilterRecipient,
     FilterRequest,
     MessageVerdict,
@@ -23,6 +25,7 @@ from mailstack.model.verdict import (
     RejectMail,
     SendMail,
 )
+from tests.filters.test_pipeline import run as pipeline
 
 REQUIRE = (
     b'require ["fileinto", "reject", "ereject", "copy", "vacation", "enotify", "editheader", "imap4flags",'
@@ -98,3 +101,10 @@ def test_every_copy_ends_somewhere(
         if one.edited is not None and one.edited.body is None:
             assert 0 <= one.edited.body_at <= len(message)
             assert own not in one.edited.head
+
+
+def test_spam_that_was_to_be_sent_on_is_kept() -> None:
+    source = b'redirect "abuse@far.test"; discard;'
+    facts = {1: AccountFacts(steps=(Step("before", source, "before", "all"),))}
+    (said,) = pipeline("From: a@none.test\r\nSubject: x\r\n\r\n" + GTUBE, facts=facts).accounts
+    assert said.actions == (FileInto("Spam", create=True),)
