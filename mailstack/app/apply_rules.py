@@ -15,7 +15,7 @@ import re
 from collections.abc import Callable, Sequence
 
 from mailstack.app.account_view import AccountView
-from mailstack.app.stored_changes import Change, Report, carry_out
+from mailstack.app.stored_changes import Change, Report, carry_out, without, words_of
 from mailstack.filters.case import Case
 from mailstack.filters.edits import View
 from mailstack.filters.rules import RuleResult, Rules
@@ -23,7 +23,7 @@ from mailstack.filters.scripts import Step, steps_for
 from mailstack.mailbox import maildir
 from mailstack.mailbox.store import Account as Mailbox
 from mailstack.model.directory import Account
-from mailstack.model.mailbox import DEFAULT_FOLDERS, FLAG_NAMES, Flags, MailboxError, MessageRow
+from mailstack.model.mailbox import DEFAULT_FOLDERS, Flags, MailboxError, MessageRow
 from mailstack.model.verdict import (
     DiscardMail,
     FileInto,
@@ -152,7 +152,7 @@ class Application:
             "spam" if self._is_spam else verdict.klass,
             self._is_spam,
             around=self._view,
-            flags=_words(row),
+            flags=words_of(row),
         )
 
     def _change(self, row: MessageRow, subject: str, result: RuleResult, report: Report) -> Change:
@@ -181,14 +181,14 @@ class Application:
             places = [] if stays else [trash]
         target = "" if stays else places.pop()
         flags = flags if stays else moved
-        have = _words(row)
+        have = words_of(row)
         return Change(
             row.uid,
             subject,
             tuple(p for p in dict.fromkeys(places) if p != target and row.email_id not in self._ids(p)),
             target,
-            _without(flags, have),
-            _without(have, flags),
+            without(flags, have),
+            without(have, flags),
         )
 
     def _place(self, name: str) -> str:
@@ -235,15 +235,6 @@ def _verdict(message: Message) -> MessageVerdict:
 def _first(message: Message, *names: str) -> str:
     values = (value for name in names for value in message.header_values(name))
     return next(values, "").strip()
-
-
-def _words(row: MessageRow) -> tuple[str, ...]:
-    return (*(name for flag, name in FLAG_NAMES if row.flags & flag), *row.keywords)
-
-
-def _without(these: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
-    lower = {one.lower() for one in others}
-    return tuple(one for one in these if one.lower() not in lower)
 
 
 def _left_out(result: RuleResult) -> list[str]:

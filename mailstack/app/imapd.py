@@ -7,6 +7,7 @@ import contextlib
 import logging
 import resource
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mailstack.app.daemon import Context
+from mailstack.app.event_scripts import compiled
 from mailstack.app.gate import Gate
 from mailstack.app.indexer import Indexer
 from mailstack.app.letters import languages
@@ -21,6 +23,7 @@ from mailstack.app.neighbours import AccountNeighbours
 from mailstack.app.notices import QuotaNotices
 from mailstack.app.resting import rest
 from mailstack.app.scripts import make_hub
+from mailstack.app.stored_events import StoredEvents
 from mailstack.directory import Directory
 from mailstack.disk.durable import guarded
 from mailstack.mailbox import MailStore
@@ -89,7 +92,9 @@ async def serve(context: Context) -> None:
     shares = Shares(context.paths.state_db)
     try:
         with contextlib.ExitStack() as stack:
-            hubs = _hubs(_House(context, directory, store, shares, threads, gate), stack)
+            house = _House(context, directory, store, shares, threads, gate)
+            events = _Events(house, asyncio.get_running_loop(), stack)
+            hubs = _hubs(house, events, stack)
             # Every worker hears of new mail; one is enough to index it.
             indexer = Indexer(store, threads) if context.worker == 0 else None
             tasks = [asyncio.create_task(rest(store, hubs.imap.services.at_work, threads))]
@@ -120,10 +125,50 @@ class _House:
     gate: Gate
 
 
-def _hubs(house: _House, stack: contextlib.ExitStack) -> _Hubs:
+class _Events:
+    """The operator's scripts for what IMAP clients do; without any, nothing is different."""
+
+    def __init__(self, house: _House, loop: asyncio.AbstractEventLoop, stack: contextlib.ExitStack) -> None:
+        """Ends with the stack."""
+        self._context, self._loop = house.context, loop
+        self.imap: ImapHub | None = None
+        self._events: StoredEvents | None = None
+        options = house.context.config.sieve
+        scripts, wrong = compiled(options.imap)
+        for one in wrong:
+            _log.error("sieve.imap: %s; this script does not run", one)
+        if scripts:
+            self._events = StoredEvents(
+                scripts,
+                house.store.of,
+                host=house.context.config.hostname,
+                most=options.imap_waiting,
+                now=house.context.now,
+                tell=self._changed,
+                trouble=partial(_trouble, house.context),
+            )
+            stack.callback(self._events.close)
+
+    def around(self, open_store: Callable[[Account], AccountStore]) -> Callable[[Account], AccountStore]:
+        """The same; what happens in those mailboxes is noted."""
+        events = self._events
+        if events is None:
+            return open_store
+        return lambda account: events.around(open_store(account), account)
+
+    def _changed(self, account: Account, folder: str) -> None:
+        def tell() -> None:
+            if self.imap is not None:
+                _tell(self._context, self.imap, account_key(account), folder)
+
+        with contextlib.suppress(RuntimeError):  # the loop is over: so are its sessions
+            self._loop.call_soon_threadsafe(tell)
+
+
+def _hubs(house: _House, events: _Events, stack: contextlib.ExitStack) -> _Hubs:
     """The hubs; what belongs to them alone is closed with the stack."""
     context, config = house.context, house.context.config
-    imap = _imap_hub(house)
+    imap = events.imap = _imap_hub(house, events)
     pop3 = Pop3Hub(
         _services(house, imap, "pop3"),
         config.pop3,
@@ -136,16 +181,16 @@ def _hubs(house: _House, stack: contextlib.ExitStack) -> _Hubs:
     return _Hubs(imap, pop3, sieve)
 
 
-def _imap_hub(house: _House) -> ImapHub:
+def _imap_hub(house: _House, events: _Events) -> ImapHub:
     context, config, directory, store = house.context, house.context.config, house.directory, house.store
     neighbours = AccountNeighbours(directory, store, house.shares, anyone=config.imap.sharing_anyone)
     return ImapHub(
         ImapServices(
             host=config.hostname,
             authenticate=partial(house.gate.log_in, "imap"),
-            open_store=partial(_open_shared, store, neighbours)
-            if config.imap.sharing
-            else partial(_open, store),
+            open_store=events.around(
+                partial(_open_shared, store, neighbours) if config.imap.sharing else partial(_open, store)
+            ),
             executor=house.threads,
             spool=context.paths.spool,
             publish=partial(_publish, context),

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from mailstack.delivery.local import flags_of
-from mailstack.model.mailbox import AccountStore, FlagOperation, MailboxError
+from mailstack.model.mailbox import FLAG_NAMES, AccountStore, FlagOperation, MailboxError, MessageRow
 
 #: Sentences of what went wrong that are kept; all are counted.
 MAX_PROBLEMS = 20
@@ -129,3 +129,14 @@ def _refused(uids: list[int], action: Callable[[Sequence[int]], object]) -> Iter
             return
         for uid in uids:
             yield from _refused([uid], action)
+
+
+def words_of(row: MessageRow) -> tuple[str, ...]:
+    """Flags and keywords of a message, as scripts have them."""
+    return (*(name for flag, name in FLAG_NAMES if row.flags & flag), *row.keywords)
+
+
+def without(these: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
+    """Those of the first that are not among the others, whatever their case."""
+    lower = {one.lower() for one in others}
+    return tuple(one for one in these if one.lower() not in lower)

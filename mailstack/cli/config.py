@@ -21,12 +21,13 @@ def check() -> None:
     """Checks the configuration file; exits 78 and names every error when it is wrong.
 
     Each error names the file and line, the key, what is wrong and the nearest key that
-    exists.  The certificates it names are tried too; no instance is needed.
+    exists.  The certificates and IMAP scripts it names are tried too; no instance is needed.
     """
     warnings: list[str] = []
     try:
         loaded = configuration.load(context.options.config)
         _try_certificates(loaded, warnings.append)
+        _try_scripts(loaded)
     except configuration.ConfigProblems as error:
         if context.as_json():
             context.show({"ok": False, "file": str(error.file), "errors": list(error.problems)})
@@ -53,6 +54,22 @@ def _try_certificates(loaded: configuration.Loaded, warn: Callable[[str], None])
         problem = configuration.Problem(error.key, error.message, loaded.lines.get(error.key, 0))
         raise configuration.ConfigProblems(loaded.file, (problem,)) from None
     _try_authorities(loaded.config.queue.ca_file, warn)
+
+
+def _try_scripts(loaded: configuration.Loaded) -> None:
+    """Compiles the scripts of `[[sieve.imap]]`.
+
+    Raises:
+        ConfigProblems: some cannot run.
+    """
+    from mailstack.app.event_scripts import compiled
+
+    _, wrong = compiled(loaded.config.sieve.imap)
+    if wrong:
+        assert loaded.file is not None
+        line = loaded.lines.get("sieve.imap", 0)
+        problems = tuple(configuration.Problem("sieve.imap", one, line) for one in wrong)
+        raise configuration.ConfigProblems(loaded.file, problems)
 
 
 def _try_authorities(ca_file: str, warn: Callable[[str], None]) -> None:

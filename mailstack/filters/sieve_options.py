@@ -6,6 +6,7 @@ Numbers: section 5 of the limits.
 from __future__ import annotations
 
 import difflib
+from typing import Literal
 
 import msgspec
 
@@ -60,6 +61,17 @@ class SieveSetting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             raise ConfigError("sieve.setting.name", f"there is no setting {self.name!r}{hint}")
 
 
+class ImapScript(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """`[[sieve.imap]]`: a script that runs when IMAP clients store, copy or mark messages (RFC 6785)."""
+
+    #: File with the script.
+    script: str
+    #: Own folders it is for, such as "Archive/*"; "*" stands for anything.
+    mailbox: str = "*"
+    #: What it runs after: "append", "copy" (and move), "flag".
+    causes: tuple[Literal["append", "copy", "flag"], ...] = ("append", "copy", "flag")
+
+
 class SieveOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Section `[sieve]`."""
 
@@ -83,11 +95,17 @@ class SieveOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     failure_days: int = 30
     #: Further settings, `[[sieve.setting]]` with name and value each; docs/sieve.md lists them.
     setting: tuple[SieveSetting, ...] = ()
+    #: Scripts for what IMAP clients do, `[[sieve.imap]]` with a script each; the first that fits runs.
+    imap: tuple[ImapScript, ...] = ()
+    #: Messages that may wait for those scripts in each worker; more are left as they are.
+    imap_waiting: int = 10_000
 
     def __post_init__(self) -> None:
         for key in ("redirects_per_day", "free_redirects_per_day", "answers_per_hour", "duplicate_ids"):
             if getattr(self, key) < 0:
                 raise ConfigError(f"sieve.{key}", "want 0 or more")
+        if self.imap_waiting < 1:
+            raise ConfigError("sieve.imap_waiting", "want 1 or more")
         if self.cpu_s_per_hour <= 0:
             raise ConfigError("sieve.cpu_s_per_hour", "want more than 0")
         if self.deaths < 1 or self.failure_days < 1:

@@ -18,6 +18,7 @@ import pytest
 
 from mailstack.app import imapd
 from mailstack.app.daemon import Context
+from mailstack.filters.sieve_options import SieveOptions
 from mailstack.imap.options import ImapOptions
 from mailstack.mailbox import MailStore
 from mailstack.model.address import Address
@@ -80,7 +81,9 @@ class Running:
 
 
 @contextlib.asynccontextmanager
-async def daemon(folder: Path, **options: object) -> AsyncIterator[Running]:
+async def daemon(
+    folder: Path, *, sieve: SieveOptions | None = None, **options: object
+) -> AsyncIterator[Running]:
     instance = new_instance(folder / "instance")
     with instance.writer() as writer:
         writer.accounts.add(ALICE, password=SECRET)
@@ -88,6 +91,7 @@ async def daemon(folder: Path, **options: object) -> AsyncIterator[Running]:
     certificate, key = certificates.write(folder)
     config = msgspec.structs.replace(
         instance.config,
+        sieve=sieve or instance.config.sieve,
         imap=ImapOptions(**{"allow_plaintext_loopback": True, **options}),  # type: ignore[arg-type]
         tls=TlsOptions(certificate_file=certificate, key_file=key),
     )

@@ -46,6 +46,17 @@ def test_bad_file_exits_78_and_names_everything(file: Path) -> None:
     assert (plain.code, plain.out) == (os.EX_CONFIG, "")
 
 
+def test_imap_scripts_are_tried(file: Path, tmp_path: Path) -> None:
+    script = tmp_path / "event.sieve"
+    script.write_text('require ["imapsieve", "fileinto"];\nfileinto "Done";\n')
+    file.write_text(f'[sieve]\n[[sieve.imap]]\nscript = "{script}"\ncauses = ["copy"]\n')
+    assert command("config", "check", "--config", str(file)).code == 0
+    script.write_text('require "imapsieve";\nredirect "x@example.net";\n')
+    found = command("config", "check", "--config", str(file))
+    assert (found.code, found.out) == (os.EX_CONFIG, "")
+    assert f"{file}:2: sieve.imap: {script}:2:1: " in found.err
+
+
 def test_certificates_are_tried(file: Path, tmp_path: Path) -> None:
     certificates.ensure(CertificateFiles(tmp_path), ["mx.example.test"], now=time.time())
     rsa, other = f"{tmp_path}/server-rsa", f"{tmp_path}/server-ecdsa"
