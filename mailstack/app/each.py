@@ -50,7 +50,7 @@ class EachTransaction(Transaction):
             return [refusal] * len(self._recipients)
         refusal = await self._resolve() or self._content_refusal()
         if refusal is not None:
-            await self._note_deaths()
+            await self._note_scripts()
             self._refuse(refusal, "policy")
             return [refusal] * len(self._recipients)
         mail = self._mail
