@@ -203,12 +203,13 @@ class _Run:
             self._fail(step, f"not run: the filter died in it {deaths} times; change it to have it run again")
             context.result.failed = True
             return False, False
+        # Before it is compiled: that can be what the filter dies of.
+        self.case.around.begin(step.name, version)
         compiled = self.compiled.compile(step.source, context.limits, self.case.around.script)
         if compiled.script is None:
             context.result.failed = True
             self._fail(step, _words(step, compiled.errors[:1], "the script does not compile"))
             return False, False
-        self.case.around.begin(step.name, version)
         ids = wishes.Ids(self.case)
         context.duplicates, context.duplicate_ids = ids, {}
         context.variables = sieve.Variables(limits=context.limits)

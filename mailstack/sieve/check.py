@@ -38,6 +38,7 @@ class CheckContext:
             those after it.
         includes: names of the scripts being compiled, outermost first.
         files: scripts compiled so far, this one included; shared by all of them.
+        included_octets: sizes of those that were included; shared too.
         compiled: those that were compiled well; shared too.
         enclosing: commands whose blocks are being checked, outermost first.
         at_end: checks to make when the whole script has been read.
@@ -55,6 +56,7 @@ class CheckContext:
     settings: Mapping[str, object] = field(default_factory=dict)
     includes: tuple[str, ...] = ()
     files: list[str] = field(default_factory=list)
+    included_octets: list[int] = field(default_factory=list)
     compiled: dict[str, Script] = field(default_factory=dict)
     enclosing: list[CommandNode] = field(default_factory=list)
     at_end: list[Callable[[], object]] = field(default_factory=list)

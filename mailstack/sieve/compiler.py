@@ -142,6 +142,11 @@ def _compile_nested(source: bytes | str, path: str | None, parent: CheckContext)
     if len(parent.files) > limits.max_include_files:
         parent.diagnostics.error(pos, f"more than {limits.max_include_files} scripts are included", name)
         return None
+    parent.included_octets.append(len(source))
+    if sum(parent.included_octets) > limits.max_include_octets:
+        text = f"the included scripts have more than {limits.max_include_octets} octets together"
+        parent.diagnostics.error(pos, text, name)
+        return None
     parent.files.append(name)
     context = CheckContext(
         parent.registry,
@@ -154,6 +159,7 @@ def _compile_nested(source: bytes | str, path: str | None, parent: CheckContext)
         settings=parent.settings,
         includes=(*parent.includes, name),
         files=parent.files,
+        included_octets=parent.included_octets,
         compiled=parent.compiled,
         compile_nested=_compile_nested,
     )

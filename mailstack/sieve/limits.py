@@ -20,6 +20,7 @@ class Limits:
         max_variables: variables set in one run.
         max_block_depth, max_test_depth: nesting; the outermost block is level 1.
         max_include_depth, max_include_files: for `include`-like commands.
+        max_include_octets: all included scripts together.
         max_commands, max_tests: in one script.
         max_errors: errors reported before the compiler stops.
         max_actions, max_redirects, max_notifications: per run.
@@ -41,6 +42,7 @@ class Limits:
     max_test_depth: int = 32
     max_include_depth: int = 5
     max_include_files: int = 20
+    max_include_octets: int = 524_288
     max_commands: int = 5_000
     max_tests: int = 5_000
     max_errors: int = 25
@@ -60,7 +62,13 @@ class Limits:
 #: Normal accounts.
 NORMAL = Limits()
 #: Accounts on the free plan.
-FREE = Limits(max_script_octets=65_536, max_actions=16, max_redirects=1, max_notifications=0)
+FREE = Limits(
+    max_script_octets=65_536,
+    max_include_octets=131_072,
+    max_actions=16,
+    max_redirects=1,
+    max_notifications=0,
+)
 
 #: Settings, as Pigeonhole names them, and the limit each stands for.
 _SETTINGS = {

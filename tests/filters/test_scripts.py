@@ -136,6 +136,19 @@ FILE_A = b'require "fileinto"; fileinto "A";'
 FILE_B = b'require "fileinto"; fileinto "B";'
 
 
+def test_included_scripts_are_limited_together_and_compiling_is_watched() -> None:
+    # V14: a script that takes seconds to compile must not end one filter worker after the other
+    found = case()
+    assert isinstance(found.around, Around)
+    found.around.scripts = {(f"s{n}", "personal"): b"#" + b"x" * 200_000 for n in range(3)}
+    source = b'require "include"; include "s0"; include "s1";'
+    assert run(source, case=found).failed is None
+    failed = run(source + b'include "s2";', case=found).failed
+    assert failed is not None
+    assert "more than 524288 octets together" in failed.why
+    assert found.around.begun == ["script main", "script main"]
+
+
 # -- order ------------------------------------------------------------------------------
 
 
