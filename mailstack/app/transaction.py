@@ -83,6 +83,9 @@ class Transaction:
             await self._note_scripts()
             return self._refuse(refusal, "policy")
         mail = self._mail
+        if any(remote.by_rule for remote in mail.plan.remotes):
+            # Not before: what is refused, or comes again later, is not counted.
+            mail.plan = await self._blocking(self._s.scripts.hold, mail)
         decision = decide(mail.plan, mail.answer.verdict, mail.verdicts, is_login=mail.account is not None)
         is_taken = decision.stores or decision.forwards or decision.mails or decision.discards
         # A relay would have to bounce what a rule refuses, to a sender that may be forged.
@@ -144,8 +147,6 @@ class Transaction:
             mail.verdicts.update(loops.verdicts(mail.plan, mail.circling))
         if any(remote.owner is not None for remote in mail.plan.remotes):
             mail.plan = await self._blocking(self._s.forwards.hold_back, mail)
-        if any(remote.by_rule for remote in mail.plan.remotes):
-            mail.plan = await self._blocking(self._s.scripts.hold, mail)
         return None
 
     async def _evaluate(self) -> None:

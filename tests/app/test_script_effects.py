@@ -112,6 +112,13 @@ async def test_rules_send_on_so_much_a_day_and_the_rest_stays(world: World) -> N
     assert b"its rules have sent on 3 messages within 24 hours" in kept
 
 
+async def test_what_is_refused_is_not_counted_as_sent_on(world: World) -> None:
+    world.filter.verdict = MessageVerdict(klass="spam", score=0.99, action="reject", reply_text="no")
+    world.filter.actions["bob"] = (Redirect("friend@far.test"),)
+    assert await send(world, "bob@example.test") == "550"
+    assert world.services.scripts._memory._read("x", "SELECT what FROM sieve_spent") == []
+
+
 async def test_the_owner_is_told_once_a_version(world: World) -> None:  # V14
     for n, version in enumerate((b"1", b"1", b"2")):
         world.filter.said["bob"] = {
