@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 
 #: Weight of a reason that decides by itself.
 BACKSCATTER_WEIGHT = 4.0
+#: The mail log is behind by less, also on a busy machine.
+LOG_LATE_S = 0.3
 #: Authenticated mail below this probability of spam is wanted.
 WANTED_SCORE = 0.3
 
@@ -123,7 +125,12 @@ class Arrivals:
             found.append(Reason(BOUNCE_RECIPIENTS, options.bounce_recipients_weight, why))
         if options.backscatter and mail.plan.locals:
             loop = asyncio.get_running_loop()
-            found.extend(await loop.run_in_executor(self._disk, self._backscatter, mail))
+            strange = await loop.run_in_executor(self._disk, self._backscatter, mail)
+            if strange:
+                # What left a moment ago may not be in the log yet: lines are written together.
+                await asyncio.sleep(LOG_LATE_S)
+                strange = await loop.run_in_executor(self._disk, self._backscatter, mail)
+            found.extend(strange)
         return tuple(found)
 
     def _backscatter(self, mail: Mail) -> list[Reason]:
