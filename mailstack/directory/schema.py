@@ -302,6 +302,19 @@ SCHEMA: tuple[str, ...] = (
     ALTER TABLE dkim_key ADD COLUMN signs_at REAL;
     UPDATE dkim_key SET signs_at = created_at;
     """,
+    """
+    CREATE TABLE domain_sender (
+        domain_id INTEGER NOT NULL REFERENCES domain (id),
+        pattern TEXT NOT NULL,
+        kind TEXT NOT NULL CHECK (kind IN ('block', 'allow')),
+        created_at REAL NOT NULL,
+        PRIMARY KEY (domain_id, pattern)
+    ) WITHOUT ROWID;
+    ALTER TABLE domain ADD COLUMN marks_outside INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE domain ADD COLUMN outside_prefix TEXT NOT NULL DEFAULT '';
+    ALTER TABLE domain ADD COLUMN attachments TEXT NOT NULL DEFAULT '';
+    ALTER TABLE filter_settings ADD COLUMN ads_offered INTEGER NOT NULL DEFAULT 0;
+    """,
 )
 
 

@@ -283,6 +283,21 @@ SCHEMA: tuple[str, ...] = (
     """
     ALTER TABLE sieve_mark ADD COLUMN handle TEXT NOT NULL DEFAULT '';
     """,
+    """
+    CREATE TABLE sender_history (
+        account_id INTEGER NOT NULL,
+        sender BLOB NOT NULL,
+        first_at REAL NOT NULL,
+        last_at REAL NOT NULL,
+        days INTEGER NOT NULL,
+        PRIMARY KEY (account_id, sender)
+    ) WITHOUT ROWID;
+    CREATE INDEX sender_history_last ON sender_history (last_at);
+    CREATE TABLE digest (
+        account_id INTEGER PRIMARY KEY,
+        at REAL NOT NULL
+    );
+    """,
 )
 
 
