@@ -19,6 +19,7 @@ import zlib
 from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 BITS = 18
 SIZE = 1 << BITS
@@ -27,6 +28,11 @@ _MASK = SIZE - 1
 NORM_FLOOR = 40
 #: One step of a stored weight.
 STEP = 1 / 2_048
+
+#: Heads beside that of spam: the classes of mail that is not.
+CLASS_HEADS: Final = ("promotions", "social")
+#: Logit of a class nothing is known about.
+NEUTRAL_CLASS = -2.2
 
 _MAGIC = b"mailstack model\n"
 _VERSION = 1
@@ -91,6 +97,14 @@ class Model:
     def logit(self, found: Sequence[int]) -> float:
         """The calibrated logit; rules add their weights to it."""
         return self.slope * self.raw(found) + self.intercept
+
+    def head_logit(self, head: str, found: Sequence[int]) -> float:
+        """The calibrated logit of spam or of one of `CLASS_HEADS`."""
+        return self.logit(found) if head == "spam" else NEUTRAL_CLASS
+
+    def is_common(self, n: int) -> bool:
+        """True for features that much wanted mail has: they tell little about a user's taste."""
+        return False
 
     def judge(self, tokens: Iterable[str], top: int = 0) -> tuple[float, list[tuple[float, str]]]:
         """The calibrated logit of a message with these tokens, and what weighs most in it.
