@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from selectolax.lexbor import LexborHTMLParser
 
 from mailstack.filters.fields import Header
+from mailstack.filters.reading.facts import Attachment, Charsets, Disguise, Html, Link
 from mailstack.mime.addresses import ListedAddress, parse
 from mailstack.mime.encoding import decode_words
 from mailstack.mime.html import to_text
@@ -25,6 +26,8 @@ MAX_URLS = 1_000
 MAX_URL_CHARACTERS = 2_048
 #: Elements that may stay open before lexbor is not asked: 5,000 nested cost 30 ms, 30,000 a second.
 MAX_OPEN_ELEMENTS = 5_000
+#: Characters of text beside which a picture says it all.
+MAX_PICTURE_TEXT = 200
 #: Only this much of a subject or a name is looked at, in characters.
 MAX_LINE = 500
 
@@ -39,29 +42,25 @@ _TINY = frozenset({"0", "1"})
 
 
 @dataclass(slots=True)
-class Html:
-    """Counts of the HTML parts together."""
-
-    characters: int = 0
-    images: int = 0
-    links: int = 0
-    forms: int = 0
-    tiny_images: int = 0
-    hidden: int = 0
-    scripts: int = 0
-    mismatched_links: int = 0
-
-
-@dataclass(slots=True)
 class Document:
     """One message, read.
 
     Attributes:
-        subject: decoded.
+        subject: decoded, disguises undone (`folding.undisguise`), at most 500 characters.
         author: the first From address, leniently read; None without any.
-        text: of all text parts, HTML made text; bounded.
-        hosts: host names of links, lower case, in order, with repeats.
+        text: what a person sees of all text parts, HTML made text, disguises undone; bounded.
+        plain_text, html_text: the same of the text/plain and of the text/html parts alone.
+        hidden_text: what stands in the HTML and no reader sees; at most 64 KiB.
+        alt_text: what stands in for pictures, one to a line; not in `text`.
+        title: of the HTML.
+        links: all ways out, in order: HTML, forms, frames, plain text, attachments.
+        urls, hosts: of `links` to the web that the text itself holds (no attachments): host names
+            lower case, in order, with repeats.
+        mail_addresses: of mailto: links, lower case, in order, without repeats.
         types: content types of all parts, in order.
+        attachments: the parts that are not its text, in order.
+        disguise: letters that were not what they looked like.
+        charsets: what the text parts claim to be written in.
     """
 
     header: Header
@@ -74,6 +73,23 @@ class Document:
     hosts: list[str] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
+    plain_text: str = ""
+    html_text: str = ""
+    hidden_text: str = ""
+    alt_text: str = ""
+    title: str = ""
+    links: list[Link] = field(default_factory=list)
+    mail_addresses: list[str] = field(default_factory=list)
+    attachments: list[Attachment] = field(default_factory=list)
+    disguise: Disguise = field(default_factory=Disguise)
+    charsets: Charsets = field(default_factory=Charsets)
+
+    @property
+    def is_one_picture(self) -> bool:
+        """Hardly any text, but a picture: what it says, or a QR code, is in there."""
+        pictures = self.html.images - self.html.tiny_images
+        has_attached = any(attachment.kind == "image" for attachment in self.attachments)
+        return bool(pictures or has_attached) and len(self.text) < MAX_PICTURE_TEXT
 
     @property
     def author_name(self) -> str:

@@ -1,0 +1,1 @@
+"""How a message is read for the classifiers: HTML, links, charsets, attachments, archives; pure."""

@@ -1,0 +1,200 @@
+"""What the reading of a message finds: links, how the HTML is built, attachments, disguises.
+
+Imports: nothing of ours.  No I/O.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+#: Where a link stands: in HTML text, in plain text, behind a picture, as the target of a form or
+#: of a button, as what the page goes on to by itself, as a frame, or in an attachment.
+Place = Literal["html", "text", "picture", "form", "refresh", "frame", "attachment"]
+
+#: What an attachment is, by its content where that says it, else by its name and declared type.
+Kind = Literal[
+    "program",  # a mail program or a double click runs it: .exe, .js, .lnk, .msi, .jar …
+    "html",
+    "svg",
+    "pdf",
+    "office",
+    "onenote",
+    "disk-image",  # .iso, .img, .vhd: hides where it came from
+    "archive",
+    "calendar",
+    "contact",
+    "message",
+    "certificate",  # signatures and keys of S/MIME and PGP
+    "image",
+    "sound",
+    "video",
+    "text",
+    "other",
+]
+
+
+@dataclass(slots=True)
+class Link:
+    """One way out of the message.
+
+    Attributes:
+        url: as a browser would take it: control characters and blanks around it removed,
+            backslashes made slashes, relative ones joined to `<base>`; at most 2048 characters.
+        host: lower case, in A-label form (`xn--…`) where it was not ASCII, without port, user and
+            final dot; "" for mailto:, tel:, data:, javascript: and the like.
+        shown: the text a person clicks on, blanks collapsed, at most 200 characters; of a picture
+            what stands in its `alt`.
+        shown_host: the host that text names, as `host`; "" when it names none.
+        place: where it stands.
+        is_hidden: no reader sees it.
+    """
+
+    url: str
+    host: str = ""
+    shown: str = ""
+    shown_host: str = ""
+    place: Place = "html"
+    is_hidden: bool = False
+
+    @property
+    def scheme(self) -> str:
+        """Lower case, without the colon; "" for `//host/path`."""
+        return self.url.partition(":")[0].lower() if not self.url.startswith("//") else ""
+
+
+@dataclass(slots=True)
+class Html:
+    """The HTML parts together.
+
+    Attributes:
+        characters: of source.
+        elements: how many there are of each, by lower-case name.
+        images: pictures of any size; `tiny_images` of them are tracking pixels, `linked_images`
+            stand inside a link, `remote_images` are fetched from the web, `data_images` lie in
+            the source, `attached_images` in other parts (cid:).
+        image_hosts: hosts that pictures are fetched from, in order, without repeats.
+        links: to the web; `mismatched_links` of them show another host than they lead to.
+        forms, password_fields, fields: forms, their password fields, their fields to fill in.
+        scripts, frames, svgs, objects: elements of that kind.
+        refreshes: pages that go on to another by themselves.
+        bases: `<base>` elements that turn relative links elsewhere.
+        script_links, data_links: links that are programs (javascript:, vbscript:) or carry
+            their page with them (data:).
+        hidden: elements that hide text.
+        hidden_characters: of text no reader sees; in `Document.hidden_text` as far as kept.
+        hidden_how: the ways it is hidden, without repeats: "display", "visibility", "opacity",
+            "font-size", "colour", "off-screen", "clipped", "mso-hide", "attribute".
+        smuggling: signs that a script puts a file together, without repeats: "blob", "atob",
+            "unescape", "eval", "long-string", "saves-file", "char-codes".
+        comments: characters in comments.
+    """
+
+    characters: int = 0
+    elements: dict[str, int] = field(default_factory=dict)
+    images: int = 0
+    tiny_images: int = 0
+    linked_images: int = 0
+    remote_images: int = 0
+    data_images: int = 0
+    attached_images: int = 0
+    image_hosts: list[str] = field(default_factory=list)
+    links: int = 0
+    mismatched_links: int = 0
+    forms: int = 0
+    password_fields: int = 0
+    fields: int = 0
+    scripts: int = 0
+    frames: int = 0
+    svgs: int = 0
+    objects: int = 0
+    refreshes: int = 0
+    bases: int = 0
+    script_links: int = 0
+    data_links: int = 0
+    hidden: int = 0
+    hidden_characters: int = 0
+    hidden_how: list[str] = field(default_factory=list)
+    smuggling: list[str] = field(default_factory=list)
+    comments: int = 0
+
+
+@dataclass(slots=True)
+class Attachment:
+    """One part that is not the text of the message, pictures in the text included.
+
+    Attributes:
+        name: its file name as a person would see it, without controls, path and direction
+            marks; at most 200 characters; "" without.
+        extension: of the name, lower case, without the dot.
+        declared: the content type it claims.
+        kind: what it is.
+        octets: its size, still encoded.
+        is_inline: it asks to be shown in the text, or the text refers to it (cid:).
+        tricks: what is odd about it, without repeats:
+            of names "double-extension", "reversed-name" (direction marks), "blanks-in-name",
+            "path-in-name"; "type-lies" (content is a program, name or type says something
+            harmless); of archives "encrypted", "nested" (deeper than is looked), "escapes"
+            (members named ../ or /), "links-out" (symbolic links), "bomb", "many-members",
+            "broken", "overlapping", "holds-program", "holds-disk-image"; of documents "macros",
+            "script", "remote-template", "launches", "embedded-file", "encrypted"; of HTML and
+            SVG "form", "password", "script", "smuggling", "refresh".
+        members: names in an archive, at most 1000, nested ones too, as `outer/inner`.
+        text: seen text of HTML, SVG and calendar attachments, at most 64 KiB.
+    """
+
+    name: str = ""
+    extension: str = ""
+    declared: str = ""
+    kind: Kind = "other"
+    octets: int = 0
+    is_inline: bool = False
+    tricks: list[str] = field(default_factory=list)
+    members: list[str] = field(default_factory=list)
+    text: str = ""
+
+    @property
+    def is_suspicious_archive(self) -> bool:
+        """An archive that works against whoever opens or scans it (fault M11)."""
+        return not _ARCHIVE_TRICKS.isdisjoint(self.tricks)
+
+
+_ARCHIVE_TRICKS = frozenset(
+    {"nested", "escapes", "links-out", "bomb", "many-members", "broken", "overlapping"}
+)
+
+
+@dataclass(slots=True)
+class Disguise:
+    """How letters are disguised in subject, author name and seen text, before it was undone.
+
+    Attributes:
+        invisible: zero-width characters, soft hyphens and fillers inside or between words.
+        bidi: characters that turn the reading direction over (embeddings, overrides, isolates).
+        mixed_words: words of letters of several scripts that look alike (`pаypal`).
+        styled: letters from the mathematical, enclosed or full-width alphabets.
+        words: the first few such words as they read, folded, lower case.
+    """
+
+    invisible: int = 0
+    bidi: int = 0
+    mixed_words: int = 0
+    styled: int = 0
+    words: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Charsets:
+    """The charsets of the text parts.
+
+    Attributes:
+        declared: as named, lower case, without repeats; "" where none was.
+        unknown: names nobody knows.
+        wrong: parts whose octets do not fit what they declare.
+        guessed: parts that were read as something else than declared, as "utf-16".
+    """
+
+    declared: list[str] = field(default_factory=list)
+    unknown: int = 0
+    wrong: int = 0
+    guessed: list[str] = field(default_factory=list)
