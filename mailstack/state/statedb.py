@@ -298,6 +298,20 @@ SCHEMA: tuple[str, ...] = (
         at REAL NOT NULL
     );
     """,
+    """
+    CREATE TABLE feedback (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        account_id INTEGER NOT NULL,
+        at REAL NOT NULL,
+        what TEXT NOT NULL,
+        message TEXT NOT NULL,
+        folder TEXT NOT NULL,
+        uid INTEGER NOT NULL,
+        source TEXT NOT NULL,
+        target TEXT NOT NULL
+    );
+    CREATE INDEX feedback_account ON feedback (account_id, number);
+    """,
 )
 
 
