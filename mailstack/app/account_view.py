@@ -17,13 +17,16 @@ from mailstack.filters.autoresponder import NAME, silence, source
 from mailstack.filters.rule_text import script
 from mailstack.filters.scripts import RULES, RULES_FOR_SPAM, MailKind, Step
 from mailstack.filters.sieve_options import SieveOptions
+from mailstack.filters.surroundings import Heard
 from mailstack.mailbox.folder_facts import FolderFacts
 from mailstack.model.address import Address, AddressError
 from mailstack.model.autoresponse import Autoresponse
 from mailstack.model.directory import Account
 from mailstack.model.errors import TemporaryFailure
 from mailstack.sieve import NORMAL
+from mailstack.state import sender_history
 from mailstack.state.memory import Seen
+from mailstack.state.sent import Sent
 
 #: What a script is told to be in, and its version.
 Begin = Callable[[int, str, bytes], None]
@@ -83,10 +86,12 @@ class AccountView:
         mail: Path | None,
         time_zone: str,
         begin: Begin,
+        sent: Sent | None = None,
     ) -> None:
         """
         Args:
             seen: what scripts remember; None: nobody knows.
+            sent: what was sent lately; None: nobody knows.
             mail: root of the account homes; None: folders are not known.
             time_zone: the server's.
             begin: is told which script runs.
@@ -95,6 +100,7 @@ class AccountView:
         self._directory = directory
         self._scripts = scripts
         self._seen = seen
+        self._sent = sent
         self._time_zone = time_zone
         self._begin = begin
         self._answer: Autoresponse | None = None
@@ -185,6 +191,25 @@ class AccountView:
         except AddressError:
             return False
         return self._ask(lambda seen: seen.is_correspondent(self._account.id, key), default=False)
+
+    def has_written(self, message_ids: Sequence[str]) -> bool:
+        """True when the account sent one of these, or one in a thread they are in."""
+        if self.folders is not None and self.folders.takes_part(message_ids):
+            return True
+        if self._sent is None:
+            return False
+        sent = self._sent
+        try:
+            return any(map(self.is_own, sent.logins(message_ids)))
+        except TemporaryFailure as error:
+            _log.error("%s", error.why)
+            return False
+
+    def heard(self, sender: str) -> Heard:
+        """Since when wanted, authenticated mail of an author comes to it, and to the server."""
+        name = sender_history.name(sender)
+        here, own = self._ask(lambda seen: seen.heard(self._account.id, name), default=(0, 0))
+        return Heard(here, own)
 
     def cpu_s(self, *, since: float) -> float:
         """What its scripts used since then."""

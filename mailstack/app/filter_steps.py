@@ -20,6 +20,7 @@ class Setup(msgspec.Struct, frozen=True):
         time_zone: of accounts for which nobody has chosen one.
         state: path of state.db; "" for none.
         mail: root of the account homes; "" for none.
+        mail_log: path of maillog.db; "" for none.
     """
 
     options: FilterOptions
@@ -29,6 +30,7 @@ class Setup(msgspec.Struct, frozen=True):
     time_zone: str = "UTC"
     state: str = ""
     mail: str = ""
+    mail_log: str = ""
     sieve: SieveOptions = SieveOptions()
 
 

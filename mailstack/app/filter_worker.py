@@ -44,6 +44,7 @@ from mailstack.model.verdict import FilterRequest
 from mailstack.net.filter_wire import FrameReader, frame
 from mailstack.net.resolver import GivenUp
 from mailstack.state.memory import Seen
+from mailstack.state.sent import Sent
 
 #: Jobs that wait for DNS answers in one worker; the oldest is forgotten and sent again.
 MAX_IDLE_JOBS = 128
@@ -95,6 +96,7 @@ class Worker:
         self._job = 0
         self._scripts = OperatorScripts(setup.sieve)
         self._seen = Seen(Path(setup.state)) if setup.state else None
+        self._sent = Sent(Path(setup.mail_log)) if setup.mail_log else None
         self._tools = tools
         self._directory: Directory | None = None
         self._jobs: dict[int, tuple[Evaluation, dict[Question, Answer]]] = {}
@@ -169,6 +171,7 @@ class Worker:
             directory,
             self._scripts,
             seen=self._seen,
+            sent=self._sent,
             mail=Path(setup.mail) if setup.mail else None,
             time_zone=setup.time_zone,
             begin=lambda id_, script, version: self._begins(

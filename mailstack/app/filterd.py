@@ -303,6 +303,7 @@ def make_setup(context: Context) -> Setup:
         context.config.server.time_zone,
         str(context.paths.state_db),
         str(context.paths.mail),
+        str(context.paths.maillog_db),
         context.config.sieve,
     )
 

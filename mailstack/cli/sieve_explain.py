@@ -69,7 +69,6 @@ def _judge(
 ) -> AccountVerdict:
     from mailstack.filters.accounts import Judge
     from mailstack.filters.authentication.dmarc import find_author
-    from mailstack.filters.classes.bulk import Classified
     from mailstack.filters.edits import View
     from mailstack.filters.facts import AccountFacts
     from mailstack.filters.fields import Header
@@ -103,7 +102,7 @@ def _judge(
         recipient,
         facts,
         verdict,
-        Classified(verdict.klass),
+        None,
         author=find_author(Header(octets)).address,
     )
     config = context.config

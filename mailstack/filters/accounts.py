@@ -1,4 +1,4 @@
-"""One account's copy: its lists, the class folder, then the scripts that run for it.
+"""One account's copy: its own score and class, its lists, the class folder, then the scripts that run for it.
 
 Source: product page, sections 2.5 and 2.8: on spam only the operator's script and rules
 marked for it run; the class only says where the implicit keep goes; an explicit keep means
@@ -8,14 +8,15 @@ INBOX.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import msgspec
 
 from mailstack.filters import explain, lists
 from mailstack.filters.case import MAX_WISHES_OCTETS, Case
-from mailstack.filters.classes.bulk import Classified
 from mailstack.filters.edits import View
 from mailstack.filters.facts import AccountFacts
+from mailstack.filters.personal import Material, Personal, judge
 from mailstack.filters.rules import RuleResult, Rules
 from mailstack.model.verdict import (
     AccountAction,
@@ -42,17 +43,22 @@ class Judge:
         recipient: FilterRecipient,
         facts: AccountFacts,
         verdict: MessageVerdict,
-        classified: Classified,
+        material: Material | None,
         *,
         author: str,
     ) -> None:
-        """`author`: the only From address, lower case; "" when there is none that can be read."""
+        """
+        Args:
+            material: what was found in the message; None: the verdict says it all.
+            author: the only From address, lower case; "" when there is none that can be read.
+        """
         self._request = request
         self._recipient = recipient
         self._facts = facts
         self._verdict = verdict
-        self._classified = classified
+        self._material = material
         self._author = author
+        self._score = verdict.score
         self._reasons: list[Reason] = []
         self._is_allowed = False
         self._is_blocked = False
@@ -66,7 +72,10 @@ class Judge:
             message: gives what a script sees.
             room_octets: what its wishes may take.
         """
-        is_junk, klass = self._is_junk(), self._class()
+        personal = self._personal()
+        self._score = personal.score
+        is_junk = self._is_junk(personal)
+        klass = self._class(personal)
         home: Keep | FileInto = self._home(klass)
         if is_junk:
             folder = self._facts.filters.spam_folder
@@ -98,40 +107,55 @@ class Judge:
             actions = (*actions, home)
         return self._answer(klass, actions, result)
 
-    def _is_junk(self) -> bool:
+    def _personal(self) -> Personal:
+        """What it is for this account, before the lists have spoken."""
+        if self._material is None:
+            return Personal(self._verdict.klass, self._verdict.score, ())
+        found = judge(self._material, self._facts)
+        self._reasons += found.reasons
+        return found
+
+    def _is_junk(self, personal: Personal) -> bool:
         """Lists first, then what the filter says, if the owner wants it to act."""
-        facts, verdict = self._facts, self._verdict
+        facts = self._facts
         if not self._request.login:
-            listed, pattern = lists.judge(
-                self._author, self._request.sender.lower(), facts.blocked, facts.allowed
-            )
-            if listed == "blocked":
-                self._reasons.append(Reason("blocked", 0.0, f"{pattern} is on the blocked list"))
+            listed = self._listed()
+            if listed.kind == "blocked":
+                self._reasons.append(Reason("blocked", 0.0, listed.why))
                 self._is_blocked = True
                 return True
-            if listed == "allowed":
-                self._is_allowed = self._may_allow(pattern)
-        junk = verdict.klass == "spam" or verdict.action in ("junk", "reject")
+            if listed.kind == "allowed":
+                self._is_allowed = self._may_allow(listed)
+        is_policy = self._verdict.action in ("junk", "reject")
+        if self._material is not None:
+            is_policy = self._material.is_policy_junk
+        junk = personal.klass == "spam" or is_policy
         if junk and self._is_allowed:
             return False
         return junk and facts.filters.spam
 
-    def _may_allow(self, pattern: str) -> bool:
+    def _listed(self) -> lists.Listed:
+        """The account's own lists first, then those of its domain."""
+        facts, sender = self._facts, self._request.sender.lower()
+        own = lists.judge(self._author, sender, facts.blocked, facts.allowed)
+        if own.kind:
+            return own
+        found = lists.judge(self._author, sender, facts.domain.blocked, facts.domain.allowed)
+        return replace(found, whose="domain")
+
+    def _may_allow(self, listed: lists.Listed) -> bool:
         domain = self._author.rpartition("@")[2]
         if lists.is_author_authenticated(domain, self._verdict.authentication):
-            self._reasons.append(Reason("allowed", 0.0, f"{pattern} is on the allowed list"))
+            self._reasons.append(Reason("allowed", 0.0, listed.why))
             return True
-        why = f"not applied: {pattern} is on the allowed list, but the sender is not authenticated"
+        why = f"not applied: {listed.why}, but the sender is not authenticated"
         self._reasons.append(Reason("allowed_not_applied", 0.0, why))
         return False
 
-    def _class(self) -> Class:
-        klass = self._classified.klass
+    def _class(self, personal: Personal) -> Class:
         if self._is_blocked:
             return "spam"
-        if self._is_allowed and klass != "ham":
-            return "ham"
-        return klass
+        return "ham" if self._is_allowed else personal.klass
 
     def _home(self, klass: Class) -> Keep:
         """Where the implicit keep goes."""
@@ -147,7 +171,7 @@ class Judge:
         return AccountVerdict(
             self._recipient.number,
             klass,
-            self._verdict.score,
+            self._score,
             actions,
             tuple(self._reasons),
             result.error,

@@ -7,9 +7,29 @@ from dataclasses import dataclass, field
 from mailstack.filters.options import FilterOptions
 from mailstack.filters.rules import Rules
 from mailstack.filters.scripts import Step
+from mailstack.filters.spam.learned import Learned
 from mailstack.filters.spam.model import Model
 from mailstack.filters.surroundings import Nowhere, Surroundings
 from mailstack.model.directory import FilterSettings, Plan
+
+_NOTHING = Learned()
+
+
+@dataclass(frozen=True, slots=True)
+class DomainFacts:
+    """What counts for every account of a domain.
+
+    Attributes:
+        blocked, allowed: as an account's own lists, which win over them.
+        learned: from spam traps and the operator's folders.
+    """
+
+    blocked: frozenset[str] = frozenset()
+    allowed: frozenset[str] = frozenset()
+    learned: Learned = _NOTHING
+
+
+_NO_DOMAIN = DomainFacts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +38,10 @@ class AccountFacts:
 
     Attributes:
         steps: its scripts, the operator's, its rules and its autoresponder.
-        around: what scripts may ask for, looked up when they do.
-        blocked, allowed: address keys and domains.
+        around: what scripts may ask for, looked up when they do; also whom the account knows.
+        blocked, allowed: address keys and domains; its own lists.
+        learned: what its owner taught by marking and moving mail.
+        domain: what counts for all accounts of its domain.
     """
 
     filters: FilterSettings = field(default_factory=FilterSettings)
@@ -28,6 +50,8 @@ class AccountFacts:
     blocked: frozenset[str] = frozenset()
     allowed: frozenset[str] = frozenset()
     around: Surroundings = field(default_factory=Nowhere)
+    learned: Learned = _NOTHING
+    domain: DomainFacts = _NO_DOMAIN
 
 
 @dataclass(frozen=True, slots=True)

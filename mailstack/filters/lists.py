@@ -6,6 +6,7 @@ Source: product page, section 2.5: allowed counts only when the sender is authen
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from typing import Literal
 
 from mailstack.model.verdict import Authentication
@@ -41,15 +42,38 @@ def is_author_authenticated(domain: str, found: Authentication) -> bool:
     return any(domain == v or ("." in v and domain.endswith("." + v)) for v in vouching)
 
 
-def judge(
-    author: str, sender: str, blocked: AbstractSet[str], allowed: AbstractSet[str]
-) -> tuple[Literal["blocked", "allowed", ""], str]:
-    """Which list decides, and by which pattern.  An exact address wins over its domain.
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """Which list decides.  `pattern`: the entry that does."""
+
+    kind: Literal["blocked", "allowed", ""] = ""
+    pattern: str = ""
+    whose: Literal["account", "domain"] = "account"
+
+    @property
+    def why(self) -> str:
+        """A sentence."""
+        of = " of the domain" if self.whose == "domain" else ""
+        return f"{self.pattern} is on the {self.kind} list{of}"
+
+
+def judge(author: str, sender: str, blocked: AbstractSet[str], allowed: AbstractSet[str]) -> Listed:
+    """Which of two lists decides, by its most particular entry; in doubt it is blocked.
 
     Args:
         author: the From address; `sender`: the envelope's; both lower case.
     """
-    good, bad = find(author, allowed), find(author, blocked) or find(sender, blocked)
-    if good and (not bad or ("@" in good and "@" not in bad)):
-        return "allowed", good
-    return ("blocked", bad) if bad else ("", "")
+    good, bad = find(author, allowed), find(author, blocked)
+    if good and (not bad or _rank(good) > _rank(bad)):
+        other = "" if find(sender, {good}) else find(sender, blocked)
+        # Who sends for others is blocked with all he sends, but not a person by name.
+        if not other or ("@" in good and "@" not in other):
+            return Listed("allowed", good)
+        bad = other
+    bad = bad or find(sender, blocked)
+    return Listed("blocked", bad) if bad else Listed()
+
+
+def _rank(pattern: str) -> tuple[bool, int]:
+    """An address before any domain, a domain before what is above it."""
+    return "@" in pattern, pattern.count(".")

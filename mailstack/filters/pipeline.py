@@ -24,12 +24,13 @@ from mailstack.filters.authentication import dmarc, received_spf, results
 from mailstack.filters.authentication.sender import Sender, problems
 from mailstack.filters.case import MAX_WISHES_OCTETS
 from mailstack.filters.classes import words
-from mailstack.filters.classes.bulk import Classified, classify
+from mailstack.filters.classes.bulk import Classified
 from mailstack.filters.document import Document, read
 from mailstack.filters.edits import View
 from mailstack.filters.facts import AccountFacts, Tools
 from mailstack.filters.fields import Header
 from mailstack.filters.hints import ONE_TIME_CODE, TRAP_NETWORK
+from mailstack.filters.personal import Material
 from mailstack.filters.spam.score import Score, score
 from mailstack.model.dns import Lookup, NeedLookup
 from mailstack.model.verdict import (
@@ -82,7 +83,7 @@ class Evaluation:
         found = self._authenticate(lookup)
         document = read(self._message, self._header)
         spam = score(document, found, self._author, self._tools.model, outside=self._outside or ())
-        verdict, classified = self._judge(document, found, spam)
+        verdict, material = self._judge(document, found, spam)
         value = results.build(
             self._tools.authserv_id,
             verdict.authentication,
@@ -93,13 +94,13 @@ class Evaluation:
         spf_value = ""
         if self._tools.options.received_spf:
             spf_value = received_spf.build(self._tools.authserv_id, found.spf, self._request)
-        return FilterAnswer(verdict, self._accounts(verdict, classified, cuts, value), cuts, value, spf_value)
+        return FilterAnswer(verdict, self._accounts(verdict, material, cuts, value), cuts, value, spf_value)
 
     def _submission(self, cuts: tuple[tuple[int, int], ...]) -> FilterAnswer:
         """Mail of our own users: only the recipients' own rules."""
         value = results.build_submission(self._tools.authserv_id, self._request.login)
         verdict = MessageVerdict(reasons=(Reason("authenticated", 0.0, "sent by a user of ours"),))
-        return FilterAnswer(verdict, self._accounts(verdict, Classified("ham"), cuts, value), cuts, value)
+        return FilterAnswer(verdict, self._accounts(verdict, None, cuts, value), cuts, value)
 
     # -- who sent it -----------------------------------------------------------------
 
@@ -136,10 +137,20 @@ class Evaluation:
 
     def _judge(
         self, document: Document, found: Authentication, spam: Score
-    ) -> tuple[MessageVerdict, Classified]:
+    ) -> tuple[MessageVerdict, Material]:
         is_spam = spam.probability >= self._tools.options.spam_score
-        classified = Classified("spam") if is_spam else classify(document, found)
         decided = self._dispose(found, is_spam=is_spam)
+        # T20: several From fields show different authors to different readers.
+        is_forged = self._author.count > 1
+        material = Material(
+            document,
+            found,
+            self._author,
+            spam,
+            threshold=self._tools.options.spam_score,
+            is_policy_junk=is_forged or decided.action != "accept",
+        )
+        classified = Classified("spam") if is_spam else material.classified
         policy = msgspec.structs.replace(
             found.dmarc,
             disposition=decided.applied,
@@ -156,13 +167,12 @@ class Evaluation:
             classified.klass, spam.probability, "junk" if is_spam else "accept", tuple(reasons), found
         )
         if decided.action == "reject":
-            return refuse(verdict, decided.reply), classified
-        if self._author.count > 1:
-            # T20: several From fields show different authors to different readers.
-            return refuse(verdict, "The message has more than one From field"), classified
+            return refuse(verdict, decided.reply), material
+        if is_forged:
+            return refuse(verdict, "The message has more than one From field"), material
         if decided.action == "junk":
             verdict = msgspec.structs.replace(verdict, action="junk")
-        return verdict, classified
+        return verdict, material
 
     def _dispose(self, found: Authentication, *, is_spam: bool) -> disposition.Disposition:
         results_ = [found.spf.result, *(d.result for d in found.dkim)]
@@ -182,7 +192,7 @@ class Evaluation:
     def _accounts(
         self,
         verdict: MessageVerdict,
-        classified: Classified,
+        material: Material | None,
         cuts: tuple[tuple[int, int], ...],
         results_header: str,
     ) -> tuple[AccountVerdict, ...]:
@@ -199,9 +209,7 @@ class Evaluation:
             # Nobody's wishes take the room of those who come later.
             kept_free = share * (len(request.recipients) - number)
             facts = self._facts.get(recipient.account_id, AccountFacts())
-            judge = accounts.Judge(
-                request, recipient, facts, verdict, classified, author=self._author.address
-            )
+            judge = accounts.Judge(request, recipient, facts, verdict, material, author=self._author.address)
             said = judge.decide(self._tools.rules, view, room - kept_free)
             room -= len(_encode(said.actions))
             out.append(said)

@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """On how many days wanted mail of a sender came.
+
+    Attributes:
+        here: to any account of this server.
+        own: to this one.
+    """
+
+    here: int = 0
+    own: int = 0
 
 
 class Folders(Protocol):
@@ -76,6 +90,22 @@ class Surroundings(Protocol):
         """True when the account has written to this address."""
         ...
 
+    def has_written(self, message_ids: Sequence[str]) -> bool:
+        """True when the account sent one of these messages, or one in a thread they are in.
+
+        Args:
+            message_ids: with their angle brackets.
+        """
+        ...
+
+    def heard(self, sender: str) -> Heard:
+        """Since when wanted, authenticated mail of a sender comes to it, and to the server.
+
+        Args:
+            sender: key of the author's address.
+        """
+        ...
+
     def cpu_s(self, *, since: float) -> float:
         """What its scripts have used since then."""
         ...
@@ -123,6 +153,14 @@ class Nowhere:
     def is_correspondent(self, address: str) -> bool:
         """Nobody is."""
         return False
+
+    def has_written(self, message_ids: Sequence[str]) -> bool:
+        """It wrote nothing."""
+        return False
+
+    def heard(self, sender: str) -> Heard:
+        """Never."""
+        return Heard()
 
     def cpu_s(self, *, since: float) -> float:
         """Nothing."""

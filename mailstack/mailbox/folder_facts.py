@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mailstack.disk.sqlite import open_database
-from mailstack.mailbox import maildir, metadata
+from mailstack.mailbox import maildir, metadata, threads
 from mailstack.model.address import Address
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import DEFAULT_FOLDERS
 
 #: Whoever writes holds the database for milliseconds; mail does not wait for more.
 _TIMEOUT_S = 1.0
+#: Sent messages, the newest, that are looked through for a thread: a millisecond.
+MAX_SENT = 5_000
 
 
 class FolderFacts:
@@ -72,6 +74,24 @@ class FolderFacts:
             return next((name for name, one in DEFAULT_FOLDERS if one.lower() == use.lower()), None)
         return found
 
+    def takes_part(self, message_ids: Sequence[str]) -> bool:
+        """True when a sent message is in a thread with one of these.
+
+        Args:
+            message_ids: with their angle brackets.
+        """
+        hashes = [threads.hash_of(id_.strip("<>").encode("utf-8", "replace")) for id_ in message_ids]
+        marks = ", ".join("?" * len(hashes))
+        known = self._rows(f"SELECT DISTINCT thread FROM threads WHERE id IN ({marks})", *hashes)  # noqa: S608
+        if not known:
+            return False
+        recent = (
+            "SELECT thread FROM messages WHERE folder = (SELECT id FROM folders WHERE special_use = '\\Sent')"
+            " ORDER BY uid DESC LIMIT ?"
+        )
+        found = self._rows(f"SELECT DISTINCT thread FROM ({recent})", MAX_SENT)  # noqa: S608
+        return found is not None and not set(known).isdisjoint(found)
+
     def close(self) -> None:
         """Releases the database."""
         if self._connection is not None:
@@ -86,7 +106,7 @@ class FolderFacts:
         rows = self._rows(f"SELECT name FROM folders WHERE {condition}", value)  # noqa: S608
         return str(rows[0][0]) if rows else None
 
-    def _rows(self, statement: str, *values: str) -> list[tuple[object, ...]] | None:
+    def _rows(self, statement: str, *values: str | int) -> list[tuple[object, ...]] | None:
         try:
             connection = self._open()
             return None if connection is None else connection.execute(statement, values).fetchall()

@@ -42,7 +42,7 @@ def join(connection: sqlite3.Connection, found: links.Links, mid: int) -> int:
     Args:
         mid: names the thread of a message without any id.
     """
-    hashes = [_hash(each) for each in (*found.ancestors, found.own) if each]
+    hashes = [hash_of(each) for each in (*found.ancestors, found.own) if each]
     if not hashes:
         return -mid
     marks = ",".join("?" * len(hashes))
@@ -57,7 +57,8 @@ def join(connection: sqlite3.Connection, found: links.Links, mid: int) -> int:
     return int(thread)
 
 
-def _hash(message_id: bytes) -> int:
+def hash_of(message_id: bytes) -> int:
+    """What the id (without angle brackets) is remembered by."""
     return int.from_bytes(hashlib.blake2b(message_id, digest_size=8).digest(), "big") >> 1
 
 

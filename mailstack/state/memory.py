@@ -120,6 +120,19 @@ class Seen:
         statement = "SELECT 1 FROM correspondent WHERE account_id = ? AND address = ?"
         return bool(self._ask(statement, account_id, address))
 
+    def heard(self, account_id: int, sender: bytes) -> tuple[int, int]:
+        """On how many days wanted mail of a sender came to the server, and to the account.
+
+        Args:
+            sender: `sender_history.name` of it.
+
+        Raises:
+            TemporaryFailure: the database cannot be read.
+        """
+        statement = "SELECT account_id, days FROM sender_history WHERE account_id IN (0, ?) AND sender = ?"
+        days = {int(str(id_)): int(str(days)) for id_, days in self._ask(statement, account_id, sender)}
+        return days.get(0, 0), days.get(account_id, 0)
+
     def _ask(self, statement: str, *values: object) -> list[tuple[object, ...]]:
         try:
             if self._connection is None:

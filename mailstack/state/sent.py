@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mailstack.disk.sqlite import failure, open_database
@@ -31,14 +31,22 @@ class Sent:
         Raises:
             TemporaryFailure: the log cannot be read.
         """
-        return any(
-            str(json.loads(row[0]).get("login", ""))
-            for id_ in ids
+        return any(self.logins(ids))
+
+    def logins(self, ids: Iterable[str]) -> Iterator[str]:
+        """Who logged in and sent messages with these Message-IDs.
+
+        Raises:
+            TemporaryFailure: the log cannot be read.
+        """
+        for id_ in ids:
             for row in self._ask(
                 "SELECT fields FROM event WHERE message_id = ? AND message_id != '' AND name = 'accepted'",
                 id_,
-            )
-        )
+            ):
+                login = str(json.loads(row[0]).get("login", ""))
+                if login:
+                    yield login
 
     def is_recipient(self, owners: Iterable[str], recipients: Iterable[str], *, now: float) -> bool:
         """True when one of these local addresses sent something to one of these recipients.

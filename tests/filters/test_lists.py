@@ -34,10 +34,26 @@ def test_patterns_are_addresses_and_domains_with_what_is_below(address: str, pat
         ({"a@b.test"}, {"a@b.test"}, "blocked"),
         ({"env.test"}, set(), "blocked"),
         (set(), {"env.test"}, ""),
+        ({"b.test"}, {"test"}, "blocked"),
+        ({"env.test"}, {"b.test"}, "blocked"),
+        ({"env.test"}, {"a@b.test"}, "allowed"),
+        ({"x@env.test"}, {"a@b.test"}, "blocked"),
     ],
 )
 def test_the_exact_address_wins_and_doubt_blocks(blocked: set[str], allowed: set[str], verdict: str) -> None:
-    assert judge("a@b.test", "x@env.test", blocked, allowed)[0] == verdict
+    assert judge("a@b.test", "x@env.test", blocked, allowed).kind == verdict
+
+
+@pytest.mark.parametrize(
+    ("blocked", "allowed", "verdict"),
+    [
+        ({"b.test"}, {"mail.b.test"}, "allowed"),
+        ({"mail.b.test"}, {"b.test"}, "blocked"),
+        ({"mail.b.test"}, {"a@mail.b.test"}, "allowed"),
+    ],
+)
+def test_a_sub_domain_wins_over_what_is_above_it(blocked: set[str], allowed: set[str], verdict: str) -> None:
+    assert judge("a@mail.b.test", "a@mail.b.test", blocked, allowed).kind == verdict
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from mailstack.delivery.local import store_actions
 from mailstack.filters.accounts import Judge
-from mailstack.filters.classes.bulk import Classified
 from mailstack.filters.edits import View
 from mailstack.filters.facts import AccountFacts
 from mailstack.filters.rules import Rules
@@ -85,7 +84,7 @@ def test_every_copy_ends_somewhere(
     request = FilterRequest("a", "192.0.2.1", "h", sender, (recipient,), 1_700_000_000.0)
     verdict = MessageVerdict(klass, 0.5, "junk" if klass == "spam" else "accept")
     facts = AccountFacts(plan=plan, steps=tuple(made))
-    judge = Judge(request, recipient, facts, verdict, Classified(klass), author="a@far.test")
+    judge = Judge(request, recipient, facts, verdict, None, author="a@far.test")
     own = b"X-Spam-Score: 0.5\r\n"
     said = judge.decide(RULES, lambda: View(own + message, own, len(message)))
     stored = store_actions(said.actions)

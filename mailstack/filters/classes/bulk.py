@@ -9,8 +9,8 @@ Standards: RFC 2369, RFC 2919, RFC 8058 (list fields), RFC 3834 (Auto-Submitted)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from mailstack.filters.classes import words
 from mailstack.filters.classes.phrases import prepare
@@ -35,10 +35,15 @@ _TAIL = 2_000
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """The class of mail that is not spam, and why."""
+    """The class of mail that is not spam, and why.
+
+    Attributes:
+        logits: of the classes by name, from 0 on it is filed; those nothing speaks for are missing.
+    """
 
     klass: Class
     reasons: tuple[Reason, ...] = ()
+    logits: Mapping[str, float] = field(default_factory=dict)
 
 
 def classify(document: Document, found: Authentication) -> Classified:
@@ -51,12 +56,15 @@ def classify(document: Document, found: Authentication) -> Classified:
     why_not = exemption(document)
     if why_not:
         return Classified("ham", (Reason("personal", 0.0, why_not),))
-    if is_social:
-        return Classified("social", social)
     points = tuple(_promotion_points(document))
-    if sum(r.weight for r in points) >= THRESHOLD:
-        return Classified("promotions", points)
-    return Classified("ham")
+    logits = {
+        name: sum(r.weight for r in p) - THRESHOLD for name, p in (("promotions", points), ("social", social))
+    }
+    if is_social:
+        return Classified("social", social, logits=logits)
+    if logits["promotions"] >= 0:
+        return Classified("promotions", points, logits=logits)
+    return Classified("ham", logits=logits)
 
 
 def exemption(document: Document) -> str:

@@ -31,10 +31,18 @@ _PROGRAMS = (".exe", ".scr", ".pif", ".bat", ".cmd", ".vbs", ".jse", ".wsf", ".h
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Probability of spam, 0 to 1, and what it is made of."""
+    """Probability of spam, 0 to 1, and what it is made of.
+
+    Attributes:
+        reasons: what counts for everybody.
+        for_strangers: what counts only where nobody knows the sender (filters/personal.py).
+        is_fixed: nothing anybody taught or listed changes it.
+    """
 
     probability: float
     reasons: tuple[Reason, ...]
+    for_strangers: tuple[Reason, ...] = ()
+    is_fixed: bool = False
 
 
 def score(
@@ -51,10 +59,11 @@ def score(
         outside: what is known beside the message: its client, traps, forged bounces.
     """
     if GTUBE in document.text:
-        return Score(GTUBE_SCORE, (Reason("gtube", to_logit(GTUBE_SCORE), "the test text for spam filters"),))
+        why = "the test text for spam filters"
+        return Score(GTUBE_SCORE, (Reason("gtube", to_logit(GTUBE_SCORE), why),), is_fixed=True)
     reasons = [*_learned(document, model), *_rules(document, found, author), *outside]
     if any(reason.name == BACKSCATTER for reason in reasons):
-        return Score(BACKSCATTER_SCORE, tuple(reasons))
+        return Score(BACKSCATTER_SCORE, tuple(reasons), is_fixed=True)
     return Score(probability(sum(reason.weight for reason in reasons)), tuple(reasons))
 
 
