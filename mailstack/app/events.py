@@ -81,6 +81,10 @@ def _filed(services: Services, mail: Mail) -> None:
                 klass=store.verdict.klass,
                 sieve=copy.action,
                 why=store.note or store.verdict.script_error or _elsewhere(copy, action.mailbox),
+                score=store.verdict.score
+                if explain.is_personal(store.verdict, mail.answer.verdict)
+                else None,
+                reasons=explain.reasons(store.verdict.reasons),
             )
             services.bus.publish(
                 "imap", {"event": "mailbox", "account": account.address.key, "folder": copy.mailbox}

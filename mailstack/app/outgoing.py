@@ -109,7 +109,9 @@ def retries(services: Services, mail: Mail) -> list[QueueMessage]:
     for number, (store, _) in enumerate(mail.later, 1):
         account, recipient = store.target.account, store.target.recipient
         owner = str(account.address)
-        prefix = trace.stored_prefix(mail, store, key=services.arrivals.key)
+        prefix = trace.stored_prefix(
+            mail, store, key=services.arrivals.key, required=services.config.filter.spam_score
+        )
         made.append(
             QueueMessage(
                 queue_id=f"{mail.envelope.accept_id}-l{number}",

@@ -108,8 +108,13 @@ def received(envelope: Envelope, hostname: str, *, show_client: bool = False) ->
     return received_field.build(envelope, hostname, show_client=show_client or None)
 
 
-def stored_prefix(mail: Mail, store: Store, *, key: bytes) -> bytes:
-    """The header lines on top of one account's copy.  `key`: makes the loop token."""
+def stored_prefix(mail: Mail, store: Store, *, key: bytes, required: float) -> bytes:
+    """The header lines on top of one account's copy.
+
+    Args:
+        key: makes the loop token.
+        required: the score from which mail is spam.
+    """
     target, envelope = store.target, mail.envelope
     lines = [
         f"Return-Path: <{envelope.sender}>\r\n",
@@ -129,7 +134,7 @@ def stored_prefix(mail: Mail, store: Store, *, key: bytes) -> bytes:
             mail.received,
             mail.signature,
             authentication.encode(),
-            explain.headers(mail.answer.verdict, store.verdict),
+            explain.headers(mail.answer.verdict, store.verdict, required=required),
             loops.lines(key, (target.account.address,)),
         )
     )

@@ -413,7 +413,9 @@ class Transaction:
             received_at=mail.envelope.received_at,
             host=self._s.config.hostname,
             body=mail.body,
-            prefix=trace.stored_prefix(mail, wanted, key=self._s.arrivals.key),
+            prefix=trace.stored_prefix(
+                mail, wanted, key=self._s.arrivals.key, required=self._s.config.filter.spam_score
+            ),
             cuts=mail.answer.cuts,
         )
         return store(self._s.store.of(account), job, outgoing.copies(mail, wanted))

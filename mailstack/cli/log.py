@@ -53,6 +53,9 @@ def words(event: Event) -> str:
         text = event.name + " " + " ".join(f"{key}={value}" for key, value in fields.items() if value)
     if event.name == "login" and fields.get("app_password"):
         text += f" with the app password {fields['app_password']}"
+    if event.name == "filed" and fields.get("reasons"):
+        own = f" (spam probability {fields['score']})" if fields.get("score") else ""
+        text += f"; for this address{own}: {fields['reasons']}"
     if event.name == "forwarded" and fields.get("warning"):
         text += f"; the next server may refuse it: {fields['warning']}"
     why = fields.get("why", "")

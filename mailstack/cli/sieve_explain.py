@@ -107,7 +107,7 @@ def _judge(
     )
     config = context.config
     rules = Rules(cpu_clock=time.process_time, hostname=config.hostname, options=config.sieve)
-    return judge.decide(rules, lambda: View(octets, b"", len(octets)))
+    return judge.decide(rules, lambda said: View(octets, b"", len(octets)))
 
 
 def _words(action: AccountAction) -> str:

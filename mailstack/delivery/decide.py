@@ -54,13 +54,15 @@ class Decision:
 
 
 def is_junk(verdict: MessageVerdict, account: AccountVerdict) -> bool:
-    """Spam, or failed DMARC under a policy: such mail is never sent on."""
-    return account.klass == "spam" or verdict.action in _NOT_SENT_ON
+    """Spam for this account, or failed DMARC under a policy: such mail is never sent on."""
+    policy = verdict.authentication.dmarc.disposition in ("quarantine", "reject")
+    return account.klass == "spam" or policy or verdict.action == "reject"
 
 
-def implicit_verdict(target: LocalTarget) -> AccountVerdict:
+def implicit_verdict(target: LocalTarget, verdict: MessageVerdict | None = None) -> AccountVerdict:
     """What holds for an account the filter said nothing about: the implicit keep."""
-    return AccountVerdict(target.number, "ham", 0.0, (Keep(implicit=True),))
+    said = verdict or MessageVerdict()
+    return AccountVerdict(target.number, said.klass, said.score, (Keep(implicit=True),))
 
 
 class _Decider:
@@ -70,7 +72,7 @@ class _Decider:
         self.plan = plan
         self.verdict = verdict
         self.is_login = is_login
-        self.of = {t.account.id: accounts.get(t.number) or implicit_verdict(t) for t in plan.locals}
+        self.of = {t.account.id: accounts.get(t.number) or implicit_verdict(t, verdict) for t in plan.locals}
         self.targets = {t.account.id: t for t in plan.locals}
         self.next: dict[int, set[int]] = {}
         for source, target in plan.edges:

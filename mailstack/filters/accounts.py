@@ -64,12 +64,12 @@ class Judge:
         self._is_blocked = False
 
     def decide(
-        self, rules: Rules, message: Callable[[], View], room_octets: int = MAX_WISHES_OCTETS
+        self, rules: Rules, message: Callable[[AccountVerdict], View], room_octets: int = MAX_WISHES_OCTETS
     ) -> AccountVerdict:
         """The account's verdict.
 
         Args:
-            message: gives what a script sees.
+            message: gives what a script sees; is told what is known before it runs.
             room_octets: what its wishes may take.
         """
         personal = self._personal()
@@ -94,8 +94,10 @@ class Judge:
             facts.around,
             self._author,
             room_octets=room_octets,
+            score=self._score,
         )
-        result = rules.run(facts.steps, message, case)
+        so_far = AccountVerdict(self._recipient.number, klass, self._score, (), tuple(self._reasons))
+        result = rules.run(facts.steps, lambda: message(so_far), case)
         actions = result.actions
         if is_junk:
             # Spam is neither sent on nor answered, whatever a rule says; what was to be sent on stays.

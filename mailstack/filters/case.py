@@ -18,7 +18,7 @@ class Case:
     """What is known.
 
     Attributes:
-        klass: for this account.
+        klass, score: for this account; no score: the verdict's.
         is_spam: it goes to the Spam folder, whatever its class.
         blocked, allowed: the account's lists.
         author: the only From address, lower case; "" when there is none that can be read.
@@ -38,11 +38,14 @@ class Case:
     author: str = ""
     flags: tuple[str, ...] | None = None
     room_octets: int = MAX_WISHES_OCTETS
+    score: float | None = None
 
     @property
     def spam(self) -> float | None:
         """How sure the filter is; None: nobody has looked."""
-        return None if self.request.login or self.verdict.unfiltered else self.verdict.score
+        if self.request.login or self.verdict.unfiltered:
+            return None
+        return self.verdict.score if self.score is None else self.score
 
     @property
     def why_silent(self) -> str:

@@ -26,7 +26,7 @@ def verdict(message: MessageVerdict, account: AccountVerdict | None = None) -> s
         return f"unfiltered; why={_WORDS.sub('?', message.unfiltered).replace(';', ',')[:120]}"
     klass, score = (account.klass, account.score) if account is not None else (message.klass, message.score)
     value = f"class={klass}; score={score:.3f}; action={_action(message, account)}"
-    found = reasons((*message.reasons, *(account.reasons if account is not None else ())))
+    found = reasons(message.reasons, account.reasons if account is not None else ())
     return f"{value}; reason={found}" if found else value
 
 
@@ -41,11 +41,24 @@ def is_junk(account: AccountVerdict) -> bool:
     return any(reason.name == JUNK for reason in account.reasons)
 
 
-def reasons(found: Iterable[Reason]) -> str:
-    """`name:weight,...`, the heaviest first."""
-    ordered = sorted(
-        (reason for reason in found if reason.name != JUNK), key=lambda reason: -abs(reason.weight)
-    )[:MAX_REASONS]
+def is_personal(account: AccountVerdict, message: MessageVerdict) -> bool:
+    """True when the score of an account is not that of the message."""
+    return abs(account.score - message.score) >= 0.0005
+
+
+def reasons(found: Iterable[Reason], own: Iterable[Reason] = ()) -> str:
+    """`name:weight,...`, the heaviest first; what no longer fits is added up as "others".
+
+    Args:
+        own: of one account; none of them is left out.
+    """
+    kept = [reason for reason in own if reason.name != JUNK]
+    ordered = sorted((r for r in found if r.name != JUNK), key=lambda reason: -abs(reason.weight))
+    room = max(0, MAX_REASONS - len(kept))
+    if len(ordered) > room:
+        rest = sum(reason.weight for reason in ordered[room - 1 :])
+        ordered = [*ordered[: room - 1], Reason("others", rest)]
+    ordered = sorted((*ordered, *kept), key=lambda reason: -abs(reason.weight))
     return ",".join(f"{_NAME.sub('_', r.name.lower())[:30]}:{r.weight:.2f}" for r in ordered)
 
 

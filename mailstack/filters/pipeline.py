@@ -198,9 +198,16 @@ class Evaluation:
     ) -> tuple[AccountVerdict, ...]:
         request = self._request
 
-        @functools.cache
-        def view() -> View:
-            return self._script_view(verdict, cuts, results_header)
+        @functools.lru_cache(maxsize=1)
+        def view_with(own: bytes) -> View:
+            return self._script_view(cuts, own)
+
+        def view(said: AccountVerdict) -> View:
+            own = b""
+            if len(self._message) <= MAX_SCRIPT_VIEW_OCTETS:
+                own = f"Authentication-Results: {results_header}\r\n".encode()
+                own += explain.headers(verdict, said, required=self._tools.options.spam_score)
+            return view_with(own)
 
         out = []
         room = MAX_WISHES_OCTETS
@@ -215,19 +222,13 @@ class Evaluation:
             out.append(said)
         return tuple(out)
 
-    def _script_view(
-        self, verdict: MessageVerdict, cuts: tuple[tuple[int, int], ...], results_header: str
-    ) -> View:
+    def _script_view(self, cuts: tuple[tuple[int, int], ...], own: bytes) -> View:
         """The message as it will be stored, as far as a script may ask about it."""
-        size = len(self._message)
-        own = b""
-        if size <= MAX_SCRIPT_VIEW_OCTETS:
-            own = f"Authentication-Results: {results_header}\r\n".encode() + explain.headers(verdict)
         pieces, at = [own], 0
         for start, end in cuts:
             pieces.append(self._message[at:start])
             at = end
-        return View(b"".join([*pieces, self._message[at:]]), own, size)
+        return View(b"".join([*pieces, self._message[at:]]), own, len(self._message))
 
 
 def refuse(verdict: MessageVerdict, words: str) -> MessageVerdict:

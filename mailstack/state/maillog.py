@@ -291,8 +291,14 @@ class MailLog:
         klass: str,
         sieve: str,
         why: str = "",
+        score: float | None = None,
+        reasons: str = "",
     ) -> None:
-        """In a local mailbox, durable."""
+        """In a local mailbox, durable.
+
+        Args:
+            score, reasons: of this account, where they are not those of the message.
+        """
         self.write(
             "filed",
             id_,
@@ -304,6 +310,8 @@ class MailLog:
             klass=klass,
             sieve=sieve,
             why=why,
+            score="" if score is None else round(score, 4),
+            reasons=reasons,
         )
 
     def discarded(self, id_: str, *, to: str, why: str) -> None:

@@ -14,7 +14,9 @@ from mailstack.model.envelope import Recipient
 from mailstack.model.verdict import (
     AccountAction,
     AccountVerdict,
+    Authentication,
     DiscardMail,
+    DmarcResult,
     FileInto,
     Keep,
     MessageVerdict,
@@ -90,6 +92,19 @@ def test_spam_is_not_forwarded_but_kept_in_the_redirecting_mailbox(directory: Me
     decision = decide(plan(directory, "gone@us.example"), JUNK, accounts, is_login=False)
     assert stored(decision) == {"gone": ["Spam"]}
     assert sent_to(decision) == []
+
+
+def test_the_account_says_whether_it_is_spam_unless_its_domain_does(directory: MemoryDirectory) -> None:
+    directory.add_redirection("gone@us.example", "friend@far.example")
+    wanted = {1: said(1, Keep(implicit=True))}
+    assert sent_to(decide(plan(directory, "gone@us.example"), JUNK, wanted, is_login=False))
+    policy = MessageVerdict(
+        action="junk", authentication=Authentication(dmarc=DmarcResult("fail", disposition="quarantine"))
+    )
+    decision = decide(plan(directory, "gone@us.example"), policy, wanted, is_login=False)
+    assert (sent_to(decision), stored(decision)) == ([], {"gone": ["INBOX"]})
+    # Without its word it is what it is for everybody.
+    assert not sent_to(decide(plan(directory, "gone@us.example"), JUNK, {}, is_login=False))
 
 
 def test_an_alias_without_a_mailbox_refuses_spam(directory: MemoryDirectory) -> None:
@@ -206,7 +221,8 @@ def test_every_addressed_account_ends_somewhere(
             directory.add_account(f"{name}@us.example")
     facts = Facts(sender=None, now=0.0, standing=lambda owner, target: standings.get(target.local, "open"))
     found = expansion(directory, facts).add(rcpts(sorted(f"{name}@us.example" for name in wanted)))
-    accounts = {number: said(number, *acts) for number, acts in actions.items()}
+    klass = "spam" if junk else "ham"
+    accounts = {number: said(number, *acts, klass=klass) for number, acts in actions.items()}
     decision = decide(found, JUNK if junk else HAM, accounts, is_login=False)
     ends = bool(decision.stores or decision.forwards or decision.rejections or decision.discards)
     assert ends
@@ -246,12 +262,14 @@ def test_what_a_rule_sends_on_and_cannot_leave_stays_whatever_else_is_thrown_awa
     following = expansion(directory, Facts(sender=Address.parse("x@far.example"), now=0.0))
     found = following.add(rcpts(["alice@us.example"]))
     found = following.redirect(found.locals[0], [target])
-    decision = decide(found, verdict, {1: said(1, Redirect(target), DiscardMail())}, is_login=False)
+    accounts = {1: said(1, Redirect(target), DiscardMail(), klass=verdict.klass)}
+    decision = decide(found, verdict, accounts, is_login=False)
     assert stored(decision) == {"alice": ["INBOX"]}
 
 
 def test_junk_thrown_away_beside_a_redirection_is_thrown_away(directory: MemoryDirectory) -> None:
     directory.add_redirection("gone@us.example", "friend@far.example")
-    decision = decide(plan(directory, "gone@us.example"), JUNK, {1: said(1, DiscardMail())}, is_login=False)
+    accounts = {1: said(1, DiscardMail(), klass="spam")}
+    decision = decide(plan(directory, "gone@us.example"), JUNK, accounts, is_login=False)
     assert (decision.stores, decision.forwards) == ((), ())
     assert len(decision.discards) == 1

@@ -86,7 +86,7 @@ def test_every_copy_ends_somewhere(
     facts = AccountFacts(plan=plan, steps=tuple(made))
     judge = Judge(request, recipient, facts, verdict, None, author="a@far.test")
     own = b"X-Spam-Score: 0.5\r\n"
-    said = judge.decide(RULES, lambda: View(own + message, own, len(message)))
+    said = judge.decide(RULES, lambda said: View(own + message, own, len(message)))
     stored = store_actions(said.actions)
     ends = [one for one in said.actions if not isinstance(one, SendMail)]
     assert ends
