@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from selectolax.lexbor import LexborHTMLParser
 
 from mailstack.filters.fields import Header
-from mailstack.filters.reading.facts import Attachment, Charsets, Disguise, Html, Link
+from mailstack.filters.folding import Disguise
+from mailstack.filters.reading.facts import Attachment, Charsets, Html, Link
 from mailstack.mime.addresses import ListedAddress, parse
 from mailstack.mime.encoding import decode_words
 from mailstack.mime.html import to_text

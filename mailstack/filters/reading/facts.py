@@ -1,4 +1,4 @@
-"""What the reading of a message finds: links, how the HTML is built, attachments, disguises.
+"""What the reading of a message finds: links, how the HTML is built, attachments.
 
 Imports: nothing of ours.  No I/O.
 """
@@ -88,6 +88,8 @@ class Html:
         smuggling: signs that a script puts a file together, without repeats: "blob", "atob",
             "unescape", "eval", "long-string", "saves-file", "char-codes".
         comments: characters in comments.
+        monstrous: parts too wild for a tree (nested or adorned beyond reason); read crudely, so
+            that hidden text in them is not told apart.
     """
 
     characters: int = 0
@@ -117,6 +119,7 @@ class Html:
     hidden_how: list[str] = field(default_factory=list)
     smuggling: list[str] = field(default_factory=list)
     comments: int = 0
+    monstrous: int = 0
 
 
 @dataclass(slots=True)
@@ -162,25 +165,6 @@ class Attachment:
 _ARCHIVE_TRICKS = frozenset(
     {"nested", "escapes", "links-out", "bomb", "many-members", "broken", "overlapping"}
 )
-
-
-@dataclass(slots=True)
-class Disguise:
-    """How letters are disguised in subject, author name and seen text, before it was undone.
-
-    Attributes:
-        invisible: zero-width characters, soft hyphens and fillers inside or between words.
-        bidi: characters that turn the reading direction over (embeddings, overrides, isolates).
-        mixed_words: words of letters of several scripts that look alike (`pаypal`).
-        styled: letters from the mathematical, enclosed or full-width alphabets.
-        words: the first few such words as they read, folded, lower case.
-    """
-
-    invisible: int = 0
-    bidi: int = 0
-    mixed_words: int = 0
-    styled: int = 0
-    words: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
