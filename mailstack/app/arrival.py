@@ -25,12 +25,13 @@ from mailstack.app.fuse import Aside
 from mailstack.app.reputation import Reputation
 from mailstack.filters.hints import BACKSCATTER, BOUNCE_RECIPIENTS, ONE_TIME_CODE, TRAP_NETWORK
 from mailstack.mime.header import find_end
+from mailstack.model.directory import ALWAYS_REACHED, Account
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.network import network_of
 from mailstack.model.reply import Reply
 from mailstack.model.verdict import AccountVerdict, FileInto, Reason
-from mailstack.routing.route import ALWAYS_REACHED
 from mailstack.smtp import bounces, relays
+from mailstack.state.feedback import Feedback, Note
 from mailstack.state.greylist import Greylist, Waits, triplet
 from mailstack.state.sent import Sent
 
@@ -74,6 +75,8 @@ class Arrivals:
         self._greylist = Greylist(paths.state_db)
         self._aside = Aside("greylist")
         self._sent = Sent(paths.maillog_db)
+        self._feedback = Feedback(paths.state_db)
+        self._waiting = config.feedback.waiting
         self._now = now
         self._disk = disk
         self.key = key
@@ -84,6 +87,7 @@ class Arrivals:
         """Releases the databases."""
         self._aside.close()
         self._greylist.close()
+        self._feedback.close()
         self._sent.close()
 
     # -- before routing -------------------------------------------------------------------
@@ -215,11 +219,25 @@ class Arrivals:
         for account in accounts:
             if account.kind == "spamtrap":
                 self._trapped(mail, str(account.address))
+                self._disk.submit(self._teach, mail, account)
         verdict = mail.answer.verdict
         is_wanted = verdict.klass != "spam" and verdict.action == "accept" and verdict.score < WANTED_SCORE
         domain = _authenticated_domain(mail)
         if is_wanted and domain and any(account.kind != "spamtrap" for account in accounts):
             self._reputation.wanted(mail.origin.ip, domain)
+
+    def _teach(self, mail: Mail, account: Account) -> None:
+        """The trap's domain is trained with what is stored; see app/feedback.py."""
+        notes = [
+            Note(account.id, self._now(), "trap", "", copy.mailbox, copy.uid)
+            for store, copies in mail.stored
+            if store.target.account.id == account.id
+            for copy in copies
+        ]
+        try:
+            self._feedback.note(notes, most=self._waiting)
+        except TemporaryFailure as failure:
+            _log.error("mail for a trap trains nobody: %s", failure.why)
 
     def _trapped(self, mail: Mail, trap: str) -> None:
         ip, options = mail.origin.ip, self._options

@@ -21,6 +21,7 @@ from typing import TypeVar, get_args
 
 import msgspec
 
+from mailstack.app.feedback_options import FeedbackOptions
 from mailstack.app.mx_options import MxOptions
 from mailstack.app.option_types import as_struct, type_words
 from mailstack.app.options import ListenOptions, ServerOptions
@@ -78,6 +79,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     managesieve: ManageSieveOptions = ManageSieveOptions()
     mailbox: MailboxOptions = MailboxOptions()
     filter: FilterOptions = FilterOptions()
+    feedback: FeedbackOptions = FeedbackOptions()
     sieve: SieveOptions = SieveOptions()
     dkim: DkimOptions = DkimOptions()
     routing: RoutingOptions = RoutingOptions()

@@ -21,6 +21,7 @@ class Setup(msgspec.Struct, frozen=True):
         state: path of state.db; "" for none.
         mail: root of the account homes; "" for none.
         mail_log: path of maillog.db; "" for none.
+        taught: folder of what domains were taught; "" for none.
     """
 
     options: FilterOptions
@@ -32,6 +33,7 @@ class Setup(msgspec.Struct, frozen=True):
     mail: str = ""
     mail_log: str = ""
     sieve: SieveOptions = SieveOptions()
+    taught: str = ""
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):

@@ -32,11 +32,13 @@ import msgspec
 from mailstack.app import logs
 from mailstack.app.account_view import AccountView, OperatorScripts
 from mailstack.app.filter_steps import Begins, Done, Record, Setup, Step, to_answer
+from mailstack.app.lessons import Taught
 from mailstack.directory import Directory
-from mailstack.filters.facts import AccountFacts, Tools
+from mailstack.filters.facts import AccountFacts, DomainFacts, Tools
 from mailstack.filters.pipeline import Evaluation
 from mailstack.filters.rules import Rules
 from mailstack.filters.spam import model
+from mailstack.filters.study import Study
 from mailstack.model.directory import Account
 from mailstack.model.dns import Answer, Lookup, NeedLookup, Question
 from mailstack.model.errors import TemporaryFailure
@@ -98,8 +100,11 @@ class Worker:
         self._seen = Seen(Path(setup.state)) if setup.state else None
         self._sent = Sent(Path(setup.mail_log)) if setup.mail_log else None
         self._tools = tools
+        self._taught = Taught(
+            Path(setup.mail) if setup.mail else None, Path(setup.taught) if setup.taught else None
+        )
         self._directory: Directory | None = None
-        self._jobs: dict[int, tuple[Evaluation, dict[Question, Answer]]] = {}
+        self._jobs: dict[int, tuple[Evaluation | Study, dict[Question, Answer]]] = {}
         self._remembered: dict[Question, tuple[float, Answer]] = {}
         self.finished = 0
 
@@ -141,7 +146,9 @@ class Worker:
         self.finished += 1
         return Done(step.job, _encode(answer), retire=self._is_tired())
 
-    def _begin(self, request: FilterRequest) -> Evaluation:
+    def _begin(self, request: FilterRequest) -> Evaluation | Study:
+        if request.wants != "verdict":
+            return Study(request, read_message(request), self._tools)
         facts = {r.account_id: self._facts(r.account_id) for r in request.recipients}
         return Evaluation(request, read_message(request), facts, self._tools)
 
@@ -158,7 +165,17 @@ class Worker:
             view = self._view(account, self._directory)
             listed = self._directory.sender_lists(account_id)
             return AccountFacts(
-                account.filters, account.plan, view.steps(), listed.blocked, listed.allowed, view
+                account.filters,
+                account.plan,
+                view.steps(),
+                listed.blocked,
+                listed.allowed,
+                view,
+                learned=self._taught.account(account.address),
+                domain=DomainFacts(
+                    self._directory.mail_policy(account.address.domain),
+                    self._taught.domain(account.address.domain),
+                ),
             )
         except TemporaryFailure as error:
             _log.error("directory: %s", error.why)

@@ -305,6 +305,7 @@ def make_setup(context: Context) -> Setup:
         str(context.paths.mail),
         str(context.paths.maillog_db),
         context.config.sieve,
+        str(context.paths.model),
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from mailstack.app.daemon import Context
 from mailstack.app.event_scripts import compiled
 from mailstack.app.gate import Gate
+from mailstack.app.imap_feedback import ImapFeedback
 from mailstack.app.indexer import Indexer
 from mailstack.app.letters import languages
 from mailstack.app.neighbours import AccountNeighbours
@@ -92,19 +93,23 @@ async def serve(context: Context) -> None:
     shares = Shares(context.paths.state_db)
     try:
         with contextlib.ExitStack() as stack:
-            house = _House(context, directory, store, shares, threads, gate)
+            feedback = ImapFeedback(context, directory, store, threads)
+            stack.callback(feedback.close)
+            house = _House(context, directory, store, shares, threads, gate, feedback)
             events = _Events(house, asyncio.get_running_loop(), stack)
             hubs = _hubs(house, events, stack)
-            # Every worker hears of new mail; one is enough to index it.
+            # Every worker hears of new mail; one is enough to index it, and to learn.
             indexer = Indexer(store, threads) if context.worker == 0 else None
             tasks = [asyncio.create_task(rest(store, hubs.imap.services.at_work, threads))]
             if indexer is not None:
                 tasks.append(asyncio.create_task(indexer.run()))
+                tasks.append(asyncio.create_task(feedback.run()))
             try:
                 await _serve(context, hubs, indexer)
             finally:
                 for task in tasks:
                     task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
     finally:
         gate.close()
         shares.close()
@@ -123,6 +128,7 @@ class _House:
     shares: Shares
     threads: ThreadPoolExecutor
     gate: Gate
+    feedback: ImapFeedback
 
 
 class _Events:
@@ -188,8 +194,10 @@ def _imap_hub(house: _House, events: _Events) -> ImapHub:
         ImapServices(
             host=config.hostname,
             authenticate=partial(house.gate.log_in, "imap"),
-            open_store=events.around(
-                partial(_open_shared, store, neighbours) if config.imap.sharing else partial(_open, store)
+            open_store=house.feedback.around(
+                events.around(
+                    partial(_open_shared, store, neighbours) if config.imap.sharing else partial(_open, store)
+                )
             ),
             executor=house.threads,
             spool=context.paths.spool,

@@ -19,7 +19,7 @@ from mailstack.app import devices
 from mailstack.app.containment import Containing
 from mailstack.app.fuse import Aside
 from mailstack.app.mail import Services
-from mailstack.app.sending_notices import SendingNotices
+from mailstack.app.sending_notices import Means, SendingNotices
 from mailstack.model.containment import Contained
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Client, Envelope
@@ -49,7 +49,16 @@ class SendingGuard:
         self._table = Sending(services.config.paths.state_db)
         self._aside = Aside("counting")
         self._said_at = -_SAY_S
-        self._notices = SendingNotices(services, self._table, now=now)
+        means = Means(
+            services.config,
+            services.directory,
+            services.queue,
+            services.long_senders,
+            services.maillog,
+            services.bus,
+            services.new_id,
+        )
+        self._notices = SendingNotices(means, self._table, now=now)
         self._containing = Containing(
             services.config,
             services.directory,

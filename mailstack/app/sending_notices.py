@@ -13,9 +13,10 @@ import datetime
 import logging
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from mailstack.app.letters import languages, letter, write
-from mailstack.app.mail import Services
 from mailstack.app.whereabouts import postmaster, return_path
 from mailstack.delivery.entry import QueueMessage, QueueRecipient
 from mailstack.mime import generate
@@ -24,6 +25,14 @@ from mailstack.model.envelope import Client
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
 from mailstack.state.sending import Sending
+
+if TYPE_CHECKING:
+    from mailstack.app.config import Config
+    from mailstack.delivery.queue import Queue
+    from mailstack.directory import Directory
+    from mailstack.net.bus import Bus
+    from mailstack.state.maillog import MailLog
+    from mailstack.state.senders import LongSenders
 
 #: Kinds of account whose owner reads mail here.
 _READERS = ("mailbox", "catchall")
@@ -36,10 +45,23 @@ _Writer = Callable[[str, str], bytes]
 _log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What writing notices takes.  `new_id`: a fresh queue id."""
+
+    config: Config
+    directory: Directory
+    queue: Queue
+    long_senders: LongSenders
+    maillog: MailLog
+    bus: Bus
+    new_id: Callable[[], str]
+
+
 class SendingNotices:
     """Writes notices; every method blocks, and never raises: a notice is no reason to refuse mail."""
 
-    def __init__(self, services: Services, table: Sending, *, now: Callable[[], float]) -> None:
+    def __init__(self, services: Means, table: Sending, *, now: Callable[[], float]) -> None:
         self._s = services
         self._table = table
         self._now = now

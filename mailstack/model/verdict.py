@@ -9,8 +9,12 @@ from typing import Literal, TypeAlias
 
 import msgspec
 
+from mailstack.model.lessons import Digest, Lesson
+
 Class: TypeAlias = Literal["ham", "spam", "promotions", "social"]
 MessageAction: TypeAlias = Literal["accept", "junk", "reject", "tempfail"]
+#: What is wanted of the filter: a verdict, what a stored message could teach, or what lessons come to.
+Wanted: TypeAlias = Literal["verdict", "digest", "corrections"]
 
 
 class Reason(msgspec.Struct, frozen=True, array_like=True):
@@ -269,6 +273,7 @@ class AccountVerdict(msgspec.Struct, frozen=True):
         notes: what each script decided, and what of it cannot be, in words.
         marks: ids to remember once the message is delivered, and for how many seconds.
         cpu_s: what its scripts cost; 0 when too little to count.
+        is_outside: its domain wants it marked as mail from outside.
     """
 
     recipient: int
@@ -281,6 +286,7 @@ class AccountVerdict(msgspec.Struct, frozen=True):
     notes: tuple[str, ...] = ()
     marks: tuple[tuple[str, float], ...] = ()
     cpu_s: float = 0.0
+    is_outside: bool = False
 
 
 class FilterRecipient(msgspec.Struct, frozen=True):
@@ -312,6 +318,8 @@ class FilterRequest(msgspec.Struct, frozen=True):
         hints: what smtp knows beside the message; their weights add to the score.
         wants_codes: a reason shall say whether it holds a one-time code.
         ret, envid: parameters of MAIL FROM (RFC 3461); "": not given.
+        wants: for anything but a verdict no recipients are wanted.
+        lessons: oldest first, to make corrections of.
     """
 
     accept_id: str
@@ -330,6 +338,8 @@ class FilterRequest(msgspec.Struct, frozen=True):
     wants_codes: bool = False
     ret: str = ""
     envid: str = ""
+    wants: Wanted = "verdict"
+    lessons: tuple[Lesson, ...] = ()
 
 
 class FilterAnswer(msgspec.Struct, frozen=True):
@@ -340,6 +350,7 @@ class FilterAnswer(msgspec.Struct, frozen=True):
             (forged Authentication-Results, X-Spam-*, X-Mailstack-*); ascending.
         results_header: value of our Authentication-Results field, without name, folded with CRLF.
         received_spf: the same of a Received-SPF field; "": none is wanted.
+        digest, corrections: what was wanted instead of a verdict.
     """
 
     verdict: MessageVerdict
@@ -347,3 +358,5 @@ class FilterAnswer(msgspec.Struct, frozen=True):
     cuts: tuple[tuple[int, int], ...] = ()
     results_header: str = ""
     received_spf: str = ""
+    digest: Digest | None = None
+    corrections: bytes = b""

@@ -1,0 +1,379 @@
+"""Works off what mail programs did: lessons, corrections, lists of senders, correspondents.
+
+One process does it, beside serving mail programs.  It never looks into a message: a filter
+worker reads it and makes the corrections; here they are kept, in the account's home, where
+the filter finds them.  While there is no filter, everything waits.
+
+    app/feedback_notes.py ──► state.db ──► this ──► filter: digest, corrections
+                                            └──► home: lessons, learned
+
+Source: product page, section 2, "Feedback".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import msgspec
+
+from mailstack.app.config import Config
+from mailstack.app.feedback_samples import sampled
+from mailstack.app.filter_study import Away, Reader
+from mailstack.app.lessons import LessonBook, domain_folder, home_of
+from mailstack.app.listing import Lists
+from mailstack.directory import Directory
+from mailstack.filters.teaching import (
+    FULL,
+    WEAK,
+    Deed,
+    Opinion,
+    list_for,
+    opinion_of,
+    think,
+    within,
+)
+from mailstack.mailbox import MailStore
+from mailstack.model.directory import Account
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.lessons import Digest, Lesson
+from mailstack.model.mailbox import MailboxError
+from mailstack.state.feedback import Feedback, Note
+from mailstack.state.maillog import MailLog
+from mailstack.state.sending import Sending
+
+#: Between two looks for notes.
+EVERY_S = 1.0
+#: After something went wrong, or while there is no filter.
+PAUSE_S = 5.0
+#: An account that teaches all the time is learned from once in so many times what that costs.
+REST = 10.0
+#: Between two looks for notes that waited too long.
+FORGET_S = 3_600.0
+_DAY_S = 86_400.0
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class House:
+    """What it works with.
+
+    Attributes:
+        executor: threads for what blocks.
+        operator: is told of phishing that was reported: what it is about, subject, lines.
+    """
+
+    config: Config
+    store: MailStore
+    directory: Directory
+    executor: Executor
+    maillog: MailLog
+    now: Callable[[], float]
+    operator: Callable[[str, str, Sequence[str]], None]
+
+
+@dataclass(slots=True)
+class _Change:
+    """What became of one message."""
+
+    note: Note
+    before: Opinion | None
+    after: Opinion | None
+    message_id: str = ""
+    listed: str = ""
+
+
+@dataclass(slots=True)
+class _Book:
+    """One account's lessons while they are worked on, oldest first, by id of the message."""
+
+    lessons: dict[bytes, Lesson]
+    changes: list[_Change] = field(default_factory=list)
+
+    def of(self, email_id: str) -> Lesson | None:
+        """The lesson of a message by its EMAILID."""
+        return next((one for one in self.lessons.values() if one.message == email_id), None)
+
+
+class Teacher:
+    """Learns; one of an instance."""
+
+    def __init__(self, house: House, reader: Reader) -> None:
+        self._h, self._reader = house, reader
+        self._options = house.config.feedback
+        paths = house.config.paths
+        self._table = Feedback(paths.state_db)
+        self._sending = Sending(paths.state_db)
+        self._lists = Lists(house.config, house.directory, self._sending)
+        self._not_before: dict[int, float] = {}
+        self._sent: dict[int, tuple[float, int]] = {}
+        self._forgot_at = -FORGET_S
+
+    async def run(self) -> None:
+        """Goes on until it is cancelled."""
+        while True:
+            try:
+                await self.once()
+                pause_s = EVERY_S
+            except Away as away:
+                _log.info("what mail programs teach waits: %s", away)
+                pause_s = PAUSE_S
+            except (TemporaryFailure, MailboxError) as failure:
+                _log.error("what mail programs teach waits: %s", failure)
+                pause_s = PAUSE_S
+            except Exception:  # the one place of this task: mail is served whatever is learned
+                _log.exception("learning from mail programs: a mistake in mailstack itself")
+                pause_s = PAUSE_S
+            await asyncio.sleep(pause_s)
+
+    async def once(self) -> None:
+        """One round over everything that waits.
+
+        Raises:
+            Away: there is no filter; what is not done waits.
+            TemporaryFailure: the disk is in trouble; what is not done waits.
+        """
+        now = time.monotonic()
+        if now >= self._forgot_at + FORGET_S:
+            self._forgot_at = now
+            before = self._h.now() - self._options.waiting_days * _DAY_S
+            if gone := await self._do(lambda: self._table.forget(before=before)):
+                _log.warning("%d things mail programs did waited too long to be learned", gone)
+        for account_id in await self._do(self._table.accounts):
+            if self._not_before.get(account_id, 0.0) > now:
+                continue
+            began = time.monotonic()
+            await self._account(account_id)
+            ended = time.monotonic()
+            self._not_before[account_id] = ended + REST * (ended - began)
+        self._not_before = {key: at for key, at in self._not_before.items() if at > now}
+
+    def close(self) -> None:
+        """Releases the databases."""
+        self._table.close()
+        self._sending.close()
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._h.executor, work)
+
+    async def _account(self, account_id: int) -> None:
+        notes = await self._do(lambda: self._table.waiting(account_id, most=self._options.waiting))
+        account = await self._do(lambda: self._h.directory.account_by_id(account_id))
+        if not notes:
+            return
+        if account is not None:
+            await self._teach(account, notes)
+        await self._do(lambda: self._table.done(account_id, notes[-1].number))
+
+    async def _teach(self, account: Account, notes: Sequence[Note]) -> None:
+        for note in notes:
+            if note.what == "sent":
+                await self._learn_sent(account, note)
+            elif note.what == "phishing":
+                await self._report(account, note)
+        traps = [note for note in notes if note.what == "trap"]
+        deeds = [note for note in notes if note.what not in ("sent", "trap")]
+        if traps:
+            await self._learn_traps(account, traps)
+        if deeds:
+            await self._learn(account, deeds)
+
+    # -- one account ----------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _alone(self, book: LessonBook) -> AsyncIterator[None]:
+        """Nobody else changes the lessons meanwhile."""
+        lock = book.alone()
+        await self._do(lock.__enter__)
+        try:
+            yield
+        finally:
+            await self._do(lambda: lock.__exit__(None, None, None))
+
+    async def _learn(self, account: Account, notes: Sequence[Note]) -> None:
+        files = LessonBook(home_of(self._h.config.paths.mail, account.address))
+        async with self._alone(files):
+            lessons = await self._do(files.read)
+            book = _Book({one.id: one for one in lessons})
+            for group in _by_message(notes).values():
+                await self._message(account, book, group)
+            if not book.changes:
+                return
+            taken = await sampled(
+                account, list(book.lessons.values()), self._h.store, self._reader, self._do, self._options
+            )
+            await self._write(files, taken)
+        for change in book.changes:
+            self._say(account, change)
+
+    async def _write(self, files: LessonBook, lessons: Sequence[Lesson]) -> None:
+        options = self._options
+        kept = within(
+            lessons, most=options.lessons, most_weak=options.weak_lessons, features=options.features
+        )
+        corrections = await self._reader.corrections(kept) if kept else b""
+        await self._do(lambda: files.write(kept, corrections))
+
+    async def _message(self, account: Account, book: _Book, notes: Sequence[Note]) -> None:
+        """What follows from what was done with one message."""
+        last, lesson, digest = notes[-1], book.of(notes[-1].message), None
+        before = opinion_of(lesson)
+        if before is None:
+            digest = await self._digest(account, last)
+            if digest is None:
+                return
+            lesson = book.lessons.get(digest.id)
+            before = opinion_of(lesson)
+        deeds = [Deed(note.what, note.source, note.target) for note in notes]  # type: ignore[arg-type]
+        after = think(before, deeds, filed=digest.filed if digest is not None else "")
+        if after == before:
+            return
+        if list_for(after) and digest is None:
+            digest = await self._digest(account, last)
+        change = _Change(last, before, after, digest.message_id if digest is not None else "")
+        book.changes.append(change)
+        await self._apply(account, book, change, lesson, digest)
+
+    async def _apply(
+        self, account: Account, book: _Book, change: _Change, lesson: Lesson | None, digest: Digest | None
+    ) -> None:
+        """Keeps the new opinion, and puts the author where it belongs."""
+        others = [one for one in book.lessons.values() if lesson is None or one.id != lesson.id]
+        old = lesson if lesson is not None and lesson.evidence != "sample" else None
+        if lesson is not None:
+            del book.lessons[lesson.id]
+        wanted = list_for(change.after) if digest is not None and digest.is_authenticated else ""
+        if old is not None and old.listed and old.listed != wanted:
+            heir = await self._do(lambda: self._lists.take_back(account, old, others))
+            if heir is not None:
+                book.lessons[heir.id] = heir
+        after = change.after
+        if after is None:
+            return
+        known = digest if digest is not None else old
+        if known is None:
+            return
+        new = Lesson(
+            known.id,
+            after.label,
+            after.origin,
+            after.weight,
+            after.evidence,
+            change.note.at,
+            known.indexes,
+            known.logit,
+            change.note.message,
+            known.author,
+        )
+        if old is not None and old.listed and old.listed == wanted:
+            new = _listed(new, old)
+        elif wanted:
+            new = await self._do(lambda: self._lists.put(account, new, wanted))
+        change.listed = new.listed
+        book.lessons[new.id] = new
+
+    async def _digest(self, account: Account, note: Note) -> Digest | None:
+        """What the filter says about the message; None: it is gone, or nothing can be said."""
+        return await self._reader.stored(
+            self._h.store.of(account), note.folder, note.uid, message=note.message, do=self._do
+        )
+
+    def _say(self, account: Account, change: _Change) -> None:
+        after = change.after
+        self._h.maillog.write(
+            "learned" if after is not None else "unlearned",
+            received_by=[str(account.address)],
+            message_id=change.message_id,
+            account=str(account.address),
+            as_=after.label if after is not None else "",
+            instead_of=change.before.label if change.before is not None else "",
+            evidence=after.evidence if after is not None else "",
+            weak="yes" if after is not None and after.weight < FULL else "",
+            listed=change.listed,
+            mailbox=change.note.folder,
+            message=change.message_id,
+        )
+
+    # -- the others -----------------------------------------------------------------------
+
+    async def _learn_traps(self, account: Account, notes: Sequence[Note]) -> None:
+        """Mail for a spam trap trains the trap's domain, with little weight each."""
+        domain = account.address.domain
+        files = LessonBook(domain_folder(self._h.config.paths, domain))
+        async with self._alone(files):
+            lessons = {one.id: one for one in await self._do(files.read)}
+            for note in notes:
+                digest = await self._digest(account, note)
+                if digest is not None and digest.id not in lessons:
+                    lessons[digest.id] = trap_lesson(digest, at=note.at)
+            await self._write(files, list(lessons.values()))
+        self._h.maillog.write("learned_domain", domain=domain, as_="spam", messages=len(notes), why="trap")
+
+    async def _learn_sent(self, account: Account, note: Note) -> None:
+        """Whom the owner has written to, with another server perhaps."""
+        since, learned = self._sent.get(account.id, (note.at, 0))
+        if note.at >= since + _DAY_S:
+            since, learned = note.at, 0
+        room = self._options.sent_per_day - learned
+        if room <= 0:
+            return
+        digest = await self._digest(account, note)
+        if digest is None:
+            return
+        wanted = await self._do(lambda: self._strangers(account, digest.recipients)[:room])
+        self._sent[account.id] = since, learned + len(wanted)
+        if wanted:
+            await self._do(lambda: self._sending.learn(account.id, wanted, self._h.now()))
+
+    def _strangers(self, account: Account, keys: Iterable[str]) -> list[str]:
+        return [key for key in keys if not self._sending.knows(account.id, key)]
+
+    async def _report(self, account: Account, note: Note) -> None:
+        """Phishing that was reported: the operator hears who sent it to whom, and nothing of its text."""
+        digest = await self._digest(account, note)
+        if digest is None:
+            return
+        self._h.maillog.write(
+            "phishing",
+            received_by=[str(account.address)],
+            message_id=digest.message_id,
+            account=str(account.address),
+            author=digest.author,
+            authenticated="yes" if digest.is_authenticated else "no",
+            message=digest.message_id,
+        )
+        lines = [
+            f"{account.address} has reported a message as phishing.",
+            f"It says it is from {digest.author or 'nobody'}, which is"
+            f"{'' if digest.is_authenticated else ' not'} authenticated; its Message-ID is"
+            f" {digest.message_id or 'missing'}.",
+            "'mailstack log explain' with the Message-ID shows who sent it and who else got it.",
+        ]
+        await self._do(
+            lambda: self._h.operator(f"phishing {digest.author}", "A message was reported as phishing", lines)
+        )
+
+
+def trap_lesson(digest: Digest, *, at: float) -> Lesson:
+    """What a message that nobody asked for teaches a domain: a little."""
+    return Lesson(digest.id, "spam", "", WEAK, "place", at, digest.indexes, digest.logit)
+
+
+def _listed(new: Lesson, old: Lesson) -> Lesson:
+    return msgspec.structs.replace(new, listed=old.listed, before=old.before)
+
+
+def _by_message(notes: Sequence[Note]) -> Mapping[str, list[Note]]:
+    found: dict[str, list[Note]] = {}
+    for note in notes:
+        found.setdefault(note.message, []).append(note)
+    return found

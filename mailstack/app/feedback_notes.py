@@ -1,0 +1,271 @@
+"""Takes note of what IMAP clients do with mail, where it teaches the filter something.
+
+A session's mailbox is wrapped: what a client does is done as ever, then noted in a few
+words, for `app/feedback.py` to work off.  Most of what clients do says nothing and costs a
+look at two folders.  Only the account's own folders count; nothing is read here.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import cast
+
+from mailstack.app.feedback_options import FeedbackOptions
+from mailstack.filters.teaching import MARKS, marks_of, place_of
+from mailstack.mailbox.metadata import SPECIAL_USE
+from mailstack.model.directory import Account
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.lessons import Place
+from mailstack.model.mailbox import (
+    AccountStore,
+    Appended,
+    Copied,
+    FlagChange,
+    FlagOperation,
+    Flags,
+    FolderStatus,
+    MailboxError,
+    MessageRow,
+    NewMessage,
+)
+from mailstack.model.roles import SENT, role_of_name
+from mailstack.model.sharing import split_shared
+from mailstack.state.feedback import Feedback, Note
+
+#: Our verdict stands above what the sender wrote.
+_HEAD_OCTETS = 8_192
+_VERDICT = b"\r\nX-Mailstack-Verdict: class="
+_UNMARKED = {"junk": "unjunk", "phishing": "unjunk", "notjunk": "unnotjunk"}
+
+_log = logging.getLogger(__name__)
+
+
+class FeedbackNotes:
+    """Notes for one worker; thread-safe."""
+
+    def __init__(
+        self,
+        table: Feedback,
+        options: FeedbackOptions,
+        *,
+        now: Callable[[], float],
+        current: Callable[[Account], Account],
+    ) -> None:
+        """`current`: the account as it is now; a session may have begun before its settings changed."""
+        self._table, self.options, self.now, self.current = table, options, now, current
+
+    def around(self, store: AccountStore, account: Account) -> AccountStore:
+        """The same mailbox; what happens in it is noted."""
+        return cast(AccountStore, _Noting(store, account, self))
+
+    def note(self, notes: Sequence[Note]) -> None:
+        """Never fails: a mail program is not told that nothing was learned."""
+        try:
+            self._table.note(notes, most=self.options.waiting)
+        except TemporaryFailure as failure:
+            _log.error("what a mail program did is not learned: %s", failure.why)
+
+
+class _Watched:
+    """A folder that is about to get messages."""
+
+    __slots__ = ("is_sent", "place", "status")
+
+    def __init__(self, status: FolderStatus, place: Place, *, is_sent: bool) -> None:
+        self.status, self.place, self.is_sent = status, place, is_sent
+
+
+class _Noting:
+    """A mailbox, as `model.mailbox.AccountStore`; what puts messages in or marks them is noted."""
+
+    __slots__ = ("_account", "_marked", "_names", "_notes", "_store")
+
+    def __init__(self, store: AccountStore, account: Account, notes: FeedbackNotes) -> None:
+        self._store, self._account, self._notes = store, account, notes
+        #: Own folders that were looked at, by id: before a folder is open somebody asks for its status.
+        self._names: dict[int, str] = {}
+        #: Those in which some message has a keyword that says something.
+        self._marked: set[int] = set()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._store, name)
+
+    def status(self, name: str) -> FolderStatus:
+        """See AccountStore."""
+        found = self._store.status(name)
+        if not found.owner:
+            self._names[found.id] = found.name
+            if marks_of(found.keywords):
+                self._marked.add(found.id)
+        return found
+
+    def copy(self, folder_id: int, uids: Sequence[int], target: str) -> Copied:
+        """See AccountStore."""
+        source, into = self._look(folder_id, target)
+        done = self._store.copy(folder_id, uids, target)
+        if into is not None:
+            self._placed(source, into, done.target_uids)
+        return done
+
+    def move(self, folder_id: int, uids: Sequence[int], target: str) -> Copied:
+        """See AccountStore."""
+        source, into = self._look(folder_id, target)
+        done = self._store.move(folder_id, uids, target)
+        if into is not None:
+            self._placed(source, into, done.target_uids)
+        return done
+
+    def append(self, name: str, messages: Sequence[NewMessage]) -> Appended:
+        """See AccountStore."""
+        into = self._watch(name)
+        done = self._store.append(name, messages)
+        if into is not None:
+            self._uploaded(into, done.uids, messages)
+        return done
+
+    def replace(self, folder_id: int, uid: int, name: str, message: NewMessage) -> Appended:
+        """See AccountStore."""
+        into = self._watch(name)
+        done = self._store.replace(folder_id, uid, name, message)
+        if into is not None:
+            self._uploaded(into, done.uids, [message])
+        return done
+
+    def change_flags(
+        self,
+        folder_id: int,
+        uids: Sequence[int],
+        operation: FlagOperation,
+        *,
+        flags: Flags,
+        keywords: Iterable[str] = (),
+        unchanged_since: int | None = None,
+    ) -> FlagChange:
+        """See AccountStore."""
+        words = tuple(keywords)
+        done = self._store.change_flags(
+            folder_id, uids, operation, flags=flags, keywords=words, unchanged_since=unchanged_since
+        )
+        name = self._names.get(folder_id, "")
+        if name and done.rows and (marks_of(words) or (operation == "=" and folder_id in self._marked)):
+            self._flagged(folder_id, name, operation, words, done.rows)
+        return done
+
+    # -- what it says -------------------------------------------------------------------
+
+    def _look(self, folder_id: int, target: str) -> tuple[Place, _Watched | None]:
+        """Class of the source, and the target if the two together say anything."""
+        name = self._names.get(folder_id, "")
+        source = self._place(name)[0] if name else ""
+        into = self._watch(target)
+        if into is None or into.place == source or (not into.place and source == "ham"):
+            return source, None
+        return source, into
+
+    def _watch(self, name: str) -> _Watched | None:
+        """The folder as it is before messages come into it; None: they say nothing there."""
+        if split_shared(name) is not None:
+            return None
+        try:
+            status = self._store.status(name)
+            place, is_sent = self._place(status.name)
+        except (MailboxError, TemporaryFailure):
+            return None  # what follows says so itself
+        return _Watched(status, place, is_sent=is_sent)
+
+    def _place(self, name: str) -> tuple[Place, bool]:
+        """Its class, and whether it holds sent mail."""
+        try:
+            use = self._store.annotations(name).get(SPECIAL_USE, b"") or b""
+        except MailboxError:
+            return "", False
+        text = use.decode("ascii", "replace")
+        place = place_of(name, text, self._notes.current(self._account).filters)
+        is_sent = not place and (text == SENT or (not text and role_of_name(name) == SENT))
+        return place, is_sent
+
+    def _rows(self, into: _Watched, uids: Iterable[int]) -> list[MessageRow]:
+        """The messages that just came."""
+        wanted = set(uids)
+        try:
+            rows = self._store.rows(into.status.id, since_modseq=into.status.highest_modseq)
+        except (MailboxError, TemporaryFailure):
+            return []
+        return [row for row in rows if row.uid in wanted]
+
+    def _placed(self, source: Place, into: _Watched, uids: Sequence[int]) -> None:
+        notes = self._notes
+        now, most = notes.now(), notes.options.waiting
+        found = []
+        for row in self._rows(into, uids[-most:]):
+            age_s = now - row.internal_at
+            is_automatic = (
+                into.place == "spam" and not row.flags & Flags.SEEN and 0 <= age_s < notes.options.automatic_s
+            )
+            what = "automatic" if is_automatic else "placed"
+            found.append(self._note(what, into.status.name, row, source, into.place))
+        notes.note(found)
+
+    def _uploaded(self, into: _Watched, uids: Sequence[int], messages: Sequence[NewMessage]) -> None:
+        if into.is_sent:
+            wanted = list(uids)
+        elif into.place == "ham":
+            # Uploaded into an ordinary folder it says something if we had filed it elsewhere.
+            wanted = [uid for uid, new in zip(uids, messages, strict=False) if _was_filed(new)]
+        else:
+            wanted = list(uids) if into.place else []
+        if wanted:
+            rows = self._rows(into, wanted[-self._notes.options.waiting :])
+            what = "sent" if into.is_sent else "uploaded"
+            self._notes.note([self._note(what, into.status.name, row, "", into.place) for row in rows])
+
+    def _flagged(
+        self,
+        folder_id: int,
+        name: str,
+        operation: FlagOperation,
+        words: Sequence[str],
+        rows: Sequence[MessageRow],
+    ) -> None:
+        place = self._place(name)[0]
+        said = {MARKS[word.lower()]: None for word in words if word.lower() in MARKS}
+        whats = list(said)
+        if operation == "-":
+            whats = [_UNMARKED[mark] for mark in said]  # type: ignore[misc]
+        elif not said:
+            whats = ["unjunk", "unnotjunk"]  # type: ignore[list-item]
+        else:
+            self._marked.add(folder_id)
+        if operation != "-" and "notjunk" in said and len(said) > 1:
+            return  # RFC 5788 registry: who sets both says nothing
+        self._notes.note(
+            [
+                self._note(what, name, row, place, place)
+                for row in rows[-self._notes.options.waiting :]
+                for what in whats
+            ]
+        )
+
+    def _note(self, what: str, folder: str, row: MessageRow, source: Place, target: Place) -> Note:
+        return Note(self._account.id, self._notes.now(), what, row.email_id, folder, row.uid, source, target)
+
+
+def _was_filed(message: NewMessage) -> bool:
+    """True when our own verdict on top of it says that the filter had put it elsewhere."""
+    if message.data is not None:
+        head = message.data[:_HEAD_OCTETS]
+    elif message.path:
+        try:
+            with Path(message.path).open("rb") as file:
+                head = file.read(_HEAD_OCTETS)
+        except OSError:
+            return False
+    else:
+        return False
+    at = head.find(_VERDICT)
+    if at < 0:
+        return False
+    said = head[at + len(_VERDICT) : at + 80]
+    return b"action=junk" in said or said.startswith((b"promotions", b"social"))

@@ -1,0 +1,180 @@
+"""The files in which what was taught is kept: lessons, and the corrections made of them.
+
+`lessons` are the examples, `learned` what the filter reads for each message.  Both lie in an
+account's home and go with it; those of a domain lie in a folder of its own below `model`.
+What cannot be read has not been learned, and the mail flows (M20).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import logging
+import os
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+
+from mailstack.app.paths import Paths
+from mailstack.disk import durable
+from mailstack.filters.spam.learned import Learned, load
+from mailstack.filters.spam.model import BadModel
+from mailstack.mailbox import maildir
+from mailstack.model.address import Address
+from mailstack.model.errors import TemporaryFailure
+from mailstack.model.lessons import Lesson
+
+LESSONS, LEARNED = "lessons", "learned"
+#: Whoever writes lessons asks the filter meanwhile.
+LOCK_WAIT_S = 30.0
+_NAP_S = 0.05
+#: Larger files are not ours: the largest come to a fifth of it.
+MAX_FILE_OCTETS = 33_554_432
+#: Files whose corrections a worker keeps, together; in memory they take twelve times as much.
+MAX_KEPT_OCTETS = 2_097_152
+
+_log = logging.getLogger(__name__)
+_encode = msgspec.msgpack.Encoder().encode
+_NOTHING = Learned()
+
+
+class _File(msgspec.Struct, frozen=True, array_like=True):
+    """What stands in the file.  `version`: of this format."""
+
+    version: int
+    lessons: list[Lesson]
+
+
+_VERSION = 1
+_decode = msgspec.msgpack.Decoder(_File).decode
+
+
+def home_of(mail: Path, address: Address) -> Path:
+    """Where an account's lessons lie; `mail`: root of the account homes."""
+    return maildir.account_home(mail, address)
+
+
+def domain_folder(paths: Paths, domain: str) -> Path:
+    """Where a domain's lessons lie.  `domain`: lower case, A-labels."""
+    return paths.model / quote(domain.lower(), safe="")
+
+
+class LessonBook:
+    """The lessons of one account or domain."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else changes them meanwhile; the folder is there afterwards.
+
+        Raises:
+            TemporaryFailure: somebody else does, for long; or the disk is in trouble.
+        """
+        with durable.guarded("opening lessons"):
+            durable.make_folder(self._folder)
+            fd = os.open(self._folder / f"{LESSONS}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            until = time.monotonic() + LOCK_WAIT_S
+            while True:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() > until:
+                        raise TemporaryFailure(f"{self._folder}: the lessons are being changed") from None
+                    time.sleep(_NAP_S)
+            yield
+        finally:
+            os.close(fd)
+
+    def read(self) -> list[Lesson]:
+        """The lessons, oldest first; none when there are none, or they are damaged.
+
+        Raises:
+            TemporaryFailure: the disk is in trouble.
+        """
+        path = self._folder / LESSONS
+        with durable.guarded(f"reading {path}"):
+            try:
+                with path.open("rb") as file:
+                    octets = file.read(MAX_FILE_OCTETS)
+            except FileNotFoundError:
+                return []
+        try:
+            found = _decode(octets)
+        except msgspec.MsgspecError as error:
+            _log.error("%s: %s: begins anew; 'mailstack train rebuild' makes it again", path, error)
+            return []
+        return found.lessons if found.version == _VERSION else []
+
+    def write(self, lessons: Sequence[Lesson], corrections: bytes) -> None:
+        """Replaces lessons and corrections; without lessons there are no files.
+
+        Raises:
+            TemporaryFailure: the disk is in trouble.
+        """
+        with durable.guarded(f"writing lessons below {self._folder}"):
+            if not lessons:
+                for name in (LEARNED, LESSONS):
+                    (self._folder / name).unlink(missing_ok=True)
+                durable.sync_folder(self._folder)
+                return
+            self._store(LESSONS, _encode(_File(_VERSION, list(lessons))))
+            self._store(LEARNED, corrections)
+
+    def _store(self, name: str, octets: bytes) -> None:
+        temporary = self._folder / f".{name}.tmp"
+        temporary.unlink(missing_ok=True)
+        durable.store(self._folder / name, [octets], temporary=temporary)
+
+
+class Taught:
+    """Corrections, for whoever judges mail; read again when their file has changed.  One thread."""
+
+    def __init__(self, mail: Path | None, domains: Path | None) -> None:
+        """None: nothing was taught there."""
+        self._mail, self._domains = mail, domains
+        self._kept: OrderedDict[str, tuple[tuple[int, int, int], Learned]] = OrderedDict()
+
+    def account(self, address: Address) -> Learned:
+        """What an account's owner taught."""
+        return _NOTHING if self._mail is None else self._of(home_of(self._mail, address))
+
+    def domain(self, name: str) -> Learned:
+        """What counts for all accounts of a domain."""
+        return _NOTHING if self._domains is None else self._of(self._domains / quote(name.lower(), safe=""))
+
+    def _of(self, folder: Path) -> Learned:
+        path = f"{folder}/{LEARNED}"
+        try:
+            status = os.stat(path)
+        except OSError:  # there is none; or nobody may look, which the reading would say
+            self._kept.pop(path, None)
+            return _NOTHING
+        mark = (status.st_ino, status.st_mtime_ns, status.st_size)
+        kept = self._kept.get(path)
+        if kept is None or kept[0] != mark:
+            kept = self._kept[path] = mark, _load(path)
+            while len(self._kept) > 1 and self._kept_octets() > MAX_KEPT_OCTETS:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(path)
+        return kept[1]
+
+    def _kept_octets(self) -> int:
+        return sum(mark[2] for mark, _ in self._kept.values())
+
+
+def _load(path: str) -> Learned:
+    try:
+        with open(path, "rb") as file:
+            octets = file.read(MAX_FILE_OCTETS)
+        return load(octets) if octets else _NOTHING
+    except (OSError, BadModel) as error:
+        _log.error("%s: %s: mail is judged without it", path, error)
+        return _NOTHING
