@@ -13,13 +13,13 @@ from mailstack.app.reputation import Reputation
 from mailstack.app.whereabouts import postmaster
 from mailstack.mailbox.quota import UNLIMITED
 from mailstack.model.address import Address
-from mailstack.model.directory import Account
+from mailstack.model.directory import ALWAYS_REACHED, Account
 from mailstack.model.envelope import Client, Recipient
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
 from mailstack.net.resolver import Resolver
 from mailstack.routing.expand import Expansion
-from mailstack.routing.route import ALWAYS_REACHED, Expand, Facts, Local, Refuse, Remote, route
+from mailstack.routing.route import Expand, Facts, Local, Refuse, Remote, route
 from mailstack.smtp.options import cap
 from mailstack.srs.rewrite import identity
 

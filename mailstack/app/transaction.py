@@ -28,6 +28,7 @@ from mailstack.delivery import dsn
 from mailstack.delivery.decide import Decision, Rejection, Store, decide, implicit_verdict
 from mailstack.delivery.local import Copy, Job, redirects_of, store
 from mailstack.disk.fault import fault_point
+from mailstack.filters.explain import is_junk
 from mailstack.model.address import Address
 from mailstack.model.directory import Account
 from mailstack.model.envelope import Body, Envelope, Recipient
@@ -281,7 +282,10 @@ class Transaction:
         """The copy somebody here gets of what a recipient refuses and nobody can be told of."""
         if rejection.target is not None:
             verdict = rejection.verdict or implicit_verdict(rejection.target)
-            return Store(rejection.target, (Keep(),), verdict, "could not be rejected")
+            home: Keep | FileInto = Keep()
+            if is_junk(verdict):
+                home = FileInto(rejection.target.account.filters.spam_folder, create=True)
+            return Store(rejection.target, (home,), verdict, "could not be rejected")
         # An alias without a mailbox refuses beside others who accept: the postmaster sees it.
         address = rejection.recipient.address
         postmaster = Recipient(Address("postmaster", address.domain), -rejection.recipient.number)

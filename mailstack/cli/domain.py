@@ -10,11 +10,13 @@ import typer
 from mailstack.cli.context import Context, group, show, talk
 from mailstack.cli.directory_access import reader, writer
 from mailstack.cli.domain_keys import key_rows, rotate_dkim
+from mailstack.cli.domain_mail import mail
 from mailstack.model.directory import Domain
 from mailstack.model.errors import PermanentFailure
 
 app = group("Domains, their keys and DNS records.")
 app.command("rotate-dkim")(rotate_dkim)
+app.command("mail")(mail)
 
 Inbound = Literal["local", "remote", "follow-mx"]
 Unknown = Literal["refuse", "relay"]

@@ -70,7 +70,7 @@ def _judge(
     from mailstack.filters.accounts import Judge
     from mailstack.filters.authentication.dmarc import find_author
     from mailstack.filters.edits import View
-    from mailstack.filters.facts import AccountFacts
+    from mailstack.filters.facts import AccountFacts, DomainFacts
     from mailstack.filters.fields import Header
     from mailstack.filters.rules import Rules
     from mailstack.model.verdict import (
@@ -96,7 +96,15 @@ def _judge(
         else MessageVerdict(authentication=trusted)
     )
     listed = directory.sender_lists(owner.id)
-    facts = AccountFacts(owner.filters, owner.plan, view.steps(), listed.blocked, listed.allowed, view)
+    facts = AccountFacts(
+        owner.filters,
+        owner.plan,
+        view.steps(),
+        listed.blocked,
+        listed.allowed,
+        view,
+        domain=DomainFacts(directory.mail_policy(owner.address.domain)),
+    )
     judge = Judge(
         request,
         recipient,

@@ -17,7 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar, cast
 
-from mailstack.directory import credentials, devices, rows, rules, seal
+from mailstack.directory import credentials, devices, mail_policies, rows, rules, seal
 from mailstack.directory.dkim import PublishedKey
 from mailstack.directory.logins import Logins, account_of
 from mailstack.directory.options import AuthOptions
@@ -36,7 +36,7 @@ from mailstack.directory.values import (
 from mailstack.disk import migrations
 from mailstack.disk.sqlite import failure, open_database
 from mailstack.model.address import Address
-from mailstack.model.directory import Account, Alias, Domain, Gone
+from mailstack.model.directory import Account, Alias, Domain, Gone, MailPolicy
 from mailstack.model.keys import DkimKey
 from mailstack.model.rules import Rule, Template
 from mailstack.model.secret import Proof, Verifier
@@ -260,6 +260,10 @@ class Directory:
         """Whom the account blocks and allows."""
         return self.ask(("lists", account_id), lambda cursor: _sender_lists(cursor, account_id))
 
+    def mail_policy(self, domain: str) -> MailPolicy:
+        """What a domain (A-labels) wants of mail to its addresses; nothing when it is not ours."""
+        return self.ask(("mail_policy", domain), lambda cursor: mail_policies.load(cursor, domain))
+
     def active_script(self, account_id: int) -> Script | None:
         """The account's active Sieve script."""
         return self.ask(
@@ -457,12 +461,8 @@ def _addresses(cursor: sqlite3.Cursor, account_id: int) -> tuple[tuple[str, str,
 
 
 def _sender_lists(cursor: sqlite3.Cursor, account_id: int) -> SenderLists:
-    found = cursor.execute(
-        "SELECT pattern, kind FROM sender_list WHERE account_id = ?", (account_id,)
-    ).fetchall()
-    return SenderLists(
-        frozenset(pattern for pattern, kind in found if kind == "block"),
-        frozenset(pattern for pattern, kind in found if kind == "allow"),
+    return SenderLists.of(
+        cursor.execute("SELECT pattern, kind FROM sender_list WHERE account_id = ?", (account_id,)).fetchall()
     )
 
 

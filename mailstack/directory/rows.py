@@ -15,6 +15,7 @@ _ACCOUNT = """
     SELECT a.id, a.local, d.name, a.kind, a.plan, a.name, a.quota_octets, a.quota_messages,
         a.spam_days, a.trash_days, a.enabled, a.created_at, a.app_passwords_only, a.login_revision,
         f.spam, f.ads, f.spam_folder, f.promotions_folder, f.social_folder, r.keep,
+        f.ads_offered,
         a.pop3_days, s.is_list, s.recipients, s.message_octets, s.messages_per_hour, s.messages_per_day,
         s.recipients_per_hour, s.recipients_per_day, s.new_recipients_per_hour, s.new_recipients_per_day,
         a.language, a.recovery, a.time_zone
@@ -125,10 +126,24 @@ def _domain(row: tuple[str, ...]) -> Domain:
 def _account(cursor: sqlite3.Cursor, row: tuple[object, ...]) -> Account:
     id_, local, domain_name, kind, plan, name, *rest = row
     octets, messages, spam_days, trash_days, enabled, created_at, app_only, revision, *rest = rest
-    spam, ads, spam_folder, promotions, social, keep, pop3_days, *sending, language, recovery, zone = rest
+    (
+        spam,
+        ads,
+        spam_folder,
+        promotions,
+        social,
+        keep,
+        offered,
+        pop3_days,
+        *sending,
+        language,
+        recovery,
+        zone,
+    ) = rest
     filters = FilterSettings()
     if spam is not None:
-        filters = FilterSettings(bool(spam), bool(ads), str(spam_folder), str(promotions), str(social))
+        folders = (str(spam_folder), str(promotions), str(social))
+        filters = FilterSettings(bool(spam), bool(ads), *folders, bool(offered))
     redirection = None
     address = Address(str(local), str(domain_name))
     if keep is not None:

@@ -87,6 +87,8 @@ class Settings:
             "spam_folder": _folder(spam_folder, "spam folder"),
             "promotions_folder": _folder(promotions_folder, "promotions folder"),
             "social_folder": _folder(social_folder, "social folder"),
+            # Whoever says on or off has been asked.
+            "ads_offered": None if ads is None else False,
         }
         with self._session.transaction() as cursor:
             account = account_of(cursor, names.any_address(address))
@@ -96,8 +98,8 @@ class Settings:
             )
             cursor.execute(
                 "INSERT OR REPLACE INTO filter_settings"
-                " (account_id, spam, ads, spam_folder, promotions_folder, social_folder)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
+                " (account_id, spam, ads, spam_folder, promotions_folder, social_folder, ads_offered)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     account.id,
                     settings.spam,
@@ -105,9 +107,22 @@ class Settings:
                     settings.spam_folder,
                     settings.promotions_folder,
                     settings.social_folder,
+                    settings.ads_offered,
                 ),
             )
             return settings
+
+    def offer_ads(self, address: str) -> FilterSettings:
+        """Leaves the class folders off until the owner of a mailbox from elsewhere wants them.
+
+        Raises:
+            PermanentFailure: no such account.
+        """
+        settings = self.set_filters(address, ads=False)
+        with self._session.transaction() as cursor:
+            account = account_of(cursor, names.any_address(address))
+            cursor.execute("UPDATE filter_settings SET ads_offered = 1 WHERE account_id = ?", (account.id,))
+        return replace(settings, ads_offered=True)
 
     def list_sender(self, address: str, pattern: str, *, kind: str) -> ListedSender:
         """Blocks or allows a sender; what stood in the other list moves.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -62,6 +63,15 @@ class SenderLists:
 
     blocked: frozenset[str] = frozenset()
     allowed: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, listed: Iterable[tuple[str, str]]) -> SenderLists:
+        """Of pairs of a pattern and its list, "block" or "allow"."""
+        pairs = list(listed)
+        return cls(
+            frozenset(pattern for pattern, kind in pairs if kind == "block"),
+            frozenset(pattern for pattern, kind in pairs if kind == "allow"),
+        )
 
 
 @dataclass(frozen=True, slots=True)

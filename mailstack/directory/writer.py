@@ -22,6 +22,7 @@ from mailstack.directory.confirmations import Confirmations
 from mailstack.directory.devices import Devices
 from mailstack.directory.domains import Domains
 from mailstack.directory.key_rotation import KeyRotation
+from mailstack.directory.mail_policies import MailPolicies
 from mailstack.directory.options import AuthOptions
 from mailstack.directory.rules import Rules
 from mailstack.directory.schema import SCHEMA
@@ -39,9 +40,9 @@ class DirectoryWriter:
     """Changes the directory.  For one thread at a time.
 
     Attributes:
-        domains, key_rotation, accounts, aliases, settings, confirmations, scripts, rules, sending,
-            app_passwords, srs_secrets, autoresponders, autoresponse_templates: the changes, by what
-            they change.
+        domains, key_rotation, accounts, aliases, settings, mail_policies, confirmations, scripts,
+            rules, sending, app_passwords, srs_secrets, autoresponders, autoresponse_templates: the
+            changes, by what they change.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class DirectoryWriter:
         self.accounts = Accounts(self._session)
         self.aliases = Aliases(self._session)
         self.settings = Settings(self._session)
+        self.mail_policies = MailPolicies(self._session)
         self.confirmations = Confirmations(self._session, self.settings)
         self.scripts = Scripts(self._session)
         self.rules = Rules(self._session)

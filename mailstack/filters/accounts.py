@@ -12,12 +12,13 @@ from dataclasses import replace
 
 import msgspec
 
-from mailstack.filters import explain, lists
+from mailstack.filters import attachment_rules, explain, lists
 from mailstack.filters.case import MAX_WISHES_OCTETS, Case
 from mailstack.filters.edits import View
 from mailstack.filters.facts import AccountFacts
 from mailstack.filters.personal import Material, Personal, judge
 from mailstack.filters.rules import RuleResult, Rules
+from mailstack.model.directory import ALWAYS_REACHED
 from mailstack.model.verdict import (
     AccountAction,
     AccountVerdict,
@@ -30,6 +31,7 @@ from mailstack.model.verdict import (
     MessageVerdict,
     Reason,
     Redirect,
+    RejectMail,
     SendMail,
 )
 
@@ -46,11 +48,13 @@ class Judge:
         material: Material | None,
         *,
         author: str,
+        is_outside: bool = False,
     ) -> None:
         """
         Args:
             material: what was found in the message; None: the verdict says it all.
             author: the only From address, lower case; "" when there is none that can be read.
+            is_outside: it is to be marked as mail from outside.
         """
         self._request = request
         self._recipient = recipient
@@ -58,6 +62,8 @@ class Judge:
         self._verdict = verdict
         self._material = material
         self._author = author
+        self._is_outside = is_outside
+        self._unwelcome = self._find_unwelcome()
         self._score = verdict.score
         self._reasons: list[Reason] = []
         self._is_allowed = False
@@ -82,6 +88,8 @@ class Judge:
             home = FileInto(folder, create=True)
             self._reasons.append(Reason(explain.JUNK, 0.0, f"filed into {folder}"))
         facts = self._facts
+        if self._unwelcome is not None and self._unwelcome.action == "refuse":
+            return self._answer(klass, (self._refusal(self._unwelcome),), RuleResult())
         case = Case(
             self._request,
             self._recipient,
@@ -96,7 +104,7 @@ class Judge:
             room_octets=room_octets,
             score=self._score,
         )
-        so_far = AccountVerdict(self._recipient.number, klass, self._score, (), tuple(self._reasons))
+        so_far = self._answer(klass, (), RuleResult())
         result = rules.run(facts.steps, lambda: message(so_far), case)
         actions = result.actions
         if is_junk:
@@ -120,6 +128,9 @@ class Judge:
     def _is_junk(self, personal: Personal) -> bool:
         """Lists first, then what the filter says, if the owner wants it to act."""
         facts = self._facts
+        if self._unwelcome is not None:
+            self._reasons.append(Reason("attachment", 0.0, self._unwelcome.why))
+            return True
         if not self._request.login:
             listed = self._listed()
             if listed.kind == "blocked":
@@ -136,13 +147,27 @@ class Judge:
             return False
         return junk and facts.filters.spam
 
+    def _find_unwelcome(self) -> attachment_rules.Finding | None:
+        """An attachment the domain does not take; postmasters are never refused anything."""
+        if self._material is None:
+            return None
+        found = attachment_rules.find(self._material.attachments, self._facts.domain.policy.attachments)
+        local = self._recipient.original.rpartition("@")[0].lower()
+        if found is not None and local in ALWAYS_REACHED:
+            return replace(found, action="junk")
+        return found
+
+    def _refusal(self, found: attachment_rules.Finding) -> RejectMail:
+        return RejectMail(f"{self._recipient.original} does not take this: {found.why}")
+
     def _listed(self) -> lists.Listed:
         """The account's own lists first, then those of its domain."""
         facts, sender = self._facts, self._request.sender.lower()
         own = lists.judge(self._author, sender, facts.blocked, facts.allowed)
         if own.kind:
             return own
-        found = lists.judge(self._author, sender, facts.domain.blocked, facts.domain.allowed)
+        policy = facts.domain.policy
+        found = lists.judge(self._author, sender, policy.blocked, policy.allowed)
         return replace(found, whose="domain")
 
     def _may_allow(self, listed: lists.Listed) -> bool:
@@ -155,7 +180,7 @@ class Judge:
         return False
 
     def _class(self, personal: Personal) -> Class:
-        if self._is_blocked:
+        if self._is_blocked or self._unwelcome is not None:
             return "spam"
         return "ham" if self._is_allowed else personal.klass
 
@@ -181,4 +206,5 @@ class Judge:
             result.notes,
             result.marks,
             result.cpu_s,
+            self._is_outside,
         )

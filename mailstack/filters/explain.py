@@ -71,6 +71,8 @@ def headers(
         required: the score from which mail is spam.
     """
     lines = [f"X-Mailstack-Verdict: {verdict(message, account)}"]
+    if account is not None and account.is_outside:
+        lines.append("X-Mailstack-Outside: yes")
     if not message.unfiltered:
         klass, score = (message.klass, message.score) if account is None else (account.klass, account.score)
         yes = klass == "spam" or (account is not None and is_junk(account))

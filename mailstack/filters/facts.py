@@ -10,9 +10,10 @@ from mailstack.filters.scripts import Step
 from mailstack.filters.spam.learned import Learned
 from mailstack.filters.spam.model import Model
 from mailstack.filters.surroundings import Nowhere, Surroundings
-from mailstack.model.directory import FilterSettings, Plan
+from mailstack.model.directory import FilterSettings, MailPolicy, Plan
 
 _NOTHING = Learned()
+_NO_POLICY = MailPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,12 +21,11 @@ class DomainFacts:
     """What counts for every account of a domain.
 
     Attributes:
-        blocked, allowed: as an account's own lists, which win over them.
+        policy: its lists, after the account's own; what it marks, and which attachments it takes.
         learned: from spam traps and the operator's folders.
     """
 
-    blocked: frozenset[str] = frozenset()
-    allowed: frozenset[str] = frozenset()
+    policy: MailPolicy = _NO_POLICY
     learned: Learned = _NOTHING
 
 

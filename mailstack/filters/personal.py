@@ -20,6 +20,7 @@ from mailstack.filters.classes import bulk
 from mailstack.filters.classes.bulk import Classified
 from mailstack.filters.document import Document
 from mailstack.filters.facts import AccountFacts
+from mailstack.filters.reading.facts import Attachment
 from mailstack.filters.spam import features, model
 from mailstack.filters.spam.score import Score
 from mailstack.mime import links
@@ -76,6 +77,11 @@ class Material:
     def classified(self) -> Classified:
         """What it is when it is not spam."""
         return bulk.classify(self._document, self.found)
+
+    @property
+    def attachments(self) -> Sequence[Attachment]:
+        """Its parts that are not its text."""
+        return self._document.attachments
 
     @functools.cached_property
     def exemption(self) -> str:

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from mailstack.filters import accounts, block_lists, client, disposition, explain
+from mailstack.filters import accounts, block_lists, client, disposition, explain, outside
 from mailstack.filters.authentication import dmarc, received_spf, results
 from mailstack.filters.authentication.sender import Sender, problems
 from mailstack.filters.case import MAX_WISHES_OCTETS
@@ -216,11 +216,31 @@ class Evaluation:
             # Nobody's wishes take the room of those who come later.
             kept_free = share * (len(request.recipients) - number)
             facts = self._facts.get(recipient.account_id, AccountFacts())
-            judge = accounts.Judge(request, recipient, facts, verdict, material, author=self._author.address)
+            author, policy = self._author.address, facts.domain.policy
+            is_outside = policy.marks_outside and outside.is_outside(
+                request.login, author, verdict.authentication, policy.names
+            )
+            judge = accounts.Judge(
+                request, recipient, facts, verdict, material, author=author, is_outside=is_outside
+            )
             said = judge.decide(self._tools.rules, view, room - kept_free)
+            if is_outside:
+                said = self._marked(said, policy.outside_prefix, cuts, room - kept_free)
             room -= len(_encode(said.actions))
             out.append(said)
         return tuple(out)
+
+    def _marked(
+        self, said: AccountVerdict, prefix: str, cuts: tuple[tuple[int, int], ...], room: int
+    ) -> AccountVerdict:
+        """With the marks of mail from outside; subjects stay as they are where there is no room."""
+        fields = self._header.fields
+        gone = {start for start, _ in cuts}
+        head = b"".join(field.raw for field in fields if field.start not in gone)
+        marked = outside.mark(said, prefix, head, fields[-1].end if fields else 0)
+        if prefix and len(_encode(marked.actions)) > room:
+            return outside.mark(said, "", head, 0)
+        return marked
 
     def _script_view(self, cuts: tuple[tuple[int, int], ...], own: bytes) -> View:
         """The message as it will be stored, as far as a script may ask about it."""

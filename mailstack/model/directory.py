@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from mailstack.model.address import Address
 from mailstack.model.language import Language
@@ -15,6 +15,8 @@ Plan = Literal["normal", "free"]
 #: A quota that says: no limit, whatever the default is.
 NO_LIMIT = 2**63 - 1
 Posters = Literal["members", "domain", "listed", "all"]
+#: Local parts that take mail in every domain (RFC 5321 section 4.5.1, RFC 2142 section 2).
+ALWAYS_REACHED: Final = ("postmaster", "abuse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,14 +41,46 @@ class Domain:
 
 
 @dataclass(frozen=True, slots=True)
+class AttachmentRules:
+    """What a domain does with attachments, by kind or `.extension`: refuse them, or file as spam."""
+
+    refused: frozenset[str] = frozenset()
+    junked: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class MailPolicy:
+    """What a domain wants of the mail that comes to its addresses.
+
+    Attributes:
+        names: the domain and those that mirror it.
+        blocked, allowed: senders, for all its addresses; an account's own lists go before.
+        marks_outside: mail from outside gets a header field and a keyword,
+        outside_prefix: and its subject this in front, on the copies stored here; "": nothing.
+    """
+
+    names: frozenset[str] = frozenset()
+    blocked: frozenset[str] = frozenset()
+    allowed: frozenset[str] = frozenset()
+    marks_outside: bool = False
+    outside_prefix: str = ""
+    attachments: AttachmentRules = field(default_factory=AttachmentRules)
+
+
+@dataclass(frozen=True, slots=True)
 class FilterSettings:
-    """Per-address switches; folders are IMAP names with "/"."""
+    """Per-address switches; folders are IMAP names with "/".
+
+    Attributes:
+        ads_offered: the class folders wait for the owner's word: the mailbox came from elsewhere.
+    """
 
     spam: bool = True
     ads: bool = True
     spam_folder: str = "Spam"
     promotions_folder: str = "Promotions"
     social_folder: str = "SocialNetworks"
+    ads_offered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

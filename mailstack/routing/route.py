@@ -14,12 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias, assert_never
 
 from mailstack.model.address import Address, AddressError
-from mailstack.model.directory import Account, Alias, DirectoryReader, Domain, Gone
+from mailstack.model.directory import ALWAYS_REACHED, Account, Alias, DirectoryReader, Domain, Gone
 from mailstack.model.reply import Reply
 from mailstack.srs import rewrite, short
 
-#: Reachable in every domain (RFC 5321 section 4.5.1, RFC 2142 section 2).
-ALWAYS_REACHED: Final = ("postmaster", "abuse")
 #: In a name nobody has: routes of old (`user%other@us`, `other!user@us`, `"user@other"@us`).
 _DETOURS: Final = "%!@"
 

@@ -19,6 +19,7 @@ def test_filters_are_shown_and_changed(instance: Instance) -> None:
         "spam_folder": "Spam",
         "promotions_folder": "Promotions",
         "social_folder": "SocialNetworks",
+        "ads_offered": False,
     }
     changed = instance.cli(
         "filters", "alice@example.test", "--spam", "off", "--social-folder", "Social/All", "--json"
