@@ -225,6 +225,8 @@ class Arrivals:
         domain = _authenticated_domain(mail)
         if is_wanted and domain and any(account.kind != "spamtrap" for account in accounts):
             self._reputation.wanted(mail.origin.ip, domain)
+            if mail.answer.author:
+                self._reputation.heard(mail.answer.author, _welcomed(mail))
 
     def _teach(self, mail: Mail, account: Account) -> None:
         """The trap's domain is trained with what is stored; see app/feedback.py."""
@@ -255,6 +257,15 @@ class Arrivals:
             "There is at most one notice a day about each network.",
         ]
         self._disk.submit(self.tell_operator, f"trap {network}", f"Spam traps hit from {network}", lines)
+
+
+def _welcomed(mail: Mail) -> list[int]:
+    """Accounts it was stored for and is no spam to."""
+    return [
+        store.target.account.id
+        for store, _ in mail.stored
+        if store.target.account.kind != "spamtrap" and store.verdict.klass != "spam"
+    ]
 
 
 def is_always_reached(mail: Mail) -> bool:

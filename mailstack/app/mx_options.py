@@ -28,6 +28,8 @@ class MxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     trap_s: float = 259_200
     #: Seconds wanted mail protects its network from trap scores, and its sender from greylisting.
     wanted_s: float = 2_592_000
+    #: Seconds it is known which authenticated authors sent wanted mail, and to which addresses.
+    heard_s: float = 15_552_000
     #: What a bounce with several recipients adds to the score: honest ones have one. In log-odds.
     bounce_recipients_weight: float = 1.5
     #: File bounces of messages we never sent as spam.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from mailstack.model.errors import TemporaryFailure
 from mailstack.model.network import Networks, is_outside, network_of
 from mailstack.smtp.options import cap
 from mailstack.state.guesses import Count, Guesses, Rule
+from mailstack.state.sender_history import SERVER, SenderHistory
 from mailstack.state.traps import Traps
 from mailstack.state.wanted import Wanted
 
@@ -47,6 +48,7 @@ class Reputation:
         self._guesses = Guesses(state_db)
         self._traps = Traps(state_db)
         self._wanted = Wanted(state_db)
+        self._history = SenderHistory(state_db)
         self._relays = Networks(options.trusted_relays)
         most = cap(options.guesses)
         self._rule = None if most is None else Rule(most, options.guesses_ratio, options.guesses_window_s)
@@ -55,6 +57,7 @@ class Reputation:
         self._hits: list[tuple[str, str, float]] = []
         self._noted: dict[str, float] = {}
         self._to_note: set[str] = set()
+        self._to_hear: set[tuple[int, str]] = set()
         self._guessing: dict[str, float] = {}
         self._trapped: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
@@ -98,13 +101,23 @@ class Reputation:
 
     def wanted(self, ip: str, domain: str) -> None:
         """Authenticated mail that is no spam came from here."""
+        self._to_note.update(name for name in _names(ip, domain) if self._is_news(name))
+
+    def heard(self, author: str, account_ids: Iterable[int]) -> None:
+        """Wanted mail of an authenticated author came to these accounts."""
+        for account_id in (SERVER, *account_ids):
+            if len(self._to_hear) < MAX_NOTED and self._is_news(f"from {account_id} {author}"):
+                self._to_hear.add((account_id, author))
+
+    def _is_news(self, name: str) -> bool:
+        """True when it was not said within the day."""
         now = self._now()
-        for name in _names(ip, domain):
-            if self._noted.get(name, 0.0) < now - NOTE_AGAIN_S:
-                if len(self._noted) >= MAX_NOTED:
-                    self._noted.clear()
-                self._noted[name] = now
-                self._to_note.add(name)
+        if self._noted.get(name, 0.0) >= now - NOTE_AGAIN_S:
+            return False
+        if len(self._noted) >= MAX_NOTED:
+            self._noted.clear()
+        self._noted[name] = now
+        return True
 
     # -- the database ---------------------------------------------------------------------
 
@@ -132,7 +145,7 @@ class Reputation:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             await self.look()
-        for table in (self._guesses, self._traps, self._wanted):
+        for table in (self._guesses, self._traps, self._wanted, self._history):
             table.close()
 
     async def _go(self) -> None:
@@ -145,15 +158,18 @@ class Reputation:
         counts = self._take_counts()
         hits, self._hits = self._hits, []
         names, self._to_note = self._to_note, set()
+        heard, self._to_hear = self._to_hear, set()
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(self._disk, self._exchange, counts, hits, names)
+            found = await loop.run_in_executor(self._disk, self._exchange, counts, hits, names, heard)
         except TemporaryFailure as error:
             self._trouble(error)
             # Written next time; doing it twice changes nothing.
             self._hits = (hits + self._hits)[:MAX_HITS]
             if len(self._to_note) < MAX_NOTED:
                 self._to_note |= names
+            if len(self._to_hear) < MAX_NOTED:
+                self._to_hear |= heard
             return
         self._is_broken = False
         self._guessing, self._trapped = found
@@ -172,13 +188,19 @@ class Reputation:
         return counts
 
     def _exchange(
-        self, counts: dict[str, Count], hits: list[tuple[str, str, float]], names: set[str]
+        self,
+        counts: dict[str, Count],
+        hits: list[tuple[str, str, float]],
+        names: set[str],
+        heard: set[tuple[int, str]],
     ) -> tuple[dict[str, float], dict[str, int]]:
         now, options = self._now(), self._options
         for network, trap, at in hits:
             self._traps.hit(network, trap, now=at, keep_s=options.trap_s)
         if names:
             self._wanted.note(names, now=now, keep_s=options.wanted_s)
+        if heard:
+            self._history.note(heard, now=now)
         trapped = self._traps.hits(since=now - options.trap_s)
         if self._rule is None:
             return {}, trapped

@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING
 
 from mailstack.app import outbound_tls, reports
 from mailstack.model.errors import TemporaryFailure
-from mailstack.state import clients, containment, forward_targets, logins, maillog_db, memory, sending
+from mailstack.state import (
+    clients,
+    containment,
+    forward_targets,
+    logins,
+    maillog_db,
+    memory,
+    sender_history,
+    sending,
+)
 
 if TYPE_CHECKING:
     from mailstack.app.daemon import Context
@@ -74,6 +83,14 @@ def _script_rows(context: Context) -> int:
     return memory.purge(context.paths.state_db, now=context.now(), keep_failures_s=keep_s)
 
 
+def _history_rows(context: Context) -> int:
+    history = sender_history.SenderHistory(context.paths.state_db)
+    try:
+        return history.purge(before=context.now() - context.config.mx.heard_s)
+    finally:
+        history.close()
+
+
 #: What goes, in words, and who removes it; gives how many rows.
 JOBS: dict[str, Callable[[Context], int]] = {
     "log rows": _log_rows,
@@ -81,6 +98,7 @@ JOBS: dict[str, Callable[[Context], int]] = {
     "logins and bans": _login_rows,
     "signs of stolen accounts": _stopped_rows,
     "facts about clients": _client_rows,
+    "facts about senders": _history_rows,
     "results and levels of TLS": outbound_tls.forget_old,
     "facts about forwards": _forward_rows,
     "facts for reports": reports.forget_old,

@@ -94,7 +94,8 @@ class Evaluation:
         spf_value = ""
         if self._tools.options.received_spf:
             spf_value = received_spf.build(self._tools.authserv_id, found.spf, self._request)
-        return FilterAnswer(verdict, self._accounts(verdict, material, cuts, value), cuts, value, spf_value)
+        said = self._accounts(verdict, material, cuts, value)
+        return FilterAnswer(verdict, said, cuts, value, spf_value, author=self._author.address)
 
     def _submission(self, cuts: tuple[tuple[int, int], ...]) -> FilterAnswer:
         """Mail of our own users: only the recipients' own rules."""

@@ -351,6 +351,7 @@ class FilterAnswer(msgspec.Struct, frozen=True):
         results_header: value of our Authentication-Results field, without name, folded with CRLF.
         received_spf: the same of a Received-SPF field; "": none is wanted.
         digest, corrections: what was wanted instead of a verdict.
+        author: key of the only address in From; "" when there is none.
     """
 
     verdict: MessageVerdict
@@ -360,3 +361,4 @@ class FilterAnswer(msgspec.Struct, frozen=True):
     received_spf: str = ""
     digest: Digest | None = None
     corrections: bytes = b""
+    author: str = ""

@@ -48,6 +48,8 @@ _OF_AN_ACCOUNT = (
     "sieve_mark",
     "sieve_spent",
     "sieve_failure",
+    "sender_history",
+    "digest",
 )
 #: Rows removed in one transaction of `purge`.
 _PURGE_BATCH = 5_000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,8 +13,14 @@ import pytest
 from mailstack.app.account_view import AccountView, OperatorScripts
 from mailstack.directory import Directory
 from mailstack.filters.sieve_options import SieveOptions
+from mailstack.filters.surroundings import Heard
+from mailstack.mailbox.store import MailStore
 from mailstack.model.directory import Account
+from mailstack.model.mailbox import NewMessage
+from mailstack.state.maillog import MailLog
 from mailstack.state.memory import Memory, Seen
+from mailstack.state.sender_history import SenderHistory
+from mailstack.state.sent import Sent
 from tests.kit.clock import START
 from tests.kit.instance import Instance, new_instance
 
@@ -41,6 +48,7 @@ class Bob:
             mail=self.instance.config.paths.mail,
             time_zone="Europe/Zurich",
             begin=lambda *what: self.begun.append(what),
+            sent=Sent(self.instance.config.paths.maillog_db),
         )
 
 
@@ -114,6 +122,33 @@ def test_memory_is_read_and_who_watches_is_told(bob: Bob) -> None:
     assert not view.is_correspondent("x@far.test") and not view.is_correspondent("nonsense")
     view.begin("script main", b"v")
     assert bob.begun == [(bob.account.id, "script main", b"v")]
+
+
+def test_whom_the_account_hears_from_and_answers_to(bob: Bob) -> None:
+    paths = bob.instance.config.paths
+    history = SenderHistory(paths.state_db)
+    history.note([(bob.account.id, "ann@far.test"), (0, "ann@far.test")], now=START)
+    history.close()
+    log = MailLog(paths.maillog_db, daemon="smtp", now=lambda: START, stream=io.StringIO())
+    for message_id, login in (("<own@x>", BOB), ("<others@x>", "alice@example.test"), ("<theirs@x>", "")):
+        log.accepted(
+            "A", peer="", sender="", recipients=[], size_octets=1, login=login, message_id=message_id, tls=""
+        )
+    log.close()
+    store = MailStore(paths.mail, now=lambda: START, random_bytes=os.urandom)
+    mailbox = store.account(bob.account.address)
+    for folder, name in (("INBOX", b"asked"), ("Sent", b"sent")):
+        letter = b"Message-ID: <%s@y>\r\nReferences: <first-%s@y>\r\n\r\n" % (name, name)
+        mailbox.deliver(folder, NewMessage(letter), base_name=f"1.{name.decode()}")
+    store.close()
+    view = bob.view
+    assert view.heard("ann@far.test") == Heard(1, 1)
+    assert view.heard("bob@far.test") == Heard()
+    for id_ in ("<own@x>", "<sent@y>", "<first-sent@y>"):
+        assert view.has_written(["<other@z>", id_]), id_
+    for id_ in ("<others@x>", "<theirs@x>", "<asked@y>", "<first-asked@y>", "<>", ""):
+        assert not view.has_written([id_]), id_
+    assert not view.has_written([])
 
 
 def test_a_memory_nobody_can_read_knows_nothing(bob: Bob) -> None:  # V15

@@ -21,12 +21,14 @@ from mailstack.app.accept import AcceptService
 from mailstack.disk.sqlite import open_database
 from mailstack.mailbox.store import MailStore
 from mailstack.model.address import Address
+from mailstack.model.directory import Account
 from mailstack.model.envelope import Body, Client, Envelope, Recipient
 from mailstack.model.reply import Reply
 from mailstack.model.verdict import (
     AccountAction,
     AccountVerdict,
     Authentication,
+    Class,
     DmarcResult,
     FileInto,
     FilterAnswer,
@@ -40,6 +42,8 @@ from mailstack.model.verdict import (
 from mailstack.srs import rewrite
 from mailstack.state.dmarc_facts import DmarcFacts
 from mailstack.state.maillog import MailLog
+from mailstack.state.memory import Seen
+from mailstack.state.sender_history import name as name_of
 from mailstack.state.tls_facts import day_of
 from tests.kit.clock import Clock
 from tests.kit.instance import Instance, new_instance
@@ -61,6 +65,8 @@ class ScriptedFilter:
     verdict: MessageVerdict = field(default_factory=MessageVerdict)
     actions: dict[str, tuple[AccountAction, ...]] = field(default_factory=dict)
     asked: list[FilterRequest] = field(default_factory=list)
+    author: str = ""
+    klass: dict[str, Class] = field(default_factory=dict)
 
     async def ask(self, request: FilterRequest) -> FilterAnswer:
         self.asked.append(request)
@@ -71,9 +77,15 @@ class ScriptedFilter:
         return FilterAnswer(
             self.verdict,
             tuple(
-                AccountVerdict(r.number, "ham", 0.0, self.actions.get(r.address.partition("@")[0], usual))
+                AccountVerdict(
+                    r.number,
+                    self.klass.get(r.address.partition("@")[0], "ham"),
+                    0.0,
+                    self.actions.get(r.address.partition("@")[0], usual),
+                )
                 for r in request.recipients
             ),
+            author=self.author,
         )
 
     async def close(self) -> None:
@@ -145,6 +157,11 @@ class World:
         if listener == "lmtp":
             return " ".join(short(reply) for reply in await self.service.accept_each(envelope, body))
         return short(await self.service.accept(envelope, body, None))
+
+    def account_id(self, address: str) -> int:
+        found = self.service._services.directory.find(Address.parse(address))
+        assert isinstance(found, Account)
+        return found.id
 
     def held(self, address: str, folder: str = "INBOX") -> list[bytes]:
         account = self.store.account(Address.parse(address))
@@ -448,6 +465,22 @@ async def test_mail_to_a_trap_lies_in_its_spam_folder_whatever_it_is(make: Maker
     assert len(world.held("trap@example.test", "Spam")) == 1
     assert len(world.held("alice@example.test")) == 1
     assert world.queued() == []
+
+
+async def test_authors_of_wanted_mail_are_known_to_those_who_want_it(make: Maker) -> None:
+    world = make()
+    world.filter.verdict, world.filter.author = PASSED, "ann@far.test"
+    world.filter.klass = {"bob": "spam"}
+    assert await world.send("alice@example.test", "bob@example.test") == "250 2.0.0"
+    world.filter.verdict, world.filter.author = MessageVerdict(), "forged@far.test"
+    assert await world.send("alice@example.test") == "250 2.0.0"
+    await world.look()
+    seen = Seen(world.instance.config.paths.state_db)
+    ids = {name: world.account_id(f"{name}@example.test") for name in ("alice", "bob")}
+    assert seen.heard(ids["alice"], name_of("ann@far.test")) == (1, 1)
+    assert seen.heard(ids["bob"], name_of("ann@far.test")) == (1, 0)
+    assert seen.heard(ids["alice"], name_of("forged@far.test")) == (0, 0)
+    seen.close()
 
 
 async def test_wanted_mail_protects_its_network(make: Maker) -> None:
