@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from mailstack.cli import train_user
 from mailstack.cli.context import fail, group, show, talk
 from mailstack.cli.message_file import to_wire
 from mailstack.cli.progress import progress
@@ -25,6 +26,8 @@ from mailstack.filters.fields import Header
 from mailstack.filters.spam import features, model, training
 
 app = group("train the classifier's shared prior, and measure it")
+
+train_user.register(app)
 
 #: Larger files are no mail to learn from.
 MAX_FILE_OCTETS = 4_194_304

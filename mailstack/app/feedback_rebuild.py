@@ -1,0 +1,136 @@
+"""Makes lessons anew: an account's from its folders, a domain's from folders of the operator's.
+
+What lies elsewhere than the filter had filed it was moved by somebody, and counts in full;
+so does what the filter never saw.  Where both agree, it is weak evidence: nobody said so.
+Lists of senders stay as they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from mailstack.app.feedback_options import FeedbackOptions
+from mailstack.app.filter_study import Do, Reader
+from mailstack.app.lessons import LessonBook
+from mailstack.filters.teaching import FULL, WEAK, place_of, within
+from mailstack.mailbox import MailStore
+from mailstack.model.directory import Account
+from mailstack.model.lessons import Digest, Label, Lesson, Place
+from mailstack.model.mailbox import AccountStore, Flags, MailboxError
+
+#: Messages of each class that are read for one that may be kept.
+_LOOK = 2
+
+
+class Rebuild:
+    """Reads what there is; made for one run."""
+
+    def __init__(
+        self, reader: Reader, do: Do, options: FeedbackOptions, *, step: Callable[[], object]
+    ) -> None:
+        """`step`: called after each message."""
+        self._reader, self._do, self._options, self._step = reader, do, options, step
+
+    async def of_account(self, account: Account, store: MailStore) -> list[Lesson]:
+        """The lessons in an account's folders, oldest first.
+
+        Raises:
+            Away, TemporaryFailure: as `Reader`.
+        """
+        mailbox = store.of(account)
+        found: dict[bytes, Lesson] = {}
+        for folder, uid, place, at in await self._do(lambda: list(_mail(account, mailbox, self._options))):
+            digest = await self._reader.stored(mailbox, folder, uid, message="", do=self._do)
+            self._step()
+            if digest is not None:
+                found.setdefault(digest.id, _judged(digest, place, at=at))
+        lessons = list(found.values())
+        judged = sum(one.evidence != "sample" for one in lessons)
+        room = min(self._options.samples, 2 * judged)
+        samples = [one for one in lessons if one.evidence == "sample"][:room]
+        # Samples stand at the end, as in feedback_samples.
+        real = sorted((one for one in lessons if one.evidence != "sample"), key=lambda one: (one.at, one.id))
+        return [*real, *samples]
+
+    async def of_messages(self, messages: Iterable[tuple[Label, bytes]], *, now: float) -> list[Lesson]:
+        """The lessons in messages somebody has sorted.
+
+        Raises:
+            Away: as `Reader`.
+        """
+        found: dict[bytes, Lesson] = {}
+        for label, octets in messages:
+            digest = await self._reader.digest(octets[: self._options.message_octets])
+            self._step()
+            if digest is not None:
+                found[digest.id] = Lesson(
+                    digest.id, label, "", FULL, "place", now, digest.indexes, digest.logit
+                )
+        return list(found.values())
+
+    async def keep(self, book: LessonBook, lessons: list[Lesson]) -> list[Lesson]:
+        """Writes them, with what they come to; gives those that were kept.  Somebody holds the lock.
+
+        Raises:
+            Away, TemporaryFailure: as `Reader`; nothing has changed.
+        """
+        options = self._options
+        kept = within(
+            lessons, most=options.lessons, most_weak=options.weak_lessons, features=options.features
+        )
+        corrections = await self._reader.corrections(kept) if kept else b""
+        await self._do(lambda: book.write(kept, corrections))
+        return kept
+
+
+def with_lists(lessons: list[Lesson], before: Iterable[Lesson]) -> list[Lesson]:
+    """New lessons that remember what older ones did to the lists of senders."""
+    known = {one.id: one for one in before if one.listed}
+    return [
+        msgspec.structs.replace(one, listed=known[one.id].listed, before=known[one.id].before)
+        if one.id in known
+        else one
+        for one in lessons
+    ]
+
+
+def _judged(digest: Digest, place: Label, *, at: float) -> Lesson:
+    is_moved = digest.filed != place
+    evidence = "sample" if place == "ham" and (not is_moved or not digest.filed) else "place"
+    return Lesson(
+        digest.id,
+        place,
+        digest.filed if is_moved else place,
+        FULL if is_moved and evidence == "place" else WEAK,
+        evidence,  # type: ignore[arg-type]
+        at,
+        digest.indexes,
+        digest.logit,
+        author=digest.author,
+    )
+
+
+def _mail(
+    account: Account, mailbox: AccountStore, options: FeedbackOptions
+) -> Iterator[tuple[str, int, Label, float]]:
+    """Folder, UID, class and time of messages that say something, the newest of each folder first."""
+    left: dict[Place, int] = dict.fromkeys(("ham", "spam", "promotions", "social"), _LOOK * options.lessons)
+    for entry in mailbox.folders():
+        place = place_of(entry.name, entry.special_use, account.filters)
+        if not entry.exists or not place:
+            continue
+        try:
+            columns = mailbox.columns(mailbox.status(entry.name).id)
+        except MailboxError:
+            continue  # removed meanwhile
+        for at in range(len(columns.uids) - 1, -1, -1):
+            flags = columns.flags[at]
+            is_unread = place == "ham" and not flags & Flags.SEEN
+            if is_unread or flags & Flags.DELETED:
+                continue
+            if left[place] <= 0:
+                break
+            left[place] -= 1
+            yield entry.name, columns.uids[at], place, float(columns.dates[at])
