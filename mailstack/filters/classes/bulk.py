@@ -1,6 +1,6 @@
 """Promotions and social notifications among the mail that is wanted.
 
-Points from how bulk senders mark themselves, whom they send as, and what they say.
+Points of rules (evidence.py) and what the shared prior learned about both classes.
 Never for replies, discussion lists, one-time codes, invoices and orders, calendar
 invitations, bounces and automatic answers (product page, section 2.4; T46).
 
@@ -9,18 +9,25 @@ Standards: RFC 2369, RFC 2919, RFC 8058 (list fields), RFC 3834 (Auto-Submitted)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mailstack.filters.classes import words
-from mailstack.filters.classes.phrases import prepare
+from mailstack.filters.classes import evidence, services, words
+from mailstack.filters.classes.evidence import Sight
 from mailstack.filters.document import Document
+from mailstack.filters.spam.model import NEUTRAL_CLASS, Model
 from mailstack.model.verdict import Authentication, Class, Reason
 
 #: Points from which mail is filed as promotion or social.
 THRESHOLD = 2.5
-#: Characters of text that are searched for offers, and at its end for how to unsubscribe.
-_HEAD = 8_192
+#: What the prior may add to the points of a class, or take away.
+MAX_LEARNED = 1.5
+#: Its share of the prior's logit.
+_LEARNED_SHARE = 0.5
+#: Smaller shares are no reason.
+_LEAST = 0.05
+#: Characters of text in which a code stands.
+_CODE_TEXT = 2_000
 #: Written by list managers where people talk, not by mailing tools.
 _LIST_FIELDS = (
     b"mailing-list",
@@ -30,7 +37,6 @@ _LIST_FIELDS = (
     b"list-subscribe",
     b"x-google-group-id",
 )
-_TAIL = 2_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,42 +52,92 @@ class Classified:
     logits: Mapping[str, float] = field(default_factory=dict)
 
 
-def classify(document: Document, found: Authentication) -> Classified:
-    """Says whether wanted mail is a promotion or a social notification."""
-    is_to_many = is_bulk(document)
-    social = tuple(_social_points(document, found, is_to_many=is_to_many))
-    is_social = sum(r.weight for r in social) >= THRESHOLD
-    if not is_to_many and not is_social:
+def classify(
+    document: Document,
+    found: Authentication,
+    *,
+    known: services.Services | None = None,
+    model: Model | None = None,
+    indexes: Sequence[int] = (),
+) -> Classified:
+    """Says whether wanted mail is a promotion or a social notification.
+
+    Args:
+        known: social services; None: those that come with mailstack.
+        model: the prior; None: rules alone.
+        indexes: the message's features for it.
+    """
+    sight = Sight(document)
+    is_to_many = _is_bulk(sight)
+    known = known or services.shipped()
+    social = tuple(evidence.social(sight, found, known, is_bulk=is_to_many))
+    if not is_to_many and not social:
         return Classified("ham")  # nine of ten messages
-    why_not = exemption(document)
+    why_not = _plain_exemption(sight)
     if why_not:
         return Classified("ham", (Reason("personal", 0.0, why_not),))
-    points = tuple(_promotion_points(document))
-    logits = {
-        name: sum(r.weight for r in p) - THRESHOLD for name, p in (("promotions", points), ("social", social))
-    }
-    if is_social:
-        return Classified("social", social, logits=logits)
-    if logits["promotions"] >= 0:
-        return Classified("promotions", points, logits=logits)
-    return Classified("ham", logits=logits)
+    points: dict[str, tuple[Reason, ...]] = {}
+    if social:
+        points["social"] = (*social, *_learned("social", model, indexes))
+    if is_to_many:
+        points["promotions"] = (
+            *evidence.promotion(sight, found, known),
+            *_learned("promotions", model, indexes),
+        )
+    logits = {name: sum(reason.weight for reason in found_) - THRESHOLD for name, found_ in points.items()}
+    klass = _best(logits)
+    if klass == "ham":
+        return Classified("ham", logits=logits)
+    why_not = _spoken_exemption(sight)
+    if why_not:
+        return Classified("ham", (Reason("personal", 0.0, why_not),))
+    return Classified(klass, points[klass], logits)
+
+
+def _best(logits: Mapping[str, float]) -> Class:
+    """Social goes first: its notices come from mailing tools too."""
+    if logits.get("social", -1.0) >= 0:
+        return "social"
+    return "promotions" if logits.get("promotions", -1.0) >= 0 else "ham"
+
+
+def _learned(name: str, model: Model | None, indexes: Sequence[int]) -> tuple[Reason, ...]:
+    if model is None:
+        return ()
+    share = _LEARNED_SHARE * (model.head_logit(name, indexes) - NEUTRAL_CLASS)
+    weight = round(max(-MAX_LEARNED, min(MAX_LEARNED, share)), 4)
+    return (Reason(f"words_{name}", weight, "its words and links"),) if abs(weight) >= _LEAST else ()
 
 
 def exemption(document: Document) -> str:
     """Why a message is never a promotion or social; "" when it may be."""
-    header = document.header
+    sight = Sight(document)
+    return _plain_exemption(sight) or _spoken_exemption(sight)
+
+
+def _plain_exemption(sight: Sight) -> str:
+    """What its fields and parts tell."""
+    document = sight.document
     if document.is_reply:
         return "it is a reply"
     if "text/calendar" in document.types:
         return "it is an invitation"
-    submitted = header.first(b"auto-submitted").lower()
+    submitted = document.header.first(b"auto-submitted").lower()
     if submitted.startswith(b"auto-replied") or "multipart/report" in document.types:
         return "it is an automatic answer"
     if is_discussion(document):
         return "it is a discussion list"
-    if words.TRANSACTION.find(prepare(document.subject)):
+    return ""
+
+
+def _spoken_exemption(sight: Sight) -> str:
+    """What it says."""
+    document = sight.document
+    if words.TRANSACTION.find(sight.subject):
         return "it is about an order, a bill or an account"
-    if words.is_code(document.subject, document.text[:2_000]):
+    if sight.speaks_of_order and not sight.is_offer and not sight.is_newsletter:
+        return "it is about an order, a bill or an account"
+    if words.is_code(document.subject, document.text[:_CODE_TEXT]):
         return "it holds a one-time code"
     return ""
 
@@ -95,58 +151,13 @@ def is_discussion(document: Document) -> bool:
     return any(header.has(field) for field in _LIST_FIELDS) or header.first(b"precedence").lower() == b"list"
 
 
-def is_bulk(document: Document) -> bool:
+def _is_bulk(sight: Sight) -> bool:
     """The sender itself says, or its tools do, that this goes to many."""
-    header = document.header
+    header = sight.document.header
     return (
         header.has(b"list-unsubscribe")
         or header.first(b"precedence").lower() in (b"bulk", b"junk")
         or any(header.has(field) for field in words.CAMPAIGN_FIELDS)
-        or _says_unsubscribe(document)
+        or any(header.has(field) for field in words.SENDING_FIELDS)
+        or sight.says_unsubscribe
     )
-
-
-def _says_unsubscribe(document: Document) -> bool:
-    if not document.urls and "@" not in document.text[-_TAIL:]:
-        return False  # nothing to click on, nobody to write to
-    return words.UNSUBSCRIBE.find(prepare(document.text[-_TAIL:]))
-
-
-def _promotion_points(document: Document) -> Iterator[Reason]:
-    header = document.header
-    if header.has(b"list-unsubscribe"):
-        yield Reason("list_unsubscribe", 1.5, "it can be unsubscribed from")
-    if header.has(b"list-unsubscribe-post"):
-        yield Reason("one_click", 0.5, "with one click (RFC 8058)")
-    if header.first(b"precedence").lower() in (b"bulk", b"junk"):
-        yield Reason("precedence", 1.0, "its precedence is bulk")
-    if any(header.has(field) for field in words.CAMPAIGN_FIELDS) or words.MAILERS.find(
-        prepare(header.first(b"x-mailer")[:200].decode("latin-1"))
-    ):
-        yield Reason("campaign", 1.0, "a marketing tool sent it")
-    if words.MARKETING_SENDERS.match(document.author_address.partition("@")[0]):
-        yield Reason("marketing_sender", 1.0, "its sender's name says so")
-    if words.OFFER.find(prepare(document.subject)):
-        yield Reason("offer_subject", 1.5, "the subject is an offer or a newsletter")
-    if words.OFFER.find(prepare(document.text[:_HEAD])):
-        yield Reason("offer_text", 0.7, "the text is an offer or a newsletter")
-    if _says_unsubscribe(document):
-        yield Reason("unsubscribe_text", 0.7, "the text says how to unsubscribe")
-    html = document.html
-    if html.images >= 5 or html.links >= 10:
-        yield Reason("many_links", 0.5, "it is full of pictures and links")
-    if html.tiny_images or any("utm_" in url for url in document.urls[:100]):
-        yield Reason("tracking", 0.7, "it counts its readers")
-
-
-def _social_points(document: Document, found: Authentication, *, is_to_many: bool) -> Iterator[Reason]:
-    header, domain = document.header, document.author_domain
-    if words.is_social_domain(domain) and found.dmarc.result != "fail" and found.spf.result != "fail":
-        yield Reason("social_sender", 2.5, f"{domain} is a social network")
-    if any(header.has(field) for field in words.SOCIAL_FIELDS):
-        yield Reason("social_field", 2.5, "a social network's own field")
-    if words.SOCIAL_EVENT.find(prepare(document.subject)):
-        yield Reason("social_subject", 1.5, "the subject is a notification")
-        local = document.author_address.partition("@")[0]
-        if is_to_many or words.NOTIFIERS.match(local):
-            yield Reason("notifier", 1.0, "a machine sent it")

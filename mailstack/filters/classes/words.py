@@ -1,152 +1,180 @@
-"""The words and names the class rules know."""
+"""The words and names the class rules know; the lists themselves are in data/words.toml."""
 
 from __future__ import annotations
 
 import re
+import tomllib
+from importlib import resources
 from itertools import islice
 
 from mailstack.filters.classes.phrases import Phrases, prepare
 
 #: Numbers in a text that are looked at as codes.
 MAX_CODES = 8
-#: Fields that tools for mass mailings write.
+_LISTS = tomllib.loads((resources.files("mailstack.filters.classes") / "data/words.toml").read_text("utf-8"))
+
+
+def _phrases(table: str) -> Phrases:
+    return Phrases("\n".join(_LISTS[table].values()))
+
+
+OFFER = _phrases("offer")
+NEWSLETTER = _phrases("newsletter")
+UNSUBSCRIBE = _phrases("unsubscribe")
+TRANSACTION = _phrases("transaction")
+NOT_TRANSACTION = _phrases("not_transaction")
+ORDER_TEXT = _phrases("order_text")
+SOCIAL_EVENT = _phrases("social")
+MESSAGE = _phrases("message")
+NOTICES = _phrases("notices")
+WORK = _phrases("work")
+CODE_WORDS = _phrases("code")
+NUMBERED = _phrases("numbered")
+
+#: Fields that tools for mass mailings write, for campaigns and for receipts alike.
+SENDING_FIELDS = tuple(
+    name.encode()
+    for name in (
+        *(
+            "feedback-id",
+            "x-sg-eid",
+            "x-sg-id",
+            "x-mailgun-tag",
+            "x-mailgun-sid",
+            "x-ses-outgoing",
+            "x-pm-message-id",
+        ),
+        *("x-msys-api", "x-mandrill-user", "x-mj-mid", "x-postmark-tag", "x-sparkpost-campaign"),
+    )
+)
+#: Fields that are written for campaigns.
 CAMPAIGN_FIELDS = tuple(
     name.encode()
     for name in (
-        *("feedback-id", "x-csa-complaints", "x-campaign", "x-campaign-id", "x-campaignid", "x-mailchimp-id"),
-        *("x-mc-user", "x-sfmc-stack", "x-sg-eid", "x-mailgun-tag", "x-hs-cid", "x-klaviyo-message-id"),
-        *("x-mailin-campaign", "x-cm-campaign", "x-report-abuse-to", "x-bulkmail", "x-roving-id"),
-        *("x-mj-campaign", "x-emarsys-identify", "x-newsletter"),
+        *("x-csa-complaints", "x-campaign", "x-campaign-id", "x-campaignid", "x-mailchimp-id", "x-mc-user"),
+        *(
+            "x-sfmc-stack",
+            "x-hs-cid",
+            "x-klaviyo-message-id",
+            "x-mailin-campaign",
+            "x-cm-campaign",
+            "x-roving-id",
+        ),
+        *(
+            "x-report-abuse-to",
+            "x-bulkmail",
+            "x-mj-campaign",
+            "x-emarsys-identify",
+            "x-newsletter",
+            "x-cleverreach-id",
+        ),
+        *(
+            "x-acymailing",
+            "x-phplist-version",
+            "x-mailinglist-campaign",
+            "x-elqsiteid",
+            "x-marketo-id",
+            "x-job",
+        ),
+        *(
+            "x-braze-campaign",
+            "x-iterable-campaign-id",
+            "x-customer-io",
+            "x-activecampaign-id",
+            "x-ac-campaign",
+        ),
+        *(
+            "x-getresponse-id",
+            "x-aweber-id",
+            "x-beehiiv-ids",
+            "x-ghost-newsletter",
+            "x-substack",
+            "x-rapidmail-id",
+        ),
     )
-)
-SOCIAL_FIELDS = (
-    *(b"x-facebook", b"x-facebook-notify", b"x-linkedin-class", b"x-linkedin-template", b"x-linkedin-fbl"),
-    *(b"x-twitter-createdat", b"x-twitterimpressionid", b"x-mastodon-notification", b"x-instagram"),
 )
 MAILERS = Phrases(
     """mailchimp*, sendinblue*, brevo*, klaviyo*, hubspot*, constant contact*, campaign*, newsletter*
     mailjet*, cleverreach*, emarsys*, getresponse*, aweber*, activecampaign*, phplist*, acymailing*
-    sendy*"""
+    sendy*, mailerlite*, mailpoet*, inxmail*, rapidmail*, optimizely*, dotdigital*, listmonk*, mautic*"""
 )
+#: Local parts of authors, whole or up to a sign.
 MARKETING_SENDERS = re.compile(
-    r"(?:news|newsletters?|marketing|offers?|deals?|promo|promos|promotions?|sales?|shop|store|campaigns?"
-    r"|angebote?|ofertas?|boletin|infolettre|werbung|rewards|club|digest)(?:[-_.+\d].*)?\Z"
+    r"(?:news|newsletters?|marketing|offers?|deals?|promo|promos|promotions?|sales?|campaigns?|rewards|club|digest"
+    r"|weekly|editors?|mailing|angebote?|aktuell|werbung|redaktion|ofertas?|novedades|boletin|suscriptores|noticias"
+    r"|novidades|promo[cç][ao~]?es?|offres|infolettre|lettre|offerte|redazione|aanbieding(?:en)?|nieuwsbrief"
+    r"|nyhetsbrev|nyhedsbrev|tilbud|uutiskirje|promocje|kampanya|akce|hirlevel|noutati|novyny|mailmag)(?:[-_.+\d].*)?\Z"
+)
+#: First labels of domains that mailings are sent from.
+MARKETING_HOSTS = re.compile(
+    r"(?:news|newsletter|nl|mail|email|e|em|em\d+|click|go|info|marketing|offers?|promo|hello|mailer|mailing|crm"
+    r"|updates?|campaigns?|t|e-mail|reply)\Z"
+)
+#: Local parts of authors that write about orders, bills and accounts.
+SERVICE_SENDERS = re.compile(
+    r"(?:billing|invoices?|accounts?|receipts?|orders?|shipping|shipment|despatch|dispatch|delivery|tracking|support"
+    r"|help|security|service|verify|auth|statements?|renewals?|returns?|booking|bookings|reservations?|tickets?|legal"
+    r"|privacy|payments?|rechnung(?:en)?|bestellung(?:en)?|versand|service|konto|buchhaltung|mahnung|termine?|recht"
+    r"|facture?s?|commandes?|suivi|billets|compte|reservations?|pedidos|facturas?|envios|reservas|avisos|cuenta"
+    r"|ordini|fatture|bollette|spedizioni|prenotazioni|assistenza|faturas?|cobranca|conta|facturen|bestellingen"
+    r"|afspraken|faktury|zamowienia|siparis|zakaz|tilaus)(?:[-_.+\d].*)?\Z"
 )
 NOTIFIERS = re.compile(
-    r"(?:no-?reply|do-?not-?reply|notif\w*|updates?|messages?-noreply|info|mailer|alerts?)(?:[-_.+\d].*)?\Z"
+    r"(?:no[-_.]?reply|do[-_.]?not[-_.]?reply|noreply|notif\w*|updates?|messages?-noreply|info|mailer|alerts?|meldung\w*"
+    r"|avisos?|avvisi|notifiche|meldingen|powiadomienia|hi|hello|team|community|birdie|friends?|activity|social"
+    r"|bonjour|hallo|hola|ciao)(?:[-_.+\d].*)?\Z"
 )
-OFFER = Phrases(
-    """% off, % discount*, % rabatt, % de descuento, % de réduction, % de desconto, % di sconto
-    % korting, up to 10 %*, up to 20 %*, up to 30 %*, up to 40 %*, up to 50 %*, up to 60 %*
-    up to 70 %*, up to 80 %*, sale, sales event, save up*, save big, discount*, coupon*, voucher*
-    promo, promos, promotion*, special offer*, limited time, free shipping, free delivery
-    black friday, cyber monday, shop now, buy now, order now, new arrivals, newsletter*
-    weekly digest, deal, deals, clearance, exclusive offer*, best price*, last chance, gift card*
-    flash sale, our offers, today only, angebot, angebote, rabatt*, gutschein*, sonderangebot*
-    schnäppchen, jetzt kaufen, jetzt bestellen, jetzt sparen, schlussverkauf, rabattaktion
-    versandkostenfrei, oferta*, descuento*, rebajas, cupón, promoción*, envío gratis, compra ahora
-    boletín, soldes, réduction*, offre spéciale, offre exclusive, livraison gratuite, infolettre
-    offerta, offerte, sconto, sconti, saldi, promozione, spedizione gratuita, promoção, promoções
-    desconto*, frete grátis, aanbieding*, korting*, uitverkoop, nieuwsbrief, promocja*, wyprzedaż
-    rabat, nyhedsbrev, nyhetsbrev, tilbud, erbjudande*, uutiskirje, tarjous*, indirim*, kampanya*
-    ~скидк, ~распродаж, ~акция, ~рассылк, ~знижк, ~セール, ~割引, ~クーポン, ~メルマガ, ~优惠, ~折扣
-    ~促销, ~優惠, ~할인, ~쿠폰, ~뉴스레터"""
+#: Domains of offices: whoever writes from there is no community.
+OFFICES = re.compile(
+    r"(?:.*\.)?(?:gov|mil|gov\.[a-z]{2}|govt\.nz|gouv\.[a-z]{2}|gob\.[a-z]{2}|gv\.at|admin\.ch|bund\.de|europa\.eu"
+    r"|go\.(?:jp|kr|th|id|ke|ug|tz)|gc\.ca|overheid\.nl|suomi\.fi)\Z"
 )
-UNSUBSCRIBE = Phrases(
-    """unsubscribe*, opt out, manage your preferences, email preferences, manage subscription*
-    view in browser, in your browser, view online, view it online, no longer wish to receive
-    stop receiving, abmelden, abbestellen, im browser ansehen, im browser anzeigen, darse de baja
-    cancelar la suscripción, cancelar suscripción, se désabonner, vous désabonner, désinscri*
-    désabonnement, disiscri*, annulla l iscrizione, descadastr*, cancelar a inscrição
-    cancelar inscrição, afmelden, uitschrijven, wypisz*, zrezygnuj*, ~отписаться, ~відписатися
-    ~配信停止, ~退订, ~退訂, ~수신거부, avregistrera*, afmeld, avmeld"""
+#: A reduction in a subject, in any language; or a price to begin with.
+PERCENT = re.compile(r"(?<![\d.,])[-–−]?\s?\d{1,2}\s?[%％]|\d割引?")
+PRICE = re.compile(r"(?:[$£€]|R\$|US\$)\s?\d|\d\s?(?:€|£|\$|kr\b|zł|Kč|Ft\b|lei\b|руб|грн|円|元|원)")
+#: What may be the number of an order, a bill or a parcel, and where the word for it stands.
+_NUMBER = re.compile(r"[A-Z0-9][A-Z0-9/-]{4,}")
+_NOT_BEFORE, _NOT_AFTER = frozenset(".,$£€-_"), frozenset("%€£$_")
+_BEFORE_NUMBER = 40
+MAX_NUMBERS = 8
+#: Words in capitals and numbers that are looked at before.
+MAX_CAPITALS = 60
+#: In addresses of links that lead to leaving a list, in many languages; lower case.
+LEAVE_LINKS = (
+    *(
+        "unsub",
+        "optout",
+        "opt-out",
+        "opt_out",
+        "abmeld",
+        "abbestell",
+        "austrag",
+        "desabo",
+        "d%c3%a9sabo",
+        "desinscri",
+    ),
+    *(
+        "/baja",
+        "disiscri",
+        "cancella",
+        "descadast",
+        "afmeld",
+        "uitschrij",
+        "wypis",
+        "avregistr",
+        "odhlas",
+        "leiratk",
+    ),
+    *("dezabon", "otpis", "preferences"),
 )
-#: Subjects of mail about something the reader ordered, owes, or must not miss.
-TRANSACTION = Phrases(
-    """invoice*, receipt*, your bill, billing, payment*, refund*, your order, order confirm*
-    order number, order update, order status, purchase, shipped, shipping confirm*, shipping notif*
-    dispatched, was delivered, been delivered, delivery confirm*, delivery update, delivery status
-    delivery notif*, out for delivery, tracking, package, parcel, your booking, booking confirm*
-    reservation*, itinerary, e ticket*, eticket, your ticket*, boarding, check in, appointment*
-    statement, verify*, verification, confirm your*, password, passcode, sign in, signin, log in
-    login, security alert*, two factor, your account was, your account has, your account is
-    rechnung*, quittung, zahlung*, mahnung, bestellbestätigung, ihre bestellung, deine bestellung
-    versandbestätigung, versendet, lieferung, sendung, ihre buchung, buchungsbestätigung, termin
-    kontoauszug, passwort, bestätigen sie, bestätigungscode, anmeldung, factura*, recibo*, pago
-    pedido*, envío de, reserva*, cita, contraseña, verifica*, facture*, reçu, paiement*, commande*
-    expédi*, réservation*, rendez vous, mot de passe, vérifi*, fattura, ricevuta, pagamento*, ordine
-    spedi*, prenotazione, appuntamento, fatura*, senha, factuur, betaling*, bestelling, afspraak
-    wachtwoord, faktura, płatność, zamówienie, hasło, kvitto, beställning, lösenord, lasku, tilaus
-    ~счет, ~счёт, ~оплат, ~заказ, ~пароль, ~рахунок, ~замовлення, ~請求書, ~領収書, ~注文, ~ご予約
-    ~パスワード, ~发票, ~發票, ~订单, ~訂單, ~密码, ~영수증, ~주문, ~비밀번호"""
-)
-SOCIAL_EVENT = Phrases(
-    """mentioned you*, tagged you*, is now following you, started following you, followed you
-    new follower*, friend request*, wants to be friends, wants to connect, wants to follow
-    commented on*, replied to your*, liked your*, likes your*, reacted to your*, shared your*
-    retweeted*, reposted*, boosted your*, favourited your*, new connection*, friend suggestion*
-    invitation to connect, join my network, people you may know, sent you a friend request
-    sent you a direct message, new notifications, viewed your profile, search appearances
-    birthdays today, posted a new, hat dich markiert, hat dich erwähnt, folgt dir*
-    freundschaftsanfrage*, gefällt dein*, hat deinen beitrag*, te ha etiquetado, te ha mencionado
-    ha comentado*, te sigue, solicitud de amistad, vous a identifié*, vous a mentionné*, vous suit
-    a commenté*, demande d ami*, ti ha taggato*, ti ha menzionato*, ha commentato*
-    richiesta di amicizia"""
-)
-_SOCIAL_DOMAINS = frozenset(
-    (
-        *("facebook.com", "facebookmail.com", "instagram.com", "threads.net", "linkedin.com", "twitter.com"),
-        *(
-            "x.com",
-            "tiktok.com",
-            "pinterest.com",
-            "redditmail.com",
-            "reddit.com",
-            "snapchat.com",
-            "tumblr.com",
-        ),
-        *(
-            "quora.com",
-            "meetup.com",
-            "nextdoor.com",
-            "nextdoor.de",
-            "discord.com",
-            "discordapp.com",
-            "twitch.tv",
-        ),
-        *(
-            "strava.com",
-            "bsky.app",
-            "bluesky.social",
-            "flickr.com",
-            "ok.ru",
-            "vk.com",
-            "vkontakte.ru",
-            "weibo.com",
-        ),
-        *("xing.com", "goodreads.com", "mastodon.social", "mastodon.online", "youtube.com", "deviantart.com"),
-        *("soundcloud.com", "last.fm", "letterboxd.com", "untappd.com", "couchsurfing.com", "viadeo.com"),
-        *("myspace.com", "clubhouse.com", "wechat.com", "line.me", "kakao.com", "tinder.com", "bumble.com"),
-        *("badoo.com", "okcupid.com", "academia-mail.com", "researchgate.net", "researchgatemail.net"),
-    )
-)
-CODE_WORDS = Phrases(
-    """code, otp, pin, tan, passcode, one time, verification, bestätigungscode, sicherheitscode
-    zugangscode, einmalcode, einmalpasswort, código, codigo, codice, kod, kode, koodi
-    kode verifikasi, ~код, ~コード, ~验证码, ~驗證碼, ~인증"""
-)
+#: Somebody on a network: "@name", "@name@host".
+HANDLE = re.compile(r"(?<![\w.@])@[a-z0-9_.]{2,40}(?:@[a-z0-9.-]{3,80})?(?![\w@])", re.IGNORECASE)
+#: "[project] ..." and "#123": how work is numbered.
+WORK_SUBJECT = re.compile(r"\s*\[[^\]]{2,80}\]|.{0,200}#\d+\b")
+
 _CODE = re.compile(
     r"(?<![\w.,:/#$€£-])(?:[A-Z]-)?(?:\d{3}[ -]\d{3}|\d{4,8}|[A-Z0-9]{3}-[A-Z0-9]{3})(?![\w/:]|[.,]\d)"
 )
-
-
-def is_social_domain(domain: str) -> bool:
-    """True for a social network's domain and those below it."""
-    while domain:
-        if domain in _SOCIAL_DOMAINS:
-            return True
-        domain = domain.partition(".")[2]
-    return False
 
 
 def is_code(subject: str, text: str) -> bool:
@@ -158,3 +186,24 @@ def is_code(subject: str, text: str) -> bool:
         CODE_WORDS.find(prepare(text[max(found.start() - 120, 0) : found.end() + 60]))
         for found in islice(_CODE.finditer(text, 0, 2_000), MAX_CODES)
     )
+
+
+def has_number(text: str) -> bool:
+    """True for a text that names the number of an order, a bill, a booking or a parcel."""
+    tried = 0
+    for found in islice(_NUMBER.finditer(text), MAX_CAPITALS):
+        start, end = found.span()
+        if not any(c.isdigit() for c in found[0]) or _is_within(text, start, end):
+            continue
+        if NUMBERED.find(prepare(text[max(start - _BEFORE_NUMBER, 0) : start])):
+            return True
+        tried += 1
+        if tried == MAX_NUMBERS:
+            break
+    return False
+
+
+def _is_within(text: str, start: int, end: int) -> bool:
+    """A piece of a longer word, or an amount of money."""
+    before, after = text[start - 1 : start], text[end : end + 1]
+    return before.isalnum() or before in _NOT_BEFORE or after.isalnum() or after in _NOT_AFTER

@@ -1,0 +1,221 @@
+"""What speaks for a promotion, and what for a social notification: named points.
+
+Points come from how senders mark their mail (list fields, sending services, addresses),
+how it is built (links to leave a list, pictures, tracking) and what it says.  Being sent
+by a tool alone proves nothing, as receipts go the same way: words must say so too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+
+from mailstack.filters.classes import words
+from mailstack.filters.classes.phrases import Prepared, prepare
+from mailstack.filters.classes.services import Services, find
+from mailstack.filters.document import Document
+from mailstack.model.verdict import Authentication, Reason
+
+#: Characters of text that are searched for what it is about, and at its end for how to leave.
+_HEAD = 4_096
+_TAIL = 2_000
+#: Links that are looked at.
+_LINKS = 100
+_LINK = 300
+_MANY_IMAGES, _MANY_LINKS = 5, 10
+
+
+class Sight:
+    """One message, as the rules look at it; everything is made ready once, when first asked for."""
+
+    def __init__(self, document: Document) -> None:
+        self.document = document
+
+    @cached_property
+    def subject(self) -> Prepared:
+        """The subject, without phrases that only sound like an order."""
+        return prepare(self.document.subject).without(words.NOT_TRANSACTION)
+
+    @cached_property
+    def whole_subject(self) -> Prepared:
+        """The subject."""
+        return prepare(self.document.subject)
+
+    @cached_property
+    def text(self) -> Prepared:
+        """The beginning of the text, and what stands in for pictures."""
+        document = self.document
+        return prepare(f"{document.text[:_HEAD]}\n{document.alt_text[:_HEAD]}")
+
+    @cached_property
+    def says_unsubscribe(self) -> bool:
+        """The end of the text tells how to leave, and there is something to click on or to write to."""
+        document, tail = self.document, self.document.text[-_TAIL:]
+        if not document.urls and "@" not in tail:
+            return False
+        return words.UNSUBSCRIBE.find(prepare(tail))
+
+    @cached_property
+    def has_leave_link(self) -> bool:
+        """A link leads to leaving a list."""
+        urls = "\n".join(url[:_LINK] for url in self.document.urls[-_LINKS:]).lower()
+        return any(piece in urls for piece in words.LEAVE_LINKS)
+
+    @cached_property
+    def is_offer(self) -> bool:
+        """The subject sells something."""
+        return words.OFFER.find(self.whole_subject) or words.PERCENT.search(self.document.subject) is not None
+
+    @cached_property
+    def is_newsletter(self) -> bool:
+        """The subject, or the name it is sent under, is that of a newsletter."""
+        return words.NEWSLETTER.find(self.whole_subject) or words.NEWSLETTER.find(
+            prepare(f"{self.document.author_name} {self.local.replace('_', ' ')}")
+        )
+
+    @cached_property
+    def local(self) -> str:
+        """The author's address, up to its domain."""
+        return self.document.author_address.partition("@")[0]
+
+    @cached_property
+    def speaks_of_order(self) -> bool:
+        """The text is about something ordered, owed or asked for."""
+        return words.ORDER_TEXT.find(self.text) or words.has_number(
+            f"{self.document.subject}\n{self.document.text[:_TAIL]}"
+        )
+
+
+def promotion(sight: Sight, found: Authentication, services: Services) -> Iterator[Reason]:
+    """What speaks for a promotion, and against."""
+    yield from _marks(sight)
+    yield from _campaign(sight, found, services)
+    yield from _build(sight)
+    about = list(_sells(sight))
+    publisher = find(sight.document.author_domain, services.newsletters)
+    if publisher:
+        about.append(Reason("newsletter_service", 2.0, f"{publisher} publishes newsletters"))
+    yield from about
+    if not about:
+        yield Reason("no_offer", -1.5, "nothing says that it sells or reports something")
+    yield from _serves(sight)
+
+
+def _marks(sight: Sight) -> Iterator[Reason]:
+    header = sight.document.header
+    if header.has(b"list-unsubscribe"):
+        yield Reason("list_unsubscribe", 1.2, "it can be unsubscribed from")
+    if header.has(b"list-unsubscribe-post"):
+        yield Reason("one_click", 0.3, "with one click (RFC 8058)")
+    if header.first(b"precedence").lower() in (b"bulk", b"junk"):
+        yield Reason("precedence", 1.0, "its precedence is bulk")
+    if header.has(b"list-id"):
+        yield Reason("list_id", 0.5, "it names its list")
+    if words.MARKETING_SENDERS.match(sight.local):
+        yield Reason("marketing_sender", 1.0, "its sender's name says so")
+    elif words.MARKETING_HOSTS.match(sight.document.author_domain.partition(".")[0]):
+        yield Reason("marketing_host", 0.4, "its sender's domain is for mailings")
+
+
+def _campaign(sight: Sight, found: Authentication, services: Services) -> Iterator[Reason]:
+    document, header = sight.document, sight.document.header
+    hosts = dict.fromkeys(
+        [*(one.domain for one in found.dkim if one.result == "pass"), *document.hosts[:_LINKS]]
+    )
+    tool = next((name for host in hosts if (name := find(host, services.mailings))), "")
+    if tool:
+        yield Reason("campaign", 0.8, f"{tool} sent it")
+    elif any(header.has(field) for field in words.CAMPAIGN_FIELDS) or words.MAILERS.find(
+        prepare(header.first(b"x-mailer")[:200].decode("latin-1"))
+    ):
+        yield Reason("campaign", 0.8, "a marketing tool sent it")
+    elif any(header.has(field) for field in words.SENDING_FIELDS):
+        yield Reason("sending_service", 0.4, "a service for many senders sent it")
+
+
+def _build(sight: Sight) -> Iterator[Reason]:
+    document, html = sight.document, sight.document.html
+    if sight.says_unsubscribe:
+        yield Reason("unsubscribe_text", 0.8, "the text says how to unsubscribe")
+    elif sight.has_leave_link:
+        yield Reason("unsubscribe_link", 0.8, "a link leads out of a list")
+    if html.images >= _MANY_IMAGES or html.links >= _MANY_LINKS:
+        yield Reason("many_links", 0.5, "it is full of pictures and links")
+    if html.tiny_images or any("utm_" in url for url in document.urls[:_LINKS]):
+        yield Reason("tracking", 0.6, "it counts its readers")
+
+
+def _sells(sight: Sight) -> Iterator[Reason]:
+    if sight.is_offer:
+        yield Reason("offer_subject", 1.5, "the subject is an offer")
+    elif words.PRICE.search(sight.document.subject) is not None:
+        yield Reason("price_subject", 0.8, "the subject names a price")
+    if sight.is_newsletter:
+        yield Reason("newsletter", 1.5, "it calls itself a newsletter")
+    if words.OFFER.find(sight.text):
+        yield Reason("offer_text", 1.0, "the text is an offer")
+    if words.NEWSLETTER.find(sight.text):
+        yield Reason("newsletter_text", 0.7, "the text speaks of a newsletter")
+
+
+def _serves(sight: Sight) -> Iterator[Reason]:
+    if words.SERVICE_SENDERS.match(sight.local):
+        yield Reason("service_sender", -1.5, "its sender is for orders, bills or accounts")
+    if sight.speaks_of_order:
+        yield Reason("order_text", -1.5, "the text is about an order, a bill or an account")
+    if words.WORK_SUBJECT.match(sight.document.subject) or words.WORK.find(sight.whole_subject):
+        yield Reason("work_subject", -1.0, "the subject is about work")
+    if any(kind.startswith("application/") for kind in sight.document.types):
+        yield Reason("document_attached", -1.5, "a document is attached")
+
+
+def social(sight: Sight, found: Authentication, services: Services, *, is_bulk: bool) -> Iterator[Reason]:
+    """What speaks for a social notification, and against."""
+    document, header = sight.document, sight.document.header
+    domain = document.author_domain
+    service = find(domain, services.social)
+    if service and found.dmarc.result != "fail" and found.spf.result != "fail":
+        yield Reason("social_sender", 2.5, f"{domain} is {service}")
+    if any(field.name in services.fields for field in header.fields):
+        yield Reason("social_field", 2.5, "a social network's own field")
+    is_event = words.SOCIAL_EVENT.find(sight.whole_subject)
+    is_message = not is_event and words.MESSAGE.find(sight.whole_subject)
+    if is_event:
+        yield Reason("social_subject", 1.5, "the subject tells what somebody of a community did")
+    elif is_message:
+        yield Reason("message_subject", 0.7, "the subject says that somebody wrote")
+    if not (is_bulk or words.NOTIFIERS.match(sight.local)):
+        return
+    if is_event or is_message:
+        yield Reason("notifier", 1.0, "a machine sent it")
+    elif not service and not words.SOCIAL_EVENT.find(sight.text):
+        return
+    yield from _community(sight)
+    if not service:
+        yield from _no_community(sight, services)
+    elif sight.is_offer and not is_event:
+        yield Reason("offer_subject", -1.5, "the subject is an offer")
+
+
+def _community(sight: Sight) -> Iterator[Reason]:
+    document = sight.document
+    if words.SOCIAL_EVENT.find(sight.text):
+        yield Reason("social_text", 0.8, "the text tells what somebody of a community did")
+    if words.NOTICES.find(sight.text):
+        yield Reason("notices", 0.8, "it tells where its notices are switched off, or leads to a profile")
+    if words.HANDLE.search(f"{document.subject}\n{document.text[:_TAIL]}"):
+        yield Reason("handle", 0.5, "it names people by their handles")
+
+
+def _no_community(sight: Sight, services: Services) -> Iterator[Reason]:
+    if words.WORK_SUBJECT.match(sight.document.subject) or words.WORK.find(sight.whole_subject):
+        yield Reason("work_subject", -2.5, "the subject is about work")
+    if sight.is_offer:
+        yield Reason("offer_subject", -1.5, "the subject is an offer")
+    tool = find(sight.document.author_domain, services.work)
+    if tool:
+        yield Reason("work_tool", -3.0, f"{tool} is a tool people work with")
+    if words.OFFICES.match(sight.document.author_domain):
+        yield Reason("office", -3.0, "an office sent it")
+    if sight.speaks_of_order:
+        yield Reason("order_text", -1.5, "the text is about an order, a bill or an account")
