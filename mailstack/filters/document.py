@@ -1,9 +1,8 @@
 """What a person would see of a message: subject, author, text, links, and how it is built.
 
-One bounded reading for all classifiers.  HTML goes through lexbor, which needs quadratic
-time for deep nesting, so documents that nest suspiciously are read crudely instead.
+One bounded reading for all classifiers; how each thing is read stands in `filters/reading/`.
 
-Limits, section 3: 512 KiB of decoded text, 1 MiB of HTML, 1000 URLs.
+Limits, section 3: 512 KiB of decoded text, 1 MiB of HTML, 1000 URLs, archives.
 """
 
 from __future__ import annotations
@@ -12,34 +11,24 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from selectolax.lexbor import LexborHTMLParser
-
 from mailstack.filters.fields import Header
-from mailstack.filters.folding import Disguise
+from mailstack.filters.folding import Disguise, undisguise
+from mailstack.filters.reading.attachments import find_attachments, shown_parts
+from mailstack.filters.reading.charsets import decode
 from mailstack.filters.reading.facts import Attachment, Charsets, Html, Link
+from mailstack.filters.reading.html import MAX_ALT, MAX_HIDDEN, MAX_SOURCE, Page, read_html
+from mailstack.filters.reading.links import MAX_URLS, clean, find_all, is_ip_host, make
 from mailstack.mime.addresses import ListedAddress, parse
 from mailstack.mime.encoding import decode_words
-from mailstack.mime.html import to_text
 from mailstack.mime.scanner import Part, scan
-from mailstack.mime.text import MAX_TEXT_OCTETS, parts, texts
+from mailstack.mime.text import MAX_TEXT_OCTETS, content, parts
 
-MAX_URLS = 1_000
-MAX_URL_CHARACTERS = 2_048
-#: Elements that may stay open before lexbor is not asked: 5,000 nested cost 30 ms, 30,000 a second.
-MAX_OPEN_ELEMENTS = 5_000
+__all__ = ["Document", "attachments", "is_ip_host", "read"]
+
 #: Characters of text beside which a picture says it all.
 MAX_PICTURE_TEXT = 200
 #: Only this much of a subject or a name is looked at, in characters.
 MAX_LINE = 500
-
-_SCHEME = re.compile(r"https?\Z", re.IGNORECASE)
-_URL_REST = re.compile(r"[^\s<>\"')\]]{1,2048}")
-_HOST = re.compile(r"(?:https?:)?//(?:[^/?#@\s]*@)?(\[[0-9a-f:.]+\]|[^/?#:\s@]+)", re.IGNORECASE)
-_IP_HOST = re.compile(r"(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\]|\d{6,10}|0x[0-9a-f]+)\Z")
-_INVISIBLE = re.compile(
-    r"display\s*:\s*none|visibility\s*:\s*hidden|font-size\s*:\s*[01](?:px|pt)?\s*(?:;|\Z)", re.I
-)
-_TINY = frozenset({"0", "1"})
 
 
 @dataclass(slots=True)
@@ -49,6 +38,7 @@ class Document:
     Attributes:
         subject: decoded, disguises undone (`folding.undisguise`), at most 500 characters.
         author: the first From address, leniently read; None without any.
+        author_name: the display name of the author, disguises undone.
         text: what a person sees of all text parts, HTML made text, disguises undone; bounded.
         plain_text, html_text: the same of the text/plain and of the text/html parts alone.
         hidden_text: what stands in the HTML and no reader sees; at most 64 KiB.
@@ -71,6 +61,7 @@ class Document:
     text: str
     html: Html
     has_plain: bool
+    author_name: str = ""
     hosts: list[str] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
@@ -91,11 +82,6 @@ class Document:
         pictures = self.html.images - self.html.tiny_images
         has_attached = any(attachment.kind == "image" for attachment in self.attachments)
         return bool(pictures or has_attached) and len(self.text) < MAX_PICTURE_TEXT
-
-    @property
-    def author_name(self) -> str:
-        """The display name of the author."""
-        return self.author.display[:MAX_LINE] if self.author is not None else ""
 
     @property
     def author_address(self) -> str:
@@ -128,106 +114,72 @@ def read(message: bytes, header: Header) -> Document:
     document = Document(
         header,
         structure,
-        decode_words(header.first(b"subject")[: MAX_LINE * 12])[:MAX_LINE],
+        "",
         senders[0] if senders else None,
         "",
         Html(),
         False,
         types=[part.content_type for part in parts(structure)],
     )
-    pieces: list[str] = []
-    for part in texts(message, structure, limit=MAX_TEXT_OCTETS):
-        if part.kind == "html":
-            pieces.append(_read_html(part.text, document))
-        else:
-            document.has_plain = document.has_plain or bool(part.text.strip())
-            pieces.append(part.text)
-            _add_urls(document, find_urls(part.text))
-    document.text = "\n".join(pieces)
+    subject = decode_words(header.first(b"subject")[: MAX_LINE * 12])[:MAX_LINE]
+    document.subject = undisguise(subject, document.disguise)
+    if document.author is not None:
+        document.author_name = undisguise(document.author.display[:MAX_LINE], document.disguise)
+    cids = _read_texts(message, document)
+    document.attachments, found = find_attachments(message, structure, cids, MAX_URLS - len(document.links))
+    document.links += found
     return document
 
 
-def find_urls(text: str) -> list[str]:
-    """The web addresses in plain text.
-
-    Looking for "://" first is a hundred times faster than one pattern that ignores case.
-    """
-    found: list[str] = []
-    last = 0
-    at = text.find("://")
-    while at >= 0 and len(found) < MAX_URLS:
-        scheme = _SCHEME.search(text[max(last, at - 5) : at])
-        rest = _URL_REST.match(text, at + 3) if scheme is not None else None
-        if scheme is None or rest is None:
-            at = text.find("://", at + 1)
-            continue
-        last = rest.end()
-        found.append(f"{scheme[0]}://{rest[0]}")
-        at = text.find("://", last)
-    return found
-
-
-def _add_urls(document: Document, urls: list[str]) -> None:
-    for url in urls[: MAX_URLS - len(document.urls)]:
-        document.urls.append(url)
-        found = _HOST.match(url)
-        if found is not None:
-            document.hosts.append(found[1].lower().rstrip("."))
-
-
-def _read_html(source: str, document: Document) -> str:
-    html = document.html
-    html.characters += len(source)
-    if source.count("<") - 2 * source.count("</") > MAX_OPEN_ELEMENTS:
-        _add_urls(document, find_urls(source))
-        return to_text(source)
-    try:
-        tree = LexborHTMLParser(source)
-    except Exception:  # named adapter: selectolax documents nothing about what it may raise
-        return to_text(source)
-    _count(tree, html)
-    if _INVISIBLE.search(source):
-        html.hidden += sum(
-            1 for node in tree.css("[style]") if _INVISIBLE.search(node.attributes.get("style") or "")
-        )
-    _add_links(tree, document)
-    for node in tree.css("style, script, head, title, noscript"):
-        node.decompose()
-    return tree.body.text(separator=" ") if tree.body is not None else ""
+def _read_texts(message: bytes, document: Document) -> set[str]:
+    """The parts that are shown; gives the content ids they refer to."""
+    plain: list[str] = []
+    rich: list[str] = []
+    pieces: list[str] = []
+    cids: set[str] = set()
+    room, source_room = MAX_TEXT_OCTETS, MAX_SOURCE
+    for part in shown_parts(document.structure):
+        is_html = part.content_type == "text/html"
+        octets = content(message, part, source_room if is_html else room)
+        text = decode(octets, part.parameter("charset") or "", document.charsets, is_html=is_html)
+        if is_html:
+            source_room -= len(octets)
+            page = read_html(text, document.html, room=room)
+            _take_page(document, page)
+            cids |= page.cids
+            text = page.text
+        text = undisguise(text, document.disguise)
+        room -= len(text)
+        if is_html:
+            rich.append(text)
+        else:
+            document.has_plain = document.has_plain or bool(text.strip())
+            plain.append(text)
+            _add_links(document, [make(clean(url), place="text") for url in find_all(text)])
+        pieces.append(text)
+        if room <= 0 or source_room <= 0:
+            break
+    document.plain_text, document.html_text = "\n".join(plain), "\n".join(rich)
+    document.text = "\n".join(pieces)
+    return cids
 
 
-def _count(tree: LexborHTMLParser, html: Html) -> None:
-    for node in tree.css("img"):
-        html.images += 1
-        attributes = node.attributes
-        if attributes.get("width") in _TINY and attributes.get("height") in _TINY:
-            html.tiny_images += 1
-    html.forms += len(tree.css("form"))
-    html.scripts += len(tree.css("script"))
+def _take_page(document: Document, page: Page) -> None:
+    document.title = document.title or page.title
+    document.hidden_text = "\n".join(filter(None, (document.hidden_text, page.hidden)))[:MAX_HIDDEN]
+    alt = undisguise(page.alt, document.disguise)
+    document.alt_text = "\n".join(filter(None, (document.alt_text, alt)))[:MAX_ALT]
+    room = MAX_URLS - len(document.mail_addresses)
+    document.mail_addresses += [a for a in page.mail_addresses if a not in document.mail_addresses][:room]
+    _add_links(document, page.links)
 
 
-def _add_links(tree: LexborHTMLParser, document: Document) -> None:
-    urls = []
-    for node in tree.css("a[href], area[href]")[:MAX_URLS]:
-        url = (node.attributes.get("href") or "").strip()[:MAX_URL_CHARACTERS]
-        if not url.lower().startswith(("http:", "https:", "//")):
-            continue
-        urls.append(url)
-        document.html.links += 1
-        shown = _HOST.match((node.text() or "").strip()[:200])
-        target = _HOST.match(url)
-        if shown is not None and target is not None and not _same_site(shown[1], target[1]):
-            document.html.mismatched_links += 1
-    _add_urls(document, urls)
-
-
-def _same_site(one: str, other: str) -> bool:
-    return one.lower().split(".")[-2:] == other.lower().split(".")[-2:]
-
-
-def is_ip_host(host: str) -> bool:
-    """A link that names no host: an address, plain or in disguise."""
-    return _IP_HOST.match(host) is not None
+def _add_links(document: Document, links: list[Link]) -> None:
+    for link in links[: MAX_URLS - len(document.links)]:
+        document.links.append(link)
+        if link.host:
+            document.urls.append(link.url)
+            document.hosts.append(link.host)
 
 
 def attachments(document: Document) -> Iterator[str]:

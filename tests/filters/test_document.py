@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailstack.filters import document
-from mailstack.filters.document import Document, attachments, find_urls, is_ip_host, read
+from mailstack.filters.document import Document, attachments, read
+from mailstack.filters.reading.links import MAX_URL_CHARACTERS, MAX_URLS, find_urls, is_ip_host
 from mailstack.filters.fields import Header
 
 
@@ -64,14 +64,14 @@ def test_monstrous_html_takes_little_time(source: str) -> None:
     began = time.process_time()
     doc = html(source)
     assert time.process_time() - began < 5
-    assert len(doc.urls) <= document.MAX_URLS
+    assert len(doc.urls) <= MAX_URLS
 
 
 def test_links_are_bounded_in_number_and_length() -> None:
     # M14
     doc = of(b"\r\n" + b"http://x.test/y " * 10_240 + b"http://" + b"z" * 1_000_000)
-    assert len(doc.urls) == document.MAX_URLS
-    assert max(map(len, doc.urls)) <= document.MAX_URL_CHARACTERS
+    assert len(doc.urls) == MAX_URLS
+    assert max(map(len, doc.urls)) <= MAX_URL_CHARACTERS
 
 
 @given(st.lists(st.sampled_from(["http", "HttpS", "://", ":", "/", "s", "a", " ", ">", "\u017f", "h"])))

@@ -81,12 +81,12 @@ class Html:
         bases: `<base>` elements that turn relative links elsewhere.
         script_links, data_links: links that are programs (javascript:, vbscript:) or carry
             their page with them (data:).
-        hidden: elements that hide text.
+        hidden: pieces of text that no reader sees.
         hidden_characters: of text no reader sees; in `Document.hidden_text` as far as kept.
         hidden_how: the ways it is hidden, without repeats: "display", "visibility", "opacity",
-            "font-size", "colour", "off-screen", "clipped", "mso-hide", "attribute".
+            "font-size", "colour", "off-screen", "clipped", "attribute".
         smuggling: signs that a script puts a file together, without repeats: "blob", "atob",
-            "unescape", "eval", "long-string", "saves-file", "char-codes".
+            "unescape", "eval", "long-string", "saves-file", "char-codes", "writes-page", "goes-on".
         comments: characters in comments.
         monstrous: parts too wild for a tree (nested or adorned beyond reason); read crudely, so
             that hidden text in them is not told apart.
@@ -140,8 +140,8 @@ class Attachment:
             harmless); of archives "encrypted", "nested" (deeper than is looked), "escapes"
             (members named ../ or /), "links-out" (symbolic links), "bomb", "many-members",
             "broken", "overlapping", "holds-program", "holds-disk-image"; of documents "macros",
-            "script", "remote-template", "launches", "embedded-file", "encrypted"; of HTML and
-            SVG "form", "password", "script", "smuggling", "refresh".
+            "script", "form", "remote-template", "launches", "embedded-file", "encrypted"; of HTML and
+            SVG "form", "password", "script", "smuggling", "refresh", "monstrous".
         members: names in an archive, at most 1000, nested ones too, as `outer/inner`.
         text: seen text of HTML, SVG and calendar attachments, at most 64 KiB.
     """

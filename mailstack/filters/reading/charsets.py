@@ -1,0 +1,191 @@
+"""Text from octets whose charset is declared, undeclared, or declared wrongly.
+
+What is declared counts unless the octets say otherwise for certain: UTF-8 is hardly ever met by
+chance, and neither are NULs at every second place.  Undeclared eight-bit text is told by
+what its octets look like.  Nothing fails: what fits nowhere becomes U+FFFD.
+
+Standards: RFC 2045 section 5.1, RFC 2046 section 4.1.2; WHATWG Encoding (what labels mean).
+No I/O.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+
+from mailstack.filters.reading.facts import Charsets
+from mailstack.mime.encoding import decode_charset, python_charset
+
+#: Octets a guess is based on.
+_SAMPLE = 4_096
+_MAX_NAMES = 20
+_MAX_NAME = 40
+_META = re.compile(
+    rb"<meta[^>]{1,200}charset\s{0,8}=\s{0,8}[\"']?\s{0,8}([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE
+)
+_HIGH = re.compile(rb"[\x80-\xff]+")
+_LETTERS = re.compile(rb"[A-Za-z]")
+#: One octet for each character, ASCII below: text that is valid UTF-8 as well is UTF-8.
+_SINGLE = frozenset({"cp1252", "latin_1", "iso8859-1", "iso8859-15", "cp1250", "iso8859-2", "ascii"})
+_WIDE = re.compile(r"utf[-_ ]?(?:16|32)|ucs-?[24]", re.IGNORECASE)
+_ESCAPES = (
+    (b"\x1b$", "iso2022_jp"),
+    (b"\x1b(J", "iso2022_jp"),
+    (b"\x1b(I", "iso2022_jp_3"),
+    (b"\x1b$)C", "iso2022_kr"),
+)
+#: East Asian charsets, the more demanding first; each takes two octets for a character.
+_EAST_ASIAN = ("euc_jp", "gb18030", "cp949", "big5", "cp932")
+#: Share of octets above ASCII among letters from which a text is not written in Latin.
+_MOSTLY_HIGH = 0.4
+
+
+def decode(data: bytes, declared: str, found: Charsets, *, is_html: bool = False) -> str:
+    """The text of one part.
+
+    Args:
+        declared: its charset parameter; "" without.
+        found: what was met is added.
+    """
+    name = declared.strip().lower()[:_MAX_NAME]
+    if name not in found.declared and len(found.declared) < _MAX_NAMES:
+        found.declared.append(name)
+    codec = python_charset(name) if name else ""
+    if name and not codec:
+        found.unknown += 1
+    if b"\0" in data or _WIDE.match(name) is not None:
+        wide = _wide(data)
+        if wide and not codec.startswith(("utf-16", "utf-32")):
+            return _guessed(data, wide, found)
+        if wide and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
+            return data.decode(wide, "replace").replace("\0", " ")
+        if not wide and _WIDE.match(name) is not None:
+            found.wrong += 1
+            codec = ""
+        elif wide:
+            return decode_charset(data, name).replace("\0", " ")
+    if data.isascii():
+        return _seven_bit(data, codec, found)
+    if not codec and is_html:
+        meta = _META.search(data, 0, 2_048)
+        codec = python_charset(meta[1].decode("ascii")) if meta is not None else ""
+        if codec.startswith("utf-16"):
+            codec = "utf-8"
+    return _eight_bit(data, codec, found)
+
+
+def _guessed(data: bytes, codec: str, found: Charsets) -> str:
+    if codec not in found.guessed:
+        found.guessed.append(codec)
+    try:
+        return data.decode(codec, "replace").replace("\0", " ")
+    except (UnicodeError, ValueError):  # codecs with a state may still raise
+        return data.decode("latin-1").replace("\0", " ")
+
+
+def _wide(data: bytes) -> str:
+    """UTF-16 by its mark, or by the NULs of ASCII characters in it."""
+    for mark, codec in (
+        (codecs.BOM_UTF32_LE, "utf-32"),
+        (codecs.BOM_UTF16_LE, "utf-16"),
+        (codecs.BOM_UTF16_BE, "utf-16"),
+    ):
+        if data.startswith(mark):
+            return codec
+    sample = data[:_SAMPLE]
+    half = len(sample) // 2
+    if half < 2:
+        return ""
+    even, odd = sample[0::2].count(0), sample[1::2].count(0)
+    if odd * 2 > half and even * 8 < half:
+        return "utf-16-le"
+    if even * 2 > half and odd * 8 < half:
+        return "utf-16-be"
+    return ""
+
+
+def _seven_bit(data: bytes, codec: str, found: Charsets) -> str:
+    if codec.startswith(("iso2022", "hz", "utf-7")):
+        return decode_charset(data, codec)
+    if b"\x1b" in data:
+        for escape, meant in _ESCAPES:
+            if escape in data:
+                return _guessed(data, meant, found)
+    return data.decode("ascii").replace("\0", " ")
+
+
+def _eight_bit(data: bytes, codec: str, found: Charsets) -> str:
+    if codec in ("", "ascii", "utf-8") or codec in _SINGLE:
+        text = _as_utf8(data)
+        if text is not None:
+            if codec in _SINGLE and codec != "ascii":
+                found.wrong += 1
+                if "utf-8" not in found.guessed:
+                    found.guessed.append("utf-8")
+            return text
+    if codec == "utf-8":
+        found.wrong += 1
+        # Mostly UTF-8 with a broken place, or something else altogether?
+        text = data.decode("utf-8", "replace")
+        if text.count("\ufffd") * 8 <= len(_HIGH.findall(data)):
+            return text
+    if codec in ("", "ascii", "utf-8"):
+        meant = guess(data)
+        return decode_charset(data, "windows-1252") if meant == "cp1252" else _guessed(data, meant, found)
+    text = decode_charset(data, codec)
+    if "\ufffd" in text:
+        found.wrong += 1
+    return text
+
+
+def _as_utf8(data: bytes) -> str | None:
+    """The text if it is UTF-8, but for a character cut at the end."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        if error.start < len(data) - 3 or error.reason != "unexpected end of data":
+            return None
+        return data[: error.start].decode("utf-8") if not data[: error.start].isascii() else None
+
+
+def guess(data: bytes) -> str:
+    """The codec of eight-bit text that is no UTF-8, by its octets: Western, Cyrillic or East Asian."""
+    sample = data[:_SAMPLE]
+    runs = _HIGH.findall(sample)
+    high = sum(map(len, runs))
+    if high < _MOSTLY_HIGH * (high + len(_LETTERS.findall(sample))):
+        return "cp1252"
+    if sum(len(run) % 2 == 0 for run in runs) * 10 >= len(runs) * 8:
+        for codec in _EAST_ASIAN:
+            if _fits(sample, codec):
+                return codec
+    # Words are mostly in lower case: 0xE0 to 0xFF in windows-1251, 0xC0 to 0xDF in KOI8-R.
+    joined = b"".join(runs)
+    lower_1251 = sum(octet >= 0xE0 for octet in joined)
+    lower_koi8 = sum(0xC0 <= octet < 0xE0 for octet in joined)
+    if lower_1251 + lower_koi8 < high * 0.7:
+        return _first_fit(sample)
+    return "cp1251" if lower_1251 >= lower_koi8 else "koi8-r"
+
+
+def _first_fit(sample: bytes) -> str:
+    return next((codec for codec in _EAST_ASIAN if _fits(sample, codec)), "cp1252")
+
+
+def _fits(sample: bytes, codec: str) -> bool:
+    """It decodes, but for a cut last character, to what people write in it."""
+    for cut in (0, 1, 2, 3):
+        try:
+            text = sample[: len(sample) - cut].decode(codec)
+        except UnicodeError:
+            continue
+        written = sum(c > "\u007f" for c in text)
+        usual = sum(
+            "\u3000" <= c <= "\u30ff"
+            or "\u4e00" <= c <= "\u9fff"
+            or "\uac00" <= c <= "\ud7a3"
+            or "\uff00" <= c <= "\uffef"
+            for c in text
+        )
+        return written > 0 and usual * 10 >= written * 9
+    return False
