@@ -34,6 +34,7 @@ from mailstack.app.account_view import AccountView, OperatorScripts
 from mailstack.app.filter_steps import Begins, Done, Record, Setup, Step, to_answer
 from mailstack.app.lessons import Taught
 from mailstack.directory import Directory
+from mailstack.filters.classes import services
 from mailstack.filters.facts import AccountFacts, DomainFacts, Tools
 from mailstack.filters.pipeline import Evaluation
 from mailstack.filters.rules import Rules
@@ -80,6 +81,21 @@ def load_model(path: str) -> model.Model | None:
 def shipped_model() -> Path:
     """The prior that comes with mailstack."""
     return Path(str(resources.files("mailstack.filters.spam") / "prior.bin"))
+
+
+def load_services(path: str) -> services.Services:
+    """The services the classes know, and those of the operator's file if it is any good (M20)."""
+    known = services.shipped()
+    if not path:
+        return known
+    try:
+        source = Path(path)
+        if source.stat().st_size > services.MAX_FILE_OCTETS:
+            raise services.BadServices(f"larger than {services.MAX_FILE_OCTETS} octets")
+        return services.parse(source.read_text("utf-8"), known)
+    except (OSError, UnicodeError, services.BadServices) as error:
+        _log.error("services %s: %s", path, error)
+    return known
 
 
 class Worker:
@@ -264,6 +280,7 @@ def make_tools(setup: Setup) -> Tools:
         setup.authserv_id.lower(),
         load_model(setup.model),
         Rules(cpu_clock=time.process_time, hostname=setup.authserv_id, options=setup.sieve),
+        load_services(setup.options.services_file),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mailstack.filters.classes.services import Services, shipped
 from mailstack.filters.options import FilterOptions
 from mailstack.filters.rules import Rules
 from mailstack.filters.scripts import Step
@@ -61,12 +62,14 @@ class Tools:
     Attributes:
         model: None when no weights could be loaded: then only rules score (M20).
         authserv_id: our name in Authentication-Results, lower case.
+        services: social and other services the classes know.
     """
 
     options: FilterOptions
     authserv_id: str
     model: Model | None
     rules: Rules
+    services: Services = field(default_factory=shipped)
 
     @property
     def names(self) -> frozenset[str]:

@@ -52,6 +52,9 @@ class FilterOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     jobs: int = 1_000
     #: File with the trained weights; empty: the prior that comes with mailstack.
     model_file: str = ""
+    #: File that adds social, newsletter, mailing and work services to those the classes know; the form is
+    #: told in mailstack/filters/classes/data/services.toml.
+    services_file: str = ""
     #: Score what reverse DNS and HELO tell about the client.
     client_facts: bool = True
     #: DNS block lists, `[[filter.block_list]]` with a zone each; ask only lists whose terms you keep.

@@ -18,6 +18,7 @@ from mailstack.filters import lists
 from mailstack.filters.authentication.dmarc import Author
 from mailstack.filters.classes import bulk
 from mailstack.filters.classes.bulk import Classified
+from mailstack.filters.classes.services import Services
 from mailstack.filters.document import Document
 from mailstack.filters.facts import AccountFacts
 from mailstack.filters.reading.facts import Attachment
@@ -60,13 +61,17 @@ class Material:
         *,
         threshold: float,
         is_policy_junk: bool,
+        services: Services | None = None,
+        prior: model.Model | None = None,
     ) -> None:
+        """`services`, `prior`: of the classes; None: those that come with mailstack, and none."""
         self._document = document
         self.found = found
         self.author = author
         self.spam = spam
         self.threshold = threshold
         self.is_policy_junk = is_policy_junk
+        self._services, self._prior = services, prior
 
     @functools.cached_property
     def indexes(self) -> Sequence[int]:
@@ -76,7 +81,13 @@ class Material:
     @functools.cached_property
     def classified(self) -> Classified:
         """What it is when it is not spam."""
-        return bulk.classify(self._document, self.found)
+        return bulk.classify(
+            self._document,
+            self.found,
+            known=self._services,
+            model=self._prior,
+            indexes=lambda: self.indexes,
+        )
 
     @property
     def attachments(self) -> Sequence[Attachment]:

@@ -150,6 +150,8 @@ class Evaluation:
             spam,
             threshold=self._tools.options.spam_score,
             is_policy_junk=is_forged or decided.action != "accept",
+            services=self._tools.services,
+            prior=self._tools.model,
         )
         classified = Classified("spam") if is_spam else material.classified
         policy = msgspec.structs.replace(

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from mailstack.app.filter_steps import Setup
-from mailstack.app.filter_worker import load_model, read_message, shipped_model
+from mailstack.app.filter_worker import load_model, load_services, read_message, shipped_model
 from mailstack.app.filterd import FilterServer
 from mailstack.filters.compiled import version_of
 from mailstack.filters.options import FilterOptions
@@ -355,6 +355,17 @@ def test_a_broken_model_file_falls_back_to_the_shipped_one(tmp_path: Path, conte
     trained = load_model(str(file))
     assert trained is not None
     assert trained.fingerprint == load_model("").fingerprint  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("content", [None, b"", b"[networks", b"\xff", b"#" * 1_048_577])
+def test_a_broken_services_file_leaves_the_shipped_ones(tmp_path: Path, content: bytes | None) -> None:
+    # M20
+    file = tmp_path / "services.toml"
+    if content is not None:
+        file.write_bytes(content)
+    assert load_services(str(file)) == load_services("")
+    file.write_text('[networks]\n"Village" = "village.example"')
+    assert load_services(str(file)).social["village.example"] == "Village"
 
 
 def test_the_shipped_model_is_small() -> None:

@@ -9,7 +9,7 @@ Standards: RFC 2369, RFC 2919, RFC 8058 (list fields), RFC 3834 (Auto-Submitted)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mailstack.filters.classes import evidence, services, words
@@ -58,14 +58,14 @@ def classify(
     *,
     known: services.Services | None = None,
     model: Model | None = None,
-    indexes: Sequence[int] = (),
+    indexes: Callable[[], Sequence[int]] = tuple,
 ) -> Classified:
     """Says whether wanted mail is a promotion or a social notification.
 
     Args:
         known: social services; None: those that come with mailstack.
         model: the prior; None: rules alone.
-        indexes: the message's features for it.
+        indexes: gives the message's features for it; asked only for mail to many.
     """
     sight = Sight(document)
     is_to_many = _is_bulk(sight)
@@ -101,10 +101,10 @@ def _best(logits: Mapping[str, float]) -> Class:
     return "promotions" if logits.get("promotions", -1.0) >= 0 else "ham"
 
 
-def _learned(name: str, model: Model | None, indexes: Sequence[int]) -> tuple[Reason, ...]:
+def _learned(name: str, model: Model | None, indexes: Callable[[], Sequence[int]]) -> tuple[Reason, ...]:
     if model is None:
         return ()
-    share = _LEARNED_SHARE * (model.head_logit(name, indexes) - NEUTRAL_CLASS)
+    share = _LEARNED_SHARE * (model.head_logit(name, indexes()) - NEUTRAL_CLASS)
     weight = round(max(-MAX_LEARNED, min(MAX_LEARNED, share)), 4)
     return (Reason(f"words_{name}", weight, "its words and links"),) if abs(weight) >= _LEAST else ()
 
