@@ -29,7 +29,7 @@ MAX_EXAMPLES = 2_000
 MAX_WEIGHTS = 8_192
 #: The largest single weight, and the most all of them may add to a logit.
 MAX_WEIGHT = 8.0
-MAX_LOGIT = 6.0
+MAX_LOGIT = 8.0
 #: Times the examples are gone through, and how far each takes the logit of its own message.
 PASSES = 8
 RATE = 2.0
