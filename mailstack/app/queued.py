@@ -20,6 +20,7 @@ from mailstack.app.queue_engine import Engine
 from mailstack.app.queue_home import Home
 from mailstack.app.queue_settle import Settler
 from mailstack.app.reports import keep_reporting
+from mailstack.app.spam_digest import SpamDigest, tell_spam
 from mailstack.app.tidy import tidy
 from mailstack.app.upkeep import upkeep
 from mailstack.delivery.lease import Lease
@@ -112,6 +113,7 @@ async def _work(
         watch=tls,
     )
     watch = ForwardWatch(queue, home)
+    spam = SpamDigest(queue, home)
     containing = Containing(
         context.config,
         home.directory,
@@ -146,6 +148,7 @@ async def _work(
             asyncio.create_task(keep_reporting(context, home, queue, resolver)),
             asyncio.create_task(tidy(context)),
             asyncio.create_task(tell_lists(context, watch)),
+            asyncio.create_task(tell_spam(context, spam)),
             asyncio.create_task(upkeep(context, home.directory, home.store)),
         ]
     context.bus.listen(asyncio.get_running_loop(), lambda message: engine.wake())
@@ -159,3 +162,4 @@ async def _work(
         await smtp.close()
         containing.close()
         watch.close()
+        spam.close()

@@ -33,7 +33,10 @@ def command(
     """Shows the filters of an address, or changes those that are named.
 
     Counts for the next message.  A filter that is off leaves mail in INBOX, with the score
-    still in its header.  A folder may be any but INBOX, Sent, Drafts, Archive and Trash;
+    still in its header.  ads_offered says that the mailbox came from elsewhere and nobody has
+    said yet whether advertising is to be filed; --ads on or off does.
+
+    A folder may be any but INBOX, Sent, Drafts, Archive and Trash, by whatever name they go;
     levels are separated by /.
     """
     if any(value is not None for value in (spam, ads, spam_folder, promotions_folder, social_folder)):

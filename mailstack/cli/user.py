@@ -113,6 +113,16 @@ _CATCH_ALL_WARNING = (
 )
 
 
+MigratedOption = Annotated[
+    bool,
+    typer.Option(
+        "--migrated",
+        help="The mailbox comes from elsewhere: the folders for offers and social networks stay off until its"
+        " owner wants them (mailstack filters ADDRESS --ads on).",
+    ),
+]
+
+
 @app.command()
 def add(
     address: AddressArgument,
@@ -123,6 +133,7 @@ def add(
     kind: KindOption = None,
     name: NameOption = None,
     vacation: VacationOption = "",
+    migrated: MigratedOption = False,
 ) -> None:
     """Makes an address.
 
@@ -149,6 +160,8 @@ def add(
         )
         if vacation:
             directory.autoresponse_templates.apply(made.address.domain, vacation, [str(made.address)])
+        if migrated:
+            directory.settings.offer_ads(str(made.address))
     document = _row(made)
     text = f"added {made.address}"
     if generated:
@@ -340,6 +353,7 @@ def passwd_file() -> None:
 def import_users(
     file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="The file; - for stdin.", allow_dash=True)],
     vacation: VacationOption = "",
+    migrated: MigratedOption = False,
 ) -> None:
     """Makes many addresses from a CSV file: all of them, or none.
 
@@ -354,7 +368,11 @@ def import_users(
     context = Context.load()
     with writer(context) as directory:
         made, problems = user_import.run(
-            directory, data, lambda address: check_receives(context, address), vacation=vacation
+            directory,
+            data,
+            lambda address: check_receives(context, address),
+            vacation=vacation,
+            migrated=migrated,
         )
     if problems:
         show({"added": 0, "errors": problems}, "")

@@ -63,12 +63,14 @@ def run(
     check_address: Callable[[str], None] = lambda address: None,
     *,
     vacation: str = "",
+    migrated: bool = False,
 ) -> tuple[list[dict[str, str]], list[Problem]]:
     """Makes every address of the file in one transaction, or says what is wrong.
 
     Args:
         check_address: raises PermanentFailure for an address that this server cannot serve.
         vacation: template each is given of its domain; "" for none.
+        migrated: the mailboxes come from elsewhere; see Settings.offer_ads.
 
     Returns:
         What was made (with the password where it was generated), and the problems; one
@@ -92,6 +94,8 @@ def run(
             if vacation:
                 domain = names.new_address(row.address).domain
                 directory.autoresponse_templates.apply(domain, vacation, [row.address])
+            if migrated:
+                directory.settings.offer_ads(row.address)
     made = [{"address": row.address} | ({"password": row.password} if row.generated else {}) for row in rows]
     return made, []
 

@@ -15,6 +15,7 @@ from mailstack.model.address import Address, AddressError, parse_domain, parse_l
 from mailstack.model.directory import NO_LIMIT
 from mailstack.model.errors import PermanentFailure
 from mailstack.model.language import LANGUAGES, Language, known
+from mailstack.model.roles import ARCHIVE, DRAFTS, SENT, TRASH, role_of_name
 
 #: RFC 5321 allows these, but gateways read meaning into them (T7) or shells do.
 FORBIDDEN = {
@@ -28,7 +29,7 @@ FORBIDDEN = {
 #: RFC 5321 specials that only a quoted local part could hold.
 _SPECIALS = '()<>@,;:"[]\\'
 _REWRITTEN = ("srs0=", "srs1=", "srs0-", "srs1-", "prvs=", "batv=")
-_RESERVED_FOLDERS = ("INBOX", "Sent", "Drafts", "Archive", "Trash")
+_OTHER_ROLES = (DRAFTS, SENT, TRASH, ARCHIVE)
 MAX_FOLDER_OCTETS = 255
 MAX_FOLDER_DEPTH = 10
 MAX_SCRIPT_NAME_OCTETS = 512
@@ -147,7 +148,7 @@ def filter_folder(text: str, *, what: str) -> str:
         PermanentFailure: not a folder name, or a folder that has another purpose.
     """
     name = unicodedata.normalize("NFC", text)
-    if any(name.casefold() == reserved.casefold() for reserved in _RESERVED_FOLDERS):
+    if name.casefold() == "inbox" or role_of_name(name) in _OTHER_ROLES:
         raise PermanentFailure(f"the {what} cannot be {text!r}: that folder has another purpose")
     levels = name.split("/")
     bad = next((c for c in name if not c.isprintable()), "")

@@ -40,6 +40,9 @@ class MailboxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     #: Days after which a message in Spam goes; an account may have its own number.  0: never.
     spam_expire_days: int = 30
 
+    #: Days between two lists of what came into Spam, for owners who read by POP3 alone.  0: never.
+    spam_digest_days: int = 7
+
     #: Days after which a message in Trash goes; an account may have its own number.  0: never.
     trash_expire_days: int = 0
 
@@ -67,6 +70,7 @@ class MailboxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
             ("quota_free_messages", 0),
             ("full_tempfail_days", 0),
             ("spam_expire_days", 0),
+            ("spam_digest_days", 0),
             ("trash_expire_days", 0),
             ("expunged_keep_days", 0),
             ("flag_names_delay_s", 0),

@@ -163,7 +163,7 @@ class LoginRecords(StateTable):
     def succeeded(
         self, account_id: int, ip: str, *, app_password: int | None, protocol: str, now: float
     ) -> None:
-        """Writes a good login down; see `is_due`.
+        """Writes a good login down; see `is_due`.  From the first by POP3 on, lists of Spam are due.
 
         Raises:
             TemporaryFailure: the database cannot be written.
@@ -177,6 +177,10 @@ class LoginRecords(StateTable):
             connection.execute(
                 "DELETE FROM login_network WHERE at < ?", (now - self._options.known_days * DAY_S,)
             )
+            if protocol == "pop3":
+                connection.execute(
+                    "INSERT OR IGNORE INTO digest (account_id, at) VALUES (?, ?)", (account_id, now)
+                )
             if app_password is not None:
                 connection.execute(
                     "INSERT OR REPLACE INTO app_password_use (id, at, network, protocol) VALUES (?, ?, ?, ?)",

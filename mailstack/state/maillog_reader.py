@@ -35,6 +35,15 @@ class MailLogReader:
         ).fetchall()
         return [_event(row) for row in reversed(rows)]
 
+    def protocols(self, address: str) -> set[str]:
+        """By what somebody logged in as this address, in the days the log keeps."""
+        rows = self._connection.execute(
+            "SELECT DISTINCT json_extract(e.fields, '$.protocol') FROM owner o JOIN event e"
+            " ON e.number = o.number WHERE o.address = ? AND o.direction = 'received' AND e.name = 'login'",
+            (address.lower(),),
+        ).fetchall()
+        return {str(protocol) for (protocol,) in rows}
+
     def refusals(self, name: str, *, limit: int = 20) -> list[Event]:
         """The last refusals of a client (IP address), login, sender or recipient, oldest first."""
         rows = self._connection.execute(

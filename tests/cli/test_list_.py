@@ -52,3 +52,45 @@ def test_a_sender_that_changes_lists_is_said_to(instance: Instance) -> None:
 )
 def test_wrong_lists_have_their_codes(instance: Instance, words: list[str], code: int) -> None:
     assert instance.cli("list", *words).code == code
+
+
+def test_a_domain_has_lists_of_its_own(instance: Instance) -> None:
+    assert (
+        instance.cli("list", "block", "--domain", "example.test", "Spam.example").out
+        == "block: spam.example\n"
+    )
+    instance.cli("list", "allow", "--domain", "example.test", "boss@spam.example")
+    moved = instance.cli("list", "block", "--domain", "example.test", "boss@spam.example", "--json").json
+    assert (moved["domain"], moved["moved_from"]) == ("example.test", "allow")
+    assert instance.cli("list", "show", "--domain", "example.test", "--json").json == {
+        "domain": "example.test",
+        "block": ["boss@spam.example", "spam.example"],
+        "allow": [],
+    }
+    assert instance.cli("list", "show", "alice@example.test", "--json").json["block"] == []
+    assert instance.cli("list", "remove", "--domain", "example.test", "spam.example").code == 0
+    assert instance.cli("list", "remove", "--domain", "example.test", "spam.example").code == 65
+    assert instance.cli("list", "block", "--domain", "other.test", "x.example").code == 67
+    assert instance.cli("list", "show", "--domain", "other.test").code == 67
+
+
+@pytest.mark.parametrize(
+    ("words", "warns"),
+    [
+        (["allow", "alice@example.test", "alice@example.test"], True),
+        (["allow", "alice@example.test", "second@example.test"], True),
+        (["allow", "alice@example.test", "example.test"], True),
+        (["block", "alice@example.test", "example.test"], True),
+        (["allow", "alice@example.test", "bob@example.test"], False),
+        (["allow", "alice@example.test", "far.example"], False),
+        (["allow", "--domain", "example.test", "example.test"], True),
+        (["allow", "--domain", "example.test", "boss@example.test"], True),
+        (["allow", "--domain", "example.test", "far.example"], False),
+    ],
+)
+def test_whoever_lists_himself_is_warned(instance: Instance, words: list[str], warns: bool) -> None:
+    # product page, section 2.5; issue 6, point 10
+    instance.cli("alias", "add", "second@example.test", "alice@example.test")
+    found = instance.cli("list", *words, "--json")
+    assert (found.code, found.json["warning"] is not None) == (0, warns)
+    assert ("covers your own address" in found.err) == warns
