@@ -16,7 +16,7 @@ from mailstack.filters.folding import Disguise, undisguise
 from mailstack.filters.reading.attachments import find_attachments, shown_parts
 from mailstack.filters.reading.charsets import decode
 from mailstack.filters.reading.facts import Attachment, Charsets, Html, Link
-from mailstack.filters.reading.html import MAX_ALT, MAX_HIDDEN, MAX_SOURCE, Page, read_html
+from mailstack.filters.reading.html import MAX_ALT, MAX_HIDDEN, MAX_SOURCE, Effort, Page, read_html
 from mailstack.filters.reading.links import MAX_URLS, clean, find_all, is_ip_host, make
 from mailstack.mime.addresses import ListedAddress, parse
 from mailstack.mime.encoding import decode_words
@@ -125,13 +125,16 @@ def read(message: bytes, header: Header) -> Document:
     document.subject = undisguise(subject, document.disguise)
     if document.author is not None:
         document.author_name = undisguise(document.author.display[:MAX_LINE], document.disguise)
-    cids = _read_texts(message, document)
-    document.attachments, found = find_attachments(message, structure, cids, MAX_URLS - len(document.links))
+    effort = Effort()
+    cids = _read_texts(message, document, effort)
+    document.attachments, found = find_attachments(
+        message, structure, effort, cids=cids, room=MAX_URLS - len(document.links)
+    )
     document.links += found
     return document
 
 
-def _read_texts(message: bytes, document: Document) -> set[str]:
+def _read_texts(message: bytes, document: Document, effort: Effort) -> set[str]:
     """The parts that are shown; gives the content ids they refer to."""
     plain: list[str] = []
     rich: list[str] = []
@@ -144,7 +147,7 @@ def _read_texts(message: bytes, document: Document) -> set[str]:
         text = decode(octets, part.parameter("charset") or "", document.charsets, is_html=is_html)
         if is_html:
             source_room -= len(octets)
-            page = read_html(text, document.html, room=room)
+            page = read_html(text, document.html, effort, room=room)
             _take_page(document, page)
             cids |= page.cids
             text = page.text

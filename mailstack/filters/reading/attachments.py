@@ -14,7 +14,7 @@ from urllib.parse import unquote
 from mailstack.filters.reading import archives, documents, kinds, links
 from mailstack.filters.reading.charsets import decode
 from mailstack.filters.reading.facts import Attachment, Charsets, Html, Kind, Link
-from mailstack.filters.reading.html import read_html
+from mailstack.filters.reading.html import Effort, read_html
 from mailstack.mime.scanner import Part
 from mailstack.mime.text import content, is_attachment, parts
 
@@ -37,11 +37,12 @@ def _is_shown(part: Part) -> bool:
 
 
 def find_attachments(
-    message: bytes, structure: Part, cids: set[str], room: int
+    message: bytes, structure: Part, effort: Effort, *, cids: set[str], room: int
 ) -> tuple[list[Attachment], list[Link]]:
     """The attachments in order, and the links in them.
 
     Args:
+        effort: what is left of it after the text.
         cids: content ids that the text refers to.
         room: links that are wanted at most.
     """
@@ -50,7 +51,7 @@ def find_attachments(
         if part.is_multipart or _is_shown(part):
             continue
         if reader is None:
-            reader = _Reader(message, cids, room)
+            reader = _Reader(message, effort, cids, room)
         if not reader.read(part):
             break
     return (reader.found, reader.links) if reader is not None else ([], [])
@@ -59,8 +60,9 @@ def find_attachments(
 class _Reader:
     """One message's attachments; counts what they cost."""
 
-    def __init__(self, message: bytes, cids: set[str], room: int) -> None:
+    def __init__(self, message: bytes, effort: Effort, cids: set[str], room: int) -> None:
         self._message = message
+        self._effort = effort
         self._cids = {unquote(cid) for cid in cids}
         self._room = room
         self._left = MAX_DECODED
@@ -138,7 +140,7 @@ class _Reader:
             self._content(part, MAX_PAGE), part.parameter("charset") or "", Charsets(), is_html=True
         )
         html = Html()
-        page = read_html(source, html, room=MAX_TEXT)
+        page = read_html(source, html, self._effort, room=MAX_TEXT)
         attachment.text = page.text or page.alt
         tricks = attachment.tricks
         facts = {

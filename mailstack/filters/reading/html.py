@@ -28,10 +28,12 @@ MAX_SOURCE = 1_048_576
 MAX_HIDDEN = 65_536
 MAX_ALT = 16_384
 _MAX_TITLE = 500
-#: Elements a tree may hold, and blanks, slashes and quotes between which attributes stand: at
-#: most 0.1 s for elements that are all nested, 0.5 s for attributes that are all of one element.
+#: Elements of trees, and places where attributes may begin: at most 0.1 s for elements that are
+#: all nested, 0.7 s for attributes that are all of one element.
 MAX_ELEMENTS = 5_000
-MAX_SEPARATORS = 16_384
+MAX_ATTRIBUTES = 20_000
+#: A source no longer than this cannot take long.
+_SHORT = 2_048
 _MAX_HOSTS = 100
 _MAX_ALTS = 200
 #: Different names of elements that are counted.
@@ -74,16 +76,17 @@ class Page:
     cids: set[str] = field(default_factory=set)
 
 
-def read_html(source: str, html: Html, *, room: int) -> Page:
+def read_html(source: str, html: Html, effort: Effort, *, room: int) -> Page:
     """Reads a source and adds to the counts; never raises.
 
     Args:
+        effort: of the whole message.
         room: characters of seen text that are kept.
     """
     html.characters += len(source)
     page = Page()
     try:
-        tree = LexborHTMLParser(source) if _is_tame(source) else None
+        tree = LexborHTMLParser(source) if effort.take(source) else None
     except Exception:  # named adapter: selectolax documents nothing about what it may raise
         tree = None
     if tree is None or tree.root is None:
@@ -94,12 +97,28 @@ def read_html(source: str, html: Html, *, room: int) -> Page:
     return page
 
 
-def _is_tame(source: str) -> bool:
-    if len(source) <= MAX_ELEMENTS:
+class Effort:
+    """What lexbor may still cost for one message, all its HTML together; see the trap above."""
+
+    def __init__(self) -> None:
+        self._elements = MAX_ELEMENTS**2
+        self._attributes = MAX_ATTRIBUTES**2
+        self._short = MAX_SOURCE
+
+    def take(self, source: str) -> bool:
+        """Pays for a tree of the source; False: there is not enough left."""
+        if len(source) <= _SHORT:
+            self._short -= len(source)
+            return self._short >= 0
+        # Attributes stand behind blanks, slashes or the quote that ends a value.
+        attributes = len(source.split()) + source.count("/")
+        attributes += source.count('"') // 2 + source.count("'") // 2
+        elements = source.count("<")
+        if elements**2 > self._elements or attributes**2 > self._attributes:
+            return False
+        self._elements -= elements**2
+        self._attributes -= attributes**2
         return True
-    if source.count("<") > MAX_ELEMENTS:
-        return False
-    return sum(source.count(sign) for sign in " \n\t\f/\"'") <= MAX_SEPARATORS
 
 
 def _read_crudely(source: str, html: Html, page: Page, room: int) -> None:
