@@ -68,7 +68,7 @@ def classify(
         indexes: gives the message's features for it; asked only for mail to many.
     """
     sight = Sight(document)
-    is_to_many = _is_bulk(sight)
+    is_to_many = sight.is_to_many
     known = known or services.shipped()
     social = tuple(evidence.social(sight, found, known, is_bulk=is_to_many))
     if not is_to_many and not social:
@@ -120,6 +120,8 @@ def _plain_exemption(sight: Sight) -> str:
     document = sight.document
     if document.is_reply:
         return "it is a reply"
+    if sight.is_forwarded:
+        return "somebody sent it on"
     if "text/calendar" in document.types:
         return "it is an invitation"
     submitted = document.header.first(b"auto-submitted").lower()
@@ -145,19 +147,9 @@ def _spoken_exemption(sight: Sight) -> str:
 def is_discussion(document: Document) -> bool:
     """A list people write to: there is an address to post to, or list software for people."""
     header = document.header
-    post = header.first(b"list-post")
+    post = header.first(b"list-post").strip()
+    if post and b"mailto:" not in post.lower() and header.has(b"list-unsubscribe-post"):
+        return False  # some newsletters name their page there; lists of people have no one-click
     if post:
-        return post.strip().upper() != b"NO"
+        return post.upper() != b"NO"
     return any(header.has(field) for field in _LIST_FIELDS) or header.first(b"precedence").lower() == b"list"
-
-
-def _is_bulk(sight: Sight) -> bool:
-    """The sender itself says, or its tools do, that this goes to many."""
-    header = sight.document.header
-    return (
-        header.has(b"list-unsubscribe")
-        or header.first(b"precedence").lower() in (b"bulk", b"junk")
-        or any(header.has(field) for field in words.CAMPAIGN_FIELDS)
-        or any(header.has(field) for field in words.SENDING_FIELDS)
-        or sight.says_unsubscribe
-    )

@@ -22,6 +22,8 @@ _TAIL = 2_000
 #: Links that are looked at.
 _LINKS = 100
 _LINK = 300
+#: Letters of a name that show it in an address.
+_NAME = 4
 _MANY_IMAGES, _MANY_LINKS = 5, 10
 
 
@@ -50,10 +52,50 @@ class Sight:
     @cached_property
     def says_unsubscribe(self) -> bool:
         """The end of the text tells how to leave, and there is something to click on or to write to."""
-        document, tail = self.document, self.document.text[-_TAIL:]
-        if not document.urls and "@" not in tail:
+        document = self.document
+        if not document.urls and "@" not in document.text[-_TAIL:]:
             return False
-        return words.UNSUBSCRIBE.find(prepare(tail))
+        return words.UNSUBSCRIBE.find(self._tail)
+
+    @cached_property
+    def says_subscribed(self) -> bool:
+        """The end of the text says that the reader is on somebody's list."""
+        return words.SUBSCRIBED.find(self._tail)
+
+    @cached_property
+    def _tail(self) -> Prepared:
+        return prepare(self.document.text[-_TAIL:])
+
+    @cached_property
+    def is_marked(self) -> bool:
+        """Fields say that this goes to many, or was sent by a tool for that."""
+        header = self.document.header
+        return (
+            header.has(b"list-unsubscribe")
+            or header.first(b"precedence").lower() in (b"bulk", b"junk")
+            or any(header.has(field) for field in words.CAMPAIGN_FIELDS)
+            or any(header.has(field) for field in words.SENDING_FIELDS)
+        )
+
+    @cached_property
+    def is_forwarded(self) -> bool:
+        """A person sent it on."""
+        return not self.is_marked and words.FORWARD.match(self.document.subject) is not None
+
+    @cached_property
+    def is_to_many(self) -> bool:
+        """Fields or the text say that this goes to many."""
+        if self.is_marked:
+            return True
+        if self.says_unsubscribe or self.has_leave_link:
+            return True
+        return words.MARKETING_SENDERS.match(self.local) is not None and self.is_newsletter
+
+    @cached_property
+    def is_person(self) -> bool:
+        """The author's address holds the author's name."""
+        names = [name for name in prepare(self.document.author_name).words if len(name) >= _NAME]
+        return any(name[:_NAME] in self.local for name in names)
 
     @cached_property
     def has_leave_link(self) -> bool:
@@ -154,13 +196,19 @@ def _sells(sight: Sight) -> Iterator[Reason]:
         yield Reason("newsletter", 1.5, "it calls itself a newsletter")
     if words.OFFER.find(sight.text):
         yield Reason("offer_text", 1.0, "the text is an offer")
+    if sight.says_subscribed:
+        yield Reason("subscribed_text", 1.2, "the text says that its readers subscribed")
     if words.NEWSLETTER.find(sight.text):
         yield Reason("newsletter_text", 0.7, "the text speaks of a newsletter")
 
 
 def _serves(sight: Sight) -> Iterator[Reason]:
+    if not sight.is_marked:
+        yield Reason("no_mark", -1.0, "no field says that it goes to many")
+        if sight.is_person:
+            yield Reason("person", -1.5, "its sender has the name of a person")
     if words.SERVICE_SENDERS.match(sight.local):
-        yield Reason("service_sender", -1.5, "its sender is for orders, bills or accounts")
+        yield Reason("service_sender", -1.0, "its sender is for orders, bills or accounts")
     if sight.speaks_of_order:
         yield Reason("order_text", -1.5, "the text is about an order, a bill or an account")
     if words.WORK_SUBJECT.match(sight.document.subject) or words.WORK.find(sight.whole_subject):
@@ -174,7 +222,9 @@ def social(sight: Sight, found: Authentication, services: Services, *, is_bulk: 
     document, header = sight.document, sight.document.header
     domain = document.author_domain
     service = find(domain, services.social)
-    if service and found.dmarc.result != "fail" and found.spf.result != "fail":
+    if service and (found.dmarc.result == "fail" or found.spf.result == "fail"):
+        return  # somebody else sent it
+    if service:
         yield Reason("social_sender", 2.5, f"{domain} is {service}")
     if any(field.name in services.fields for field in header.fields):
         yield Reason("social_field", 2.5, "a social network's own field")
@@ -193,8 +243,11 @@ def social(sight: Sight, found: Authentication, services: Services, *, is_bulk: 
     yield from _community(sight)
     if not service:
         yield from _no_community(sight, services)
-    elif sight.is_offer and not is_event:
-        yield Reason("offer_subject", -1.5, "the subject is an offer")
+    elif not is_event:
+        if sight.is_offer:
+            yield Reason("offer_subject", -1.5, "the subject is an offer")
+        if words.SERVICE_SENDERS.match(sight.local):
+            yield Reason("service_sender", -1.5, "its sender is for orders, bills or accounts")
 
 
 def _community(sight: Sight) -> Iterator[Reason]:

@@ -21,6 +21,7 @@ def _phrases(table: str) -> Phrases:
 OFFER = _phrases("offer")
 NEWSLETTER = _phrases("newsletter")
 UNSUBSCRIBE = _phrases("unsubscribe")
+SUBSCRIBED = _phrases("subscribed")
 TRANSACTION = _phrases("transaction")
 NOT_TRANSACTION = _phrases("not_transaction")
 ORDER_TEXT = _phrases("order_text")
@@ -61,7 +62,6 @@ CAMPAIGN_FIELDS = tuple(
             "x-roving-id",
         ),
         *(
-            "x-report-abuse-to",
             "x-bulkmail",
             "x-mj-campaign",
             "x-emarsys-identify",
@@ -156,7 +156,7 @@ LEAVE_LINKS = (
     *(
         "/baja",
         "disiscri",
-        "cancella",
+        "/cancellami",
         "descadast",
         "afmeld",
         "uitschrij",
@@ -169,6 +169,10 @@ LEAVE_LINKS = (
 )
 #: Somebody on a network: "@name", "@name@host".
 HANDLE = re.compile(r"(?<![\w.@])@[a-z0-9_.]{2,40}(?:@[a-z0-9.-]{3,80})?(?![\w@])", re.IGNORECASE)
+#: A subject somebody sent on, in the languages of mail programs.
+FORWARD = re.compile(
+    r"\s*(?:fwd?|wg|tr|rv|enc|i|doorst|vs|vb|pd|weitergeleitet|转发|轉寄|пересл)\s*[:：]", re.IGNORECASE
+)
 #: "[project] ..." and "#123": how work is numbered.
 WORK_SUBJECT = re.compile(r"\s*\[[^\]]{2,80}\]|.{0,200}#\d+\b")
 

@@ -76,6 +76,9 @@ SALE = f"From: news@shop.test\n{UNSUBSCRIBE}Precedence: bulk\n"
     "text",
     [
         "From: a@b.test\nSubject: lunch\n\nhi\n",
+        "From: Bob <bob@b.test>\nSubject: Fwd: Weekly newsletter: 50% off\n\nShop now https://s.test/?utm_source=x unsubscribe\n",
+        "From: Bob Miller <bob.miller@b.test>\nSubject: our newsletter\n\nShop now! https://s.test/ How do readers unsubscribe?\n",
+        SALE + "List-Post: <https://lists.test/post>\nSubject: newsletter sale\n\nx\n",
         "From: a@b.test\nSubject: sale\n\nI saw a sale, 50% off, shop now!\n",
         f"From: no-reply@asana.com\n{UNSUBSCRIBE}Subject: Bob mentioned you in the plan\n\nhttps://asana.com/1 @you\n",
         f"From: no-reply@service.gov.uk\n{UNSUBSCRIBE}Subject: New message from the office\n\nView message: https://x.gov.uk/1 @you\n",
@@ -102,6 +105,18 @@ SALE = f"From: news@shop.test\n{UNSUBSCRIBE}Precedence: bulk\n"
 def test_what_is_never_filed_away(text: str) -> None:
     # product page, section 2.4; T46
     assert klass(text) == "ham"
+
+
+def test_a_forged_social_network_is_not_social_by_its_words() -> None:
+    forged = Authentication(dmarc=DmarcResult("fail", "facebookmail.com"))
+    text = f"From: notification@facebookmail.com\n{UNSUBSCRIBE}Subject: Anna commented on your photo\n\nView post\n"
+    assert klass(text) == "social"
+    assert klass(text, forged) == "ham"
+
+
+def test_a_page_to_post_on_makes_no_discussion_of_mail_with_one_click() -> None:
+    front = SALE + "List-Unsubscribe-Post: List-Unsubscribe=One-Click\nList-Post: <https://news.test/p/1>\n"
+    assert klass(front + "Subject: newsletter sale\n\nx\n") == "promotions"
 
 
 def test_a_list_that_nobody_may_post_to_is_no_discussion() -> None:
