@@ -97,3 +97,46 @@ def test_relaying_without_a_route_warns_and_a_bad_name_exits_65(instance: Instan
         file.write('[[queue.route]]\ndomain = "example.test"\nhost = "192.0.2.1"\n')
     assert instance.cli(*words).err == ""
     assert instance.cli("domain", "add", "bad_domain").code == 65
+
+
+def test_what_a_domain_wants_of_mail_is_shown_and_changed(instance: Instance) -> None:
+    shown = {
+        "domain": "example.test",
+        "mark_outside": False,
+        "outside_prefix": "",
+        "refuse": [],
+        "spam": [],
+        "blocked": 0,
+        "allowed": 0,
+    }
+    assert instance.cli("domain", "mail", "example.test", "--json").json == shown
+    words = [
+        "--mark-outside",
+        "on",
+        "--outside-prefix",
+        "[EXT]",
+        "--refuse",
+        "program,.iso",
+        "--spam",
+        "macros",
+    ]
+    changed = instance.cli("domain", "mail", "example.test", *words, "--json").json
+    assert changed == shown | {
+        "mark_outside": True,
+        "outside_prefix": "[EXT]",
+        "refuse": [".iso", "program"],
+        "spam": ["macros"],
+    }
+    back = instance.cli(
+        "domain", "mail", "example.test", "--outside-prefix", "", "--refuse", "", "--json"
+    ).json
+    assert (back["mark_outside"], back["outside_prefix"], back["refuse"], back["spam"]) == (
+        True,
+        "",
+        [],
+        ["macros"],
+    )
+    found = instance.cli("domain", "mail", "example.test", "--refuse", "exe")
+    assert (found.code, "or an extension such as .iso" in found.err) == (65, True)
+    assert instance.cli("domain", "mail", "other.test").code == 67
+    assert instance.cli("domain", "mail", "other.test", "--mark-outside", "on").code == 67
