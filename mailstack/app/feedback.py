@@ -237,11 +237,20 @@ class Teacher:
         after = think(before, deeds, filed=digest.filed if digest is not None else "")
         if after == before:
             return
+        if before is None and self._is_full(book, last.at):
+            _log.info("%s teaches more than feedback.lessons_per_day", account.address)
+            return
         if list_for(after) and digest is None:
             digest = await self._digest(account, last)
-        change = _Change(last, before, after, digest.message_id if digest is not None else "")
+        known = digest if digest is not None else lesson
+        change = _Change(last, before, after, known.message_id if known is not None else "")
         book.changes.append(change)
         await self._apply(account, book, change, lesson, digest)
+
+    def _is_full(self, book: _Book, at: float) -> bool:
+        """T45: nobody teaches more than so much a day."""
+        today = sum(one.evidence != "sample" and one.at > at - _DAY_S for one in book.lessons.values())
+        return today >= self._options.lessons_per_day
 
     async def _apply(
         self, account: Account, book: _Book, change: _Change, lesson: Lesson | None, digest: Digest | None
@@ -273,6 +282,7 @@ class Teacher:
             known.logit,
             change.note.message,
             known.author,
+            message_id=known.message_id,
         )
         if old is not None and old.listed and old.listed == wanted:
             new = _listed(new, old)
@@ -294,13 +304,12 @@ class Teacher:
             received_by=[str(account.address)],
             message_id=change.message_id,
             account=str(account.address),
-            as_=after.label if after is not None else "",
+            label=after.label if after is not None else "",
             instead_of=change.before.label if change.before is not None else "",
             evidence=after.evidence if after is not None else "",
             weak="yes" if after is not None and after.weight < FULL else "",
             listed=change.listed,
             mailbox=change.note.folder,
-            message=change.message_id,
         )
 
     # -- the others -----------------------------------------------------------------------
@@ -316,7 +325,7 @@ class Teacher:
                 if digest is not None and digest.id not in lessons:
                     lessons[digest.id] = trap_lesson(digest, at=note.at)
             await self._write(files, list(lessons.values()))
-        self._h.maillog.write("learned_domain", domain=domain, as_="spam", messages=len(notes), why="trap")
+        self._h.maillog.write("learned_domain", domain=domain, label="spam", messages=len(notes))
 
     async def _learn_sent(self, account: Account, note: Note) -> None:
         """Whom the owner has written to, with another server perhaps."""
@@ -349,7 +358,6 @@ class Teacher:
             account=str(account.address),
             author=digest.author,
             authenticated="yes" if digest.is_authenticated else "no",
-            message=digest.message_id,
         )
         lines = [
             f"{account.address} has reported a message as phishing.",

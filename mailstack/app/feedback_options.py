@@ -17,7 +17,9 @@ class FeedbackOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     automatic_s: float = 5.0
     #: Messages an account, or a domain, is taught by; of more, the newest.
     lessons: int = 300
-    #: Of these, how many may be weak evidence: a program's work, uploaded folders, samples.
+    #: Messages an account teaches in 24 hours at most.
+    lessons_per_day: int = 200
+    #: Of all lessons, how many may be weak evidence: a program's work, uploaded folders, samples.
     weak_lessons: int = 100
     #: Features of all these messages together; of more, those of the newest. A message has some 200.
     features: int = 80_000
@@ -39,7 +41,7 @@ class FeedbackOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise ConfigError("feedback.weak_lessons", "want 0 <= weak_lessons <= lessons")
         if not 1_000 <= self.features <= 400_000:
             raise ConfigError("feedback.features", "want 1000 <= features <= 400000")
-        for key in ("automatic_s", "samples", "waiting_days", "sent_per_day"):
+        for key in ("automatic_s", "lessons_per_day", "samples", "waiting_days", "sent_per_day"):
             if getattr(self, key) < 0:
                 raise ConfigError(f"feedback.{key}", "want 0 or more")
         if self.waiting < 1:

@@ -125,8 +125,9 @@ class LessonBook:
                     (self._folder / name).unlink(missing_ok=True)
                 durable.sync_folder(self._folder)
                 return
-            self._store(LESSONS, _encode(_File(_VERSION, list(lessons))))
+            # In this order: what the lessons show counts already.
             self._store(LEARNED, corrections)
+            self._store(LESSONS, _encode(_File(_VERSION, list(lessons))))
 
     def _store(self, name: str, octets: bytes) -> None:
         temporary = self._folder / f".{name}.tmp"

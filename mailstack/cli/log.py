@@ -92,6 +92,12 @@ _SENTENCES = {
     "script": "a Sieve script of {account} was changed from {peer}: {change} {script}",
     "applied": "rules and script of {to} run over {mailbox}: {changed} of {messages} messages changed;"
     " moved: {moved}",
+    "learned": "{account} has taught the filter that it is {label} ({evidence}, in {mailbox})",
+    "unlearned": "{account} has taken back what it had taught the filter with it",
+    "learned_domain": "{messages} messages for spam traps have taught the filter for {domain}",
+    "lessons_rebuilt": "what {account} taught the filter was made anew of its folders: {lessons} lessons",
+    "lessons_forgotten": "what {account} taught the filter was forgotten: {lessons} lessons",
+    "phishing": "{account} has reported it as phishing; author {author}, authenticated: {authenticated}",
     "banned": "{network} may not log in for {seconds} s",
     "guessed_at": "the password of {account} is guessed at",
     "contained": "{account} is stopped (score {score}); {held} of its messages are held in the queue",

@@ -135,7 +135,7 @@ def _placed(opinion: Opinion | None, deed: Deed, filed: Place) -> Opinion | None
         return Opinion(target, origin, FULL, "place")
     if target == origin:
         return None
-    if target == "ham" and not thought:
+    if target == "ham" and (not thought or (opinion is None and not deed.source and deed.what != "uploaded")):
         return opinion  # back from the Trash, or brought from elsewhere
     return Opinion(target, origin, _weight(deed, target, filed), "place")
 

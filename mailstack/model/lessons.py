@@ -32,6 +32,7 @@ class Lesson(msgspec.Struct, frozen=True, array_like=True):
         author: address key of its author; "" for none.
         listed: the list its author was put in because of it; "" for none.
         before: the list the author stood in before that; "" for none.
+        message_id: with its brackets; "" for none.
     """
 
     id: bytes
@@ -46,6 +47,7 @@ class Lesson(msgspec.Struct, frozen=True, array_like=True):
     author: str = ""
     listed: Literal["", "block", "allow"] = ""
     before: Literal["", "block", "allow"] = ""
+    message_id: str = ""
 
 
 class Digest(msgspec.Struct, frozen=True):

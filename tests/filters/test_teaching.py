@@ -127,7 +127,8 @@ def test_to_trash_and_to_nowhere_change_no_opinion() -> None:
 
 
 def test_what_the_filter_filed_as_spam_and_somebody_takes_out_of_the_trash() -> None:
-    assert think(None, [OUT_OF_TRASH], filed="spam") == Opinion("ham", "spam", FULL, "place")
+    assert think(None, [OUT_OF_TRASH], filed="spam") is None
+    assert think(None, [Deed("placed", "", "spam")], filed="ham") == Opinion("spam", "ham", FULL, "place")
 
 
 @pytest.mark.parametrize(
