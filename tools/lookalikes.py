@@ -15,7 +15,7 @@ import unicodedata
 from pathlib import Path
 
 # TR39 takes the capital I for an l in every script; as text it is an I.
-_BETTER = {"\u0406": "I", "\u0399": "I", "\u04c0": "I", "\u0391": "A", "\u0392": "B"}
+_BETTER = {"\u0406": "I", "\u0399": "I", "\u04c0": "I", "\u04cf": "l", "\u0391": "A", "\u0392": "B"}
 # What TR39 leaves out or takes for two characters, and people use.
 _MORE = {
     "\u0138": "k", "\u0142": "l", "\u0131": "i", "\u0261": "g", "\u03ba": "k", "\u043a": "k",

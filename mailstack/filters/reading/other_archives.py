@@ -9,7 +9,6 @@ Standards: 7zFormat.txt of the LZMA SDK, RAR 4 and RAR 5.0 technotes.  No I/O.
 from __future__ import annotations
 
 import lzma
-import re
 import struct
 from typing import Protocol
 
@@ -18,9 +17,9 @@ MAX_HEADER = 4 * 1024 * 1024
 _MAX_MEMORY_EXPONENT = 26
 _MAX_BLOCKS = 2_000
 _AES = b"\x06\xf1\x07\x01"
-_ENCODED, _PLAIN = 0x17, 0x01
-# UTF-16 names that end with a NUL, as the list of names holds them.
-_NAME = re.compile(rb"(?:[^\x00]\x00|[\x00-\xff][\x01-\xd7]){1,300}\x00\x00")
+# Identifiers of the header's parts.
+_PLAIN, _ENCODED = 0x01, 0x17
+_PACK_INFO, _UNPACK_INFO, _SIZES, _FOLDERS, _UNPACKED_SIZES = 0x06, 0x07, 0x09, 0x0B, 0x0C
 
 
 class Members(Protocol):
@@ -51,8 +50,7 @@ def seven_zip(data: bytes, listing: Members, prefix: str) -> None:
             return
         header = _unpacked(data, header)
     if not header or header[0] != _PLAIN:
-        listing.trick("broken")
-        return
+        return  # packed in a way nobody but its own tool reads
     if _AES in header:
         listing.trick("encrypted")
     for name in _names(header):
@@ -61,35 +59,50 @@ def seven_zip(data: bytes, listing: Members, prefix: str) -> None:
 
 
 def _unpacked(data: bytes, header: bytes) -> bytes:
-    """The header behind an encoded one: one folder, one LZMA coder; b"" for anything else."""
+    """The header behind an encoded one: one folder of one coder, LZMA or LZMA2; b"" for anything else."""
     reader = _Reader(header, 1)
     try:
-        if reader.octet() != 0x06:
+        if reader.octet() != _PACK_INFO:
             return b""
-        at, _ = reader.number(), reader.number()
-        if reader.octet() != 0x09:
+        at, streams = reader.number(), reader.number()
+        if streams != 1 or reader.octet() != _SIZES:
             return b""
         packed = reader.number()
-        coder = header.find(b"\x23\x03\x01\x01\x05", reader.at)
-        if coder < 0:
+        reader.at = header.find(bytes((_UNPACK_INFO, _FOLDERS, 1, 0, 1)), reader.at) + 5
+        flags = reader.octet() if reader.at >= 5 else 0
+        coder = header[reader.at : reader.at + (flags & 0x0F)]
+        reader.at += flags & 0x0F
+        length = reader.number() if flags & 0x20 else 0
+        properties = header[reader.at : reader.at + length]
+        reader.at += length
+        if reader.octet() != _UNPACKED_SIZES:
             return b""
-        properties = header[coder + 5 : coder + 10]
-        reader.at = header.find(b"\x0c", coder + 10) + 1
-        size = reader.number() if reader.at else 0
+        size = reader.number()
     except IndexError:
         return b""
-    if not 0 < size <= MAX_HEADER or len(properties) < 5 or at > len(data):
+    chain = _filter(coder, properties)
+    if chain is None or not 0 < size <= MAX_HEADER or at > len(data):
         return b""
-    first, dictionary = properties[0], struct.unpack("<L", properties[1:5])[0]
-    if first >= 225 or dictionary > 1 << _MAX_MEMORY_EXPONENT:
-        return b""
-    chain = [{"id": lzma.FILTER_LZMA1, "dict_size": max(dictionary, 4096), "lc": first % 9,
-              "lp": first // 9 % 5, "pb": first // 45}]  # fmt: skip
     try:
-        tool = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=chain)
-        return tool.decompress(data[32 + at : 32 + at + packed], size)
-    except (lzma.LZMAError, ValueError):
+        tool = lzma.LZMADecompressor(lzma.FORMAT_RAW, filters=[chain])
+        return tool.decompress(data[32 + at : 32 + at + min(packed, MAX_HEADER)], size)
+    except (lzma.LZMAError, ValueError, EOFError):
         return b""
+
+
+def _filter(coder: bytes, properties: bytes) -> dict[str, int] | None:
+    """How lzma is told; None: not one of ours, or one that wants too much memory."""
+    if coder == b"\x21" and len(properties) == 1 and properties[0] <= 2 * (_MAX_MEMORY_EXPONENT - 12):
+        bits = properties[0]
+        return {"id": lzma.FILTER_LZMA2, "dict_size": (2 | bits & 1) << (bits // 2 + 11)}
+    if coder != b"\x03\x01\x01" or len(properties) != 5 or properties[0] >= 225:
+        return None
+    dictionary = struct.unpack("<L", properties[1:])[0]
+    if dictionary > 1 << _MAX_MEMORY_EXPONENT:
+        return None
+    first = properties[0]
+    return {"id": lzma.FILTER_LZMA1, "dict_size": max(dictionary, 4096), "lc": first % 9,
+            "lp": first // 9 % 5, "pb": first // 45}  # fmt: skip
 
 
 class _Reader:
@@ -117,7 +130,7 @@ class _Reader:
 def _names(header: bytes) -> list[str]:
     """The list of names: type 0x11, its size, no external file, then UTF-16 texts."""
     at = header.find(b"\x05")
-    while at >= 0:
+    for _ in range(_MAX_BLOCKS):
         at = header.find(b"\x11", at + 1)
         if at < 0:
             break
@@ -126,10 +139,9 @@ def _names(header: bytes) -> list[str]:
             size, external = reader.number(), reader.octet()
         except IndexError:
             break
-        if external == 0 and 1 < size <= len(header) - reader.at + 1:
-            block = header[reader.at : reader.at + size - 1]
-            if len(block) % 2 == 0 and block.endswith(b"\0\0"):
-                return block.decode("utf-16-le", "replace").split("\0")[:-1]
+        end = reader.at + size - 1
+        if external == 0 and size % 2 and end <= len(header) and header[end - 2 : end] == b"\0\0":
+            return header[reader.at : end].decode("utf-16-le", "replace").split("\0", _MAX_BLOCKS)[:-1]
     return []
 
 
