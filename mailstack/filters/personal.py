@@ -76,7 +76,8 @@ class Material:
     @functools.cached_property
     def indexes(self) -> Sequence[int]:
         """The features of the message."""
-        return model.indexes(features.tokens(self._document))
+        known = self.spam.indexes
+        return model.indexes(features.tokens(self._document)) if known is None else known
 
     @functools.cached_property
     def classified(self) -> Classified:

@@ -6,7 +6,7 @@ add up to the score (product page, section 2: each decision is explained).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mailstack.filters.authentication.dmarc import Author
@@ -37,12 +37,14 @@ class Score:
         reasons: what counts for everybody.
         for_strangers: what counts only where nobody knows the sender (filters/personal.py).
         is_fixed: nothing anybody taught or listed changes it.
+        indexes: the features of the message (`model.indexes`), where they were looked at.
     """
 
     probability: float
     reasons: tuple[Reason, ...]
     for_strangers: tuple[Reason, ...] = ()
     is_fixed: bool = False
+    indexes: Sequence[int] | None = None
 
 
 def score(
