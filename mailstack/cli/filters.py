@@ -6,8 +6,12 @@ from typing import Annotated, Literal
 
 import typer
 
-from mailstack.cli.context import show
+from mailstack.cli import usage
+from mailstack.cli.context import Context, show, talk
 from mailstack.cli.directory_access import account, reader, writer
+from mailstack.model.directory import Account, FilterSettings
+from mailstack.model.errors import PermanentFailure
+from mailstack.model.roles import JUNK
 
 Switch = Literal["on", "off"]
 
@@ -37,10 +41,20 @@ def command(
     said yet whether advertising is to be filed; --ads on or off does.
 
     A folder may be any but INBOX, Sent, Drafts, Archive and Trash, by whatever name they go;
-    levels are separated by /.
+    levels are separated by /.  A new or empty one for spam becomes what programs take for it (\\Junk),
+    and is emptied after the same time (user set --spam-days).
     """
+    context = Context.load()
     if any(value is not None for value in (spam, ads, spam_folder, promotions_folder, social_folder)):
-        with writer() as directory:
+        with reader(context) as known:
+            owner = account(known, address)
+        wanted = {
+            "spam folder": spam_folder,
+            "promotions folder": promotions_folder,
+            "social folder": social_folder,
+        }
+        _check_uses(context, owner, {what: folder for what, folder in wanted.items() if folder})
+        with writer(context) as directory:
             settings = directory.settings.set_filters(
                 address,
                 spam=None if spam is None else spam == "on",
@@ -49,7 +63,44 @@ def command(
                 promotions_folder=promotions_folder,
                 social_folder=social_folder,
             )
+        if spam_folder:
+            _make_spam(context, owner, settings.spam_folder)
     else:
-        with reader() as directory:
-            settings = account(directory, address).filters
+        with reader(context) as known:
+            settings = account(known, address).filters
     show(settings)
+
+
+def _check_uses(context: Context, owner: Account, wanted: dict[str, str]) -> None:
+    """Refuses folders that have another use, whatever their name.
+
+    Raises:
+        PermanentFailure: one has.
+    """
+    with usage.store(context) as store:
+        if not wanted or not store.exists(owner.address):
+            return
+        uses = {entry.name: entry.special_use for entry in store.of(owner).folders() if entry.exists}
+    for what, folder in wanted.items():
+        if uses.get(folder, "") not in (("", JUNK) if what == "spam folder" else ("",)):
+            raise PermanentFailure(f"the {what} cannot be {folder!r}: that folder has another purpose")
+
+
+def _make_spam(context: Context, owner: Account, name: str) -> None:
+    """Makes a folder the one for spam: what programs file to, and what is emptied after some days."""
+    with usage.store(context) as store:
+        mailbox = store.of(owner)
+        entry = next((one for one in mailbox.folders() if one.exists and one.name == name), None)
+        if entry is not None and entry.special_use == JUNK:
+            return
+        held = mailbox.status(name).messages if entry is not None else 0
+        if held and name != FilterSettings().spam_folder:
+            talk(
+                f"warning: {name} holds {held} messages already: it is not made what programs take for spam, and"
+                " nothing in it goes by itself; choose a new or an empty folder for that"
+            )
+            return
+        if entry is None:
+            mailbox.create(name)
+        mailbox.annotate(name, {"/private/specialuse": JUNK.encode("ascii")})
+        usage.tell_all(context, store, owner.address)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import time
+
 import pytest
 
+from mailstack.mailbox.store import MailStore
+from mailstack.model.address import Address
+from mailstack.model.mailbox import NewMessage
 from tests.kit.instance import Instance
 
 
@@ -56,3 +62,34 @@ def test_mailboxes_from_elsewhere_keep_their_inbox_until_somebody_says_so(instan
     assert (accepted["ads"], accepted["ads_offered"]) == (True, False)
     declined = instance.cli("filters", "bulk@example.test", "--ads", "off", "--json").json
     assert (declined["ads"], declined["ads_offered"]) == (False, False)
+
+
+def uses(instance: Instance) -> dict[str, str | None]:
+    rows = instance.cli("mailbox", "list", "alice@example.test", "--json").json
+    return {row["folder"]: row["special_use"] for row in rows}
+
+
+def test_a_new_folder_for_spam_is_one_for_every_program(instance: Instance) -> None:
+    # product page, section 2: what the filter put there goes after 30 days
+    instance.cli("filters", "alice@example.test", "--spam-folder", "Verdacht")
+    assert (uses(instance)["Verdacht"], uses(instance)["Spam"]) == ("\\Junk", None)
+    instance.cli("filters", "alice@example.test", "--spam-folder", "Spam")
+    assert (uses(instance)["Verdacht"], uses(instance)["Spam"]) == (None, "\\Junk")
+
+
+def test_a_folder_that_holds_mail_is_not_emptied_by_surprise(instance: Instance) -> None:
+    paths = instance.config.paths
+    store = MailStore(paths.mail, now=time.time, random_bytes=os.urandom)
+    mailbox = store.account(Address.parse("alice@example.test"))
+    mailbox.create("Keep")
+    mailbox.append("Keep", [NewMessage(b"Subject: x\r\n\r\nx\r\n")])
+    mailbox.create("Ausgang")
+    mailbox.annotate("Ausgang", {"/private/specialuse": b"\\Sent"})
+    store.close()
+    found = instance.cli("filters", "alice@example.test", "--spam-folder", "Keep")
+    assert found.code == 0 and "holds 1 messages already" in found.err
+    assert (uses(instance)["Keep"], uses(instance)["Spam"]) == (None, "\\Junk")
+    for option in ("--spam-folder", "--promotions-folder", "--social-folder"):
+        found = instance.cli("filters", "alice@example.test", option, "Ausgang")
+        assert found.code == 65 and "another purpose" in found.err
+    assert instance.cli("filters", "alice@example.test", "--promotions-folder", "Spam").code == 65
