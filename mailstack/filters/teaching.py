@@ -118,7 +118,7 @@ def think(before: Opinion | None, deeds: Sequence[Deed], *, filed: Place) -> Opi
         if deed.what in ("placed", "automatic", "uploaded"):
             opinion = _placed(opinion, deed, filed)
         else:
-            opinion = _marked(opinion, deed)
+            opinion = _marked(opinion, deed, filed)
     return opinion
 
 
@@ -133,7 +133,7 @@ def _placed(opinion: Opinion | None, deed: Deed, filed: Place) -> Opinion | None
         if opinion is None or opinion.weight >= FULL or deed.what != "placed":
             return opinion
         return Opinion(target, origin, FULL, "place")
-    if target == origin:
+    if target == origin or (opinion is None and target == filed):
         return None
     if target == "ham" and (not thought or (opinion is None and not deed.source and deed.what != "uploaded")):
         return opinion  # back from the Trash, or brought from elsewhere
@@ -146,7 +146,7 @@ def _weight(deed: Deed, target: Label, filed: Place) -> float:
     return WEAK if is_weak or (deed.what == "uploaded" and not filed) else FULL
 
 
-def _marked(opinion: Opinion | None, deed: Deed) -> Opinion | None:
+def _marked(opinion: Opinion | None, deed: Deed, filed: Place) -> Opinion | None:
     place, what = deed.target, deed.what
     thought = opinion.label if opinion is not None else place
     if what in ("unjunk", "unnotjunk"):
@@ -156,7 +156,9 @@ def _marked(opinion: Opinion | None, deed: Deed) -> Opinion | None:
     if not place:
         return opinion
     if what == "notjunk":
-        return _not_junk(opinion, place)
+        # Nothing was learned of what it does in Spam: the filter thinks so too.
+        agrees = opinion is None and place == "spam" and filed not in ("", "spam")
+        return None if agrees else _not_junk(opinion, place)
     weight = FULL if what == "phishing" else WEAK
     if thought == "spam":
         if opinion is None or opinion.weight >= weight:

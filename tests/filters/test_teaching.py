@@ -97,6 +97,13 @@ def test_back_where_it_was_nothing_was_learned(deeds: list[Deed]) -> None:
     assert opinion is None
 
 
+def test_back_where_the_filter_had_put_it_nothing_is_learned_of_what_was_forgotten() -> None:
+    """Somebody moves a thousand messages by mistake, and back: not all of them were learned."""
+    assert think(None, [FROM_SPAM], filed="ham") is None
+    assert think(None, [Deed("notjunk", "spam", "spam")], filed="ham") is None
+    assert think(None, [Deed("placed", "promotions", "spam")], filed="spam") is None
+
+
 def test_it_is_learned_once() -> None:
     first = think(None, [TO_SPAM], filed="")
     assert think(first, [TO_SPAM, Deed("junk", "spam", "spam")], filed="") == first
