@@ -96,8 +96,8 @@ def _make_spam(context: Context, owner: Account, name: str) -> None:
         held = mailbox.status(name).messages if entry is not None else 0
         if held and name != FilterSettings().spam_folder:
             talk(
-                f"warning: {name} holds {held} messages already: it is not made what programs take for spam, and"
-                " nothing in it goes by itself; choose a new or an empty folder for that"
+                f"warning: {name} holds {held} messages already: it is not made what programs take for spam,"
+                " and nothing in it goes by itself; choose a new or an empty folder for that"
             )
             return
         if entry is None:
