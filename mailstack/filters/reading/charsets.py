@@ -23,6 +23,7 @@ _MAX_NAME = 40
 _META = re.compile(
     rb"<meta[^>]{1,200}charset\s{0,8}=\s{0,8}[\"']?\s{0,8}([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE
 )
+_CONTROLS = re.compile(rb"[\x00-\x08]")
 _HIGH = re.compile(rb"[\x80-\xff]+")
 _LETTERS = re.compile(rb"[A-Za-z]")
 #: One octet for each character, ASCII below: text that is valid UTF-8 as well is UTF-8.
@@ -52,16 +53,10 @@ def decode(data: bytes, declared: str, found: Charsets, *, is_html: bool = False
     if name and not codec:
         found.unknown += 1
     if b"\0" in data or _WIDE.match(name) is not None:
-        wide = _wide(data)
-        if wide and not codec.startswith(("utf-16", "utf-32")):
-            return _guessed(data, wide, found)
-        if wide and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
-            return data.decode(wide, "replace").replace("\0", " ")
-        if not wide and _WIDE.match(name) is not None:
-            found.wrong += 1
-            codec = ""
-        elif wide:
-            return decode_charset(data, name).replace("\0", " ")
+        text = _read_wide(data, name, codec, found)
+        if text is not None:
+            return text
+        codec = "" if _WIDE.match(name) is not None else codec
     if data.isascii():
         return _seven_bit(data, codec, found)
     if not codec and is_html:
@@ -70,6 +65,22 @@ def decode(data: bytes, declared: str, found: Charsets, *, is_html: bool = False
         if codec.startswith("utf-16"):
             codec = "utf-8"
     return _eight_bit(data, codec, found)
+
+
+def _read_wide(data: bytes, name: str, codec: str, found: Charsets) -> str | None:
+    """The text if it is UTF-16 or UTF-32, by its octets before its name; None when it is not."""
+    wide = _wide(data)
+    is_declared = codec.startswith(("utf-16", "utf-32"))
+    if wide and not is_declared:
+        return _guessed(data, wide, found)
+    if not is_declared:
+        return None
+    if not wide and _CONTROLS.search(data) is None:
+        found.wrong += 1  # every letter of any script has a low octet somewhere
+        return None
+    if wide and codec == "utf-16" and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode(wide, "replace").replace("\0", " ")
+    return decode_charset(data, name).replace("\0", " ")
 
 
 def _guessed(data: bytes, codec: str, found: Charsets) -> str:

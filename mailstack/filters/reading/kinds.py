@@ -13,6 +13,7 @@ from mailstack.filters.reading.facts import Kind
 
 #: Characters of a file name that are kept.
 MAX_NAME = 200
+_MAX_READ = 1_000
 #: Octets of a file its kind is told by.
 HEAD_OCTETS = 1_024
 #: So many blanks push the real ending of a name out of sight.
@@ -186,7 +187,8 @@ def extension_of(name: str) -> str:
 
 def read_name(name: str, tricks: list[str]) -> str:
     """The name as a person should see it; what is odd about it is added to `tricks`."""
-    name = name[: MAX_NAME * 10]
+    if len(name) > 2 * _MAX_READ:
+        name = name[:_MAX_READ] + name[-_MAX_READ:]  # the ending is what counts
     if turns_round(name):
         tricks.append("reversed-name")
     if "/" in name or "\\" in name or _UNSAFE.search(name) is not None:
@@ -197,7 +199,7 @@ def read_name(name: str, tricks: list[str]) -> str:
     if "     " in name or "\u00a0" * _MANY_BLANKS in name or "\u3000" in name:
         tricks.append("blanks-in-name")
     name = " ".join(name.split())
-    if len(name) > MAX_NAME:  # the ending is what counts
+    if len(name) > MAX_NAME:
         name = name[: MAX_NAME - 24] + "\u2026" + name[-23:]
     if has_double_extension(name):
         tricks.append("double-extension")

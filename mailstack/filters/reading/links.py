@@ -29,9 +29,8 @@ _URL_REST = re.compile(r"[^\s<>\"')\]]{1,2048}")
 _BARE = re.compile(r"www\.[\w-]{1,63}\.[^\s<>\"')\]]{2,2048}", re.IGNORECASE)
 _WEB = re.compile(r"(?:https?:|(?=//))[/]{0,8}", re.IGNORECASE)
 _AUTHORITY = re.compile(r"(?:https?:)?/{0,8}([^/?#]*)", re.IGNORECASE)
-_IP_HOST = re.compile(
-    r"(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9a-f:.]+\]|\d{6,10}|0x[0-9a-f]+|(?:0x?[0-9a-f]{1,11}\.){3}0?x?[0-9a-f]{1,11})\Z"
-)
+_NUMBER = r"(?:0x[0-9a-f]{1,8}|\d{1,11})"
+_IP_HOST = re.compile(rf"(?:\[[0-9a-f:.]+\]|\d{{6,11}}|0x[0-9a-f]{{1,8}}|{_NUMBER}(?:\.{_NUMBER}){{1,3}})\Z")
 #: What nearly all addresses look like.
 _USUAL = re.compile(r"https?://([a-z0-9][a-z0-9.-]{0,250}[a-z0-9])(?=[/?#]|\Z)")
 _CONTROLS = dict.fromkeys([*range(0x20), 0x7F])
