@@ -19,6 +19,7 @@ from msgspec.structs import replace as replace_struct
 
 from mailstack.app.accept import AcceptService
 from mailstack.disk.sqlite import open_database
+from mailstack.filters import explain
 from mailstack.mailbox.store import MailStore
 from mailstack.model.address import Address
 from mailstack.model.directory import Account
@@ -67,6 +68,7 @@ class ScriptedFilter:
     asked: list[FilterRequest] = field(default_factory=list)
     author: str = ""
     klass: dict[str, Class] = field(default_factory=dict)
+    reasons: dict[str, tuple[Reason, ...]] = field(default_factory=dict)
 
     async def ask(self, request: FilterRequest) -> FilterAnswer:
         self.asked.append(request)
@@ -82,6 +84,7 @@ class ScriptedFilter:
                     self.klass.get(r.address.partition("@")[0], "ham"),
                     0.0,
                     self.actions.get(r.address.partition("@")[0], usual),
+                    self.reasons.get(r.address.partition("@")[0], ()),
                 )
                 for r in request.recipients
             ),
@@ -257,6 +260,18 @@ async def test_what_a_rule_refuses_is_kept_when_a_relay_brought_it(make: Maker) 
     (kept,) = world.held("alice@example.test")
     assert b"X-Mailstack-Note: could not be rejected" in kept
     assert world.queued() == []
+
+
+async def test_an_attachment_nobody_can_be_told_is_refused_lies_in_spam(make: Maker) -> None:
+    # product page, section 2: "One message, several recipients"; the sender is not proven
+    world = make()
+    world.filter.actions["alice"] = (RejectMail("run.exe falls under 'program'"),)
+    world.filter.reasons["alice"] = (Reason(explain.JUNK, 0.0),)
+    assert await world.send("alice@example.test") == "550 5.7.1"
+    assert await world.send("alice@example.test", "bob@example.test") == "250 2.0.0"
+    assert (len(world.held("alice@example.test")), len(world.held("bob@example.test"))) == (0, 1)
+    (kept,) = world.held("alice@example.test", "Spam")
+    assert b"X-Mailstack-Note: could not be rejected" in kept
 
 
 async def test_behind_lmtp_the_received_field_says_who_it_was(make: Maker) -> None:
