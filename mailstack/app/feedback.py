@@ -26,7 +26,7 @@ import msgspec
 from mailstack.app.config import Config
 from mailstack.app.feedback_samples import sampled
 from mailstack.app.filter_study import Away, Reader
-from mailstack.app.lessons import LessonBook, domain_folder, home_of
+from mailstack.app.lessons import LessonBook, domain_folder, home_of, sweep
 from mailstack.app.listing import Lists
 from mailstack.directory import Directory
 from mailstack.filters.teaching import (
@@ -54,7 +54,7 @@ EVERY_S = 1.0
 PAUSE_S = 5.0
 #: An account that teaches all the time is learned from once in so many times what that costs.
 REST = 10.0
-#: Between two looks for notes that waited too long.
+#: Between two looks for what is to be forgotten.
 FORGET_S = 3_600.0
 _DAY_S = 86_400.0
 
@@ -145,9 +145,7 @@ class Teacher:
         now = time.monotonic()
         if now >= self._forgot_at + FORGET_S:
             self._forgot_at = now
-            before = self._h.now() - self._options.waiting_days * _DAY_S
-            if gone := await self._do(lambda: self._table.forget(before=before)):
-                _log.warning("%d things mail programs did waited too long to be learned", gone)
+            await self._do(self._forget)
         for account_id in await self._do(self._table.accounts):
             if self._not_before.get(account_id, 0.0) > now:
                 continue
@@ -156,6 +154,14 @@ class Teacher:
             ended = time.monotonic()
             self._not_before[account_id] = ended + REST * (ended - began)
         self._not_before = {key: at for key, at in self._not_before.items() if at > now}
+
+    def _forget(self) -> None:
+        """What waited too long, and what domains were taught that are gone."""
+        before = self._h.now() - self._options.waiting_days * _DAY_S
+        if gone := self._table.forget(before=before):
+            _log.warning("%d things mail programs did waited too long to be learned", gone)
+        for name in sweep(self._h.config.paths, lambda name: self._h.directory.domain(name) is not None):
+            _log.info("what %s was taught is gone, as the domain is", name)
 
     def close(self) -> None:
         """Releases the databases."""

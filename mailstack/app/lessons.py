@@ -11,11 +11,12 @@ import contextlib
 import fcntl
 import logging
 import os
+import shutil
 import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import msgspec
 
@@ -61,6 +62,22 @@ def home_of(mail: Path, address: Address) -> Path:
 def domain_folder(paths: Paths, domain: str) -> Path:
     """Where a domain's lessons lie.  `domain`: lower case, A-labels."""
     return paths.model / quote(domain.lower(), safe="")
+
+
+def sweep(paths: Paths, exists: Callable[[str], bool]) -> list[str]:
+    """Removes what domains were taught that are gone; gives their names.
+
+    Raises:
+        TemporaryFailure: the disk is in trouble.
+    """
+    gone = []
+    with durable.guarded("removing lessons of domains"):
+        for folder in sorted(paths.model.iterdir()) if paths.model.is_dir() else ():
+            name = unquote(folder.name)
+            if (folder / LESSONS).exists() and not exists(name):
+                shutil.rmtree(folder)
+                gone.append(name)
+    return gone
 
 
 class LessonBook:

@@ -382,6 +382,17 @@ def test_trap_mail_trains_the_domain_once_and_weakly(world: World) -> None:
     assert world.thought == []
 
 
+def test_what_a_domain_was_taught_goes_with_it(world: World) -> None:
+    lesson = Lesson(b"1", "spam", "", 1.0, "place", 0.0, b"", 0.0)
+    books = [LessonBook(domain_folder(world.paths, name)) for name in ("example.test", "gone.test")]
+    for book in books:
+        with book.alone():
+            book.write([lesson], b"")
+    world.learn()
+    assert [len(book.read()) for book in books] == [1, 0]
+    assert not domain_folder(world.paths, "gone.test").exists()
+
+
 def test_a_mistake_of_ours_ends_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
     async def broken() -> None:
         caplog.clear()
