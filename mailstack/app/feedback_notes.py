@@ -239,7 +239,7 @@ class _Noting:
         else:
             self._marked.add(folder_id)
         if operation != "-" and "notjunk" in said and len(said) > 1:
-            return  # RFC 5788 registry: who sets both says nothing
+            return  # RFC 5788: who sets both says nothing
         self._notes.note(
             [
                 self._note(what, name, row, place, place)

@@ -29,7 +29,7 @@ What: TypeAlias = Literal[
 ]
 List: TypeAlias = Literal["", "block", "allow"]
 
-#: Keywords by the names mail programs give them, lower case (RFC 5788 registry; Thunderbird; Apple Mail).
+#: Keywords by the names mail programs give them, lower case: RFC 5788, Thunderbird, Apple Mail.
 MARKS: dict[str, Literal["junk", "phishing", "notjunk"]] = {
     "$junk": "junk",
     "junk": "junk",
