@@ -137,8 +137,11 @@ def _spoken_exemption(sight: Sight) -> str:
     document = sight.document
     if words.TRANSACTION.find(sight.subject):
         return "it is about an order, a bill or an account"
-    if sight.speaks_of_order and not sight.is_offer and not sight.is_newsletter:
-        return "it is about an order, a bill or an account"
+    if not sight.is_offer and not sight.is_newsletter:
+        if sight.speaks_of_order:
+            return "it is about an order, a bill or an account"
+        if words.APPOINTMENT.find(sight.subject):
+            return "it is about something its reader takes part in"
     if words.is_code(document.subject, document.text[:_CODE_TEXT]):
         return "it holds a one-time code"
     return ""

@@ -139,7 +139,7 @@ def promotion(sight: Sight, found: Authentication, services: Services) -> Iterat
         about.append(Reason("newsletter_service", 2.0, f"{publisher} publishes newsletters"))
     yield from about
     if not about:
-        yield Reason("no_offer", -1.5, "nothing says that it sells or reports something")
+        yield Reason("no_offer", -1.8, "nothing says that it sells or reports something")
     yield from _serves(sight)
 
 
@@ -198,7 +198,7 @@ def _sells(sight: Sight) -> Iterator[Reason]:
         yield Reason("offer_text", 1.0, "the text is an offer")
     if sight.says_subscribed:
         yield Reason("subscribed_text", 1.2, "the text says that its readers subscribed")
-    if words.NEWSLETTER.find(sight.text):
+    if words.NEWSLETTER.find(sight.text) and words.NEWSLETTER.find(sight.text.without(words.UNSUBSCRIBE)):
         yield Reason("newsletter_text", 0.7, "the text speaks of a newsletter")
 
 
