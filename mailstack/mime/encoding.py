@@ -87,10 +87,13 @@ def decode_charset(data: bytes, charset: str = "") -> str:
     if codec in ("", "ascii", "utf-8"):
         return _guess(data, strict=codec != "utf-8")
     try:
-        return data.decode(codec, "replace")
+        text = data.decode(codec, "replace")
     except (UnicodeError, ValueError):
         # UTF-16 without its second octet and stateful codecs may still raise.
         return _guess(data, strict=True)
+    if codec == "utf-7":  # the only one that gives halves of characters, which nobody can write
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def _guess(data: bytes, *, strict: bool) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import atheris  # type: ignore[import-not-found]
 
-PACKAGES = ["mailstack.smtp", "mailstack.mime", "mailstack.model", "mailstack.sasl"]
+PACKAGES = ["mailstack.smtp", "mailstack.mime", "mailstack.model", "mailstack.sasl", "mailstack.filters"]
 
 with atheris.instrument_imports(include=PACKAGES):
     from tests.kit.fuzz_targets import FUZZ, TARGETS, seeds

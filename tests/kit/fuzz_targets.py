@@ -1,4 +1,4 @@
-"""Fuzz targets of everything SMTP reads from outside: octets in, an invariant held or an assertion.
+"""Fuzz targets of what SMTP and the filter read from outside: octets in, an invariant or an assertion.
 
 Each takes any octets.  pytest gives them seeds, kept regressions and mutations of both
 (tests/fuzz/test_fuzz_seeds.py); coverage-guided runs are for `make fuzz-guided`.
@@ -29,6 +29,7 @@ from mailstack.smtp.fixups import Wishes, fix
 from tests.kit import dot_reference
 from tests.kit.bare_smtp import BareSmtp
 from tests.kit.fuzz_client import client, reply
+from tests.kit.fuzz_reading import archive, attachment, charset, html, letters
 
 FUZZ = Path(__file__).resolve().parents[1] / "fuzz"
 
@@ -246,7 +247,10 @@ def _said(message: bytes) -> list[bytes]:
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     target.__name__: target
-    for target in (command, address, data, chunks, proxy, session, submission, reply, client)
+    for target in (
+        *(command, address, data, chunks, proxy, session, submission, reply, client),
+        *(html, charset, archive, attachment, letters),
+    )
 }
 
 

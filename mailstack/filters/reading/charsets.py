@@ -46,7 +46,11 @@ def decode(data: bytes, declared: str, found: Charsets, *, is_html: bool = False
         declared: its charset parameter; "" without.
         found: what was met is added.
     """
-    name = declared.strip().lower()[:_MAX_NAME]
+    text = _decode(data, declared.strip().lower()[:_MAX_NAME], found, is_html=is_html)
+    return text.replace("\0", " ") if "\0" in text else text
+
+
+def _decode(data: bytes, name: str, found: Charsets, *, is_html: bool) -> str:
     if name not in found.declared and len(found.declared) < _MAX_NAMES:
         found.declared.append(name)
     codec = python_charset(name) if name else ""
@@ -79,17 +83,17 @@ def _read_wide(data: bytes, name: str, codec: str, found: Charsets) -> str | Non
         found.wrong += 1  # every letter of any script has a low octet somewhere
         return None
     if wide and codec == "utf-16" and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return data.decode(wide, "replace").replace("\0", " ")
-    return decode_charset(data, name).replace("\0", " ")
+        return data.decode(wide, "replace")
+    return decode_charset(data, name)
 
 
 def _guessed(data: bytes, codec: str, found: Charsets) -> str:
     if codec not in found.guessed:
         found.guessed.append(codec)
     try:
-        return data.decode(codec, "replace").replace("\0", " ")
+        return data.decode(codec, "replace")
     except (UnicodeError, ValueError):  # codecs with a state may still raise
-        return data.decode("latin-1").replace("\0", " ")
+        return data.decode("latin-1")
 
 
 def _wide(data: bytes) -> str:
@@ -120,7 +124,7 @@ def _seven_bit(data: bytes, codec: str, found: Charsets) -> str:
         for escape, meant in _ESCAPES:
             if escape in data:
                 return _guessed(data, meant, found)
-    return data.decode("ascii").replace("\0", " ")
+    return data.decode("ascii")
 
 
 def _eight_bit(data: bytes, codec: str, found: Charsets) -> str:
