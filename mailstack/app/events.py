@@ -35,6 +35,7 @@ def verdict(services: Services, mail: Mail, answer: FilterAnswer) -> None:
         dkim=",".join(f"{d.result}:{d.domain}" for d in who.dkim) or "none",
         dmarc=who.dmarc.result,
         reasons=explain.reasons(found.reasons),
+        why=explain.sentences(found.reasons),
     )
 
 
@@ -80,7 +81,10 @@ def _filed(services: Services, mail: Mail) -> None:
                 uid=copy.uid,
                 klass=store.verdict.klass,
                 sieve=copy.action,
-                why=store.note or store.verdict.script_error or _elsewhere(copy, action.mailbox),
+                why=store.note
+                or store.verdict.script_error
+                or _elsewhere(copy, action.mailbox)
+                or explain.sentences(store.verdict.reasons),
                 score=store.verdict.score
                 if explain.is_personal(store.verdict, mail.answer.verdict)
                 else None,

@@ -15,6 +15,11 @@ from mailstack.model.verdict import AccountVerdict, MessageVerdict, Reason
 JUNK = "filed_as_spam"
 #: More reasons than this help nobody; the largest stay.
 MAX_REASONS = 20
+#: Reasons the log tells in words, and characters of each.
+MAX_SENTENCES = 6
+MAX_SENTENCE = 160
+#: Their sentences hold words of the message, or say nothing.
+_OF_THE_TEXT = ("words", "prior")
 
 _NAME = re.compile(r"[^a-z0-9_.-]")
 _WORDS = re.compile(r"[^ -~]")
@@ -60,6 +65,20 @@ def reasons(found: Iterable[Reason], own: Iterable[Reason] = ()) -> str:
         ordered = [*ordered[: room - 1], Reason("others", rest)]
     ordered = sorted((*ordered, *kept), key=lambda reason: -abs(reason.weight))
     return ",".join(f"{_NAME.sub('_', r.name.lower())[:30]}:{r.weight:.2f}" for r in ordered)
+
+
+def sentences(found: Iterable[Reason]) -> str:
+    """The heaviest reasons in words, for the log; those that decide without a weight come first.
+
+    Words of the message itself are left out: they are nobody's but its reader's.
+    """
+    said = [reason for reason in found if reason.why and reason.name not in (JUNK, *_OF_THE_TEXT)]
+    ordered = sorted(said, key=lambda reason: (reason.weight != 0, -abs(reason.weight)))
+    parts = [
+        f"{reason.why} ({reason.weight:+.1f})" if reason.weight else reason.why
+        for reason in ordered[:MAX_SENTENCES]
+    ]
+    return "; ".join(part[:MAX_SENTENCE] for part in parts)
 
 
 def headers(

@@ -262,8 +262,9 @@ class MailLog:
         dkim: str,
         dmarc: str,
         reasons: str,
+        why: str = "",
     ) -> None:
-        """The filter's verdict; reasons as `name:weight,...`."""
+        """The filter's verdict; reasons as `name:weight,...`, the heaviest in words."""
         self.write(
             "filtered",
             id_,
@@ -274,6 +275,7 @@ class MailLog:
             dkim=dkim,
             dmarc=dmarc,
             reasons=reasons,
+            why=why,
         )
 
     def unfiltered(self, id_: str, *, why: str) -> None:

@@ -43,3 +43,30 @@ def test_hundreds_of_reasons_stay_on_one_line_of_mail() -> None:
     many = MessageVerdict(reasons=tuple(Reason("n" * 60 + str(n), n) for n in range(300)))
     assert max(map(len, explain.headers(many).split(b"\r\n"))) < 998
     assert explain.verdict(many).count(",") == explain.MAX_REASONS - 1
+
+
+def test_the_log_tells_the_heaviest_reasons_in_words_but_none_of_the_message() -> None:
+    found = [
+        Reason("words", 6.0, "secret meeting"),
+        Reason("prior", -2.0, "before anything is known"),
+        Reason("dmarc_fail", 1.5, "far.test does not stand behind it"),
+        Reason("blocked", 0.0, "far.test is on the blocked list"),
+        Reason(explain.JUNK, 0.0, "filed into Spam"),
+        *(Reason(f"r{n}", n / 100, "x" * 1_000) for n in range(1, 50)),
+    ]
+    said = explain.sentences(found)
+    assert said.startswith("far.test is on the blocked list; far.test does not stand behind it (+1.5); xxx")
+    assert "secret" not in said and "filed" not in said
+    assert len(said) < 1_000
+
+
+def test_the_reasons_of_an_account_are_never_cut_and_the_rest_is_added_up() -> None:
+    many = MessageVerdict(reasons=tuple(Reason(f"n{n}", 5.0 + n) for n in range(40)))
+    own = AccountVerdict(1, "ham", 0.0, (Keep(),), (Reason("allowed", 0.0), Reason("learned", 0.1)))
+    value = explain.verdict(many, own)
+    assert "allowed:0.00" in value and "learned:0.10" in value
+    parts = dict(part.split(":") for part in value.partition("reason=")[2].split(","))
+    assert len(parts) == explain.MAX_REASONS
+    assert abs(sum(map(float, parts.values())) - sum(5.0 + n for n in range(40)) - 0.1) < 0.01
+    short = explain.headers(HAM, own, required=0.75)
+    assert b"required=0.75" in short
