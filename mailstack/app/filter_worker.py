@@ -36,8 +36,10 @@ from mailstack.app.lessons import Taught
 from mailstack.directory import Directory
 from mailstack.filters.classes import services
 from mailstack.filters.facts import AccountFacts, DomainFacts, Tools
+from mailstack.filters.options import FilterOptions
 from mailstack.filters.pipeline import Evaluation
 from mailstack.filters.rules import Rules
+from mailstack.filters.signs import knowledge
 from mailstack.filters.spam import model
 from mailstack.filters.study import Study
 from mailstack.model.directory import Account
@@ -81,6 +83,24 @@ def load_model(path: str) -> model.Model | None:
 def shipped_model() -> Path:
     """The prior that comes with mailstack."""
     return Path(str(resources.files("mailstack.filters.spam") / "prior.bin"))
+
+
+def load_knowledge(options: FilterOptions) -> knowledge.Knowledge:
+    """What the signs of fraud know, and the operator's files as far as they are any good (M20)."""
+    extra: list[tuple[str, str]] = []
+    for name, path in (("brands", options.brands_file), ("hosts", options.hosts_file)):
+        if not path:
+            continue
+        try:
+            source = Path(path)
+            if source.stat().st_size > knowledge.MAX_FILE_OCTETS:
+                raise knowledge.BadKnowledge(f"larger than {knowledge.MAX_FILE_OCTETS} octets")
+            text = source.read_text("utf-8")
+            knowledge.extended([(name, text)])
+            extra.append((name, text))
+        except (OSError, UnicodeError, knowledge.BadKnowledge) as error:
+            _log.error("%s %s: %s", name, path, error)
+    return knowledge.extended(extra)
 
 
 def load_services(path: str) -> services.Services:
@@ -281,6 +301,7 @@ def make_tools(setup: Setup) -> Tools:
         load_model(setup.model),
         Rules(cpu_clock=time.process_time, hostname=setup.authserv_id, options=setup.sieve),
         load_services(setup.options.services_file),
+        load_knowledge(setup.options),
     )
 
 

@@ -8,6 +8,8 @@ from mailstack.filters.classes.services import Services, shipped
 from mailstack.filters.options import FilterOptions
 from mailstack.filters.rules import Rules
 from mailstack.filters.scripts import Step
+from mailstack.filters.signs import knowledge as signs
+from mailstack.filters.signs.knowledge import Knowledge
 from mailstack.filters.spam.learned import Learned
 from mailstack.filters.spam.model import Model
 from mailstack.filters.surroundings import Nowhere, Surroundings
@@ -63,6 +65,7 @@ class Tools:
         model: None when no weights could be loaded: then only rules score (M20).
         authserv_id: our name in Authentication-Results, lower case.
         services: social and other services the classes know.
+        knowledge: brands, hosts and phrases the signs of fraud know.
     """
 
     options: FilterOptions
@@ -70,6 +73,7 @@ class Tools:
     model: Model | None
     rules: Rules
     services: Services = field(default_factory=shipped)
+    knowledge: Knowledge = field(default_factory=signs.shipped)
 
     @property
     def names(self) -> frozenset[str]:

@@ -55,6 +55,12 @@ class FilterOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     #: File that adds social, newsletter, mailing and work services to those the classes know; the form is
     #: told in mailstack/filters/classes/data/services.toml.
     services_file: str = ""
+    #: File that adds companies whose names fraud borrows, with the domains that are theirs; the form is
+    #: told in mailstack/filters/signs/data/brands.toml.
+    brands_file: str = ""
+    #: File that adds hosts under which anybody puts up pages, files and short links; the form is told in
+    #: mailstack/filters/signs/data/hosts.toml.
+    hosts_file: str = ""
     #: Score what reverse DNS and HELO tell about the client.
     client_facts: bool = True
     #: DNS block lists, `[[filter.block_list]]` with a zone each; ask only lists whose terms you keep.

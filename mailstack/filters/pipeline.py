@@ -82,7 +82,14 @@ class Evaluation:
             return self._submission(cuts)
         found = self._authenticate(lookup)
         document = read(self._message, self._header)
-        spam = score(document, found, self._author, self._tools.model, outside=self._outside or ())
+        spam = score(
+            document,
+            found,
+            self._author,
+            self._tools.model,
+            knowledge=self._tools.knowledge,
+            outside=self._outside or (),
+        )
         verdict, material = self._judge(document, found, spam)
         value = results.build(
             self._tools.authserv_id,

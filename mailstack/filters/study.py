@@ -77,7 +77,7 @@ def digest(message: bytes, tools: Tools) -> Digest:
     document = read(message, header)
     ours = list(_ours(header))
     found = _authentication(ours, tools.names)
-    spam = score(document, found, author, tools.model)
+    spam = score(document, found, author, tools.model, knowledge=tools.knowledge)
     return Digest(
         _identity(message, header),
         pack(indexes(tokens(document))),

@@ -1,4 +1,4 @@
-"""The probability that a message is spam: the classifier's logit plus a few rules.
+"""The probability that a message is spam: the classifier's logit, the signs and the sender's proofs.
 
 Every part is a named reason whose weight is its share of the logit, so that the weights
 add up to the score (product page, section 2: each decision is explained).
@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from mailstack.filters.authentication.dmarc import Author
-from mailstack.filters.document import Document, attachments
+from mailstack.filters.document import Document
 from mailstack.filters.hints import BACKSCATTER
+from mailstack.filters.signs import find as signs
+from mailstack.filters.signs.knowledge import Knowledge
 from mailstack.filters.spam.features import tokens
-from mailstack.filters.spam.model import Model, probability, to_logit
+from mailstack.filters.spam.model import Model, indexes, probability, to_logit
 from mailstack.model.verdict import Authentication, Reason
 
 #: https://spamassassin.apache.org/gtube/ : any filter calls this spam, so filing can be tried out.
@@ -25,8 +27,10 @@ BACKSCATTER_SCORE = 0.95
 NEUTRAL_LOGIT = -2.2
 #: Words named as reasons.
 MAX_WORDS = 8
-#: A mail program runs these; nobody sends them in good faith any more.
-_PROGRAMS = (".exe", ".scr", ".pif", ".bat", ".cmd", ".vbs", ".jse", ".wsf", ".hta", ".lnk")
+#: Signs that a way to unsubscribe does not excuse.
+_UNEXCUSED = frozenset(
+    {"brand_and_wish", "brand_disguised", "brand_name_free", "brand_forged", "wants_extortion"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,46 +57,42 @@ def score(
     author: Author,
     model: Model | None,
     *,
+    knowledge: Knowledge | None = None,
     outside: Iterable[Reason] = (),
 ) -> Score:
     """Scores one message.
 
     Args:
+        knowledge: what the signs know; what comes with the package when left out.
         outside: what is known beside the message: its client, traps, forged bounces.
     """
     if GTUBE in document.text:
         why = "the test text for spam filters"
         return Score(GTUBE_SCORE, (Reason("gtube", to_logit(GTUBE_SCORE), why),), is_fixed=True)
-    reasons = [*_learned(document, model), *_rules(document, found, author), *outside]
+    learned, features = _learned(document, model)
+    seen = signs.find(document, found, author, knowledge)
+    reasons = (*learned, *seen.reasons, *_sender(document, found, seen.reasons), *outside)
     if any(reason.name == BACKSCATTER for reason in reasons):
-        return Score(BACKSCATTER_SCORE, tuple(reasons), is_fixed=True)
-    return Score(probability(sum(reason.weight for reason in reasons)), tuple(reasons))
+        return Score(BACKSCATTER_SCORE, reasons, is_fixed=True)
+    chance = probability(sum(reason.weight for reason in reasons))
+    return Score(chance, reasons, seen.for_strangers, indexes=features)
 
 
-def _learned(document: Document, model: Model | None) -> Iterator[Reason]:
+def _learned(document: Document, model: Model | None) -> tuple[tuple[Reason, ...], Sequence[int] | None]:
+    """What the model says, and the features it looked at."""
     if model is None:
-        yield Reason("prior", NEUTRAL_LOGIT, "there is no trained model")
-        return
+        return (Reason("prior", NEUTRAL_LOGIT, "there is no trained model"),), None
+    words = tokens(document)
+    found = indexes(words)
     neutral = model.logit(())
-    logit, largest = model.judge(tokens(document), MAX_WORDS)
-    yield Reason("prior", round(neutral, 4), "before anything is known")
-    words = " ".join(token for weight, token in largest if abs(weight) >= 0.02)
-    yield Reason("words", round(logit - neutral, 4), words)
+    logit, largest = model.judge(words, MAX_WORDS)
+    named = " ".join(token for weight, token in largest if abs(weight) >= 0.02)
+    prior = Reason("prior", round(neutral, 4), "before anything is known")
+    return (prior, Reason("words", round(logit - neutral, 4), named)), found
 
 
-def _rules(document: Document, found: Authentication, author: Author) -> Iterator[Reason]:
-    yield from _sender_rules(found, author)
-    if any(name.endswith(_PROGRAMS) for name in attachments(document)):
-        yield Reason("program_attached", 2.0, "a program is attached")
-    header = document.header
-    if header.has(b"list-unsubscribe") and not header.has(b"list-post"):
-        if found.dmarc.result == "pass":
-            yield Reason("honest_bulk", -2.0, "an authenticated sender lets readers unsubscribe")
-        else:
-            yield Reason("polite_bulk", -1.0, "the sender lets readers unsubscribe")
-
-
-def _sender_rules(found: Authentication, author: Author) -> Iterator[Reason]:
+def _sender(document: Document, found: Authentication, seen: Iterable[Reason]) -> Iterator[Reason]:
+    """What the sender proves, and what it lets readers do."""
     dmarc = found.dmarc
     if dmarc.result == "pass":
         yield Reason("dmarc_pass", -0.6, f"{dmarc.domain} stands behind it")
@@ -100,13 +100,16 @@ def _sender_rules(found: Authentication, author: Author) -> Iterator[Reason]:
         yield Reason("dmarc_fail", 1.5, f"{dmarc.domain} does not stand behind it")
     elif dmarc.result == "fail" and dmarc.policy == "none":
         yield Reason("dmarc_fail_none", 0.4, f"{dmarc.domain} does not vouch for it")
-    if author.count and author.problem:
-        yield Reason("author_unreadable", 1.5, author.problem)
-    elif not author.count:
-        yield Reason("author_missing", 0.5, author.problem)
-    elif len(author.domains) > 1:
-        yield Reason("authors_several", 1.0, "the author field names several domains")
     if found.spf.result == "fail":
         yield Reason("spf_fail", 0.8, f"{found.spf.domain} does not send from there")
     elif found.spf.result == "softfail":
         yield Reason("spf_softfail", 0.3, f"{found.spf.domain} rather does not send from there")
+    header = document.header
+    if not header.has(b"list-unsubscribe") or header.has(b"list-post"):
+        return
+    if any(reason.name in _UNEXCUSED for reason in seen):
+        return
+    if dmarc.result == "pass":
+        yield Reason("honest_bulk", -1.5, "an authenticated sender lets readers unsubscribe")
+    else:
+        yield Reason("polite_bulk", -0.5, "the sender lets readers unsubscribe")

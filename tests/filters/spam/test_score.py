@@ -114,8 +114,14 @@ def test_weights_add_up_to_the_score(message: bytes) -> None:
     assert model.probability(total) == pytest.approx(result.probability)
 
 
-def names(found: Authentication, message: bytes = b"From: a@b.test\r\n\r\nhi\r\n") -> set[str]:
-    return {reason.name for reason in judge(message, found).reasons} - {"prior", "words"}
+WHOLE = (
+    b"From: Ann <ann@b.test>\r\nTo: bob@c.test\r\nSubject: lunch\r\nDate: Sat, 21 Nov 2026 10:00:00 +0000\r\n"
+    b"Message-ID: <x1@b.test>\r\n\r\nhi\r\n"
+)
+
+
+def names(found: Authentication, message: bytes = WHOLE) -> set[str]:
+    return {reason.name for reason in judge(message, found).reasons} - {"prior", "words", "id_home"}
 
 
 @pytest.mark.parametrize(
@@ -147,8 +153,9 @@ def test_programs_are_marked() -> None:
     assert "program_attached" in names(Authentication(), message)
 
 
-def test_without_a_model_only_rules_score() -> None:
+def test_without_a_model_only_signs_score() -> None:
     # M20
-    result = judge(SPAM, trained=None)
+    assert judge(SPAM, trained=None).probability > 0.5
+    result = judge(WHOLE, trained=None)
     assert result.probability < 0.2
     assert result.reasons[0] == Reason("prior", score.NEUTRAL_LOGIT, "there is no trained model")

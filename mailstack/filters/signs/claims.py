@@ -1,0 +1,207 @@
+"""Whose name a message uses, and whether it may.
+
+Strongest in the author's name, then the subject; in the text only beside a wish.  A brand that
+owns the author's domain, or that the links lead to, claims nothing that is not so.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from functools import cached_property
+
+from mailstack.filters import folding
+from mailstack.filters.signs import fold, phrases
+from mailstack.filters.signs.knowledge import Brand
+from mailstack.filters.signs.look import Found, Look
+
+#: Names of brands in a text that are looked at.
+MAX_BRANDS = 6
+#: What a foreign domain that is proven to be the author's counts.
+PROVEN_SHARE = 0.7
+#: Links that are compared with brands.
+MAX_WAYS = 20
+#: Shorter labels look like too many others.
+MIN_LOOKALIKE = 5
+#: What a name was before it was taken apart: "N e t f l i x".
+_GAPPED = re.compile(r"(?:\b\w\b[\s.*_-]*){4,}")
+_ADDRESS = re.compile(r"\S+@\S+")
+_SPLIT = re.compile(r"[-_.]")
+
+
+class Claims:
+    """The brands a message names, where, and which of them it comes from."""
+
+    def __init__(self, look: Look) -> None:
+        self._look = look
+        self._knowledge = look.knowledge
+
+    @cached_property
+    def own(self) -> list[Brand]:
+        """The brands that own the author's domain."""
+        return self._knowledge.owners(self._look.domain)
+
+    @cached_property
+    def in_name(self) -> list[Brand]:
+        """Named by the author's display name, the address in it left out."""
+        look = self._look
+        name = _ADDRESS.sub(" ", look.name)
+        if not name.strip():
+            return []
+        found = self._named(name)
+        words = fold.words(name)
+        joined = " ".join(words)
+        if joined in self._knowledge.ordinary:
+            found.append(self._knowledge.ordinary[joined])
+        elif words and words[0] in self._knowledge.ordinary:
+            official = self._knowledge.words_of("official")
+            if any(word in official for word in words[1:]):
+                found.append(self._knowledge.ordinary[words[0]])
+        return found
+
+    @cached_property
+    def disguised(self) -> Brand | None:
+        """A brand's name written so that only people can read it: `PayPaI`, `N e t f l i x`."""
+        name = self._look.name
+        if not name or self.in_name:
+            return None
+        squeezed = re.sub(r"[\W_]+", "", folding.without_unseen(name)) if _GAPPED.search(name) else ""
+        for word in (*self._look.name_words[:6], "".join(self._look.name_words), squeezed):
+            brand = (
+                self._knowledge.skeletons.get(folding.skeleton(word)) if len(word) >= MIN_LOOKALIKE else None
+            )
+            if brand is not None:
+                return brand
+        return None
+
+    @cached_property
+    def in_subject(self) -> list[Brand]:
+        """Named by the subject."""
+        return self._named(self._look.document.subject)
+
+    @cached_property
+    def in_text(self) -> list[Brand]:
+        """Named anywhere in it."""
+        return self._brands(self._knowledge.names.find(self._look.text))
+
+    def _named(self, text: str) -> list[Brand]:
+        return self._brands(self._knowledge.names.find(phrases.prepare(text)))
+
+    def _brands(self, found: Iterable[Brand]) -> list[Brand]:
+        return sorted(dict.fromkeys(found), key=lambda brand: brand.name)[:MAX_BRANDS]
+
+    def is_owned(self, brands: Iterable[Brand], host: str) -> bool:
+        """One of them owns a host."""
+        owners = self._knowledge.owners(host)
+        return any(one is brand for brand in brands for one in owners)
+
+    @cached_property
+    def foreign(self) -> list[Brand]:
+        """The brands its name or subject uses though the author's domain is not theirs."""
+        claimed = [*self.in_name, *([self.disguised] if self.disguised else [])]
+        if not self._look.document.is_reply:
+            claimed += self.in_subject
+        return [brand for brand in dict.fromkeys(claimed) if not self._is_home(brand)]
+
+    def _is_home(self, brand: Brand) -> bool:
+        return any(one is brand for one in self.own)
+
+    @cached_property
+    def leads_home(self) -> bool:
+        """A third of the links or more lead to brands the message names; one or two true ones are bait."""
+        brands = [*self.in_name, *self.in_subject, *self.in_text]
+        ways = self._look.ways[:MAX_WAYS]
+        return bool(ways) and 3 * sum(self.is_owned(brands, way.host) for way in ways) >= len(ways)
+
+
+def find(look: Look, claims: Claims) -> Iterator[Found]:
+    """The signs of names that are not the sender's."""
+    own = claims.own
+    named = [brand for brand in claims.in_name if not any(one is brand for one in own)]
+    if own:
+        yield from _own(look, claims, own)
+    if claims.disguised is not None and not any(one is claims.disguised for one in own):
+        yield Found("brand_disguised", claims.disguised.name)
+    if named and not any(one is brand for brand in claims.in_name for one in own):
+        kind = "brand_name_free" if look.is_free_mail else "brand_name"
+        if kind == "brand_name" and claims.leads_home:
+            kind = "brand_name_home"
+        yield Found(kind, f"{named[0].name}, but {look.domain or 'no domain'}", _doubt(look))
+    elif not look.document.is_reply and not own and claims.in_subject:
+        yield Found("brand_subject", f"{claims.in_subject[0].name}, but {look.domain or 'no domain'}")
+    if claims.foreign and look.ways and not claims.leads_home:
+        yield Found("brand_leads_elsewhere", look.ways[0].host, _doubt(look))
+    yield from _lookalikes(look)
+    local = look.address.partition("@")[0]
+    if not own and any(
+        part in look.knowledge.labels for part in _SPLIT.split(local) if len(part) >= MIN_LOOKALIKE
+    ):
+        yield Found("brand_local", local)
+
+
+def _doubt(look: Look) -> float:
+    """A domain that is answered for may be one of the brand's that nobody told us."""
+    return PROVEN_SHARE if look.is_proven else 1.0
+
+
+def _own(look: Look, claims: Claims, own: list[Brand]) -> Iterator[Found]:
+    if look.is_proven:
+        yield Found("brand_proven", own[0].name)
+    elif look.found.dmarc.result == "fail":
+        yield Found("brand_forged", own[0].name)
+    elif (
+        look.ways
+        and not look.is_free_mail
+        and not any(claims.is_owned(own, way.host) for way in look.ways[:MAX_WAYS])
+    ):
+        mailer = look.knowledge.covers
+        if not any(mailer("mailer", way.host) for way in look.ways[:MAX_WAYS]):
+            yield Found("brand_own_leads_elsewhere", f"{own[0].name}, but {look.ways[0].host}")
+
+
+def _lookalikes(look: Look) -> Iterator[Found]:
+    found = lookalike(look, look.domain)
+    if found is not None and not look.is_free_mail:
+        yield Found("lookalike_sender", f"{look.domain} for {found.name}")
+    for way in look.ways[:MAX_WAYS]:
+        found = lookalike(look, way.host)
+        if found is not None:
+            yield Found("lookalike_link", f"{way.host} for {found.name}")
+            return
+
+
+def lookalike(look: Look, host: str) -> Brand | None:
+    """The brand a host pretends to be, by letters, or by its name in a foreign domain."""
+    knowledge = look.knowledge
+    if not host or knowledge.owners(host):
+        return None
+    labels = host.split(".")
+    for label in labels[:-1]:
+        if len(label) < MIN_LOOKALIKE:
+            continue
+        parts = [label, *(_SPLIT.split(label) if "-" in label else ())]
+        for part in parts:
+            if len(part) < MIN_LOOKALIKE:
+                continue
+            brand = knowledge.labels.get(part) or knowledge.label_skeletons.get(folding.skeleton(part))
+            if brand is not None:
+                return brand
+        brand = _one_letter_off(label, knowledge.labels)
+        if brand is not None:
+            return brand
+    return None
+
+
+def _one_letter_off(label: str, known: dict[str, Brand]) -> Brand | None:
+    """A known label with two letters swapped, one left out, or one doubled."""
+    if not 6 <= len(label) <= 14:
+        return None
+    for at in range(1, len(label)):
+        brand = known.get(label[:at] + label[at + 1 :])
+        if brand is not None and len(label) > 7:
+            return brand
+        if at + 1 < len(label):
+            brand = known.get(label[:at] + label[at + 1] + label[at] + label[at + 2 :])
+            if brand is not None:
+                return brand
+    return None

@@ -1,0 +1,134 @@
+"""One message as the signs see it: what several of them need, worked out once.
+
+No I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cached_property
+from typing import NamedTuple
+
+from mailstack.filters.document import Document
+from mailstack.filters.signs import fold, phrases
+from mailstack.filters.signs.knowledge import Knowledge
+from mailstack.filters.signs.phrases import Text
+from mailstack.model.verdict import Authentication
+
+#: Different web addresses that are looked at.
+MAX_LINKS = 60
+#: Characters of the text in which wishes and brands are looked for.
+MAX_TEXT = 3_000
+#: Characters of a title and of what stands in for pictures.
+MAX_ASIDE = 600
+#: Recipients that are compared with what stands in the message.
+MAX_RECIPIENTS = 3
+
+_URL = re.compile(r"(?:https?:)?//(?:[^/?#@\s]*@)?(\[[0-9a-f:.]+\]|[^/?#:\s@\\]+)(?::(\d+))?([^\s]*)", re.I)
+_ADDRESS = re.compile(r"[^\s<>,;:\"'()]+@[^\s<>,;:\"'()]+")
+
+
+class Way(NamedTuple):
+    """One web address: where it leads."""
+
+    url: str
+    host: str
+    port: str
+    path: str
+    site: str
+
+
+class Found(NamedTuple):
+    """One sign that was found.
+
+    Attributes:
+        name: as in data/weights.toml.
+        detail: what exactly, for a person; "" for nothing.
+        share: of its weight.
+    """
+
+    name: str
+    detail: str = ""
+    share: float = 1.0
+
+
+class Look:
+    """A document, with what follows from it."""
+
+    def __init__(self, document: Document, found: Authentication, knowledge: Knowledge) -> None:
+        self.document = document
+        self.found = found
+        self.knowledge = knowledge
+        self.name = document.author_name
+        self.address = document.author_address
+        self.domain = document.author_domain
+        self.site = knowledge.registered(self.domain)
+
+    @cached_property
+    def text(self) -> Text:
+        """Subject, the beginning of the text, the title and the pictures' words."""
+        document = self.document
+        return phrases.prepare(
+            f"{document.subject} . {document.text[:MAX_TEXT]} . {document.alt_text[:MAX_ASIDE]} . "
+            f"{document.title[:MAX_ASIDE]}"
+        )
+
+    @cached_property
+    def kinds(self) -> dict[str, int]:
+        """How many different phrases of each kind stand in it."""
+        counts: dict[str, int] = {}
+        for kind in self.knowledge.kinds.find(self.text):
+            counts[kind] = counts.get(kind, 0) + 1
+        if self.ways:
+            counts["link"] = 1
+        if any(not one.is_inline for one in self.document.attachments):
+            counts["attached"] = 1
+        return counts
+
+    @cached_property
+    def ways(self) -> list[Way]:
+        """The first different web addresses."""
+        found = []
+        for url in list(dict.fromkeys(self.document.urls[: MAX_LINKS * 4]))[:MAX_LINKS]:
+            match = _URL.match(url)
+            if match is None:
+                continue
+            host = match[1].lower().rstrip(".")
+            found.append(Way(url, host, match[2] or "", match[3], self.knowledge.registered(host)))
+        return found
+
+    @cached_property
+    def sites(self) -> list[str]:
+        """The registered names of links, without repeats."""
+        return list(dict.fromkeys(way.site for way in self.ways))
+
+    @cached_property
+    def recipients(self) -> list[str]:
+        """Whom it is addressed to, lower case."""
+        header = self.document.header
+        text = (header.first(b"to")[:400] + b" " + header.first(b"delivered-to")[:200]).decode(
+            "utf-8", "replace"
+        )
+        return [one.lower() for one in _ADDRESS.findall(text)[:MAX_RECIPIENTS]]
+
+    @cached_property
+    def is_free_mail(self) -> bool:
+        """Written from an address anybody gets."""
+        return self.domain in self.knowledge.words_of("free_mail")
+
+    @cached_property
+    def reply_to(self) -> str:
+        """Where answers go, lower case; "" when nowhere else."""
+        text = self.document.header.first(b"reply-to")[:400].decode("utf-8", "replace")
+        found = _ADDRESS.search(text)
+        return found[0].lower() if found is not None and found[0].lower() != self.address else ""
+
+    @cached_property
+    def is_proven(self) -> bool:
+        """Its author's domain stands behind it."""
+        return self.found.dmarc.result == "pass"
+
+    @cached_property
+    def name_words(self) -> list[str]:
+        """The words of the author's name."""
+        return fold.words(self.name)

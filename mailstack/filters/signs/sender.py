@@ -1,0 +1,202 @@
+"""Who writes, by what the header says of itself: names, addresses, where answers go."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+from mailstack.filters.signs import strange
+from mailstack.filters.signs.look import Found, Look
+
+_ADDRESS = re.compile(r"[^\s<>,;:\"'()]+@([a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.I)
+_DOMAIN = re.compile(
+    r"\b(?:www\.)?([a-z0-9-]{2,63}(?:\.[a-z0-9-]{2,63})*\.(?:com|net|org|de|fr|it|es|nl|br|uk|pl|jp))\b", re.I
+)
+_WORD = re.compile(r"[\w.+-]+")
+_NUMBER = re.compile(r"[#№:\[(]\s?[A-Z0-9-]*\d[A-Z0-9-]{4,}|\b[A-Z]{1,4}-?\d{5,}|\b\d{6,}\b")
+#: What honest companies rarely put into the name of their domain.
+_KEYWORD = re.compile(
+    r"log-?in|sign-?in|verif|secur|account|update|confirm|auth|wallet|billing|unlock|support|suspend|redeliver|"
+    r"notif|alert|refund|reward|prize|portal|center|kunde|konto|compte|cuenta|conta(?!ct)|bloque|rastre|entrega|"
+    r"resgat|cadastr|paiement|livraison|colis|pacote|paket|pakket|parcel|track|servic|offer|deal|bonus|win|claim",
+    re.I,
+)
+#: Shorter local parts are words of their own.
+MIN_LOCAL = 4
+#: Characters at the beginning of a text that hold whom it speaks to, and of the words before.
+GREETING, OPENING = 300, 24
+_GREETS = re.compile(
+    r"(?:dear|hello|hi|hey|attention|user|guten tag|hallo|sehr geehrter?|bonjour|cher|hola|estimado|ol[aá]|"
+    r"prezado|caro|ciao|gentile|beste|geachte|witaj|dzie[nń] dobry|mer?haba|say[iı]n|"
+    r"здравствуйте|уважаемый|привет|hej|k[aæ]re|tisztelt|stimate|様|尊敬的|亲爱的)[^\n@]{0,12}\Z"
+)
+#: Letters of a word of the author's name that are looked for in the address, at least and at most.
+MIN_WORD, MAX_BEGINNING = 3, 4
+#: Programs write these ids for messages that came without one.
+_BY_RECEIVER = re.compile(
+    rb"@[^>]*\.(?:prod\.outlook\.com|mail\.protection\.outlook\.com|prod\.protection\.outlook\.com)|@mx\.google\.com"
+    rb"|SMTPIN_ADDED",
+    re.I,
+)
+_REPLY = re.compile(r"\s*(?:re|fwd?|aw|wg|rv|enc|res|tr|sv|antw|i)\s*:", re.I)
+_ID_HOST = re.compile(rb"@([^>\s@]+)>?")
+#: Symbols in a name or subject: pictures, signs, dingbats.
+_SYMBOL = re.compile("[\u2190-\u21ff\u2300-\u27bf\u2900-\u2bff\U0001f000-\U0001faff\u25a0-\u26ff]")
+
+
+def find(look: Look) -> Iterator[Found]:
+    """The signs of the header."""
+    yield from _name(look)
+    yield from _address(look)
+    yield from _answers(look)
+    yield from _readers(look)
+    yield from _subject(look)
+    yield from _identity(look)
+
+
+def _name(look: Look) -> Iterator[Found]:
+    name = look.name
+    if not name:
+        if look.domain:
+            yield Found("name_none")
+        return
+    shown = _ADDRESS.search(name)
+    if shown is not None and look.knowledge.registered(shown[1].lower()) != look.site:
+        yield Found("name_other_address", shown[0])
+    elif shown is None:
+        domain = _DOMAIN.search(name)
+        if domain is not None and look.knowledge.registered(domain[1].lower()) != look.site:
+            yield Found("name_other_domain", domain[0])
+    if _SYMBOL.search(name) is not None:
+        yield Found("name_symbols", name[:60])
+    official = look.knowledge.words_of("official")
+    if any(word in official for word in look.name_words) and look.is_free_mail:
+        yield Found("official_free_mail", f"{name[:60]} at {look.domain}")
+    if shown is None and not look.is_free_mail:
+        own = [word for word in look.name_words if word not in official]
+        if _is_unrelated(look, own):
+            kind = "official_unrelated" if len(own) < len(look.name_words) else "name_unrelated"
+            yield Found(kind, f"{name[:60]} at {look.domain}")
+    letters = [c for c in name if c.isalpha()]
+    if len(letters) >= 8 and all(c.isupper() for c in letters) and letters[0].lower() != letters[0]:
+        yield Found("name_shouts", name[:60])
+    if any(unicodedata.category(c) in ("Cf", "Co") for c in name if c > "\u00ff"):
+        yield Found("name_unseen")
+
+
+def _is_unrelated(look: Look, own: list[str]) -> bool:
+    """No word of the name stands in the address, as people's and companies' own do."""
+    words = [word for word in own if len(word) >= MIN_WORD and word.isascii()]
+    if not words:
+        return False
+    address = "".join(c for c in look.address if c.isalnum())
+    if any(word[:MAX_BEGINNING] in address for word in words):
+        return False
+    # Initials: "Federal Trade Commission" is ftc.gov, "Ann Lee" al@ or alee@.
+    initials = "".join(word[0] for word in own)
+    return len(initials) < 2 or (initials not in address and initials[0] + words[-1][:3] not in address)
+
+
+def _address(look: Look) -> Iterator[Found]:
+    domain, knowledge = look.domain, look.knowledge
+    if not domain:
+        return
+    local = look.address.rpartition("@")[0]
+    tail = domain.rpartition(".")[2]
+    if "." not in domain:
+        yield Found("sender_no_domain", domain)
+        return
+    if knowledge.owners(domain):
+        return
+    if tail in knowledge.words_of("odd_tld"):
+        yield Found("sender_odd_tld", domain)
+    elif tail in knowledge.words_of("doubtful_tld"):
+        yield Found("sender_doubtful_tld", domain)
+    if knowledge.covers("tenant", domain) or knowledge.shared_kind(domain) == "site":
+        yield Found("sender_tenant", domain)
+    label = look.site.partition(".")[0]
+    if strange.is_random(label) or (domain.count(".") >= 2 and strange.is_random(domain.partition(".")[0])):
+        yield Found("sender_random_domain", domain)
+    if strange.is_random(local) or len(local) > 30:
+        yield Found("sender_random_local", local[:60])
+    if label.count("-") >= 2:
+        yield Found("sender_hyphens", domain)
+    if _KEYWORD.search(label) is not None:
+        yield Found("sender_keyword", domain)
+    if domain.count(".") >= 3 + (look.site.count(".") - 1):
+        yield Found("sender_deep", domain)
+
+
+def _answers(look: Look) -> Iterator[Found]:
+    header = look.document.header
+    domain = look.reply_to.rpartition("@")[2]
+    if not domain or look.knowledge.registered(domain) == look.site or header.has(b"list-post"):
+        return
+    if domain in look.knowledge.words_of("free_mail"):
+        name = "reply_to_other_free" if look.is_free_mail else "reply_to_free"
+        yield Found(name, look.reply_to)
+    else:
+        yield Found("reply_to_elsewhere", look.reply_to)
+
+
+def _readers(look: Look) -> Iterator[Found]:
+    header = look.document.header
+    if not look.recipients:
+        yield Found("to_nobody")
+    elif look.address in look.recipients:
+        yield Found("to_itself", look.address)
+    if header.has(b"bcc"):
+        yield Found("bcc_shown")
+    head = look.document.text[:GREETING].lower()
+    for address in look.recipients:
+        at = head.find(address)
+        if at >= 0 and (at < OPENING or _GREETS.search(head[max(at - OPENING, 0) : at]) is not None):
+            yield Found("greets_address")
+            break
+
+
+def _subject(look: Look) -> Iterator[Found]:
+    subject = look.document.subject
+    folded = subject.lower()
+    for address in look.recipients:
+        if address in folded:
+            yield Found("subject_address", address)
+            break
+        local = address.partition("@")[0]
+        if len(local) >= MIN_LOCAL and local in _WORD.findall(folded):
+            yield Found("subject_local", local)
+            break
+    if _SYMBOL.search(subject) is not None:
+        yield Found("subject_symbols")
+    if _NUMBER.search(subject) is not None:
+        yield Found("subject_number")
+    if not subject.strip():
+        yield Found("subject_none")
+    named = any(look.document.header.has(name) for name in (b"references", b"in-reply-to"))
+    if not named and _REPLY.match(subject) is not None:
+        yield Found("reply_to_nothing")
+    disguise = look.document.disguise
+    if disguise.styled or disguise.mixed_words or disguise.invisible >= 3:
+        yield Found("letters_disguised", " ".join(disguise.words[:3]))
+
+
+def _identity(look: Look) -> Iterator[Found]:
+    header = look.document.header
+    id_ = header.first(b"message-id")[:300]
+    if not id_:
+        yield Found("id_none")
+    elif _BY_RECEIVER.search(id_) is not None and look.site not in ("outlook.com", "hotmail.com", "live.com"):
+        yield Found("id_by_receiver")
+    else:
+        found = _ID_HOST.search(id_)
+        if found is not None and look.site:
+            host = found[1].decode("utf-8", "replace").lower()
+            if look.knowledge.registered(host) == look.site:
+                yield Found("id_home")
+            elif "." not in host:
+                yield Found("id_no_domain", host[:60])
+            elif not look.knowledge.covers("mailer", host):
+                yield Found("id_elsewhere", host[:60])
+    if not header.has(b"date"):
+        yield Found("date_none")
