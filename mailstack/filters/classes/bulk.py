@@ -44,6 +44,8 @@ class Classified:
     """The class of mail that is not spam, and why.
 
     Attributes:
+        reasons: named after the class they speak for ("promotions.offer_text"), so that they are told
+            from those of the spam score.
         logits: of the classes by name, from 0 on it is filed; those nothing speaks for are missing.
     """
 
@@ -91,7 +93,8 @@ def classify(
     why_not = _spoken_exemption(sight)
     if why_not:
         return Classified("ham", (Reason("personal", 0.0, why_not),))
-    return Classified(klass, points[klass], logits)
+    reasons = tuple(Reason(f"{klass}.{one.name}", one.weight, one.why) for one in points[klass])
+    return Classified(klass, reasons, logits)
 
 
 def _best(logits: Mapping[str, float]) -> Class:
@@ -106,7 +109,7 @@ def _learned(name: str, model: Model | None, indexes: Callable[[], Sequence[int]
         return ()
     share = _LEARNED_SHARE * (model.head_logit(name, indexes()) - NEUTRAL_CLASS)
     weight = round(max(-MAX_LEARNED, min(MAX_LEARNED, share)), 4)
-    return (Reason(f"words_{name}", weight, "its words and links"),) if abs(weight) >= _LEAST else ()
+    return (Reason("learned", weight, "its words and links"),) if abs(weight) >= _LEAST else ()
 
 
 def exemption(document: Document) -> str:

@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import cast
+
 import pytest
 
 from mailstack.filters.classes import words
-from mailstack.filters.classes.bulk import classify
+from mailstack.filters.classes.bulk import MAX_LEARNED, classify
 from mailstack.filters.classes.words import has_number, is_code
 from mailstack.filters.document import read
 from mailstack.filters.fields import Header
+from mailstack.filters.spam.model import NEUTRAL_CLASS, Model
 from mailstack.model.verdict import Authentication, DmarcResult, SpfResult
 
 UNSUBSCRIBE = "List-Unsubscribe: <https://shop.test/u>, <mailto:u@shop.test>\r\n"
@@ -160,3 +164,39 @@ def test_numbers_of_orders_are_looked_for_up_to_a_limit() -> None:
     more = "ABC123 " * words.MAX_NUMBERS
     assert has_number(more[len("ABC123 ") :] + "order ABC123")
     assert not has_number(more + "order ABC123")
+
+
+class Head:
+    """A prior that is sure of everything."""
+
+    def __init__(self, logit: float) -> None:
+        self.logit = logit
+
+    def head_logit(self, head: str, found: Sequence[int]) -> float:
+        assert head in ("promotions", "social")
+        return self.logit
+
+
+@pytest.mark.parametrize(("logit", "verdict"), [(9.0, "promotions"), (NEUTRAL_CLASS, "ham"), (-9.0, "ham")])
+def test_the_prior_has_a_say_about_mail_to_many(logit: float, verdict: str) -> None:
+    text = f"From: a@shop.test\r\n{UNSUBSCRIBE}Subject: hi\r\n\r\nour special offer\r\n".encode()
+    found = classify(
+        read(text, Header(text)),
+        Authentication(),
+        model=cast("Model", Head(logit)),
+        indexes=lambda: [1],
+    )
+    assert found.klass == verdict
+    said = {reason.name: reason.weight for reason in found.reasons}
+    assert said.get("promotions.learned", 0.0) <= MAX_LEARNED
+    assert all(name.startswith("promotions.") for name in said)
+
+
+def test_the_prior_is_not_asked_about_mail_to_one() -> None:
+    text = b"From: a@b.test\r\nSubject: sale\r\n\r\nShop now\r\n"
+
+    def fail() -> Sequence[int]:
+        raise AssertionError
+
+    model = cast("Model", Head(9.0))
+    assert classify(read(text, Header(text)), Authentication(), model=model, indexes=fail).klass == "ham"
