@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 from mailstack.app import loops, trace
 from mailstack.app.dmarc_counting import is_report
 from mailstack.app.fuse import Aside
+from mailstack.app.hourly import Hourly
 from mailstack.app.reputation import Reputation
 from mailstack.filters.hints import BACKSCATTER, BOUNCE_RECIPIENTS, ONE_TIME_CODE, TRAP_NETWORK
 from mailstack.mime.header import find_end
@@ -49,6 +50,8 @@ BACKSCATTER_WEIGHT = 4.0
 LOG_LATE_S = 0.3
 #: Authenticated mail below this probability of spam is wanted.
 WANTED_SCORE = 0.3
+#: So many messages an hour without a verdict may be the end of a daemon; more are an alarm.
+UNFILTERED_AN_HOUR = 20
 
 _DIGITS = re.compile(r"\d+")
 _log = logging.getLogger(__name__)
@@ -79,6 +82,7 @@ class Arrivals:
         self._waiting = config.feedback.waiting
         self._now = now
         self._disk = disk
+        self._unfiltered = Hourly(UNFILTERED_AN_HOUR)
         self.key = key
         #: Set by whoever can send mail: subject of the day's notice, its title, its lines.
         self.tell_operator: Callable[[str, str, Sequence[str]], bool] = lambda about, subject, lines: False
@@ -240,6 +244,24 @@ class Arrivals:
             self._feedback.note(notes, most=self._waiting)
         except TemporaryFailure as failure:
             _log.error("mail for a trap trains nobody: %s", failure.why)
+
+    def alarm(self, mail: Mail) -> None:
+        """The operator is told of mail without a verdict: of what killed a filter, and when it is much."""
+        verdict, now = mail.answer.verdict, self._now()
+        may_be_chance = self._unfiltered.may("", now)
+        lines = [
+            "Mail is delivered without the filter's verdict and marked so; the last one was"
+            f" {mail.envelope.accept_id} ({verdict.unfiltered}).",
+            "The log of the filter daemon says more. There is at most one notice a day.",
+        ]
+        if verdict.aside:
+            lines.insert(1, f"A copy of it is kept: 'mailstack filter aside show {verdict.aside}'.")
+            about, subject = "filter killed", "A message has stopped the mail filter"
+        elif may_be_chance:
+            return
+        else:
+            about, subject = "unfiltered", "Mail is delivered without the filter"
+        self._disk.submit(self.tell_operator, about, subject, lines)
 
     def _trapped(self, mail: Mail, trap: str) -> None:
         ip, options = mail.origin.ip, self._options

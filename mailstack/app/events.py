@@ -21,7 +21,8 @@ def verdict(services: Services, mail: Mail, answer: FilterAnswer) -> None:
     """`filtered`, or `unfiltered` and why."""
     found = answer.verdict
     if found.unfiltered:
-        services.maillog.unfiltered(mail.envelope.accept_id, why=found.unfiltered)
+        services.maillog.unfiltered(mail.envelope.accept_id, why=found.unfiltered, aside=found.aside)
+        services.arrivals.alarm(mail)
         return
     if mail.account is not None:
         return  # a login is not judged

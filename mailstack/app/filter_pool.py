@@ -28,6 +28,8 @@ MAX_RETRY_S = 30.0
 START_S = 20.0
 #: A worker that was told to go ends at once; one that does not is killed.
 RETIRE_S = 2.0
+#: Why a worker was killed that did not come back from a step.
+TOO_SLOW = "filter too slow"
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
@@ -128,7 +130,7 @@ class Pool:
 
     def _too_slow(self, worker: WorkerProcess) -> None:
         _log.error("worker %d takes too long and is killed", worker.pid)
-        self._why_killed[worker] = "filter too slow"
+        self._why_killed[worker] = TOO_SLOW
         self._kill(worker)
 
     @staticmethod

@@ -10,6 +10,9 @@ from mailstack.filters.options import FilterOptions
 from mailstack.filters.sieve_options import SieveOptions
 from mailstack.model.dns import Answer, Question
 
+#: The problem of a step that took all memory of its worker.
+OUT_OF_MEMORY = "out of memory"
+
 
 class Setup(msgspec.Struct, frozen=True):
     """What a worker must know before its first message.

@@ -31,7 +31,7 @@ import msgspec
 
 from mailstack.app import logs
 from mailstack.app.account_view import AccountView, OperatorScripts
-from mailstack.app.filter_steps import Begins, Done, Record, Setup, Step, to_answer
+from mailstack.app.filter_steps import OUT_OF_MEMORY, Begins, Done, Record, Setup, Step, to_answer
 from mailstack.app.lessons import Taught
 from mailstack.directory import Directory
 from mailstack.filters.classes import services
@@ -153,7 +153,7 @@ class Worker:
             return self._run(step)
         except MemoryError:
             self._jobs.clear()
-            return Done(step.job, problem="out of memory", retire=True)
+            return Done(step.job, problem=OUT_OF_MEMORY, retire=True)
         except Exception as error:  # the one place of this process: a message never ends it
             _log.exception("job %d", step.job)
             self._jobs.pop(step.job, None)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,10 +22,13 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from mailstack.app.filter_aside import AsideFolder, open_folder
+from mailstack.app.filter_killers import MOST_DEATHS, Killers, shape_of
 from mailstack.app.filter_patience import Patience
-from mailstack.app.filter_pool import Pool, WorkerProcess
-from mailstack.app.filter_steps import Begins, Done, Record, Setup, Step, to_record
+from mailstack.app.filter_pool import TOO_SLOW, Pool, WorkerProcess
+from mailstack.app.filter_steps import OUT_OF_MEMORY, Begins, Done, Record, Setup, Step, to_record
 from mailstack.model.dns import Question
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.verdict import (
     AccountVerdict,
     FilterAnswer,
@@ -45,6 +49,12 @@ MAX_HELD_OCTETS = 134_217_728
 START_S = 10.0
 #: A worker busy for longer with one step no longer keeps the jobs it has begun waiting.
 STUCK_S = 0.25
+#: A message that has no verdict in time although a worker is at it for longer is to blame itself.
+GUILTY_S = 1.0
+#: A message whose worker died is given another one when so many seconds are left.
+SECOND_TRY_S = 1.0
+#: Said of the like of messages that ended workers before.
+KILLER = "it ended the filter before"
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
@@ -62,6 +72,7 @@ class Job:
         fresh: those its worker has not been told yet.
         worker: who holds its state; None: nobody.
         rounds: how often it came back with questions.
+        shape: by which it is known again, once a worker has died over it.
     """
 
     id: int
@@ -73,6 +84,7 @@ class Job:
     fresh: list[Record] = field(default_factory=list)
     worker: WorkerProcess | None = None
     rounds: int = 0
+    shape: str = ""
     deadline: asyncio.TimerHandle | None = None
     asking: asyncio.Task[None] | None = None
 
@@ -81,11 +93,25 @@ class FilterServer:
     """Takes messages from smtp and spreads them over the workers."""
 
     def __init__(
-        self, setup: Setup, resolver: Resolver, *, report: Callable[[list[int]], None] = lambda pids: None
+        self,
+        setup: Setup,
+        resolver: Resolver,
+        *,
+        report: Callable[[list[int]], None] = lambda pids: None,
+        aside: AsideFolder | None = None,
+        now: Callable[[], float] = time.time,
     ) -> None:
-        """`report`: is told the process ids whenever they change."""
+        """
+        Args:
+            report: is told the process ids whenever they change.
+            aside: where copies of messages that end workers are kept.
+            now: Unix seconds.
+        """
         self._setup = setup
         self._report = report
+        self._aside = aside
+        self._now = now
+        self._killers = Killers()
         self._resolver = resolver
         options = setup.options
         self._patience = Patience(resolver, options.block_list, wait_s=options.client_facts_s)
@@ -126,9 +152,17 @@ class FilterServer:
         if len(self._jobs) >= self._setup.options.jobs or self._held + len(request) > MAX_HELD_OCTETS:
             client.send(_encode(Said(ask.number, _unfiltered("filter busy"))))
             return
+        shape = ""
+        if self._killers:
+            shape = shape_of(_request.decode(request))
+            if self._killers.deaths(shape) >= MOST_DEATHS:
+                _log.warning("a message is answered unfiltered: %s", KILLER)
+                client.send(_encode(Said(ask.number, _unfiltered(KILLER))))
+                return
         loop = asyncio.get_running_loop()
         self._last_id += 1
         job = Job(self._last_id, client, ask.number, request, self._resolver.new_budget())
+        job.shape = shape if self._killers.deaths(shape) else ""
         wait_s = max(0.0, min(ask.budget_s, self._setup.options.budget_s))
         job.budget.deadline = min(job.budget.deadline, loop.time() + wait_s)
         job.deadline = loop.call_later(wait_s, self._late, job)
@@ -140,7 +174,14 @@ class FilterServer:
 
     def _late(self, job: Job) -> None:
         _log.warning("a message is answered unfiltered: no verdict in time")
-        self._answer(job, _unfiltered("timeout"))
+        worker = job.worker
+        aside = ""
+        if worker is not None and worker.job == job.id:
+            at_it_s = asyncio.get_running_loop().time() - worker.since
+            if at_it_s >= min(GUILTY_S, self._setup.options.step_s / 2):
+                self._count(job)
+                aside = self._set_aside(job, "timeout", worker.begun)
+        self._answer(job, _unfiltered("timeout", aside=aside))
 
     def _answer(self, job: Job, answer: msgspec.Raw) -> None:
         if job.id in self._jobs:
@@ -222,6 +263,7 @@ class FilterServer:
             self._ready.appendleft(job)
         elif done.answer:
             job.worker = None  # it has forgotten the job by itself
+            self._killers.forget(job.shape)
             self._answer(job, msgspec.Raw(done.answer))
         elif done.wanted:
             job.rounds += 1
@@ -231,7 +273,7 @@ class FilterServer:
                 job.asking = asyncio.get_running_loop().create_task(self._look_up(job, questions, hasty))
         else:
             job.worker = None
-            self._answer(job, _unfiltered(done.problem or "filter error"))
+            self._failed(job, done)
         if done.retire and not worker.is_retired:
             self.pool.retire(worker)
         self._spread()
@@ -243,7 +285,59 @@ class FilterServer:
                 continue
             job.worker = None
             if worker.job == job.id:
-                self._answer(job, _unfiltered(why, job.request, worker.begun))
+                self._died(job, why, worker.begun)
+
+    def _failed(self, job: Job, done: Done) -> None:
+        """A step ended in an error: what took all memory of its worker is as bad as its death."""
+        if done.retire and done.problem == OUT_OF_MEMORY:
+            self._died(job, done.problem, None)
+        else:
+            why = done.problem or "filter error"
+            self._answer(job, _unfiltered(why, aside=self._set_aside(job, why, None)))
+
+    def _died(self, job: Job, why: str, begun: Begins | None) -> None:
+        """Its worker ended over a job: the first time another one may try, else it is unfiltered."""
+        deaths = MOST_DEATHS if begun is not None else self._count(job)
+        if deaths < MOST_DEATHS and self._left_s(job) >= self._try_s(why):
+            _log.warning("a message is tried once more, with another worker: %s", why)
+            self._ready.appendleft(job)
+            return
+        self._answer(job, _unfiltered(why, job.request, begun, aside=self._set_aside(job, why, begun)))
+
+    def _try_s(self, why: str) -> float:
+        """Seconds a second try must have."""
+        return self._setup.options.step_s if why == TOO_SLOW else SECOND_TRY_S
+
+    def _left_s(self, job: Job) -> float:
+        now = asyncio.get_running_loop().time()
+        return job.deadline.when() - now if job.deadline is not None else 0.0
+
+    def _count(self, job: Job) -> int:
+        """Remembers that a worker ended over it; gives how often that was."""
+        request = _request.decode(job.request)
+        # Lessons are no message: nobody sends their like again.
+        job.shape = job.shape or ("" if request.wants == "corrections" else shape_of(request))
+        return self._killers.add(job.shape) if job.shape else MOST_DEATHS
+
+    def _set_aside(self, job: Job, why: str, begun: Begins | None) -> str:
+        """Keeps a copy for the operator; gives its id, "" for none."""
+        request = _request.decode(job.request)
+        if self._aside is None or request.wants != "verdict":
+            return ""
+        try:
+            id_ = self._aside.keep(
+                request,
+                why,
+                shape=job.shape or shape_of(request),
+                at=self._now(),
+                script=begun.script if begun is not None else "",
+            )
+        except TemporaryFailure as failure:
+            _log.error("%s: %s", request.accept_id, failure.why)
+            return ""
+        if id_:
+            _log.error("%s: %s; 'mailstack filter aside show %s'", request.accept_id, why, id_)
+        return id_
 
     # -- DNS -------------------------------------------------------------------------
 
@@ -279,8 +373,15 @@ class FilterServer:
         await self.pool.stop()
 
 
-def _unfiltered(why: str, request: bytes = b"", begun: Begins | None = None) -> msgspec.Raw:
-    """No verdict.  `begun`: the script the worker died in, if it was in one (V14)."""
+def _unfiltered(
+    why: str, request: bytes = b"", begun: Begins | None = None, *, aside: str = ""
+) -> msgspec.Raw:
+    """No verdict.
+
+    Args:
+        begun: the script the worker died in, if it was in one (V14).
+        aside: the id of the operator's copy.
+    """
     accounts: tuple[AccountVerdict, ...] = ()
     if begun is not None:
         failed = ScriptFailed(begun.script, begun.version, f"the filter died in it ({why})", died=True)
@@ -289,7 +390,7 @@ def _unfiltered(why: str, request: bytes = b"", begun: Begins | None = None) -> 
             for r in _request.decode(request).recipients
             if r.account_id == begun.account_id
         )
-    return msgspec.Raw(_encode(FilterAnswer(MessageVerdict(unfiltered=why), accounts)))
+    return msgspec.Raw(_encode(FilterAnswer(MessageVerdict(unfiltered=why, aside=aside), accounts)))
 
 
 def make_setup(context: Context) -> Setup:
@@ -309,11 +410,24 @@ def make_setup(context: Context) -> Setup:
     )
 
 
+def _aside(context: Context) -> AsideFolder | None:
+    options = context.config.filter
+    return open_folder(
+        context.paths.filter_aside, messages=options.aside_messages, octets=options.aside_octets
+    )
+
+
 async def serve(context: Context) -> None:
     """Runs until `context.stop`: then the messages at hand are answered first."""
     resolver = Resolver(context.config.dns)
     await resolver.start()
-    server = FilterServer(make_setup(context), resolver, report=context.report_children)
+    server = FilterServer(
+        make_setup(context),
+        resolver,
+        report=context.report_children,
+        aside=_aside(context),
+        now=context.now,
+    )
     loop = asyncio.get_running_loop()
     listeners = []
     try:

@@ -84,6 +84,11 @@ class Paths:
         return self.state / "model"
 
     @property
+    def filter_aside(self) -> Path:
+        """Copies of messages that killed a filter worker."""
+        return self.state / "filter-aside"
+
+    @property
     def filter_socket(self) -> Path:
         """Where the filter listens."""
         return self.run / "filter.sock"
@@ -121,6 +126,7 @@ class Paths:
             self.spool,
             self.secrets,
             self.model,
+            self.filter_aside,
             self.run,
             self.bus,
         )

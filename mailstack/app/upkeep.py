@@ -63,6 +63,7 @@ class Notes(msgspec.Struct):
         after: the address the next run begins behind; "" for the first.
         removed: when an account was first seen to be removed, by id and date of removal.
         quarantine: when a file was first seen in the queue's quarantine, by name.
+        aside: the same of messages that killed a filter worker.
     """
 
     clock: Steady = msgspec.field(default_factory=Steady)
@@ -70,6 +71,7 @@ class Notes(msgspec.Struct):
     after: str = ""
     removed: dict[str, float] = {}
     quarantine: dict[str, float] = {}
+    aside: dict[str, float] = {}
 
 
 class Upkeep:
@@ -107,7 +109,7 @@ class Upkeep:
             self._save(notes)
             self._accounts(notes)
             self._removed(notes)
-            self._quarantine(notes)
+            self._set_aside(notes)
             self._save(notes)
 
     def _accounts(self, notes: Notes) -> None:
@@ -191,23 +193,31 @@ class Upkeep:
         # Removing the homes before it may have taken long, and it may have been restored since.
         return gone in self._directory.removed(gone.address.domain)
 
-    def _quarantine(self, notes: Notes) -> None:
-        """Removes files that lay in the queue's quarantine for long; each may be the only copy."""
-        seen: dict[str, float] = {}
-        with contextlib.suppress(OSError):
-            for path in self._context.paths.queue_quarantine.iterdir():
-                first = notes.quarantine.get(path.name, notes.clock.elapsed_s)
-                if notes.clock.elapsed_s - first < QUARANTINE_S:
-                    seen[path.name] = first
-                    continue
-                with contextlib.suppress(OSError):
-                    path.unlink()
-                    _log.info("%s, kept aside for long, is gone for good", path)
-        notes.quarantine = seen
+    def _set_aside(self, notes: Notes) -> None:
+        """The queue's quarantine, where each file may be the only copy; what killed a filter."""
+        paths, elapsed_s = self._context.paths, notes.clock.elapsed_s
+        keep_s = self._context.config.filter.aside_days * _DAY_S
+        notes.quarantine = _clear(paths.queue_quarantine, notes.quarantine, elapsed_s, QUARANTINE_S)
+        notes.aside = _clear(paths.filter_aside, notes.aside, elapsed_s, keep_s)
 
     def _save(self, notes: Notes) -> None:
         with durable.guarded(f"writing {self._notes_path}"):
             durable.replace_text(self._notes_path, msgspec.json.encode(notes).decode() + "\n")
+
+
+def _clear(folder: Path, before: dict[str, float], elapsed_s: float, keep_s: float) -> dict[str, float]:
+    """Removes files that were first seen long ago; gives when the others were."""
+    seen: dict[str, float] = {}
+    with contextlib.suppress(OSError):
+        for path in folder.iterdir():
+            first = before.get(path.name, elapsed_s)
+            if elapsed_s - first < keep_s:
+                seen[path.name] = first
+                continue
+            with contextlib.suppress(OSError):
+                path.unlink()
+                _log.info("%s, kept aside for long, is gone for good", path)
+    return seen
 
 
 def _load(path: Path) -> Notes:

@@ -58,6 +58,8 @@ def words(event: Event) -> str:
         text += f"; for this address{own}: {fields['reasons']}"
     if event.name == "forwarded" and fields.get("warning"):
         text += f"; the next server may refuse it: {fields['warning']}"
+    if event.name == "unfiltered" and fields.get("aside"):
+        text += f" (a copy is kept: 'mailstack filter aside show {fields['aside']}')"
     why = fields.get("why", "")
     return f"{text}: {why}" if why and sentence and "{why}" not in sentence else text
 

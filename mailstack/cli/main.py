@@ -39,6 +39,7 @@ GROUPS: dict[str, Group] = {
     "alias": Group("alias", "other names, groups, temporary addresses"),
     "forward": Group("forward", "redirect an address to others"),
     "list": Group("list_", "senders an address blocks or allows"),
+    "filter": Group("filter", "messages that killed a filter worker"),
     "filters": Group("filters", "spam and advertising filters of an address"),
     "rule": Group("rule", "rules of an address, without writing Sieve"),
     "vacation": Group("vacation", "automatic answers of people who are away"),

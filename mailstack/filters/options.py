@@ -50,6 +50,12 @@ class FilterOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
     worker_resident_octets: int = 314_572_800
     #: Messages that may wait for a worker or for DNS at one time; more are answered unfiltered.
     jobs: int = 1_000
+    #: Copies of messages that killed a worker, kept for you ('mailstack filter aside'); 0: none.
+    aside_messages: int = 100
+    #: Octets all these copies may take together.
+    aside_octets: int = 268_435_456
+    #: Days they are kept.
+    aside_days: int = 30
     #: File with the trained weights; empty: the prior that comes with mailstack.
     model_file: str = ""
     #: File that adds social, newsletter, mailing and work services to those the classes know; the form is
@@ -106,6 +112,8 @@ class FilterOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fi
             raise ConfigError("filter.worker_memory_octets", "a worker needs at least 134217728")
         if not 0 < self.client_facts_s <= 60:
             raise ConfigError("filter.client_facts_s", "want 0 < client_facts_s <= 60")
+        if min(self.aside_messages, self.aside_octets, self.aside_days) < 0:
+            raise ConfigError("filter.aside_messages", "aside_messages, _octets and _days are 0 or more")
         if self.worker_messages < 1 or self.worker_resident_octets < 1 or self.jobs < 1:
             raise ConfigError("filter", "worker_messages, worker_resident_octets and jobs must be positive")
 

@@ -247,6 +247,7 @@ class MessageVerdict(msgspec.Struct, frozen=True):
         action: what SMTP should do.
         reply_text: for "reject" and "tempfail": code, status and words.
         unfiltered: "" or why no filter ran ("timeout", "filter down", ...).
+        aside: under which id the operator finds a copy, because it killed a filter; "": nowhere.
     """
 
     klass: Class = "ham"
@@ -258,6 +259,7 @@ class MessageVerdict(msgspec.Struct, frozen=True):
     reply_status: str = ""
     reply_text: str = ""
     unfiltered: str = ""
+    aside: str = ""
 
 
 class AccountVerdict(msgspec.Struct, frozen=True):

@@ -278,9 +278,9 @@ class MailLog:
             why=why,
         )
 
-    def unfiltered(self, id_: str, *, why: str) -> None:
-        """Delivered without the filter's word."""
-        self.write("unfiltered", id_, why=why)
+    def unfiltered(self, id_: str, *, why: str, aside: str = "") -> None:
+        """Delivered without the filter's word.  `aside`: of the operator's copy; "": there is none."""
+        self.write("unfiltered", id_, why=why, aside=aside)
 
     def filed(
         self,

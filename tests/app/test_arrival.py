@@ -18,6 +18,7 @@ import pytest
 from msgspec.structs import replace as replace_struct
 
 from mailstack.app.accept import AcceptService
+from mailstack.app.arrival import UNFILTERED_AN_HOUR
 from mailstack.disk.sqlite import open_database
 from mailstack.filters import explain
 from mailstack.mailbox.store import MailStore
@@ -462,6 +463,34 @@ async def test_the_operator_hears_of_a_network_that_hits_traps_once_a_day(make: 
     assert to == "boss@example.test"
     assert b"Subject: Spam traps hit from 198.51.100.0/24\r\n" in notice
     assert b"3 times" in notice
+
+
+async def test_the_operator_hears_of_a_message_that_killed_the_filter(make: Maker) -> None:
+    # M19: delivered, marked, and an alarm; once a day
+    world = make()
+    world.filter.verdict = MessageVerdict(unfiltered="filter crashed", aside="the-id")
+    for _ in range(2):
+        assert await world.send("alice@example.test") == "250 2.0.0"
+    await asyncio.to_thread(world.service._disk.shutdown)
+    ((to, notice),) = world.queued()
+    assert to == "boss@example.test"
+    assert b"mailstack filter aside show the-id" in notice
+    assert b"X-Mailstack-Verdict: unfiltered; why=filter crashed\r\n" in world.held("alice@example.test")[0]
+    world.logs("aside=the-id")
+
+
+async def test_mail_without_a_verdict_is_an_alarm_when_it_is_much(make: Maker) -> None:
+    # M19: the end of a daemon costs a few messages; a filter that is gone costs all
+    world = make()
+    world.filter.verdict = MessageVerdict(unfiltered="filter down")
+    for _ in range(UNFILTERED_AN_HOUR):
+        assert await world.send("alice@example.test") == "250 2.0.0"
+    assert world.queued() == []
+    for _ in range(2):
+        assert await world.send("alice@example.test") == "250 2.0.0"
+    await asyncio.to_thread(world.service._disk.shutdown)
+    ((_, notice),) = world.queued()
+    assert b"Subject: Mail is delivered without the filter\r\n" in notice
 
 
 async def test_mail_to_a_trap_lies_in_its_spam_folder_whatever_it_is(make: Maker) -> None:

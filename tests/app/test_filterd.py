@@ -218,7 +218,7 @@ async def test_all_workers_hanging_are_answered_by_the_deadline(tmp_path: Path, 
         assert all(a.verdict.unfiltered in ("timeout", "filter too slow", "") for a in answers)
         assert any(a.verdict.unfiltered for a in answers)
         await daemon.until(lambda: daemon.idle_workers() == 2)
-        assert (await daemon.ask()).verdict.unfiltered == ""
+        assert (await daemon.ask(message=MESSAGE + b"another")).verdict.unfiltered == ""
 
 
 async def test_a_worker_that_talks_nonsense_is_killed(tmp_path: Path, dns: DnsServer) -> None:

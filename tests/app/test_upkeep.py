@@ -130,9 +130,12 @@ def test_what_pop3_fetched_goes_when_its_owner_wants_it(kit: Kit) -> None:
 
 
 @pytest.mark.parametrize("written_at", [0, 4_000_000_000])
-def test_the_queues_quarantine_is_kept_for_30_days_that_really_passed(kit: Kit, written_at: float) -> None:
+@pytest.mark.parametrize("name", ["queue_quarantine", "filter_aside"])
+def test_what_was_set_aside_is_kept_for_30_days_that_really_passed(
+    kit: Kit, name: str, written_at: float
+) -> None:
     # F28: neither a date of 1970 on the file nor a jump of ten years takes it away early.
-    folder = kit.instance.config.paths.queue_quarantine
+    folder: Path = getattr(kit.instance.config.paths, name)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "damaged").write_bytes(OCTETS)
     os.utime(folder / "damaged", (written_at,) * 2)
