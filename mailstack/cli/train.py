@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from importlib import resources
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -18,130 +16,102 @@ import typer
 
 from mailstack.cli import train_user
 from mailstack.cli.context import fail, group, show, talk
-from mailstack.cli.message_file import to_wire
 from mailstack.cli.progress import progress
+from mailstack.cli.training_mail import Sources, read_all, read_folders, read_written
 from mailstack.disk.durable import store
-from mailstack.filters.document import read
-from mailstack.filters.fields import Header
-from mailstack.filters.spam import features, model, training
+from mailstack.filters.spam import measuring, model, training
+from mailstack.filters.spam.training import Read, Sample
 
 app = group("train the classifier's shared prior, and measure it")
 
 train_user.register(app)
 
-#: Larger files are no mail to learn from.
-MAX_FILE_OCTETS = 4_194_304
-_SPACE = re.compile(rb"\s+")
+#: Passes of one training: three views of spam.
+_PASSES = (len(model.VIEWS) - 1) * training.EPOCHS
+_HEAD_PASSES = len(model.CLASS_HEADS) * (training.FOLDS + 1) * training.EPOCHS
 
-Folders = Annotated[list[Path], typer.Option(help="folder of messages; may be given several times")]
-More = Annotated[list[Path] | None, typer.Option(help="folder of wanted bulk mail")]
+Folders = Annotated[list[Path] | None, typer.Option(help="folder of messages; may be given several times")]
+Written = Annotated[
+    list[Path] | None, typer.Option(help="folder of written mail (JSON); may be given several times")
+]
+Everyday = Annotated[bool, typer.Option(help="also learn mailstack's own everyday mail")]
 
 
 @app.callback(invoke_without_command=True)
 def train(
     ctx: typer.Context,
-    spam: Annotated[
-        list[Path] | None, typer.Option(help="folder of spam; may be given several times")
-    ] = None,
+    spam: Folders = None,
     ham: Annotated[list[Path] | None, typer.Option(help="folder of wanted mail")] = None,
-    promotions: More = None,
-    social: More = None,
+    promotions: Annotated[list[Path] | None, typer.Option(help="folder of wanted offers")] = None,
+    social: Annotated[list[Path] | None, typer.Option(help="folder of social notifications")] = None,
+    written: Written = None,
     out: Annotated[Path, typer.Option(help="file for the weights")] = Path("prior.bin"),
-    everyday: Annotated[bool, typer.Option(help="also learn mailstack's own everyday mail")] = True,
+    everyday: Everyday = True,
 ) -> None:
     """Trains on folders of messages and writes the weights."""
     if ctx.invoked_subcommand is not None:
         return
-    if not spam or not ham:
-        fail(os.EX_USAGE, "want at least one --spam and one --ham folder")
-    samples, fingerprint = _samples(spam, [*ham, *(promotions or []), *(social or [])], everyday=everyday)
-    with progress("training", (training.FOLDS + 1) * training.EPOCHS) as step:
-        scored = [pair for pair in training.out_of_fold(samples, step) if not _is_everyday(pair[1])]
-        slope, intercept = training.calibrate(scored, spam_share=training.SPAM_SHARE)
-        trained = replace(
-            training.train(samples, step), slope=slope, intercept=intercept, fingerprint=fingerprint
-        )
+    if not (spam and ham) and not written:
+        fail(os.EX_USAGE, "want at least one --spam and one --ham folder, or --written")
+    sources = Sources(spam or (), ham or (), promotions or (), social or (), written or (), everyday)
+    messages, fingerprint = read_all(sources)
+    samples = _samples(messages)
+    with progress("training", (training.FOLDS + 1) * _PASSES + _HEAD_PASSES) as step:
+        scored = training.out_of_fold(samples, step)
+        trained = training.finish(samples, scored, fingerprint, step)
     store(out, [model.dump(trained)], temporary=out.with_name(f".{out.name}.{os.getpid()}.tmp"), mode=0o644)
-    quality = _quality(scored, slope, intercept)
     digest = hashlib.sha256(out.read_bytes()).hexdigest()
+    quality = _qualities(scored, trained.slope, trained.intercept)
     show({"file": str(out), "sha256": digest, "input_sha256": fingerprint, "cross_validation": quality})
 
 
 @app.command()
 def evaluate(
-    spam: Folders,
-    ham: Folders,
+    spam: Folders = None,
+    ham: Folders = None,
+    written: Written = None,
     model_file: Annotated[
         Path | None, typer.Option("--model", help="weights to measure; without: cross validation")
     ] = None,
-    everyday: Annotated[bool, typer.Option(help="in cross validation, also learn the everyday mail")] = True,
+    everyday: Everyday = True,
 ) -> None:
     """Measures a model on folders of messages, or by five-fold cross validation."""
     if model_file is None:
-        samples, _ = _samples(spam, ham, everyday=everyday)
-        with progress("training", training.FOLDS * training.EPOCHS) as step:
-            scored = [pair for pair in training.out_of_fold(samples, step) if not _is_everyday(pair[1])]
-        slope, intercept = training.calibrate(scored, spam_share=training.SPAM_SHARE)
-        show(_quality(scored, slope, intercept))
+        samples = _samples(read_all(Sources(spam or (), ham or (), (), (), written or (), everyday))[0])
+        with progress("training", training.FOLDS * _PASSES) as step:
+            scored = training.out_of_fold(samples, step)
+        slope, intercept = measuring.calibrate(
+            [(raw, s.is_spam, s.weight) for raw, s in scored], share=measuring.SPAM_SHARE
+        )
+        show(_qualities(scored, slope, intercept))
         return
     try:
         trained = model.load(model_file.read_bytes())
     except (OSError, model.BadModel) as error:
         fail(os.EX_DATAERR, f"{model_file}: {error}")
-    found = [*_read(spam, is_spam=True), *_read(ham, is_spam=False)]
-    pairs = [
-        (trained.raw(model.indexes(tokens)), training.to_sample(tokens, is_spam=s, group=g, name=n))
-        for tokens, s, g, n in found
-    ]
-    show(_quality(pairs, trained.slope, trained.intercept))
+    found: list[Read] = [*read_folders(spam or (), "spam"), *read_folders(ham or (), "ham")]
+    found += read_written(written or ())
+    pairs = [(trained.raw(model.indexes(one.tokens)), _unbalanced(one)) for one in found]
+    show(_qualities(pairs, trained.slope, trained.intercept))
 
 
-def _quality(
-    scored: Sequence[tuple[float, training.Sample]], slope: float, intercept: float
-) -> training.Quality:
-    return training.measure([(slope * raw + intercept, sample) for raw, sample in scored], 0.9)
+def _unbalanced(one: Read) -> Sample:
+    return training.to_sample(one.tokens, label=one.label, group=one.group, name=one.name, source=one.source)
 
 
-def _is_everyday(sample: training.Sample) -> bool:
-    return sample.group.startswith("everyday ")
+def _samples(messages: Sequence[Read]) -> list[Sample]:
+    samples = training.to_samples(messages)
+    left_out = sum(not sample.weight for sample in samples)
+    talk(f"{len(samples)} messages, {left_out} of them of languages that are only spam or only wanted here")
+    return samples
 
 
-def _samples(
-    spam: Sequence[Path], ham: Sequence[Path], *, everyday: bool
-) -> tuple[list[training.Sample], str]:
-    """Samples in a fixed order, and a hash over what they were made of."""
-    samples = []
-    digest = hashlib.sha256(f"{training.SEED} {training.EPOCHS} {training.RATE} {training.BIAS}".encode())
-    left_out = 0
-    for tokens, is_spam, text_hash, name in [*_read(spam, is_spam=True), *_read(ham, is_spam=False)]:
-        if not training.is_english(tokens):
-            left_out += 1
-            continue
-        digest.update(f"{is_spam} {text_hash}\n".encode())
-        samples.append(training.to_sample(tokens, is_spam=is_spam, group=text_hash, name=name))
-    if everyday:
-        seeds = (resources.files("mailstack.filters.spam") / "everyday.json").read_text("utf-8")
-        digest.update(seeds.encode())
-        for name, message in training.everyday(seeds):
-            tokens = features.tokens(read(message, Header(message)))
-            where = name.rpartition(" ")[0]
-            samples.append(training.to_sample(tokens, is_spam=False, group=where, name=name))
-    talk(f"{len(samples)} messages, {left_out} left out because they are not English")
-    return samples, digest.hexdigest()
-
-
-def _read(folders: Sequence[Path], *, is_spam: bool) -> Iterator[tuple[list[str], bool, str, str]]:
-    files = sorted((file for folder in folders for file in _files(folder)), key=lambda file: file.name)
-    with progress("reading", len(files)) as step:
-        for file in files:
-            message = to_wire(file.read_bytes()[:MAX_FILE_OCTETS])
-            document = read(message, Header(message))
-            body = _SPACE.sub(b"", message[document.header.body_at :])
-            step()
-            yield features.tokens(document), is_spam, hashlib.sha256(body).hexdigest(), file.name
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    if not folder.is_dir():
-        fail(os.EX_NOINPUT, f"{folder} is not a folder")
-    yield from (file for file in folder.rglob("*") if file.is_file())
+def _qualities(
+    scored: Iterable[tuple[float, Sample]], slope: float, intercept: float
+) -> dict[str, dict[str, object]]:
+    """By source: the corpus apart from what was written."""
+    by_source: dict[str, list[tuple[float, Sample]]] = {}
+    for raw, sample in scored:
+        if sample.source != "everyday":
+            by_source.setdefault(sample.source, []).append((slope * raw + intercept, sample))
+    return {source: asdict(measuring.measure(pairs, 0.9)) for source, pairs in sorted(by_source.items())}

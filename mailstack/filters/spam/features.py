@@ -1,8 +1,12 @@
-"""The features the classifier sees: words, where they stand, and the shape of the message.
+"""The features the classifier sees, in three views that are trained apart.
 
-Left out on purpose: Received, list and mail-program fields, dates, time zones and numbers
-(they mark the corpus of 2002, not spam); a bare From and HTML alone (printers, shops);
-charsets (languages).
+    header   how subject, names, identifiers and addresses are made and fit together ("h:")
+    body     elements, links, punctuation, how lines begin ("b:")
+    text     words of text ("word"), subject ("s:word") and author ("f:word"), and pairs of them
+
+Left out on purpose: Received, list and mail-program fields, dates, time zones, countries of
+senders, recipients and charsets: they mark a mailbox, a collection or a language, not spam.
+The reader's own address is only compared with.
 
 Limits, section 3: 2000 tokens; T45: at most 40 octets each.
 """
@@ -11,15 +15,25 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable
+from itertools import islice, pairwise
 
-from mailstack.filters.document import Document, attachments, is_ip_host
+from mailstack.filters.document import Document
+from mailstack.filters.spam import page_features, sender_features
+from mailstack.filters.spam.model import Tokens
 
+#: Changes whenever the same message gives other tokens: indexes kept from before are void then.
+VERSION = 2
 MAX_TOKENS = 2_000
+#: Of them, views and words leave room for each other.
+MAX_HEADER_TOKENS = 300
+MAX_BODY_TOKENS = 400
+MAX_WORDS = 700
 MAX_TOKEN_OCTETS = 40
-#: Characters of text that are looked at; 2,000 different words rarely need more.
+#: Characters of text that are looked at; 700 different words rarely need more.
 MAX_CHARACTERS = 65_536
+#: Characters in which pairs are looked for.
+_PAIRED = 8_192
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)?")
@@ -29,28 +43,6 @@ _ASCII_LETTERS = str.maketrans(
     {chr(n): chr(n).lower() if chr(n).isalnum() else " " for n in range(128) if n != 39}
 )
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]+")
-_MONEY = re.compile(r"[$£€]\s?\d")
-_PHONE = re.compile(r"8(?:00|88|77|66)\)?[-. ]\d{3}[-. ]\d{4}")
-_SERIAL = re.compile(r"\s{4,}\S+\s*\Z|\[\w{6,}\]\s*\Z|\b\d{4,}\s*\Z")
-_GAPPED = re.compile(r"\b(?:[A-Za-z][ .*_-]){4,}[A-Za-z]\b")
-_UPPER = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_LOWER = _UPPER.lower()
-_SEARCHED = 16_384
-_DANGEROUS = (
-    ".exe",
-    ".scr",
-    ".pif",
-    ".com",
-    ".bat",
-    ".cmd",
-    ".vbs",
-    ".js",
-    ".jse",
-    ".wsf",
-    ".hta",
-    ".lnk",
-    ".iso",
-)
 
 
 def words(text: str) -> list[str]:
@@ -58,16 +50,20 @@ def words(text: str) -> list[str]:
 
     Source: Unicode NFKC and case folding.
     """
-    text = text[:MAX_CHARACTERS]
+    return list(dict.fromkeys(sequence(text[:MAX_CHARACTERS])))
+
+
+def sequence(text: str) -> list[str]:
+    """The useful words of a text as they follow each other."""
     if text.isascii():
-        found = dict.fromkeys(text.translate(_ASCII_LETTERS).split())
+        found = text.translate(_ASCII_LETTERS).split()
         if "'" in text:
-            found = dict.fromkeys(piece for word in found for piece in _unquoted(word))
+            found = [piece for word in found for piece in _unquoted(word)]
         return [w for w in found if 2 <= len(w) <= MAX_TOKEN_OCTETS and not w.isdigit()]
     folded = unicodedata.normalize("NFKC", text).casefold()
-    found = dict.fromkeys(_WORD.findall(folded))
+    found = _WORD.findall(folded)
     if _CJK.search(folded) is not None:
-        found = dict.fromkeys(piece for word in found for piece in _pieces(word))
+        found = [piece for word in found for piece in _pieces(word)]
     return [w for w in found if len(w) >= 2 and _octets(w) <= MAX_TOKEN_OCTETS and not w.isdigit()]
 
 
@@ -85,109 +81,17 @@ def _pieces(word: str) -> Iterable[str]:
     return (word[n : n + 2] for n in range(max(len(word) - 1, 1)))
 
 
-def tokens(document: Document) -> list[str]:
+def tokens(document: Document) -> Tokens:
     """All features of a message, without repeats, in a fixed order, at most `MAX_TOKENS`."""
-    found = dict.fromkeys(shape(document))
-    found.update(dict.fromkeys(["s:" + word for word in words(document.subject)]))
-    found.update(dict.fromkeys(["f:" + word for word in words(document.author_name)]))
-    found.update(dict.fromkeys(["u:" + site for site in _sites(document)]))
-    found.update(dict.fromkeys(words(document.text)))
-    return list(islice(found, MAX_TOKENS))
-
-
-def _sites(document: Document) -> Iterator[str]:
-    for host in dict.fromkeys(document.hosts):
-        if not is_ip_host(host):
-            yield ".".join(host.split(".")[-2:])[:MAX_TOKEN_OCTETS]
-
-
-def shape(document: Document) -> list[str]:
-    """Facts about how the message is built, as tokens beginning with "h:"."""
-    facts = [*_subject_shape(document.subject), *_sender_shape(document), *_body_shape(document)]
-    if document.header.has(b"in-reply-to") or document.header.has(b"references"):
-        facts.append("reply")
-    return ["h:" + fact for fact in facts]
-
-
-def _subject_shape(subject: str) -> Iterator[str]:
-    letters = [c for c in subject if c.isalpha()]
-    if len(letters) >= 8 and sum(c.isupper() for c in letters) > 0.8 * len(letters):
-        yield "subject-capitals"
-    if subject.count("!") >= 2:
-        yield "subject-shouts"
-    elif "!" in subject:
-        yield "subject-exclaims"
-    if _MONEY.search(subject):
-        yield "subject-money"
-    if _SERIAL.search(subject) and len(subject) > 12:
-        yield "subject-serial"
-    if _GAPPED.search(subject):
-        yield "subject-gapped"
-    if subject.lstrip().lower().startswith(("adv:", "adv ")):
-        yield "subject-adv"
-
-
-def _sender_shape(document: Document) -> Iterator[str]:
-    header, address = document.header, document.author_address
-    local, _, domain = address.rpartition("@")
-    if not address or not domain:
-        yield "from-none"
-    if sum(c.isdigit() for c in local) >= 4:
-        yield "from-digits"
-    if document.author_name and document.author_name.strip("\"' ").lower() == address:
-        yield "from-twice"
-    reply_to = header.first(b"reply-to").lower()
-    if reply_to and domain and domain.encode("utf-8", "replace") not in reply_to:
-        yield "reply-elsewhere"
-    to = header.first(b"to")
-    if not to or b"undisclosed" in to.lower():
-        yield "to-nobody"
-    if (to + header.first(b"cc")).count(b"@") > 5:
-        yield "to-many"
-    if local and document.subject and len(local) > 3 and local in document.subject.lower():
-        yield "subject-names-sender"
-    recipient = to.rpartition(b"@")[0].rpartition(b"<")[2].strip().lower().decode("utf-8", "replace")
-    if len(recipient) > 2 and recipient in document.subject.lower().split():
-        yield "subject-names-recipient"
-
-
-def _body_shape(document: Document) -> Iterator[str]:
-    html, text = document.html, document.text
-    if html.characters:
-        yield from _html_shape(document)
-    if _PHONE.search(text, 0, _SEARCHED):
-        yield "free-phone"
-    if any(sign in text for sign in "$€£") and _MONEY.search(text, 0, _SEARCHED):
-        yield "money"
-    if _GAPPED.search(text, 0, 1_024):
-        yield "gapped-words"
-    head = text[:8_192]
-    octets = head.encode("ascii", "ignore")
-    lower = len(octets) - len(octets.translate(None, _LOWER))
-    upper = len(octets) - len(octets.translate(None, _UPPER))
-    if upper + lower > 200 and upper > 0.35 * (upper + lower):
-        yield "capitals"
-    if head.count("!") * 80 > len(head) > 200:
-        yield "shouts"
-    if any(is_ip_host(host) for host in document.hosts):
-        yield "link-to-address"
-    if any("%" in url[8:64] or "@" in url[8:64].split("/")[0] for url in document.urls[:50]):
-        yield "link-disguised"
-    if any(name.endswith(_DANGEROUS) for name in attachments(document)):
-        yield "attachment-program"
-
-
-def _html_shape(document: Document) -> Iterator[str]:
-    html, characters = document.html, len(document.text)
-    if html.forms:
-        yield "html-form"
-    if html.scripts:
-        yield "html-script"
-    if html.hidden:
-        yield "html-hidden"
-    if html.mismatched_links:
-        yield "html-link-lies"
-    if html.images and characters < 200 * html.images:
-        yield "html-mostly-images"
-    if html.characters > 20 * max(characters, 1):
-        yield "html-mostly-markup"
+    header = list(islice(dict.fromkeys(sender_features.find(document)), MAX_HEADER_TOKENS))
+    body = list(islice(dict.fromkeys(page_features.find(document)), MAX_BODY_TOKENS))
+    subject, name = sequence(document.subject), words(document.author_name)
+    text = sequence(document.text[:MAX_CHARACTERS])
+    found = dict.fromkeys(["s:" + word for word in subject])
+    found.update(dict.fromkeys(["f:" + word for word in name]))
+    found.update(dict.fromkeys(text))
+    room = MAX_TOKENS - MAX_HEADER_TOKENS - MAX_BODY_TOKENS - MAX_WORDS
+    pairs = [f"s:{one} {other}" for one, other in pairwise(["^", *subject, "$"])]
+    near = text if len(document.text) <= _PAIRED else sequence(document.text[:_PAIRED])
+    pairs += [f"{one} {other}" for one, other in pairwise(near[: 2 * room])]
+    return Tokens(header, body, list(islice(found, MAX_WORDS)), list(islice(dict.fromkeys(pairs), room)))

@@ -1,9 +1,14 @@
-"""Hashed logistic regression: 2^18 weights, a bias that makes the unknown neutral.
+"""Hashed logistic regression in three views, with heads for the classes of wanted mail.
 
-The score of a message is `bias + sum(weights) / norm`, where the norm grows with the
-root of the number of features but never falls below that of a message of `NORM_FLOOR`
-features, so that two words decide nothing.  Weights are 16-bit steps in a file that
-workers map and share.
+Each view (how the header is made, how the body is made, what the text says) was trained
+alone, so that each has its own opinion; the score of a message is their sum:
+
+    bias + sum over views of (weights of its features in that view) / norm
+
+where the norm grows with the root of the number of features in the view but never falls
+below that of `NORM_FLOOR`, so that two words decide nothing.  Weights are 16-bit steps in
+a file that workers map and share.  The heads are smaller: they know single features, no
+pairs of words.
 
 Own code, standard library only (libraries page, section 6: as good as scikit-learn
 without its 100 MB).
@@ -17,46 +22,90 @@ import struct
 import sys
 import zlib
 from array import array
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Final
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Final, NamedTuple
 
-BITS = 18
-SIZE = 1 << BITS
-_MASK = SIZE - 1
-#: Messages with fewer features count as if they had this many, the rest unknown.
+#: Where the features of each kind lie: [start, end) of header, body, words, and pairs of words.
+HEADER = 0
+BODY = 1 << 16
+WORDS = 1 << 17
+PAIRS = 1 << 18
+SIZE = PAIRS + (1 << 18)
+#: Borders of the views: words and pairs are one.
+VIEWS: Final = (HEADER, BODY, WORDS, SIZE)
+#: Features the heads know, and those that may be called common.
+SINGLE_SIZE = PAIRS
+#: A view with fewer features counts as if it had this many, the rest unknown.
 NORM_FLOOR = 40
-#: One step of a stored weight.
+#: One step of a stored weight, and of one of the heads: 16 and 8 bits.
 STEP = 1 / 2_048
-
+HEAD_STEP = 1 / 16
 #: Heads beside that of spam: the classes of mail that is not.
 CLASS_HEADS: Final = ("promotions", "social")
 #: Logit of a class nothing is known about.
 NEUTRAL_CLASS = -2.2
 
 _MAGIC = b"mailstack model\n"
-_VERSION = 1
-_HEAD = struct.Struct("<16sHHddd32s")  # magic, version, bits, bias, slope, intercept, fingerprint
+_VERSION = 2
+_HEAD = struct.Struct("<16sHHddd32s")  # magic, version, heads, bias, slope, intercept, fingerprint
+_CLASS = struct.Struct("<ddd")  # bias, slope, intercept
+_OCTETS = _HEAD.size + 2 * SIZE + SINGLE_SIZE // 8 + len(CLASS_HEADS) * (_CLASS.size + SINGLE_SIZE)
 
 
 class BadModel(Exception):
     """The weights cannot be used: missing, cut short, or of another version."""
 
 
+class Tokens(NamedTuple):
+    """The features of a message in words, by the region of their weights."""
+
+    header: list[str]
+    body: list[str]
+    words: list[str]
+    pairs: list[str]
+
+
+def sort_out(found: Iterable[str]) -> Tokens:
+    """Tokens by their marks: "h:", "b:", a blank between two words."""
+    out = Tokens([], [], [], [])
+    for token in found:
+        region = 0 if token.startswith("h:") else 1 if token.startswith("b:") else 3 if " " in token else 2
+        out[region].append(token)
+    return out
+
+
+def _hashed(found: Iterable[str], start: int, size: int) -> set[int]:
+    crc, mask = zlib.crc32, size - 1
+    return {(crc(token.encode("utf-8", "surrogatepass")) & mask) + start for token in found}
+
+
+def indexes(found: Tokens | Iterable[str]) -> list[int]:
+    """Weights of several tokens, ascending and without repeats."""
+    if not isinstance(found, Tokens):
+        found = sort_out(found)
+    out = sorted(_hashed(found.header, HEADER, BODY - HEADER))
+    out += sorted(_hashed(found.body, BODY, WORDS - BODY))
+    out += sorted(_hashed(found.words, WORDS, PAIRS - WORDS))
+    out += sorted(_hashed(found.pairs, PAIRS, SIZE - PAIRS))
+    return out
+
+
 def index(token: str) -> int:
     """The weight a token hashes to."""
-    return zlib.crc32(token.encode("utf-8", "surrogatepass")) & _MASK
-
-
-def indexes(tokens: Iterable[str]) -> list[int]:
-    """Weights of several tokens, without repeats."""
-    crc = zlib.crc32
-    return list({crc(token.encode("utf-8", "surrogatepass")) & _MASK for token in tokens})
+    return indexes([token])[0]
 
 
 def norm(count: int) -> float:
     """What a sum of `count` weights is divided by."""
     return math.sqrt(max(count, NORM_FLOOR))
+
+
+def cuts(found: Sequence[int]) -> list[int]:
+    """Where the views begin in ascending indexes, and where the last one ends."""
+    return [bisect_left(found, border) for border in VIEWS]
 
 
 def probability(logit: float) -> float:
@@ -73,6 +122,23 @@ def to_logit(share: float) -> float:
 
 
 @dataclass(frozen=True, slots=True)
+class Head:
+    """Weights of one class of wanted mail, `SINGLE_SIZE` of `HEAD_STEP`, and their calibration."""
+
+    weights: Sequence[int]
+    bias: float
+    slope: float
+    intercept: float
+
+    def logit(self, found: Sequence[int]) -> float:
+        """The calibrated logit for ascending indexes."""
+        weights = self.weights
+        single = found[: bisect_left(found, SINGLE_SIZE)]
+        raw = self.bias + HEAD_STEP * sum([weights[n] for n in single]) / norm(len(single))
+        return self.slope * raw + self.intercept
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """Trained weights with their calibration.
 
@@ -81,6 +147,8 @@ class Model:
         bias: logit of a message nothing is known about, before calibration.
         slope, intercept: calibration: probability(slope * raw + intercept).
         fingerprint: SHA-256 of the recipe's input, as hexadecimal digits; for people.
+        heads: by class.
+        common: bits of the features much wanted mail has; empty: none are known.
     """
 
     weights: Sequence[int]
@@ -88,11 +156,17 @@ class Model:
     slope: float
     intercept: float
     fingerprint: str = ""
+    heads: Mapping[str, Head] = field(default_factory=dict)
+    common: Sequence[int] = b""
 
     def raw(self, found: Sequence[int]) -> float:
-        """The uncalibrated logit of a message with these weight indexes."""
+        """The uncalibrated logit of a message with these indexes, ascending."""
         weights = self.weights
-        return self.bias + STEP * sum([weights[n] for n in found]) / norm(len(found))
+        total = self.bias
+        for start, end in pairwise(cuts(found)):
+            if end > start:
+                total += STEP * sum([weights[n] for n in found[start:end]]) / norm(end - start)
+        return total
 
     def logit(self, found: Sequence[int]) -> float:
         """The calibrated logit; rules add their weights to it."""
@@ -100,26 +174,52 @@ class Model:
 
     def head_logit(self, head: str, found: Sequence[int]) -> float:
         """The calibrated logit of spam or of one of `CLASS_HEADS`."""
-        return self.logit(found) if head == "spam" else NEUTRAL_CLASS
+        if head == "spam":
+            return self.logit(found)
+        known = self.heads.get(head)
+        return known.logit(found) if known is not None else NEUTRAL_CLASS
 
     def is_common(self, n: int) -> bool:
         """True for features that much wanted mail has: they tell little about a user's taste."""
-        return False
+        return n < 8 * len(self.common) and bool(self.common[n >> 3] >> (n & 7) & 1)
 
-    def judge(self, tokens: Iterable[str], top: int = 0) -> tuple[float, list[tuple[float, str]]]:
+    def judge(self, tokens: Tokens | Iterable[str], top: int = 0) -> tuple[float, list[tuple[float, str]]]:
         """The calibrated logit of a message with these tokens, and what weighs most in it.
 
         Returns:
             The logit, and up to `top` pairs of a token's share of it and the token,
             largest first by size.
         """
-        crc, weights = zlib.crc32, self.weights
-        found = {crc(token.encode("utf-8", "surrogatepass")) & _MASK: token for token in tokens}
-        shares = [(weights[n], token) for n, token in found.items()]
-        scale = STEP / norm(len(found))
-        logit = self.slope * (self.bias + scale * sum([share for share, _ in shares])) + self.intercept
-        largest = heapq.nlargest(top, shares, key=lambda share: abs(share[0]))
-        return logit, [(self.slope * scale * share, token) for share, token in largest]
+        tokens = tokens if isinstance(tokens, Tokens) else sort_out(tokens)
+        found = indexes(tokens)
+        logit = self.logit(found)
+        return logit, self.largest(tokens, found, top) if top else []
+
+    def largest(self, tokens: Tokens, found: Sequence[int], top: int) -> list[tuple[float, str]]:
+        """What weighs most in a message: shares of the logit and tokens."""
+        weights = self.weights
+        shares: list[tuple[float, int]] = []
+        for start, end in pairwise(cuts(found)):
+            scale = self.slope * STEP / norm(end - start)
+            shares += [(scale * weights[n], n) for n in found[start:end]]
+        largest = heapq.nlargest(top, shares, key=lambda share: (abs(share[0]), share[1]))
+        wanted = {n for _, n in largest}
+        names: dict[int, str] = {}
+        for kind, (start, size) in zip(tokens, _REGIONS, strict=True):
+            if any(start <= n < start + size for n in wanted):
+                for token in kind:
+                    n = (zlib.crc32(token.encode("utf-8", "surrogatepass")) & (size - 1)) + start
+                    if n in wanted:
+                        names.setdefault(n, token)
+        return [(share, names.get(n, "?")) for share, n in largest]
+
+
+_REGIONS: Final = (
+    (HEADER, BODY - HEADER),
+    (BODY, WORDS - BODY),
+    (WORDS, PAIRS - WORDS),
+    (PAIRS, SIZE - PAIRS),
+)
 
 
 def load(data: bytes | memoryview) -> Model:
@@ -131,27 +231,50 @@ def load(data: bytes | memoryview) -> Model:
     view = memoryview(data)
     if len(view) < _HEAD.size:
         raise BadModel("the model file is too short")
-    magic, version, bits, bias, slope, intercept, fingerprint = _HEAD.unpack(view[: _HEAD.size])
-    if magic != _MAGIC or version != _VERSION or bits != BITS:
+    magic, version, heads, bias, slope, intercept, fingerprint = _HEAD.unpack(view[: _HEAD.size])
+    if magic != _MAGIC or version != _VERSION or heads != len(CLASS_HEADS):
         raise BadModel("the model file is of another kind or version")
-    if len(view) != _HEAD.size + 2 * SIZE or not all(map(math.isfinite, (bias, slope, intercept))):
+    if len(view) != _OCTETS or not all(map(math.isfinite, (bias, slope, intercept))):
         raise BadModel("the model file is damaged")
-    body = view[_HEAD.size :]
+    at = _HEAD.size
+    weights, at = _weights(view, at, SIZE), at + 2 * SIZE
+    common, at = view[at : at + SINGLE_SIZE // 8], at + SINGLE_SIZE // 8
+    found = {}
+    for name in CLASS_HEADS:
+        numbers = _CLASS.unpack(view[at : at + _CLASS.size])
+        if not all(map(math.isfinite, numbers)):
+            raise BadModel("the model file is damaged")
+        at += _CLASS.size
+        found[name] = Head(view[at : at + SINGLE_SIZE].cast("b"), *numbers)
+        at += SINGLE_SIZE
+    return Model(weights, bias, slope, intercept, fingerprint.hex(), found, common)
+
+
+def _weights(view: memoryview, at: int, count: int) -> Sequence[int]:
+    body = view[at : at + 2 * count]
     if sys.byteorder == "little":
-        weights: Sequence[int] = body.cast("h")
-    else:
-        swapped = array("h", body.tobytes())
-        swapped.byteswap()
-        weights = swapped
-    return Model(weights, bias, slope, intercept, fingerprint.hex())
+        return body.cast("h")
+    swapped = array("h", body.tobytes())
+    swapped.byteswap()
+    return swapped
+
+
+def _octets(weights: Sequence[int]) -> bytes:
+    steps = array("h", weights)
+    if sys.byteorder != "little":
+        steps.byteswap()
+    return steps.tobytes()
 
 
 def dump(model: Model) -> bytes:
     """The octets of a model file."""
-    weights = array("h", model.weights)
-    if sys.byteorder != "little":
-        weights.byteswap()
+    fingerprint = bytes.fromhex(model.fingerprint)
     head = _HEAD.pack(
-        _MAGIC, _VERSION, BITS, model.bias, model.slope, model.intercept, bytes.fromhex(model.fingerprint)
+        _MAGIC, _VERSION, len(CLASS_HEADS), model.bias, model.slope, model.intercept, fingerprint
     )
-    return head + weights.tobytes()
+    pieces = [head, _octets(model.weights), bytes(model.common) or bytes(SINGLE_SIZE // 8)]
+    none = Head(array("b", bytes(SINGLE_SIZE)), NEUTRAL_CLASS, 1.0, 0.0)
+    for name in CLASS_HEADS:
+        one = model.heads.get(name, none)
+        pieces += [_CLASS.pack(one.bias, one.slope, one.intercept), array("b", one.weights).tobytes()]
+    return b"".join(pieces)

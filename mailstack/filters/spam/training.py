@@ -1,8 +1,13 @@
-"""Trains the prior: AdaGrad over messages in a fixed order, then calibration out of fold.
+"""Trains the prior: AdaGrad over messages in a fixed order, each view of them alone.
 
 Everything is deterministic: the order of messages comes from a hash of the seed and
 their content, floating-point sums are done in one order.  The same input gives the same
 file, octet for octet.
+
+No language is a sign of spam: within each language wanted and unwanted mail weigh the
+same, and languages with only one of them are left out.  Features start with different
+rates, by how differently wanted and unwanted mail use them (naive Bayes), which lets a few
+telling ones outrun the many that only go along.
 """
 
 from __future__ import annotations
@@ -11,31 +16,52 @@ import hashlib
 import json
 import math
 from array import array
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
-from mailstack.filters.spam.model import SIZE, STEP, Model, indexes, norm, probability, to_logit
+from mailstack.filters.spam.measuring import SPAM_SHARE, calibrate
+from mailstack.filters.spam.model import (
+    CLASS_HEADS,
+    HEAD_STEP,
+    NEUTRAL_CLASS,
+    SINGLE_SIZE,
+    SIZE,
+    STEP,
+    VIEWS,
+    Head,
+    Model,
+    Tokens,
+    cuts,
+    indexes,
+    norm,
+    probability,
+    sort_out,
+)
+from mailstack.filters.spam.written import Written
+from mailstack.model.verdict import Class
 
 SEED = 20_021_122
-EPOCHS = 6
+EPOCHS = 8
+#: Weights are the mean of those after each of the last passes.
+AVERAGED = 4
 RATE = 0.6
 FOLDS = 5
-#: Logit of the unknown message before calibration.
+#: Logit of the unknown message before calibration, a share for each view.
 BIAS = -2.0
-#: How much of real mail the calibration takes to be spam.
-SPAM_SHARE = 0.2
+#: What each view's opinion is multiplied by, so that none is louder than the others.
+VIEW_SCALES = (1.0, 0.8, 1.0)
+#: Rates by naive Bayes: the least, and the most for features that tell most.
+LEAST_RATE, MOST_RATE = 0.25, 5.0
+#: What all shapes of one written message weigh together, and those of a seed.
+WRITTEN_WEIGHT = 4.5
+#: The most a message's weight is raised for the balance of its language.
+MAX_BALANCE = 6.0
+#: Share of wanted mail from which a feature is common.
+COMMON_SHARE = 0.02
 _STEP_LIMIT = 32_767
-_PULL = 1e-4
-
-# The words that make a text English; where they are missing the prior has nothing to learn,
-# or it would learn that German is spam.
-_ENGLISH = frozenset(
-    [
-        *("the", "and", "you", "for", "is", "are", "to", "of", "with", "this", "that", "on", "in", "it"),
-        *("be", "your", "our", "from", "have", "will", "not", "we", "can", "all", "if", "or", "at"),
-    ]
-)
-_FEW_WORDS = 15
+_SMOOTH = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,60 +69,142 @@ class Sample:
     """One message to learn from.
 
     Attributes:
-        features: weight indexes.
+        features: weight indexes, ascending.
+        label: its class; for the corpus, which knows no classes of wanted mail, "ham".
         group: messages of one group (equal text) stay in one fold.
+        source: "corpus", "written" or "everyday".
+        language: messages of one language are balanced.
+        weight: how much it counts.
     """
 
     features: tuple[int, ...]
-    is_spam: bool
+    label: Class
     group: str
     name: str = ""
+    source: str = "corpus"
+    language: str = "en"
+    weight: float = 1.0
+
+    @property
+    def is_spam(self) -> bool:
+        """Unwanted."""
+        return self.label == "spam"
 
 
-def to_sample(tokens: Iterable[str], *, is_spam: bool, group: str, name: str = "") -> Sample:
-    """A sample from a message's tokens.
+@dataclass(frozen=True, slots=True)
+class Read:
+    """A message as it was read, before rare tokens are left out."""
 
-    Those outside ASCII are left to the users' own training: the corpus knows them from
-    spam only.
+    tokens: Tokens
+    label: Class
+    group: str
+    name: str = ""
+    source: str = "corpus"
+    weight: float = 1.0
+
+
+def to_sample(
+    found: Tokens | Iterable[str], *, label: Class, group: str, name: str = "", source: str = "corpus"
+) -> Sample:
+    """A sample from a message's tokens."""
+    tokens = found if isinstance(found, Tokens) else sort_out(found)
+    return Sample(tuple(indexes(tokens)), label, group, name, source, language(tokens.words))
+
+
+def to_samples(messages: Sequence[Read]) -> list[Sample]:
+    """Samples without the tokens only one message has: nothing can be learned from them."""
+    first: dict[str, str] = {}
+    again: set[str] = set()
+    for message in messages:
+        for kind in message.tokens:
+            for token in kind:
+                if first.setdefault(token, message.group) != message.group:
+                    again.add(token)
+    samples = []
+    for message in messages:
+        kept = Tokens(*([token for token in kind if token in again] for kind in message.tokens))
+        sample = to_sample(
+            kept, label=message.label, group=message.group, name=message.name, source=message.source
+        )
+        spoken = language(message.tokens.words)
+        samples.append(replace(sample, weight=message.weight, language=spoken))
+    return balance(samples)
+
+
+# The words that make a text English; other languages of the same letters are one for balance.
+_ENGLISH = frozenset(
+    [
+        *("the", "and", "you", "for", "is", "are", "to", "of", "with", "this", "that", "on", "in", "it"),
+        *("be", "your", "our", "from", "have", "will", "not", "we", "can", "all", "if", "or", "at"),
+    ]
+)
+_FEW_WORDS = 15
+_SCRIPTS = (
+    ("ja", "\u3040", "\u30ff"),
+    ("zh", "\u3400", "\u9fff"),
+    ("ko", "\uac00", "\ud7af"),
+    ("cyrillic", "\u0400", "\u052f"),
+    ("greek", "\u0370", "\u03ff"),
+    ("hebrew", "\u0590", "\u05ff"),
+    ("arabic", "\u0600", "\u06ff"),
+    ("thai", "\u0e00", "\u0e7f"),
+    ("devanagari", "\u0900", "\u097f"),
+)
+
+
+def language(words: Iterable[str]) -> str:
+    """Nearly the language of a text's tokens: its script, English, or another one in Latin letters."""
+    plain = [word for word in words if word[1:2] != ":"]
+    for name, first, last in _SCRIPTS:
+        if sum(any(first <= c <= last for c in word[:3]) for word in plain) > 0.2 * len(plain):
+            return name
+    known = sum(word in _ENGLISH for word in plain)
+    return "en" if len(plain) < _FEW_WORDS or known >= min(5, 0.04 * len(plain)) else "latin"
+
+
+def balance(samples: Sequence[Sample]) -> list[Sample]:
+    """The samples with weights that make spam and the rest weigh the same in each language.
+
+    English is balanced in each source, as it is the only language with much of each.  What
+    is left alone in its language weighs nothing.
     """
-    return Sample(tuple(indexes(t for t in tokens if t.isascii())), is_spam, group, name)
+    totals: dict[tuple[str, bool], float] = defaultdict(float)
+    for sample in samples:
+        totals[_balanced(sample), sample.is_spam] += sample.weight
+    out = []
+    for sample in samples:
+        key = _balanced(sample)
+        own, other = totals[key, sample.is_spam], totals[key, not sample.is_spam]
+        factor = min(MAX_BALANCE, 0.5 * (own + other) / own) if other else 0.0
+        out.append(replace(sample, weight=sample.weight * factor))
+    return out
 
 
-def is_english(tokens: Iterable[str]) -> bool:
-    """True for English text and for too little text to tell."""
-    plain = [token for token in tokens if ":" not in token]
-    known = sum(token in _ENGLISH for token in plain)
-    return len(plain) < _FEW_WORDS or known >= min(5, 0.04 * len(plain))
+def _balanced(sample: Sample) -> str:
+    if sample.language != "en":
+        return sample.language
+    return "en corpus" if sample.source == "corpus" else "en written"
 
 
-def everyday(text: str) -> list[tuple[str, bytes]]:
-    """Names and messages of the seed file `everyday.json`, each in four common shapes.
+_EVERYDAY_SENDERS = (
+    "news@shop.example",
+    "Alice Miller <alice@example.net>",
+    "svc@example.com",
+    "Example Team <no-reply@example.com>",
+    "Bob <bob.jones77@mail.example>",
+    "info@example.org",
+)
+
+
+def everyday(text: str) -> list[Written]:
+    """The messages of the seed file `everyday.json`.
 
     The file is mailstack's own: wanted mail the corpus of 2002 does not know (codes, orders,
     invitations, newsletters), as a list of subject and text.
     """
     return [
-        (f"everyday {subject} {number}", message.encode("utf-8"))
-        for subject, body in json.loads(text)
-        for number, message in enumerate(_shapes(subject, body.replace("\n", "\r\n")))
-    ]
-
-
-def _shapes(subject: str, plain: str) -> list[str]:
-    head = f"To: bob@example.test\r\nSubject: {subject}\r\nMIME-Version: 1.0\r\n"
-    page = (
-        f"<html><body><p>{plain}</p><a href='https://www.example.com/a'>example</a>"
-        "<img src='https://example.com/logo.png'></body></html>\r\n"
-    )
-    as_text = "Content-Type: text/plain; charset=utf-8\r\n\r\n"
-    as_html = "Content-Type: text/html; charset=utf-8\r\n\r\n"
-    both = f"--b\r\n{as_text}{plain}\r\n--b\r\n{as_html}{page}\r\n--b--\r\n"
-    return [
-        f"From: news@shop.example\r\n{head}{as_text}{plain}\r\n",
-        f"From: Alice <alice@example.net>\r\n{head}{as_text}{plain}\r\n",
-        f"From: svc@example.com\r\n{head}{as_html}{page}",
-        f"From: Example Team <no-reply@example.com>\r\n{head}"
-        f'Content-Type: multipart/alternative; boundary="b"\r\n\r\n{both}',
+        Written("ham", "everyday", "en", _EVERYDAY_SENDERS[n % len(_EVERYDAY_SENDERS)], subject, body)
+        for n, (subject, body) in enumerate(json.loads(text))
     ]
 
 
@@ -109,32 +217,135 @@ def _digest(text: str) -> bytes:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
 
 
+@dataclass(frozen=True, slots=True)
+class _Example:
+    """One message in one view."""
+
+    found: tuple[int, ...]
+    divisor: float
+    is_target: bool
+    weight: float
+
+
 def train(samples: Sequence[Sample], progress: Callable[[], None] = lambda: None) -> Model:
     """Weights for these samples, not yet calibrated."""
-    weights = array("f", bytes(4 * SIZE))
-    squares = array("f", bytes(4 * SIZE))
-    share = sum(s.is_spam for s in samples) / max(len(samples), 1)
-    # Both classes weigh the same, however many there are of each.
-    scale = (0.5 / max(1 - share, 0.01), 0.5 / max(share, 0.01))
-    for epoch in range(EPOCHS):
-        for sample in shuffle(samples, str(epoch)):
-            _learn(weights, squares, sample, scale[sample.is_spam])
-        progress()
-    steps = array("h", [max(-_STEP_LIMIT, min(_STEP_LIMIT, round(w / STEP))) for w in weights])
+    used = shuffle([s for s in samples if s.weight > 0], "")
+    steps = array("h", bytes(2 * SIZE))
+    whole = [cuts(s.features) for s in used]
+    for view, (start, end) in enumerate(pairwise(VIEWS)):
+        examples = []
+        for sample, borders in zip(used, whole, strict=True):
+            found = sample.features[borders[view] : borders[view + 1]]
+            examples.append(_Example(found, norm(len(found)), sample.is_spam, sample.weight))
+        bias = BIAS / (len(VIEWS) - 1)
+        _store(steps, _fit(examples, start, end, bias, progress), start, VIEW_SCALES[view])
     return Model(steps, BIAS, 1.0, 0.0)
 
 
-def _learn(weights: array[float], squares: array[float], sample: Sample, scale: float) -> None:
-    found = sample.features
-    divisor = norm(len(found))
-    logit = BIAS + sum([weights[n] for n in found]) / divisor
-    gradient = scale * (probability(logit) - sample.is_spam) / divisor
-    if abs(gradient) < 1e-7:
-        return
-    square = gradient * gradient
-    for n in found:
-        squares[n] += square
-        weights[n] -= RATE * gradient / (math.sqrt(squares[n]) + 1e-3)
+def _store(steps: array[int], weights: Sequence[float], start: int, scale: float) -> None:
+    for n, weight in enumerate(weights, start):
+        steps[n] = max(-_STEP_LIMIT, min(_STEP_LIMIT, round(scale * weight / STEP)))
+
+
+def _fit(
+    examples: Sequence[_Example], start: int, end: int, bias: float, progress: Callable[[], None]
+) -> list[float]:
+    """AdaGrad with a rate for each feature; the weights from `start` on."""
+    rates = _rates(examples, start, end)
+    moved = [replace(e, found=tuple(n - start for n in e.found if rates[n - start] > 0)) for e in examples]
+    weights, squares = [0.0] * (end - start), [1e-6] * (end - start)
+    mean = [0.0] * (end - start)
+    for epoch in range(EPOCHS):
+        for example in moved if epoch % 2 else reversed(moved):
+            found = example.found
+            logit = bias + sum([weights[n] for n in found]) / example.divisor
+            gradient = example.weight * (probability(logit) - example.is_target) / example.divisor
+            if abs(gradient) < 1e-6:
+                continue
+            square, step = gradient * gradient, RATE * gradient
+            for n in found:
+                total = squares[n] = squares[n] + square
+                weights[n] -= step * rates[n] / math.sqrt(total)
+        if epoch >= EPOCHS - AVERAGED:
+            mean = [one + weight for one, weight in zip(mean, weights, strict=True)]
+        progress()
+    return [one / AVERAGED for one in mean]
+
+
+def _rates(examples: Sequence[_Example], start: int, end: int) -> list[float]:
+    """How fast each feature learns; 0 for those of one message only."""
+    counts = [0] * (end - start)
+    sides = [_SMOOTH] * (end - start), [_SMOOTH] * (end - start)
+    for example in examples:
+        side = sides[example.is_target]
+        for n in example.found:
+            counts[n - start] += 1
+            side[n - start] += example.weight
+    totals = [sum(side) for side in sides]
+    tells = [
+        abs(math.log(spam / totals[1]) - math.log(ham / totals[0])) if count > 1 else 0.0
+        for count, ham, spam in zip(counts, *sides, strict=True)
+    ]
+    known = [one for one in tells if one > 0]
+    mean = sum(known) / max(len(known), 1) or 1.0
+    return [
+        LEAST_RATE + (1 - LEAST_RATE) * min(one / mean, MOST_RATE) if count > 1 else 0.0
+        for one, count in zip(tells, counts, strict=True)
+    ]
+
+
+def train_heads(samples: Sequence[Sample], progress: Callable[[], None] = lambda: None) -> dict[str, Head]:
+    """One head for each class of wanted mail, from the written messages, which know classes."""
+    wanted = [s for s in shuffle(samples, "heads") if s.source == "written" and not s.is_spam]
+    heads = {}
+    for name in CLASS_HEADS:
+        scored: list[tuple[float, Sample]] = []
+        for fold in range(FOLDS):
+            head = _train_head([s for s in wanted if fold_of(s) != fold], name, progress)
+            scored += [(head.logit(s.features), s) for s in wanted if fold_of(s) == fold]
+        share = sum(s.label == name for s in wanted) / max(len(wanted), 1)
+        slope, intercept = calibrate(
+            [(raw, s.label == name, 1.0) for raw, s in scored], share=min(max(share, 0.05), 0.5)
+        )
+        heads[name] = replace(_train_head(wanted, name, progress), slope=slope, intercept=intercept)
+    return heads
+
+
+def _train_head(samples: Sequence[Sample], name: str, progress: Callable[[], None]) -> Head:
+    examples = []
+    targets = sum(s.label == name for s in samples)
+    heavier = min(MAX_BALANCE, len(samples) / max(2 * targets, 1))
+    for sample in samples:
+        found = sample.features[: cuts_single(sample.features)]
+        is_target = sample.label == name
+        examples.append(_Example(found, norm(len(found)), is_target, heavier if is_target else 1.0))
+    weights = _fit(examples, 0, SINGLE_SIZE, NEUTRAL_CLASS, progress)
+    steps = array("b", [max(-127, min(127, round(weight / HEAD_STEP))) for weight in weights])
+    return Head(steps, NEUTRAL_CLASS, 1.0, 0.0)
+
+
+def cuts_single(found: Sequence[int]) -> int:
+    """How many of ascending indexes the heads know."""
+    return sum(n < SINGLE_SIZE for n in found)
+
+
+def find_common(samples: Iterable[Sample]) -> bytes:
+    """Bits of the features that `COMMON_SHARE` of the wanted mail of a language has."""
+    wanted: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        if not sample.is_spam:
+            wanted[sample.language].append(sample)
+    bits = bytearray(SINGLE_SIZE // 8)
+    for spoken in wanted.values():
+        counts: dict[int, float] = defaultdict(float)
+        for sample in spoken:
+            for n in sample.features[: cuts_single(sample.features)]:
+                counts[n] += sample.weight
+        total = sum(sample.weight for sample in spoken)
+        for n, count in counts.items():
+            if count >= COMMON_SHARE * total:
+                bits[n >> 3] |= 1 << (n & 7)
+    return bytes(bits)
 
 
 def fold_of(sample: Sample) -> int:
@@ -146,94 +357,28 @@ def out_of_fold(
     samples: Sequence[Sample], progress: Callable[[], None] = lambda: None
 ) -> list[tuple[float, Sample]]:
     """Raw logits of every sample by a model that has not seen it."""
-    scored: list[tuple[float, Sample]] = []
+    return list(_out_of_fold(samples, progress))
+
+
+def _out_of_fold(samples: Sequence[Sample], progress: Callable[[], None]) -> Iterator[tuple[float, Sample]]:
     for fold in range(FOLDS):
         model = train([s for s in samples if fold_of(s) != fold], progress)
-        scored.extend((model.raw(s.features), s) for s in samples if fold_of(s) == fold)
-    return scored
+        yield from ((model.raw(s.features), s) for s in samples if fold_of(s) == fold)
 
 
-def calibrate(scored: Sequence[tuple[float, Sample]], *, spam_share: float) -> tuple[float, float]:
-    """Slope and intercept that make logits probabilities (Platt), by Newton steps.
-
-    Args:
-        spam_share: how much of real mail is assumed to be spam; the corpus says nothing about that.
-    """
-    spam = sum(s.is_spam for _, s in scored)
-    ham = len(scored) - spam
-    if not spam or not ham:
-        return 1.0, 0.0
-    weight = (1 - spam_share) / ham, spam_share / spam
-    target = 1 / (ham + 2), (spam + 1) / (spam + 2)
-    slope, intercept = 1.0, 0.0
-    for _ in range(50):
-        # A pull towards (1, 0), for classes that are told apart without a mistake.
-        g0, g1 = _PULL * (slope - 1), _PULL * intercept
-        h00, h01, h11 = _PULL, 0.0, _PULL
-        for raw, sample in scored:
-            p = probability(slope * raw + intercept)
-            w = weight[sample.is_spam]
-            error, curve = w * (p - target[sample.is_spam]), w * p * (1 - p)
-            g0, g1 = g0 + error * raw, g1 + error
-            h00, h01, h11 = h00 + curve * raw * raw, h01 + curve * raw, h11 + curve
-        determinant = h00 * h11 - h01 * h01
-        d0, d1 = (h11 * g0 - h01 * g1) / determinant, (h00 * g1 - h01 * g0) / determinant
-        d0, d1 = max(-1.0, min(1.0, d0)), max(-1.0, min(1.0, d1))
-        slope, intercept = slope - d0, intercept - d1
-        if abs(d0) + abs(d1) < 1e-9:
-            break
-    return slope, intercept
-
-
-@dataclass(frozen=True, slots=True)
-class Quality:
-    """What an evaluation found; shares between 0 and 1.
-
-    Attributes:
-        auc: area under the curve.
-        recall_at: false positive share to recall.
-        recall, false_positives: at the threshold.
-    """
-
-    ham: int
-    spam: int
-    auc: float
-    recall_at: dict[str, float]
-    recall: float
-    false_positives: float
-    false_positive_names: tuple[str, ...] = ()
-
-
-def measure(scored: Sequence[tuple[float, Sample]], threshold: float) -> Quality:
-    """Quality of logits against the truth.
-
-    Args:
-        threshold: probability from which mail is spam.
-    """
-    ordered = sorted(scored, key=lambda pair: -pair[0])
-    spam = sum(s.is_spam for _, s in ordered)
-    ham = len(ordered) - spam
-    caught = wrong = 0
-    area = 0.0
-    at: dict[str, float] = {}
-    for _, sample in ordered:
-        if sample.is_spam:
-            caught += 1
-            continue
-        for share in (0.0, 0.001, 0.005):
-            if wrong == int(share * ham):
-                at.setdefault(f"{share:.3f}", caught / max(spam, 1))
-        wrong += 1
-        area += caught
-    limit = to_logit(threshold)
-    bad = [s for logit, s in ordered if logit >= limit and not s.is_spam]
-    good = sum(s.is_spam for logit, s in ordered if logit >= limit)
-    return Quality(
-        ham,
-        spam,
-        area / max(ham * spam, 1),
-        at,
-        good / max(spam, 1),
-        len(bad) / max(ham, 1),
-        tuple(s.name for s in bad[:20]),
+def finish(
+    samples: Sequence[Sample],
+    scored: Sequence[tuple[float, Sample]],
+    fingerprint: str,
+    progress: Callable[[], None] = lambda: None,
+) -> Model:
+    """The whole model: trained on all samples, calibrated on what was scored out of fold."""
+    slope, intercept = calibrate([(raw, s.is_spam, s.weight) for raw, s in scored], share=SPAM_SHARE)
+    return replace(
+        train(samples, progress),
+        slope=slope,
+        intercept=intercept,
+        fingerprint=fingerprint,
+        heads=train_heads(samples, progress),
+        common=find_common(samples),
     )

@@ -117,18 +117,38 @@ _FIRST_DATE, _DATES_S = 1_640_995_200, 150_000_000
 _MAX_LINE = 900
 
 
-def render(entry: Written, *, shape: Shape | None = None, variant: int = 0) -> bytes:
+def render(entry: Written, *, shape: Shape | None = None, variant: int = 0, is_bare: bool = False) -> bytes:
     """The message.
 
     Args:
         shape: another one than the entry's own.
         variant: each gives other small choices.
+        is_bare: as scripts and machines send it, with hardly any header, at times without an author.
     """
     shape = shape or entry.shape
     dice = Dice(f"{variant} {shape} {entry.subject}\n{entry.body}")
     entry = _addressed(entry, dice)
     body = _with_attachments(_content(entry, shape, dice), entry, dice)
+    if is_bare:
+        return _bare_head(entry, dice) + _without_words(body)
     return _head(entry, dice) + body
+
+
+def _bare_head(entry: Written, dice: Dice) -> bytes:
+    fields = [
+        _addresses("From", entry.sender) if dice.number(6) else b"",
+        _addresses("To", entry.to) if dice.number(4) else b"",
+        generate.text("Subject", entry.subject),
+        _field("Date", _date(dice)) if dice.number(2) else b"",
+    ]
+    return b"".join(fields)
+
+
+def _without_words(body: bytes) -> bytes:
+    """A part without its own fields, where they say nothing."""
+    head, _, rest = body.partition(b"\r\n\r\n")
+    is_plain = head.startswith(b"Content-Type: text/plain") and head.endswith(b"7bit") and rest.isascii()
+    return b"\r\n" + rest if is_plain else body
 
 
 def _addressed(entry: Written, dice: Dice) -> Written:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from itertools import pairwise
 
 import pytest
 
@@ -27,9 +28,19 @@ def test_a_file_gives_back_what_was_written() -> None:
 
 @pytest.mark.parametrize(
     "damage",
-    [lambda d: b"", lambda d: d[:10], lambda d: d[:-1], lambda d: d + b"x", lambda d: b"X" + d[1:],
-     lambda d: d[:16] + b"\xff\xff" + d[18:], lambda d: d[:20] + b"\xff" * 24 + d[44:]],
-)  # fmt: skip
+    [
+        lambda d: b"",
+        lambda d: d[:10],
+        lambda d: d[:-1],
+        lambda d: d + b"x",
+        lambda d: b"X" + d[1:],
+        lambda d: d[:16] + b"\xff\xff" + d[18:],
+        lambda d: d[:20] + b"\xff" * 24 + d[44:],
+        # the numbers of the last head
+        lambda d: d[: -model.SINGLE_SIZE - 8] + b"\xff" * 8 + d[-model.SINGLE_SIZE :],
+    ],
+    ids=["empty", "short", "cut", "long", "magic", "version", "numbers", "head"],
+)
 def test_damaged_files_are_refused(damage: object) -> None:
     with pytest.raises(BadModel):
         load(damage(dump(made())))  # type: ignore[operator]
@@ -57,6 +68,40 @@ def test_tokens_count_once_and_the_largest_are_named() -> None:
 @pytest.mark.parametrize("logit", [-1e6, -50, 0, 50, 1e6])
 def test_probability_is_safe_at_both_ends(logit: float) -> None:
     assert 0 <= model.probability(logit) <= 1
+
+
+def test_views_have_opinions_of_their_own() -> None:
+    # Many words do not drown what the header says.
+    trained = made(**{"h:id-odd": 4096})
+    few = trained.raw(model.indexes(["h:id-odd"])) - trained.bias
+    many = trained.raw(model.indexes(["h:id-odd", *(f"w{n}" for n in range(900))])) - trained.bias
+    assert few == many > 0
+
+
+def test_indexes_are_ascending_and_lie_in_their_regions() -> None:
+    found = model.indexes(["h:x", "b:x", "x", "x y", "x"])
+    assert found == sorted(found) and len(found) == 4
+    assert [
+        low <= n < high
+        for n, (low, high) in zip(found, pairwise((0, 1 << 16, 1 << 17, 1 << 18, SIZE)), strict=True)
+    ]
+    assert model.cuts(found) == [0, 1, 2, 4]
+
+
+def test_heads_and_common_features_are_in_the_file() -> None:
+    steps = array("b", bytes(model.SINGLE_SIZE))
+    steps[model.index("sale")] = 100
+    common = bytearray(model.SINGLE_SIZE // 8)
+    common[model.index("the") >> 3] |= 1 << (model.index("the") & 7)
+    head = model.Head(steps, -1.0, 2.0, 0.5)
+    one = Model(made().weights, -2.0, 1.0, 0.0, "00" * 32, {"promotions": head}, bytes(common))
+    again = load(dump(one))
+    found = model.indexes(["sale", "the", "two words"])
+    assert again.head_logit("promotions", found) == one.head_logit("promotions", found)
+    assert again.head_logit("spam", found) == again.logit(found)
+    assert again.head_logit("social", found) == model.NEUTRAL_CLASS
+    assert again.is_common(model.index("the")) and not again.is_common(model.index("sale"))
+    assert not again.is_common(model.index("two words"))
 
 
 def test_any_text_hashes() -> None:

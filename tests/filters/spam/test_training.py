@@ -7,20 +7,24 @@ from __future__ import annotations
 import pytest
 
 from mailstack.filters.spam import model, training
+from mailstack.filters.spam.measuring import calibrate, measure
 from mailstack.filters.spam.training import (
-    calibrate,
+    Read,
+    balance,
     everyday,
+    find_common,
     fold_of,
-    is_english,
-    measure,
+    language,
     to_sample,
+    to_samples,
     train,
+    train_heads,
 )
 
 HAM = [f"meeting lunch report budget thanks w{n}".split() for n in range(40)]
 SPAM = [f"viagra casino mortgage winner click w{n}".split() for n in range(40)]
-SAMPLES = [to_sample(t, is_spam=False, group=f"h{n}", name=f"h{n}") for n, t in enumerate(HAM)] + [
-    to_sample(t, is_spam=True, group=f"s{n}", name=f"s{n}") for n, t in enumerate(SPAM)
+SAMPLES = [to_sample(t, label="ham", group=f"h{n}", name=f"h{n}") for n, t in enumerate(HAM)] + [
+    to_sample(t, label="spam", group=f"s{n}", name=f"s{n}") for n, t in enumerate(SPAM)
 ]
 
 
@@ -34,43 +38,76 @@ def replaced(trained: model.Model) -> model.Model:
 
 def test_classes_are_told_apart_and_calibrated() -> None:
     scored = training.out_of_fold(SAMPLES)
-    slope, intercept = calibrate(scored, spam_share=0.5)
+    slope, intercept = calibrate([(raw, s.is_spam, s.weight) for raw, s in scored], share=0.5)
     quality = measure([(slope * raw + intercept, sample) for raw, sample in scored], 0.5)
     assert quality.auc == 1.0
     assert quality.recall == 1.0
     assert quality.false_positives == 0.0
 
 
-def test_words_outside_ascii_are_left_to_the_users() -> None:
-    assert to_sample(["caf\u00e9", "\u4f1a\u8bae"], is_spam=True, group="x").features == ()
-
-
 @pytest.mark.parametrize(
-    ("text", "verdict"),
+    ("text", "name"),
     [
-        ("short text", True),
-        ("the house that you will have for this is not what we can have in the end of it all", True),
+        ("short text", "en"),
+        ("the house that you will have for this is not what we can have in the end of it all", "en"),
         (
             "sehr geehrte damen und herren anbei erhalten sie unsere rechnung bitte überweisen den betrag innerhalb tagen",
-            False,
+            "latin",
         ),
+        ("会议 议改 改到", "zh"),
+        ("お知 知ら らせ です", "ja"),
+        ("ваш счёт заблокирован", "cyrillic"),
     ],
 )
-def test_what_is_not_english_is_not_learned(text: str, verdict: bool) -> None:
-    assert is_english(text.split()) is verdict
+def test_languages_are_told_apart_as_far_as_balance_needs_it(text: str, name: str) -> None:
+    assert language(["s:the", *text.split()]) == name
+
+
+def test_no_language_is_a_sign_of_spam() -> None:
+    chinese = [to_sample(["会议", str(n)], label="spam" if n else "ham", group=str(n)) for n in range(5)]
+    greek = [to_sample(["λογαριασμός"], label="spam", group="g")]
+    weights = [sample.weight for sample in balance([*chinese, *greek])]
+    assert weights[0] == pytest.approx(sum(weights[1:5]))
+    assert weights[5] == 0
+
+
+def test_what_only_one_message_says_is_left_out() -> None:
+    words = (["hapax", "both"], ["both", "other"], ["other", "both"])
+    found = to_samples([Read(model.sort_out(w), "ham", str(n // 2)) for n, w in enumerate(words)])
+    assert found[0].features == (model.index("both"),)
+
+
+def test_heads_know_the_classes_of_wanted_mail() -> None:
+    kinds = {"promotions": "sale discount", "social": "friend liked", "ham": "meeting report"}
+    samples = [
+        to_sample([*text.split(), f"w{n}"], label=label, group=f"{label}{n}", source="written")  # type: ignore[arg-type]
+        for label, text in kinds.items()
+        for n in range(20)
+    ]
+    heads = train_heads(samples)
+    sale, friend = model.indexes(["sale", "discount"]), model.indexes(["friend", "liked"])
+    assert heads["promotions"].logit(sale) > 0 > heads["promotions"].logit(friend)
+    assert heads["social"].logit(friend) > 0 > heads["social"].logit(sale)
+
+
+def test_common_features_are_those_of_much_wanted_mail() -> None:
+    samples = [to_sample(["und", f"w{n}"], label="ham", group=str(n)) for n in range(100)]
+    common = model.Model(b"", 0, 1, 0, common=find_common(samples))
+    assert common.is_common(model.index("und"))
+    assert not common.is_common(model.index("w5"))
 
 
 def test_equal_texts_share_a_fold() -> None:
-    assert len({fold_of(to_sample([str(n)], is_spam=True, group="same")) for n in range(50)}) == 1
-    assert len({fold_of(to_sample([], is_spam=True, group=str(n))) for n in range(50)}) == training.FOLDS
+    assert len({fold_of(to_sample([str(n)], label="spam", group="same")) for n in range(50)}) == 1
+    assert len({fold_of(to_sample([], label="spam", group=str(n))) for n in range(50)}) == training.FOLDS
 
 
-def test_seed_lines_become_messages_in_four_shapes() -> None:
-    made = everyday('[["Hello", "Hi\\nthere"]]')
-    assert [name for name, _ in made] == [f"everyday Hello {n}" for n in range(4)]
-    assert all(b"Subject: Hello\r\n" in message and b"Hi\r\nthere" in message for _, message in made)
+def test_seed_lines_become_written_messages() -> None:
+    made = everyday('[["Hello", "Hi\\nthere"], ["Again", "Hi"]]')
+    assert [(one.label, one.subject) for one in made] == [("ham", "Hello"), ("ham", "Again")]
+    assert made[0].body == "Hi\nthere"
 
 
 def test_calibration_survives_one_class_alone() -> None:
-    assert calibrate([(0.0, SAMPLES[0])], spam_share=0.2) == (1.0, 0.0)
+    assert calibrate([(0.0, True, 1.0)], share=0.2) == (1.0, 0.0)
     assert measure([], 0.9).auc == 0

@@ -104,3 +104,13 @@ def test_the_training_files_are_well_formed() -> None:
             message = render(one)
             document = read(message, Header(message))
             assert document.subject or not one.subject, one.subject
+
+
+def test_bare_messages_have_hardly_a_header_whatever_their_label() -> None:
+    made = [
+        render(entry(shape="plain", body="Hello", attachments=[]), is_bare=True, variant=n) for n in range(40)
+    ]
+    assert any(not Header(message).has(b"from") for message in made)
+    assert not any(Header(message).has(b"message-id") for message in made)
+    assert any(not Header(message).has(b"content-type") for message in made)
+    assert all("Hello" in read(message, Header(message)).text for message in made)

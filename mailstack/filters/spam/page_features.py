@@ -1,0 +1,148 @@
+"""Body view: elements, links, punctuation, and how lines begin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from mailstack.filters.document import Document, is_ip_host
+
+#: Characters of text, links, and lines at either end that are looked at.
+_TEXT = 8_192
+_LINKS = 60
+_FIRST, _LAST = 3, 4
+
+_MARKS = re.compile(r"[^\w\s]")
+_RUNS = re.compile(r"([^\w\s])\1{2,}")
+_CAPITALS = re.compile(r"\b[A-Z]{3,20}\b")
+_PATH_WORD = re.compile(r"[a-z]{2,20}")
+_LINE_WORD = re.compile(r"[^\W_]{1,20}")
+_PHONE = re.compile(r"\d{3}[-.) ]{1,2}\d{3}[-. ]\d{4}")
+_MONEY = re.compile(r"[$£€]\s?\d|\d\s?(?:€|EUR|USD|zł|kr|руб|₽|元|円)")
+_PERCENT = re.compile(r"\d\s?%")
+_ADDRESS = re.compile(r"[\w+-]@[\w-]{1,63}\.\w")
+_QUOTE = re.compile(r"^\s{0,4}>", re.M)
+_WROTE = re.compile(
+    r"^.{5,80}(?:wrote|writes|said|schrieb|écrit|escribió|scritto|написал|escreveu)[^\n]{0,40}:", re.M
+)
+_SIGNATURE = re.compile(r"^-- ?$", re.M)
+_UPPER = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+_LOWER = _UPPER.lower()
+
+
+def find(document: Document) -> Iterator[str]:
+    """Tokens that begin with "b:"."""
+    for facts in (_html(document), _links(document), _writing(document), _lines(document.text)):
+        for fact in facts:
+            yield "b:" + fact
+
+
+def _html(document: Document) -> Iterator[str]:
+    html, characters = document.html, len(document.text)
+    if not html.characters:
+        return
+    for name, count in list(html.elements.items())[:60]:
+        yield f"<{name[:16]}"
+        yield f"<{name[:16]}*{min(count, 255).bit_length()}"
+    for fact, count in (
+        ("form", html.forms),
+        ("script", html.scripts),
+        ("hidden", html.hidden),
+        ("link-lies", html.mismatched_links),
+        ("password", html.password_fields),
+        ("frame", html.frames),
+        ("refresh", html.refreshes),
+        ("base", html.bases),
+        ("data-link", html.data_links),
+        ("smuggling", len(html.smuggling)),
+        ("tracking", html.tiny_images),
+        ("linked-image", html.linked_images),
+    ):
+        if count:
+            yield f"html-{fact}"
+    if html.images and characters < 200 * html.images:
+        yield "html-mostly-images"
+    if html.characters > 20 * max(characters, 1):
+        yield "html-mostly-markup"
+
+
+def _links(document: Document) -> Iterator[str]:
+    yield f"links{min(len(document.urls), 255).bit_length()}"
+    hosts = list(dict.fromkeys(document.hosts))
+    yield f"hosts{min(len(hosts), 255).bit_length()}"
+    for host in hosts[:_LINKS]:
+        if is_ip_host(host):
+            yield "link-to-address"
+            continue
+        labels = host.split(".")
+        for label in labels[:-1][-4:]:
+            yield f"u:{label[:20]}"
+        if sum(c.isdigit() for c in host) >= 4:
+            yield "host-digits"
+        yield f"host-labels{min(len(labels), 6)}"
+        yield f"host-hyphens{min(host.count('-'), 5)}"
+        if len(host) > 30:
+            yield "host-long"
+    for url in dict.fromkeys(document.urls[:_LINKS]):
+        yield from _url(url)
+
+
+def _url(url: str) -> Iterator[str]:
+    start = url.find("/", 8)
+    path = url[start:].lower() if start > 0 else ""
+    if "%" in url[8:64] or "@" in url[8:64].split("/")[0]:
+        yield "link-disguised"
+    if ":" in url[8 : start if start > 0 else 80]:
+        yield "link-port"
+    if "?" in path:
+        yield "link-query"
+    if "@" in path:
+        yield "link-address"
+    if len(url) > 100:
+        yield "link-long"
+    if len(path) <= 1:
+        yield "link-bare"
+    for word in _PATH_WORD.findall(path[:120])[:12]:
+        yield f"p:{word}"
+
+
+def _writing(document: Document) -> Iterator[str]:
+    text = document.text[:_TEXT]
+    for mark in sorted(set(_MARKS.findall(text)))[:60]:
+        yield f"{mark}{min(text.count(mark), 63).bit_length()}"
+    for mark in sorted(set(_RUNS.findall(text)))[:20]:
+        yield f"run{mark}"
+    yield f"length{len(document.text).bit_length()}"
+    lines = text.split("\n")
+    yield f"lines{len(lines).bit_length()}"
+    yield f"longest{max(map(len, lines)).bit_length()}"
+    for fact, pattern in (
+        ("phone", _PHONE),
+        ("money", _MONEY),
+        ("percent", _PERCENT),
+        ("address", _ADDRESS),
+        ("quote", _QUOTE),
+        ("wrote", _WROTE),
+        ("signature", _SIGNATURE),
+    ):
+        if pattern.search(text) is not None:
+            yield fact
+    for word in dict.fromkeys(_CAPITALS.findall(text[:4_096])[:100]):
+        yield f"C:{word}"
+    octets = text.encode("ascii", "ignore")
+    lower = len(octets) - len(octets.translate(None, _LOWER))
+    upper = len(octets) - len(octets.translate(None, _UPPER))
+    if upper + lower > 200 and upper > 0.35 * (upper + lower):
+        yield "capitals"
+    if document.disguise.invisible or document.disguise.mixed_words:
+        yield "disguised"
+
+
+def _lines(text: str) -> Iterator[str]:
+    head = [line for line in text[:2_048].split("\n") if not line.isspace() and line][:_FIRST]
+    tail = [line for line in text[:_TEXT][-2_048:].split("\n") if not line.isspace() and line][-_LAST:]
+    for mark, lines in (("first", head), ("last", tail)):
+        for line in lines:
+            words = _LINE_WORD.findall(line[:80].lower())[:3]
+            if words:
+                yield f"{mark}-{' '.join(words)}"
