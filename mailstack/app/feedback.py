@@ -46,6 +46,7 @@ from mailstack.model.lessons import Digest, Lesson
 from mailstack.model.mailbox import MailboxError
 from mailstack.state.feedback import Feedback, Note
 from mailstack.state.maillog import MailLog
+from mailstack.state.sender_history import SenderHistory
 from mailstack.state.sending import Sending
 
 #: Between two looks for notes.
@@ -113,6 +114,7 @@ class Teacher:
         paths = house.config.paths
         self._table = Feedback(paths.state_db)
         self._sending = Sending(paths.state_db)
+        self._history = SenderHistory(paths.state_db)
         self._lists = Lists(house.config, house.directory, self._sending)
         self._not_before: dict[int, float] = {}
         self._sent: dict[int, tuple[float, int]] = {}
@@ -167,6 +169,7 @@ class Teacher:
         """Releases the databases."""
         self._table.close()
         self._sending.close()
+        self._history.close()
 
     async def _do(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._h.executor, work)
@@ -294,6 +297,8 @@ class Teacher:
             new = _listed(new, old)
         elif wanted:
             new = await self._do(lambda: self._lists.put(account, new, wanted))
+        if list_for(after) == "block":
+            await self._do(lambda: self._history.forget(account.id, known.author))
         change.listed = new.listed
         book.lessons[new.id] = new
 

@@ -34,6 +34,9 @@ from mailstack.model.mailbox import AccountStore, Flags, NewMessage
 from mailstack.model.verdict import FilterAnswer, FilterRequest, MessageVerdict
 from mailstack.state.feedback import Feedback, Note
 from mailstack.state.maillog import MailLog
+from mailstack.state.memory import Seen
+from mailstack.state.sender_history import SenderHistory
+from mailstack.state.sender_history import name as name_of
 from tests.kit.instance import new_instance
 
 ALICE = "alice@example.test"
@@ -187,6 +190,21 @@ def test_a_slip_of_the_hand_leaves_no_trace(world: World) -> None:
 
 def _uids(world: World, folder: str) -> list[int]:
     return list(world.box.columns(world.box.status(folder).id).uids)
+
+
+def test_whoever_sends_spam_to_one_is_a_stranger_to_him_again(world: World) -> None:
+    history, seen, author = SenderHistory(world.paths.state_db), Seen(world.paths.state_db), "crew@lamps.test"
+    own, other = world.account.id, world.account.id + 1
+    history.note([(0, author), (own, author), (other, author)], now=0.0)
+    world.move([world.put(1, new=True, seen=False)], "INBOX", "Spam")
+    assert world.learn() == ["spam weak"]
+    assert seen.heard(own, name_of(author)) == (1, 1)
+    world.move([world.put(2)], "INBOX", "Spam")
+    assert world.learn() == ["spam", "spam weak"]
+    assert seen.heard(own, name_of(author)) == (1, 0)
+    assert seen.heard(other, name_of(author)) == (1, 1), "nobody judges for others"
+    history.close()
+    seen.close()
 
 
 def test_a_sender_stays_listed_while_other_mail_of_theirs_says_so(world: World) -> None:
