@@ -49,11 +49,14 @@ _STYLED_SIGNS = ((b"\xf0", b"\xf0\x9d"), (b"\xf0", b"\xf0\x9f\x84"), (b"\xf0", b
 _TO_LATIN = {ord(other): latin for latin, others in LOOKALIKES.items() for other in others}
 #: Look-alike letters of the scripts whose real words are told apart by their other letters.
 _LOOKS = "".join(re.escape(chr(other)) for other in sorted(_TO_LATIN) if other >= 0x370)
-_LATIN = "A-Za-z\u00c0-\u024f"
-_ALL_LOOKS = re.compile(f"[{_LOOKS}]{{3,}}\\Z")
+_LATIN = "A-Za-z\u00c0-\u024f\u1e00-\u1eff"
+#: Those that nobody tells apart, for words that hold nothing else.
+_ALL_LOOKS = re.compile("[асеорхуіјѕһӏԁԛԝАВЕКМНОРСТХУІЅЈορνΑΒΕΖΗΙΚΜΝΟΡΤΥΧ]{3,}\\Z")
 _WORD = re.compile(r"[^\W_]+")
+_LATIN_WORD = re.compile(r"\b[A-Za-z]{2}")
 _IS_LATIN = re.compile(f"[{_LATIN}]")
-_IS_FOREIGN = re.compile("[\u0370-\u1fff\u2c80-\u2dff\ua4d0-\uabff]")
+_IS_FOREIGN = re.compile("[\u0370-\u1dff\u1f00-\u1fff\u2c80-\u2dff\ua4d0-\uabff]")
+_IS_CYRILLIC = re.compile("[\u0400-\u052f]+\\Z")
 #: Letters that no Latin letter looks like: their text is written in that script in earnest.
 _EARNEST = re.compile(
     "["
@@ -150,7 +153,8 @@ def _plain(text: str, found: Disguise) -> str:
 
 
 def _one_script(text: str, found: Disguise) -> str:
-    is_earnest = _EARNEST.search(text) is not None
+    # A word of another script is one in earnest where all is written in that script.
+    is_earnest = _EARNEST.search(text) is not None or _LATIN_WORD.search(text) is None
     if is_earnest and not any(
         _IS_LATIN.search(word) is not None and _IS_FOREIGN.search(word) is not None
         for word in set(text.split())
@@ -181,7 +185,7 @@ def _word(word: str, *, is_earnest: bool) -> str:
     if _IS_FOREIGN.search(latin) is None:
         return latin
     other = word.translate(_TO_CYRILLIC)
-    return other if _IS_LATIN.search(other) is None else word
+    return other if _IS_CYRILLIC.match(other) is not None else word
 
 
 def skeleton(text: str) -> str:

@@ -48,6 +48,10 @@ def test_disguises_are_undone_and_counted(text: str, seen: str) -> None:
         "\u03c3\u03b1\u03c2 \u03b5\u03c5\u03c7\u03b1\u03c1\u03b9\u03c3\u03c4\u03ce \u03c0\u03bf\u03bb\u03cd",
         "\u65e5\u672c\u8a9e\u3068 English \u306e\u6587",
         "\u0645\u0631\u062d\u0628\u0627",
+        "T\u00e0i kho\u1ea3n c\u1ee7a b\u1ea1n",  # Vietnamese
+        "\u0e43\u0e0a\u0e49App\u0e19\u0e35\u0e49",  # Thai, which writes no blanks
+        "\u0412\u041a\u043e\u043d\u0442\u0430\u043a\u0442\u0435",  # a name of look-alikes alone
+        "\u0421\u0412\u0415\u0422\u0410",
     ],
 )
 def test_honest_writing_stays(text: str) -> None:

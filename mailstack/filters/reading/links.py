@@ -43,9 +43,12 @@ _SHOWN_HOST = re.compile(
 _SHOWN_URL = re.compile(r"(?:https?:)?//([^\s/?#]{1,255})", re.IGNORECASE)
 #: What stands behind the dot of a file name more often than of a host.
 _NO_DOMAINS = frozenset({
-    "asp", "aspx", "css", "csv", "doc", "docx", "eml", "exe", "gif", "htm", "html", "ics", "jpeg",
-    "jpg", "js", "json", "jsp", "md", "mp3", "mp4", "pdf", "php", "png", "ppt", "pptx", "py", "txt",
-    "xls", "xlsx", "xml", "zip",
+    "7z", "asp", "aspx", "avi", "bak", "bmp", "csv", "css", "dll", "doc", "docm", "docx", "eml", "exe",
+    "flac", "gif", "gz", "heic", "heif", "htm", "html", "ics", "ini", "iso", "jpeg", "jpg", "js",
+    "json", "jsp", "jsx", "log", "m4a", "md", "mkv", "mov", "mp3", "mp4", "msg", "odp", "ods", "odt",
+    "ogg", "one", "p7s", "pdf", "php", "png", "pps", "ppt", "pptm", "pptx", "psd", "py", "rar", "rtf",
+    "svg", "tar", "tgz", "tif", "tiff", "tsx", "txt", "vcf", "wav", "webm", "webp", "wma", "wmv", "xls",
+    "xlsb", "xlsm", "xlsx", "xml", "yaml", "yml", "zip",
 })  # fmt: skip
 _SECOND_LEVEL = frozenset(
     {"co", "com", "org", "net", "gov", "edu", "ac", "or", "ne", "go", "gob", "gouv", "gv"}
