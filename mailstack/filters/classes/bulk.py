@@ -90,7 +90,7 @@ def classify(
     klass = _best(logits)
     if klass == "ham":
         return Classified("ham", logits=logits)
-    why_not = _spoken_exemption(sight)
+    why_not = _spoken_exemption(sight) or _doubt(sight)
     if why_not:
         return Classified("ham", (Reason("personal", 0.0, why_not),))
     reasons = tuple(Reason(f"{klass}.{one.name}", one.weight, one.why) for one in points[klass])
@@ -113,9 +113,20 @@ def _learned(name: str, model: Model | None, indexes: Callable[[], Sequence[int]
 
 
 def exemption(document: Document) -> str:
-    """Why a message is never a promotion or social; "" when it may be."""
+    """Why a message is never a promotion or social, whatever its reader taught; "" when it may be."""
     sight = Sight(document)
     return _plain_exemption(sight) or _spoken_exemption(sight)
+
+
+def _doubt(sight: Sight) -> str:
+    """Why a message stays where it is until its reader says otherwise; "" when nothing speaks for that."""
+    if sight.is_offer or sight.is_newsletter:
+        return ""
+    if sight.speaks_of_order:
+        return "it seems to be about an order, a bill or an account"
+    if words.APPOINTMENT.find(sight.subject):
+        return "it seems to be about something its reader takes part in"
+    return ""
 
 
 def _plain_exemption(sight: Sight) -> str:
@@ -140,11 +151,6 @@ def _spoken_exemption(sight: Sight) -> str:
     document = sight.document
     if words.TRANSACTION.find(sight.subject):
         return "it is about an order, a bill or an account"
-    if not sight.is_offer and not sight.is_newsletter:
-        if sight.speaks_of_order:
-            return "it is about an order, a bill or an account"
-        if words.APPOINTMENT.find(sight.subject):
-            return "it is about something its reader takes part in"
     if words.is_code(document.subject, document.text[:_CODE_TEXT]):
         return "it holds a one-time code"
     return ""

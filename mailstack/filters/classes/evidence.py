@@ -12,7 +12,7 @@ from functools import cached_property
 
 from mailstack.filters.classes import words
 from mailstack.filters.classes.phrases import Prepared, prepare
-from mailstack.filters.classes.services import Services, find
+from mailstack.filters.classes.services import MAX_DOMAIN, Services, find
 from mailstack.filters.document import Document
 from mailstack.model.verdict import Authentication, Reason
 
@@ -268,7 +268,7 @@ def _no_community(sight: Sight, services: Services) -> Iterator[Reason]:
     tool = find(sight.document.author_domain, services.work)
     if tool:
         yield Reason("work_tool", -3.0, f"{tool} is a tool people work with")
-    if words.OFFICES.match(sight.document.author_domain):
+    if words.OFFICES.match(sight.document.author_domain[-MAX_DOMAIN:]):
         yield Reason("office", -3.0, "an office sent it")
     if sight.speaks_of_order:
         yield Reason("order_text", -1.5, "the text is about an order, a bill or an account")

@@ -17,6 +17,8 @@ FIELDS, WORK, NEWSLETTERS, MAILINGS = "fields", "work", "newsletters", "mailings
 #: Octets of a file, and services in it; more is no list a person keeps.
 MAX_FILE_OCTETS = 1_048_576
 MAX_SERVICES = 10_000
+#: Longer ones do not exist (RFC 1035 section 2.3.4).
+MAX_DOMAIN = 253
 _DOMAIN = re.compile(r"(?!-)[a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63})+\Z")
 _FIELD = re.compile(r"[!-9;-~]{1,76}\Z")
 
@@ -49,6 +51,8 @@ NOTHING = Services({}, {}, {}, {}, frozenset())
 
 def find(domain: str, services: Mapping[str, str]) -> str:
     """The service a domain, or one above it, belongs to; "" for none."""
+    if len(domain) > MAX_DOMAIN:
+        return ""
     while domain:
         found = services.get(domain)
         if found:

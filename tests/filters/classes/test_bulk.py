@@ -10,7 +10,8 @@ from typing import cast
 import pytest
 
 from mailstack.filters.classes import words
-from mailstack.filters.classes.bulk import MAX_LEARNED, classify
+from mailstack.filters.classes.bulk import MAX_LEARNED, classify, exemption
+from mailstack.filters.classes.services import parse, shipped
 from mailstack.filters.classes.words import has_number, is_code
 from mailstack.filters.document import read
 from mailstack.filters.fields import Header
@@ -164,6 +165,26 @@ def test_numbers_of_orders_are_looked_for_up_to_a_limit() -> None:
     more = "ABC123 " * words.MAX_NUMBERS
     assert has_number(more[len("ABC123 ") :] + "order ABC123")
     assert not has_number(more + "order ABC123")
+
+
+def test_services_of_the_operator_count() -> None:
+    own = parse('[networks]\n"Knots" = "knots.example"', shipped())
+    text = b"From: a@mail.knots.example\r\nSubject: hello\r\n\r\nx\r\n"
+    assert classify(read(text, Header(text)), Authentication()).klass == "ham"
+    assert classify(read(text, Header(text)), Authentication(), known=own).klass == "social"
+
+
+@pytest.mark.parametrize(
+    ("subject", "is_sure"),
+    [("Training on Thursday", False), ("Bob's list, number 4", False), ("Your invoice", True)],
+)
+def test_what_only_seems_to_be_personal_may_be_taught_otherwise(subject: str, is_sure: bool) -> None:
+    text = f"{SALE}Subject: {subject}\n\nOur special offer. Order number 443-1120. Unsubscribe\n"
+    message = text.replace("\r\n", "\n").replace("\n", "\r\n").encode()
+    found = classify(read(message, Header(message)), Authentication())
+    assert found.klass == "ham"
+    assert not found.logits
+    assert bool(exemption(read(message, Header(message)))) is is_sure
 
 
 class Head:

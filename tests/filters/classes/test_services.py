@@ -14,6 +14,8 @@ def test_a_domain_covers_what_is_below_and_nothing_beside() -> None:
     assert find("notlinkedin.com", social) == ""
     assert find("com", social) == ""
     assert find("", social) == ""
+    assert find("a." * 119 + "linkedin.com", social) == "LinkedIn"
+    assert find("a." * 121 + "linkedin.com", social) == ""
     assert len(social) > 100
     assert find("us5.list-manage.com", shipped().mailings) == "Mailchimp"
     assert find("someone.substack.com", shipped().newsletters) == "Substack"
