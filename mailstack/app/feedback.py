@@ -117,6 +117,8 @@ class Teacher:
         self._history = SenderHistory(paths.state_db)
         self._lists = Lists(house.config, house.directory, self._sending)
         self._not_before: dict[int, float] = {}
+        #: Ids of folders by account and name: a look at the folder is dear, and lasts for one round.
+        self._folders: dict[tuple[int, str], int] = {}
         self._sent: dict[int, tuple[float, int]] = {}
         self._forgot_at = -FORGET_S
 
@@ -179,6 +181,7 @@ class Teacher:
         account = await self._do(lambda: self._h.directory.account_by_id(account_id))
         if not notes:
             return
+        self._folders.clear()
         if account is not None:
             await self._teach(account, notes)
         await self._do(lambda: self._table.done(account_id, notes[-1].number))
@@ -304,8 +307,14 @@ class Teacher:
 
     async def _digest(self, account: Account, note: Note) -> Digest | None:
         """What the filter says about the message; None: it is gone, or nothing can be said."""
+        mailbox, key = self._h.store.of(account), (account.id, note.folder)
+        try:
+            if key not in self._folders:
+                self._folders[key] = (await self._do(lambda: mailbox.status(note.folder))).id
+        except MailboxError:
+            return None
         return await self._reader.stored(
-            self._h.store.of(account), note.folder, note.uid, message=note.message, do=self._do
+            mailbox, self._folders[key], note.uid, message=note.message, do=self._do
         )
 
     def _say(self, account: Account, change: _Change) -> None:

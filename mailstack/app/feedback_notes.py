@@ -7,8 +7,10 @@ look at two folders.  Only the account's own folders count; nothing is read here
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -68,24 +70,26 @@ class FeedbackNotes:
             _log.error("what a mail program did is not learned: %s", failure.why)
 
 
-class _Watched:
-    """A folder that is about to get messages."""
+@dataclass(frozen=True, slots=True)
+class _Into:
+    """A folder that is about to get messages.  `is_sent`: it is that for sent mail."""
 
-    __slots__ = ("is_sent", "place", "status")
-
-    def __init__(self, status: FolderStatus, place: Place, *, is_sent: bool) -> None:
-        self.status, self.place, self.is_sent = status, place, is_sent
+    name: str
+    place: Place
+    is_sent: bool
 
 
 class _Noting:
     """A mailbox, as `model.mailbox.AccountStore`; what puts messages in or marks them is noted."""
 
-    __slots__ = ("_account", "_marked", "_names", "_notes", "_store")
+    __slots__ = ("_account", "_ids", "_marked", "_names", "_notes", "_store")
 
     def __init__(self, store: AccountStore, account: Account, notes: FeedbackNotes) -> None:
         self._store, self._account, self._notes = store, account, notes
         #: Own folders that were looked at, by id: before a folder is open somebody asks for its status.
         self._names: dict[int, str] = {}
+        #: Ids of folders messages came into: their status costs a look at the disk.
+        self._ids: dict[str, int] = {}
         #: Those in which some message has a keyword that says something.
         self._marked: set[int] = set()
 
@@ -120,17 +124,19 @@ class _Noting:
     def append(self, name: str, messages: Sequence[NewMessage]) -> Appended:
         """See AccountStore."""
         into = self._watch(name)
+        says = [self._says(into, message) for message in messages]  # spooled files are gone afterwards
         done = self._store.append(name, messages)
-        if into is not None:
-            self._uploaded(into, done.uids, messages)
+        if into is not None and any(says):
+            self._uploaded(into, [uid for uid, does in zip(done.uids, says, strict=False) if does])
         return done
 
     def replace(self, folder_id: int, uid: int, name: str, message: NewMessage) -> Appended:
         """See AccountStore."""
         into = self._watch(name)
+        says = self._says(into, message)
         done = self._store.replace(folder_id, uid, name, message)
-        if into is not None:
-            self._uploaded(into, done.uids, [message])
+        if into is not None and says:
+            self._uploaded(into, done.uids)
         return done
 
     def change_flags(
@@ -155,7 +161,7 @@ class _Noting:
 
     # -- what it says -------------------------------------------------------------------
 
-    def _look(self, folder_id: int, target: str) -> tuple[Place, _Watched | None]:
+    def _look(self, folder_id: int, target: str) -> tuple[Place, _Into | None]:
         """Class of the source, and the target if the two together say anything."""
         name = self._names.get(folder_id, "")
         source = self._place(name)[0] if name else ""
@@ -164,16 +170,15 @@ class _Noting:
             return source, None
         return source, into
 
-    def _watch(self, name: str) -> _Watched | None:
+    def _watch(self, name: str) -> _Into | None:
         """The folder as it is before messages come into it; None: they say nothing there."""
         if split_shared(name) is not None:
             return None
         try:
-            status = self._store.status(name)
-            place, is_sent = self._place(status.name)
-        except (MailboxError, TemporaryFailure):
+            place, is_sent = self._place(name)
+        except TemporaryFailure:
             return None  # what follows says so itself
-        return _Watched(status, place, is_sent=is_sent)
+        return _Into(name, place, is_sent)
 
     def _place(self, name: str) -> tuple[Place, bool]:
         """Its class, and whether it holds sent mail."""
@@ -186,40 +191,42 @@ class _Noting:
         is_sent = not place and (text == SENT or (not text and role_of_name(name) == SENT))
         return place, is_sent
 
-    def _rows(self, into: _Watched, uids: Iterable[int]) -> list[MessageRow]:
-        """The messages that just came."""
-        wanted = set(uids)
-        try:
-            rows = self._store.rows(into.status.id, since_modseq=into.status.highest_modseq)
-        except (MailboxError, TemporaryFailure):
-            return []
-        return [row for row in rows if row.uid in wanted]
+    def _rows(self, into: _Into, uids: Sequence[int]) -> list[MessageRow]:
+        """The messages that just came; at most so many as may wait."""
+        uids = uids[-self._notes.options.waiting :]
+        with contextlib.suppress(MailboxError, TemporaryFailure):
+            if into.name in self._ids:
+                found = self._store.details(self._ids[into.name], uids)
+                if found:
+                    return list(found.values())
+            # Not known yet, or another folder has the name now.
+            self._ids[into.name] = self._store.status(into.name).id
+            return list(self._store.details(self._ids[into.name], uids).values())
+        return []
 
-    def _placed(self, source: Place, into: _Watched, uids: Sequence[int]) -> None:
+    def _placed(self, source: Place, into: _Into, uids: Sequence[int]) -> None:
         notes = self._notes
-        now, most = notes.now(), notes.options.waiting
-        found = []
-        for row in self._rows(into, uids[-most:]):
+        now, found = notes.now(), []
+        for row in self._rows(into, uids):
             age_s = now - row.internal_at
             is_automatic = (
                 into.place == "spam" and not row.flags & Flags.SEEN and 0 <= age_s < notes.options.automatic_s
             )
             what = "automatic" if is_automatic else "placed"
-            found.append(self._note(what, into.status.name, row, source, into.place))
+            found.append(self._note(what, into.name, row, source, into.place))
         notes.note(found)
 
-    def _uploaded(self, into: _Watched, uids: Sequence[int], messages: Sequence[NewMessage]) -> None:
-        if into.is_sent:
-            wanted = list(uids)
-        elif into.place == "ham":
-            # Uploaded into an ordinary folder it says something if we had filed it elsewhere.
-            wanted = [uid for uid, new in zip(uids, messages, strict=False) if _was_filed(new)]
-        else:
-            wanted = list(uids) if into.place else []
-        if wanted:
-            rows = self._rows(into, wanted[-self._notes.options.waiting :])
-            what = "sent" if into.is_sent else "uploaded"
-            self._notes.note([self._note(what, into.status.name, row, "", into.place) for row in rows])
+    def _says(self, into: _Into | None, message: NewMessage) -> bool:
+        """True when an upload may teach something."""
+        if into is None:
+            return False
+        # Uploaded into an ordinary folder it says something if we had filed it elsewhere.
+        return _was_filed(message) if into.place == "ham" else bool(into.place) or into.is_sent
+
+    def _uploaded(self, into: _Into, uids: Sequence[int]) -> None:
+        rows = self._rows(into, uids)
+        what = "sent" if into.is_sent else "uploaded"
+        self._notes.note([self._note(what, into.name, row, "", into.place) for row in rows])
 
     def _flagged(
         self,

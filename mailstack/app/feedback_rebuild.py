@@ -41,8 +41,8 @@ class Rebuild:
         """
         mailbox = store.of(account)
         found: dict[bytes, Lesson] = {}
-        for folder, uid, place, at in await self._do(lambda: list(_mail(account, mailbox, self._options))):
-            digest = await self._reader.stored(mailbox, folder, uid, message="", do=self._do)
+        for folder_id, uid, place, at in await self._do(lambda: list(_mail(account, mailbox, self._options))):
+            digest = await self._reader.stored(mailbox, folder_id, uid, message="", do=self._do)
             self._step()
             if digest is not None:
                 found.setdefault(digest.id, _judged(digest, place, at=at))
@@ -114,15 +114,16 @@ def _judged(digest: Digest, place: Label, *, at: float) -> Lesson:
 
 def _mail(
     account: Account, mailbox: AccountStore, options: FeedbackOptions
-) -> Iterator[tuple[str, int, Label, float]]:
-    """Folder, UID, class and time of messages that say something, the newest of each folder first."""
+) -> Iterator[tuple[int, int, Label, float]]:
+    """Folder id, UID, class and time of messages that say something, the newest of each folder first."""
     left: dict[Place, int] = dict.fromkeys(("ham", "spam", "promotions", "social"), _LOOK * options.lessons)
     for entry in mailbox.folders():
         place = place_of(entry.name, entry.special_use, account.filters)
         if not entry.exists or not place:
             continue
         try:
-            columns = mailbox.columns(mailbox.status(entry.name).id)
+            folder_id = mailbox.status(entry.name).id
+            columns = mailbox.columns(folder_id)
         except MailboxError:
             continue  # removed meanwhile
         for at in range(len(columns.uids) - 1, -1, -1):
@@ -133,4 +134,4 @@ def _mail(
             if left[place] <= 0:
                 break
             left[place] -= 1
-            yield entry.name, columns.uids[at], place, float(columns.dates[at])
+            yield folder_id, columns.uids[at], place, float(columns.dates[at])

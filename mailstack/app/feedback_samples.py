@@ -16,7 +16,7 @@ from mailstack.filters.teaching import WEAK, marks_of
 from mailstack.mailbox import MailStore
 from mailstack.model.directory import Account
 from mailstack.model.lessons import Lesson
-from mailstack.model.mailbox import AccountStore, Flags, MailboxError
+from mailstack.model.mailbox import AccountStore, Flags
 
 #: Samples for each message somebody has judged.
 _EACH = 2
@@ -41,12 +41,14 @@ async def sampled(
     del samples[wanted:]
     known = {one.id for one in lessons}
     mailbox = store.of(account)
-    uids = await do(lambda: _read_mail(mailbox, wanted + len(lessons))) if len(samples) < wanted else []
+    inbox, uids = 0, list[int]()
+    if len(samples) < wanted:
+        inbox, uids = await do(lambda: _read_mail(mailbox, wanted + len(lessons)))
     at = max((one.at for one in lessons), default=0.0)
     for uid in uids:
         if len(samples) >= wanted:
             break
-        digest = await reader.stored(mailbox, "INBOX", uid, message="", do=do)
+        digest = await reader.stored(mailbox, inbox, uid, message="", do=do)
         if digest is None or digest.id in known or digest.filed == "spam":
             continue
         known.add(digest.id)
@@ -54,17 +56,14 @@ async def sampled(
     return [*judged, *samples]
 
 
-def _read_mail(mailbox: AccountStore, most: int) -> list[int]:
-    """UIDs of what was read and kept in the INBOX, the newest first."""
-    try:
-        columns = mailbox.columns(mailbox.status("INBOX").id)
-    except MailboxError:
-        return []
-    found: list[int] = []
+def _read_mail(mailbox: AccountStore, most: int) -> tuple[int, list[int]]:
+    """Id of the INBOX, and UIDs of what was read and kept there, the newest first."""
+    inbox, found = mailbox.status("INBOX").id, list[int]()
+    columns = mailbox.columns(inbox)
     for at in range(len(columns.uids) - 1, -1, -1):
         uid, flags = columns.uids[at], columns.flags[at]
         if flags & Flags.SEEN and not flags & Flags.DELETED and not marks_of(columns.keywords.get(uid, ())):
             found.append(uid)
             if len(found) >= most:
                 break
-    return found
+    return inbox, found

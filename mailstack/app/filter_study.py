@@ -40,7 +40,7 @@ class Reader:
         self._client, self._now, self._octets = client, now, octets
 
     async def stored(
-        self, store: AccountStore, folder: str, uid: int, *, message: str, do: Do
+        self, store: AccountStore, folder_id: int, uid: int, *, message: str, do: Do
     ) -> Digest | None:
         """The digest of a stored message; None: it is not there, or no filter can read it.
 
@@ -51,7 +51,7 @@ class Reader:
             Away: ask again later.
             TemporaryFailure: the disk is in trouble.
         """
-        octets = await do(lambda: _read(store, folder, uid, message, self._octets))
+        octets = await do(lambda: _read(store, folder_id, uid, message, self._octets))
         return await self.digest(octets) if octets else None
 
     async def digest(self, octets: bytes) -> Digest | None:
@@ -101,13 +101,12 @@ class Reader:
         return answer
 
 
-def _read(store: AccountStore, folder: str, uid: int, message: str, octets: int) -> bytes:
+def _read(store: AccountStore, folder_id: int, uid: int, message: str, octets: int) -> bytes:
     """The beginning of a stored message; b"" when it is not there."""
     try:
-        status = store.status(folder)
-        if message and not _is_same(store, status.id, uid, message):
+        if message and not _is_same(store, folder_id, uid, message):
             return b""
-        file = store.open(status.id, uid)
+        file = store.open(folder_id, uid)
     except MailboxError:
         return b""
     try:

@@ -176,7 +176,7 @@ def _with_filter(
         try:
             octets = config.feedback.message_octets
             made = Rebuild(
-                Reader(client, now=time.time, octets=octets), asyncio.to_thread, config.feedback, step=step
+                Reader(client, now=time.time, octets=octets), _in_thread, config.feedback, step=step
             )
             return await work(made)
         finally:
@@ -186,6 +186,10 @@ def _with_filter(
         return asyncio.run(run())
     except Away as away:
         fail(os.EX_UNAVAILABLE, f"{away}: start mailstack, the filter daemon reads the messages")
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    return await asyncio.to_thread(work)
 
 
 def _note(context: Context, whose: str, what: str, lessons: int) -> None:

@@ -274,6 +274,17 @@ def test_marked_as_spam_and_thrown_away_at_once(world: World) -> None:
     assert world.learn() == ["spam"]
 
 
+def test_large_uploads_come_as_files(world: World, tmp_path: Path) -> None:
+    filed = letter(1).replace(
+        b"class=ham; score=0.013; action=accept", b"class=spam; score=0.99; action=junk"
+    )
+    for number, octets in enumerate((letter(1), filed)):
+        path = world.paths.mail / f"spooled-{number}"
+        path.write_bytes(octets)
+        world.box.append("INBOX", [NewMessage(None, path=str(path))])
+    assert world.learn() == ["ham"] and world.listed == (set(), {"crew@lamps.test"})
+
+
 def test_ordinary_moves_cost_no_note(world: World) -> None:
     there = world.move([world.put(1)], "INBOX", "Archive")
     world.move(there, "Archive", "Trash")
