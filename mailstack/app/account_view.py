@@ -194,16 +194,16 @@ class AccountView:
 
     def has_written(self, message_ids: Sequence[str]) -> bool:
         """True when the account sent one of these, or one in a thread they are in."""
-        if self.folders is not None and self.folders.takes_part(message_ids):
-            return True
-        if self._sent is None:
-            return False
-        sent = self._sent
         try:
-            return any(map(self.is_own, sent.logins(message_ids)))
+            if self._sent is not None and any(map(self.is_own, self._sent.logins(message_ids))):
+                return True
         except TemporaryFailure as error:
             _log.error("%s", error.why)
+        if self.folders is None:
             return False
+        found = self.folders.takes_part(message_ids)
+        self.folders.close()
+        return found
 
     def heard(self, sender: str) -> Heard:
         """Since when wanted, authenticated mail of an author comes to it, and to the server."""

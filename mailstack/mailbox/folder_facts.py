@@ -17,8 +17,8 @@ from mailstack.model.mailbox import DEFAULT_FOLDERS
 
 #: Whoever writes holds the database for milliseconds; mail does not wait for more.
 _TIMEOUT_S = 1.0
-#: Sent messages, the newest, that are looked through for a thread: a millisecond.
-MAX_SENT = 5_000
+#: Sent messages, the newest, that are looked through for a thread: half a millisecond.
+MAX_SENT = 500
 
 
 class FolderFacts:
