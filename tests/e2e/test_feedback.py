@@ -13,6 +13,7 @@ import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -335,6 +336,8 @@ def test_reported_phishing_is_told_to_the_operator(
     house.logs("phishing")
     shown = house.cli("log", "explain", f"<{mark}-1@forum.test>")
     assert "phishing" in shown and "bank@forum.test" in shown
+    told = house.wait_for_message("alice@example.test", b"reported as phishing")
+    assert account.encode() in told and b"scaffold" not in told
 
 
 def test_mail_for_a_trap_trains_its_domain(house: Demo, mark: str) -> None:
@@ -343,6 +346,22 @@ def test_mail_for_a_trap_trains_its_domain(house: Demo, mark: str) -> None:
     for number in range(8):
         send(house, "crew@lamps.test", "trap@trapped.test", number, mark)
     until(house, "trapped.test", ["spam weak"] * 8)
+
+
+def test_folders_of_the_operators_train_a_domain(
+    house: Demo, account: str, mark: str, tmp_path: Path
+) -> None:
+    for number in range(12):
+        text = letter("crew@lamps.test", "x@example.test", number, mark).replace("\r\n", "\n")
+        (tmp_path / f"{number}.eml").write_text(text)
+    done = house.json("train", "domain", "example.test", "--spam", tmp_path)
+    assert done["lessons"] == done["counted"]["spam"] == 12
+    send(house, "ben@garden.test", account, 60, mark)
+    found = verdict(came(house, account, mark, 60, ".Spam"))
+    assert found[0] == "spam" and "learned_domain:" in found[2]
+    house.cli("train", "forget", "example.test")
+    send(house, "ben@garden.test", account, 61, mark)
+    assert "learned" not in verdict(came(house, account, mark, 61))[2]
 
 
 def test_train_rebuild_and_forget(house: Demo, account: str, client: imaplib.IMAP4_SSL, mark: str) -> None:
