@@ -238,7 +238,7 @@ def _taught_class(material: Material, facts: AccountFacts) -> tuple[Class, tuple
         else "it is like mail you moved there"
     )
     name = shared.klass if klass == "ham" else klass
-    return klass, (Reason(f"learned_{name}", round(shifts[name], 4), why),)
+    return klass, (Reason(f"{name}.learned", round(shifts[name], 4), why),)
 
 
 def _never(material: Material, known: Acquaintance) -> str:

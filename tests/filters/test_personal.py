@@ -187,10 +187,10 @@ def test_people_written_to_are_exempt_without_proof_unless_it_is_denied() -> Non
 def test_what_was_moved_teaches_the_class() -> None:
     there = classed("ham")
     said = judge(there, AccountFacts(learned=taught(there, "promotions", 4.0)))
-    assert (said.klass, names(said)) == ("promotions", ["learned_promotions"])
+    assert (said.klass, names(said)) == ("promotions", ["promotions.learned"])
     back = classed("promotions", {"promotions": 1.0})
     said = judge(back, AccountFacts(learned=taught(back, "promotions", -3.0)))
-    assert (said.klass, names(said)) == ("ham", ["learned_promotions"])
+    assert (said.klass, names(said)) == ("ham", ["promotions.learned"])
     other = classed("promotions", {"promotions": 1.0})
     facts = AccountFacts(learned=Learned({**taught(other, "social", 5.0).weights}))
     assert judge(other, facts).klass == "social"

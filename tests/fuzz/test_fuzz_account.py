@@ -66,7 +66,7 @@ TAUGHT = {
     "social": Learned({"social": dict.fromkeys(range(0, SIZE, 3), 8.0)}),
 }
 #: Their weights are of another question than whether it is spam.
-OF_CLASSES = ("learned_promotions", "learned_social")
+OF_CLASSES = ("promotions.learned", "social.learned")
 LEARNED = st.sampled_from(sorted(TAUGHT))
 WORDS = st.sampled_from(["", "program", "archive .exe", "suspicious-archive html"])
 
