@@ -224,10 +224,7 @@ def _taught_class(material: Material, facts: AccountFacts) -> tuple[Class, tuple
     if not any(shifts.values()):
         return shared.klass, ()
     logits = {name: shared.logits.get(name, model.NEUTRAL_CLASS) + shift for name, shift in shifts.items()}
-    best = max(logits, key=lambda name: logits[name])
-    klass: Class = "ham"
-    if logits[best] >= 0:
-        klass = "promotions" if best == "promotions" else "social"
+    klass = bulk.best(logits)
     if klass == shared.klass:
         return klass, ()
     if klass != "ham" and material.exemption:

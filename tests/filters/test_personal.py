@@ -196,6 +196,12 @@ def test_what_was_moved_teaches_the_class() -> None:
     assert judge(other, facts).klass == "social"
 
 
+def test_a_class_nothing_was_taught_of_stays() -> None:
+    one = classed("social", {"social": 0.5, "promotions": 3.0})
+    assert judge(one, AccountFacts(learned=taught(one, "promotions", 0.1))).klass == "social"
+    assert judge(one, AccountFacts(learned=taught(one, "social", -2.0))).klass == "promotions"
+
+
 def test_what_is_exempt_for_everybody_is_not_taught_away() -> None:
     code = b"From: a@far.test\r\nSubject: Your verification code is 482913\r\n\r\nYour code is 482913.\r\n"
     one = classed("ham", {}, code)

@@ -87,7 +87,7 @@ def classify(
             *_learned("promotions", model, indexes),
         )
     logits = {name: sum(reason.weight for reason in found_) - THRESHOLD for name, found_ in points.items()}
-    klass = _best(logits)
+    klass = best(logits)
     if klass == "ham":
         return Classified("ham", logits=logits)
     why_not = _spoken_exemption(sight) or _doubt(sight)
@@ -97,7 +97,7 @@ def classify(
     return Classified(klass, reasons, logits)
 
 
-def _best(logits: Mapping[str, float]) -> Class:
+def best(logits: Mapping[str, float]) -> Class:
     """Social goes first: its notices come from mailing tools too."""
     if logits.get("social", -1.0) >= 0:
         return "social"
