@@ -39,6 +39,8 @@ HEARD_HERE_WEIGHT = -0.3
 KNOWN_DAYS = 3
 #: Message ids an answer names that are looked for.
 MAX_IDS = 20
+#: What an account must have taught to file what is in doubt for everybody, in log-odds.
+SURE_SHIFT = 1.0
 #: A probability is never taken to be nearer to 0 or 1 than this.
 _EDGE = 1e-9
 
@@ -227,8 +229,10 @@ def _taught_class(material: Material, facts: AccountFacts) -> tuple[Class, tuple
     klass = bulk.best(logits)
     if klass == shared.klass:
         return klass, ()
-    if klass != "ham" and material.exemption:
-        return "ham", ()
+    if klass != "ham" and shared.klass == "ham":
+        is_doubted = shared.logits.get(klass, -1.0) >= 0
+        if material.exemption or (is_doubted and shifts[klass] < SURE_SHIFT):
+            return "ham", ()
     why = (
         "it is like mail you moved out of that folder"
         if klass == "ham"

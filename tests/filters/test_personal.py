@@ -202,6 +202,12 @@ def test_a_class_nothing_was_taught_of_stays() -> None:
     assert judge(one, AccountFacts(learned=taught(one, "social", -2.0))).klass == "promotions"
 
 
+def test_what_is_in_doubt_stays_until_its_reader_says_otherwise() -> None:
+    one = classed("ham", {"promotions": 1.0})
+    assert judge(one, AccountFacts(learned=taught(one, "promotions", 0.2))).klass == "ham"
+    assert judge(one, AccountFacts(learned=taught(one, "promotions", 2.0))).klass == "promotions"
+
+
 def test_what_is_exempt_for_everybody_is_not_taught_away() -> None:
     code = b"From: a@far.test\r\nSubject: Your verification code is 482913\r\n\r\nYour code is 482913.\r\n"
     one = classed("ham", {}, code)
