@@ -188,6 +188,9 @@ def judge(material: Material, facts: AccountFacts) -> Personal:
     if score >= material.threshold:
         return Personal("spam", score, tuple(reasons))
     klass, more = _class(material, facts, known)
+    if klass != "ham" and spam.probability >= material.threshold:
+        # Spam for everybody else, so nobody has said yet what else it is.
+        more = (*more, *material.classified.reasons)
     return Personal(klass, score, (*reasons, *more))
 
 

@@ -143,9 +143,10 @@ def test_what_one_account_taught_changes_its_class_and_no_others() -> None:
 
 def test_spam_for_all_but_one_is_filed_by_what_it_is_otherwise() -> None:
     one = material(score=0.95, strangers=())
-    one.__dict__["classified"] = Classified("promotions", logits={"promotions": 1.0})
+    offer = Reason("promotions.offer", 3.5, "an offer")
+    one.__dict__["classified"] = Classified("promotions", (offer,), {"promotions": 1.0})
     said = judge(one, AccountFacts(learned=taught(one, "spam", -4.0)))
-    assert said.klass == "promotions"
+    assert (said.klass, names(said)) == ("promotions", ["learned", "promotions.offer"])
     assert said.score < 0.9
 
 
