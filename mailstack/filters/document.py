@@ -27,6 +27,9 @@ __all__ = ["Document", "attachments", "is_ip_host", "read"]
 
 #: Characters of text beside which a picture says it all.
 MAX_PICTURE_TEXT = 200
+#: Characters of blocks that make a picture; the smallest QR code has 21 rows of 21, two to a line.
+MIN_BLOCKS = 100
+_BLOCKS = ("\u2588", "\u2580", "\u2584", "\u2590", "\u258c", "\u2593")
 #: Only this much of a subject or a name is looked at, in characters.
 MAX_LINE = 500
 
@@ -79,9 +82,17 @@ class Document:
     @property
     def is_one_picture(self) -> bool:
         """Hardly any text, but a picture: what it says, or a QR code, is in there."""
-        pictures = self.html.images - self.html.tiny_images
-        has_attached = any(attachment.kind == "image" for attachment in self.attachments)
-        return bool(pictures or has_attached) and len(self.text) < MAX_PICTURE_TEXT
+        if len(self.text) >= MAX_PICTURE_TEXT:
+            return False
+        if self.html.images > self.html.tiny_images:
+            return True
+        is_empty = not self.text.strip()
+        return any(one.kind == "image" and (one.is_inline or is_empty) for one in self.attachments)
+
+    @property
+    def has_drawn_picture(self) -> bool:
+        """Block characters put together, as QR codes are where pictures are looked at."""
+        return sum(map(self.text.count, _BLOCKS)) >= MIN_BLOCKS
 
     @property
     def author_address(self) -> str:

@@ -51,7 +51,7 @@ _TO_LATIN = {ord(other): latin for latin, others in LOOKALIKES.items() for other
 _LOOKS = "".join(re.escape(chr(other)) for other in sorted(_TO_LATIN) if other >= 0x370)
 _LATIN = "A-Za-z\u00c0-\u024f\u1e00-\u1eff"
 #: Those that nobody tells apart, for words that hold nothing else.
-_ALL_LOOKS = re.compile("[асеорхуіјѕһӏԁԛԝАВЕКМНОРСТХУІЅЈορνΑΒΕΖΗΙΚΜΝΟΡΤΥΧ]{3,}\\Z")
+_ALL_LOOKS = re.compile(r"\b[асеорхуіјѕһӏԁԛԝАВЕКМНОРСТХУІЅЈορνΑΒΕΖΗΙΚΜΝΟΡΤΥΧ]{3,}\b")
 _WORD = re.compile(r"[^\W_]+")
 _LATIN_WORD = re.compile(r"\b[A-Za-z]{2}")
 _IS_LATIN = re.compile(f"[{_LATIN}]")
@@ -153,34 +153,24 @@ def _plain(text: str, found: Disguise) -> str:
 
 
 def _one_script(text: str, found: Disguise) -> str:
-    # A word of another script is one in earnest where all is written in that script.
-    is_earnest = _EARNEST.search(text) is not None or _LATIN_WORD.search(text) is None
-    if is_earnest and not any(
-        _IS_LATIN.search(word) is not None and _IS_FOREIGN.search(word) is not None
-        for word in set(text.split())
-        if not word.isascii()
-    ):
-        return text
-
-    def write(word: re.Match[str]) -> str:
-        old = word[0]
-        if old.isascii():
-            return old
-        new = _word(old, is_earnest=is_earnest)
+    def note(old: str, new: str) -> str:
         if new != old:
             found.mixed_words += 1
             found.note(new)
         return new
 
-    return _WORD.sub(write, text)
+    if any(is_mixed(word) for word in set(text.split())):
+        text = _WORD.sub(lambda word: note(word[0], _unmixed(word[0])), text)
+    # A word of look-alikes alone is meant in earnest where all is written in its script.
+    if _EARNEST.search(text) is None and _LATIN_WORD.search(text) is not None:
+        text = _ALL_LOOKS.sub(lambda word: note(word[0], word[0].translate(_TO_LATIN)), text)
+    return text
 
 
-def _word(word: str, *, is_earnest: bool) -> str:
+def _unmixed(word: str) -> str:
     """One word in one script: the Latin one if it can be, else that of its other letters."""
-    if _IS_FOREIGN.search(word) is None:
+    if not is_mixed(word):
         return word
-    if _IS_LATIN.search(word) is None:
-        return word if is_earnest or _ALL_LOOKS.match(word) is None else word.translate(_TO_LATIN)
     latin = word.translate(_TO_LATIN)
     if _IS_FOREIGN.search(latin) is None:
         return latin

@@ -12,15 +12,15 @@ from mailstack.filters.reading import styles
 from mailstack.filters.reading.styles import NOTHING, Colour, Look, Sheet
 
 Attributes = dict[str, str | None]
-Key = tuple[str, str | None, str | None, str | None, str | None, bool]
+Key = tuple[str, str | None, str | None, str | None, str | None, bool, str | None]
 
 #: Different styles of one message that are kept ready.
 _MAX_STYLES = 2_000
 _MAX_SIZE = 1_000.0
 _LINK_BLUE: Colour = (0, 0, 238)
 #: Attributes that may change the looks of an element.
-STYLED = frozenset({"style", "class", "id", "bgcolor", "background", "hidden", "color", "text"})
-_SAYING = frozenset({"style", "bgcolor", "background", "hidden", "color", "text"})
+STYLED = frozenset({"style", "class", "id", "bgcolor", "background", "hidden", "color", "text", "dir"})
+_SAYING = frozenset({"style", "bgcolor", "background", "hidden", "color", "text", "dir"})
 
 
 class State:
@@ -30,10 +30,11 @@ class State:
         hidden: how text here is hidden; "" when it is seen.
         how: how all that is inside is hidden, whatever it says itself.
         size: of letters, in pixels.
+        is_reversed: letters run backwards.
         known: the states inside, by style; equal elements side by side share one.
     """
 
-    __slots__ = ("background", "colour", "hidden", "how", "known", "size", "visible")
+    __slots__ = ("background", "colour", "hidden", "how", "is_reversed", "known", "size", "visible")
 
     def __init__(self) -> None:
         """A page as it begins: black on white."""
@@ -42,6 +43,7 @@ class State:
         self.colour = styles.BLACK
         self.background = styles.WHITE
         self.visible = True
+        self.is_reversed = False
         self.known: dict[Key, State] = {}
         self.hidden = ""
 
@@ -50,6 +52,7 @@ class State:
         state = State()
         state.how, state.size, state.visible = self.how, self.size, self.visible
         state.colour, state.background = self.colour, self.background
+        state.is_reversed = self.is_reversed
         return state
 
     def apply(self, look: Look) -> None:
@@ -60,6 +63,7 @@ class State:
             self.size = look.size
         elif look.scale is not None:
             self.size = min(self.size * look.scale, _MAX_SIZE)
+        self.is_reversed = self.is_reversed or look.is_reversed
         self.colour = look.colour or self.colour
         self.background = look.background or self.background
 
@@ -103,7 +107,15 @@ class Appearance:
         if (self.sheet or self.sheet.paints) and ("class" in attributes or "id" in attributes):
             return self._changed(tag, attributes, state)
         get = attributes.get
-        key = (tag, get("style"), get("bgcolor"), get("color"), get("background"), "hidden" in attributes)
+        key = (
+            tag,
+            get("style"),
+            get("bgcolor"),
+            get("color"),
+            get("background"),
+            "hidden" in attributes,
+            get("dir"),
+        )
         known = state.known.get(key)
         if known is None:
             known = state.known[key] = self._changed(tag, attributes, state)
@@ -125,6 +137,8 @@ class Appearance:
 
 def _present(tag: str, attributes: Attributes, state: State) -> None:
     """The attributes of old that styles replaced."""
+    if tag == "bdo":
+        state.is_reversed = (attributes.get("dir") or "").strip().lower() == "rtl"
     if tag == "a":
         state.colour = _LINK_BLUE
     if "hidden" in attributes and tag != "input":

@@ -24,6 +24,8 @@ MAX_ATTACHMENTS = 100
 MAX_DECODED = 64 * 1024 * 1024
 MAX_PAGE = 262_144
 MAX_TEXT = 65_536
+#: Endings of archives that are known by their first octets.
+_KNOWN = frozenset({"zip", "7z", "rar", "gz", "tgz", "bz2", "tbz2", "xz", "txz"})
 _BODIES = ("text/plain", "text/html")
 
 
@@ -47,12 +49,17 @@ def find_attachments(
         room: links that are wanted at most.
     """
     reader: _Reader | None = None
+    others: set[int] = set()
     for part in parts(structure):
-        if part.is_multipart or _is_shown(part):
+        if part.is_multipart:
+            if part.subtype.lower() == b"alternative":
+                others.update(map(id, part.children))
+            continue
+        if _is_shown(part):
             continue
         if reader is None:
             reader = _Reader(message, effort, cids, room)
-        if not reader.read(part):
+        if not reader.read(part, is_other=id(part) in others):
             break
     return (reader.found, reader.links) if reader is not None else ([], [])
 
@@ -71,14 +78,18 @@ class _Reader:
         self.found: list[Attachment] = []
         self.links: list[Link] = []
 
-    def read(self, part: Part) -> bool:
-        """Reads one; False when there were enough."""
+    def read(self, part: Part, *, is_other: bool) -> bool:
+        """Reads one; False when there were enough.
+
+        Args:
+            is_other: another form of the text, beside it.
+        """
         if len(self.found) >= MAX_ATTACHMENTS:
             return False
         attachment = Attachment(declared=part.content_type, octets=part.size)
         attachment.name = kinds.read_name(part.filename, attachment.tricks)
         attachment.extension = kinds.extension_of(attachment.name)
-        attachment.is_inline = self._is_inline(part)
+        attachment.is_inline = self._is_inline(part) or (is_other and not is_attachment(part))
         self.found.append(attachment)
         if part.is_message:
             attachment.kind = "message"
@@ -126,7 +137,7 @@ class _Reader:
                 "rar",
             ):
                 self._archive(part, attachment, form)
-            case "archive" if form in ("", "ole"):
+            case "archive" if form in ("", "ole") and attachment.extension in _KNOWN:
                 attachment.tricks.append("broken")
             case "office" if form == "ole":
                 documents.read_ole(self._content(part, documents.MAX_OCTETS), attachment.tricks)

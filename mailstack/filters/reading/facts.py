@@ -43,8 +43,8 @@ class Link:
             backslashes made slashes, relative ones joined to `<base>`; at most 2048 characters.
         host: lower case, in A-label form (`xn--…`) where it was not ASCII, without port, user and
             final dot; "" for mailto:, tel:, data:, javascript: and the like.
-        shown: the text a person clicks on, blanks collapsed, at most 200 characters; of a picture
-            what stands in its `alt`.
+        shown: the text a person clicks on, blanks collapsed, disguises undone, at most 200
+            characters; of a picture what stands in its `alt`.
         shown_host: the host that text names, as `host`; "" when it names none.
         place: where it stands.
         is_hidden: no reader sees it.
@@ -85,6 +85,7 @@ class Html:
         hidden_characters: of text no reader sees; in `Document.hidden_text` as far as kept.
         hidden_how: the ways it is hidden, without repeats: "display", "visibility", "opacity",
             "font-size", "colour", "off-screen", "clipped", "attribute".
+        reversed_texts: pieces of text whose letters a style turns round; read as they are seen.
         smuggling: signs that a script puts a file together, without repeats: "blob", "atob",
             "unescape", "eval", "long-string", "saves-file", "char-codes", "writes-page", "goes-on".
         comments: characters in comments.
@@ -117,6 +118,7 @@ class Html:
     hidden: int = 0
     hidden_characters: int = 0
     hidden_how: list[str] = field(default_factory=list)
+    reversed_texts: int = 0
     smuggling: list[str] = field(default_factory=list)
     comments: int = 0
     monstrous: int = 0
@@ -133,7 +135,8 @@ class Attachment:
         declared: the content type it claims.
         kind: what it is.
         octets: its size, still encoded.
-        is_inline: it asks to be shown in the text, or the text refers to it (cid:).
+        is_inline: it asks to be shown in the text, the text refers to it (cid:), or it is another
+            form of the text (a calendar, AMP).
         tricks: what is odd about it, without repeats:
             of names "double-extension", "reversed-name" (direction marks), "blanks-in-name",
             "path-in-name"; "type-lies" (content is a program, name or type says something
@@ -162,9 +165,7 @@ class Attachment:
         return not _ARCHIVE_TRICKS.isdisjoint(self.tricks)
 
 
-_ARCHIVE_TRICKS = frozenset(
-    {"nested", "escapes", "links-out", "bomb", "many-members", "broken", "overlapping"}
-)
+_ARCHIVE_TRICKS = frozenset({"nested", "escapes", "links-out", "bomb", "many-members", "overlapping"})
 
 
 @dataclass(slots=True)

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
+from mailstack.filters.folding import undisguise
 from mailstack.filters.reading import links, smuggling
 from mailstack.filters.reading.appearance import STYLED, Appearance, State
 from mailstack.filters.reading.facts import Html, Link, Place
@@ -235,6 +236,9 @@ class _Walk:
             self._seen.append(" ")
             return
         how = state.hidden
+        if state.is_reversed:
+            text = text[::-1]
+            self._html.reversed_texts += 1
         if how:
             self._conceal(text, how)
         elif self._room > 0:
@@ -302,8 +306,8 @@ class _Walk:
         link, self._link = self._link, None
         if link is not None:
             shown = _BLANKS.sub(" ", "".join(self._label)[: links.MAX_SHOWN * 2]).strip()[: links.MAX_SHOWN]
-            link.shown = shown
-            link.shown_host = links.shown_host(shown)
+            link.shown = undisguise(shown)
+            link.shown_host = links.shown_host(link.shown)
             if self._has_picture:
                 link.place = "picture"
             if links.lies(link):

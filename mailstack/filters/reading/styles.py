@@ -63,7 +63,7 @@ _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _ESCAPE = re.compile(r"\\([0-9a-fA-F]{1,6})\s?|\\")
 _SPLIT = re.compile(r"[{}]")
 _SELECTOR = re.compile(r"[a-z][a-z0-9]{0,15}|(?:[a-z][a-z0-9]{0,15})?[.#][\w-]{1,64}")
-_TELLING = re.compile(r"none|hidden|size\s*:\s*0?[.012]|opacity|indent|clip|:\s*-\d{3}|color", re.I)
+_TELLING = re.compile(r"none|hidden|size\s*:\s*0?[.012]|opacity|indent|clip|bidi|:\s*-\d{3}|color", re.I)
 
 
 class Look(NamedTuple):
@@ -73,6 +73,8 @@ class Look(NamedTuple):
         hides: how it hides all that is inside, whatever is said there.
         visible: of `visibility`; what is inside may say otherwise.
         size: of letters, in pixels; `scale` of the size outside.
+        is_dot: a picture of it is no larger than a dot.
+        is_reversed: its letters run backwards, whatever they are.
     """
 
     hides: str = ""
@@ -82,6 +84,7 @@ class Look(NamedTuple):
     colour: Colour | None = None
     background: Colour | None = None
     is_dot: bool = False
+    is_reversed: bool = False
 
 
 NOTHING = Look()
@@ -112,7 +115,7 @@ _TOLD = frozenset({
     "display", "visibility", "opacity", "font-size", "font", "color", "background", "background-color",
     "background-image", "position", "left", "top", "right", "bottom", "text-indent", "margin-left",
     "margin-top", "overflow", "overflow-x", "overflow-y", "height", "max-height", "width", "max-width",
-    "clip", "clip-path", "transform",
+    "clip", "clip-path", "transform", "unicode-bidi", "direction",
 })  # fmt: skip
 
 
@@ -136,6 +139,7 @@ def _look(said: dict[str, str]) -> Look:
         colour(said["color"]) if "color" in said else None,
         background,
         _is_small(said.get("width", "")) and _is_small(said.get("height", "")),
+        said.get("unicode-bidi", "").endswith("override") and said.get("direction") == "rtl",
     )
 
 

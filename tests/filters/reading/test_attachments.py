@@ -165,6 +165,31 @@ def test_a_lone_picture_is_told() -> None:
     assert not of(b"\r\n" + b"Many words. " * 40).is_one_picture
 
 
+def test_other_forms_of_the_text_are_no_files() -> None:
+    doc = of(
+        b"Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n"
+        b"--b\r\n\r\ntext\r\n--b\r\nContent-Type: text/x-amp-html\r\n\r\n<html>\r\n--b\r\nContent-Type: text/calendar\r\n\r\n"
+        b"BEGIN:VCALENDAR\r\n--b--\r\n--a\r\nContent-Type: application/pdf; name=x.pdf\r\n\r\n%PDF-1.4\r\n--a--\r\n"
+    )
+    assert [(each.kind, each.is_inline) for each in doc.attachments] == [
+        ("html", True), ("calendar", True), ("pdf", False),
+    ]  # fmt: skip
+
+
+def test_a_picture_drawn_with_blocks_is_told() -> None:
+    assert of(
+        b"Content-Type: text/plain; charset=utf-8\r\n\r\n" + "\u2588\u2580 \u2584\n".encode() * 60
+    ).has_drawn_picture
+    assert not of(
+        b"Content-Type: text/plain; charset=utf-8\r\n\r\n" + "\u2588\u2588\u2591 60 %\n".encode()
+    ).has_drawn_picture
+
+
+def test_archives_nobody_lists_are_not_called_broken() -> None:
+    assert attach(b"junk", "x.ace").tricks == []
+    assert not attach(b"junk", "x.zip").is_suspicious_archive
+
+
 def test_a_message_within_a_message_is_an_attachment_and_is_read() -> None:
     doc = of(b"Content-Type: message/rfc822\r\n\r\nSubject: inner\r\n\r\nSee http://x.test/\r\n")
     assert [each.kind for each in doc.attachments] == ["message"]

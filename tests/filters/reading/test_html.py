@@ -96,6 +96,25 @@ def test_text_flows_as_it_is_seen() -> None:
     assert page.title == "T"
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "Dear <bdo dir=rtl>laPyaP</bdo> user",
+        "Dear <span style='unicode-bidi:bidi-override;direction:rtl'>laPyaP</span> user",
+    ],
+)
+def test_letters_that_run_backwards_are_read_as_they_are_seen(source: str) -> None:
+    page, html = read(source)
+    assert page.text == "Dear PayPal user"
+    assert html.reversed_texts == 1
+
+
+def test_the_text_of_a_link_is_read_without_its_disguise() -> None:
+    page, html = read("<a href='http://evil.test/'>www.b\u200bank.ex\u0430mple</a>")
+    assert [(link.shown, link.shown_host) for link in page.links] == [("www.bank.example", "bank.example")]
+    assert html.mismatched_links == 1
+
+
 def test_links_show_and_lead() -> None:
     page, html = read(
         "<a href='http://evil.test/a'>https://www.bank.example/login</a>"
