@@ -20,8 +20,9 @@ from mailstack.model.verdict import Authentication, Class, Reason
 
 #: Points from which mail is filed as promotion or social.
 THRESHOLD = 2.5
-#: What the prior may add to the points of a class, or take away.
-MAX_LEARNED = 1.5
+#: What the prior may add to the points of a class; and what it may take away: less, because it takes
+#: long mail of a kind it has not seen for letters.
+MAX_LEARNED, MIN_LEARNED = 1.5, -0.5
 #: Its share of the prior's logit.
 _LEARNED_SHARE = 0.5
 #: Smaller shares are no reason.
@@ -108,7 +109,7 @@ def _learned(name: str, model: Model | None, indexes: Callable[[], Sequence[int]
     if model is None:
         return ()
     share = _LEARNED_SHARE * (model.head_logit(name, indexes()) - NEUTRAL_CLASS)
-    weight = round(max(-MAX_LEARNED, min(MAX_LEARNED, share)), 4)
+    weight = round(max(MIN_LEARNED, min(MAX_LEARNED, share)), 4)
     return (Reason("learned", weight, "its words and links"),) if abs(weight) >= _LEAST else ()
 
 

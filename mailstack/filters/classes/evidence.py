@@ -225,9 +225,9 @@ def social(sight: Sight, found: Authentication, services: Services, *, is_bulk: 
     if service and (found.dmarc.result == "fail" or found.spf.result == "fail"):
         return  # somebody else sent it
     if service:
-        yield Reason("social_sender", 2.5, f"{domain} is {service}")
+        yield Reason("social_sender", 3.0, f"{domain} is {service}")
     if any(field.name in services.fields for field in header.fields):
-        yield Reason("social_field", 2.5, "a social network's own field")
+        yield Reason("social_field", 3.0, "a social network's own field")
     is_event = words.SOCIAL_EVENT.find(sight.whole_subject)
     is_message = not is_event and words.MESSAGE.find(sight.whole_subject)
     if is_event:
