@@ -24,6 +24,7 @@ from typing import TypeVar
 import msgspec
 
 from mailstack.app.config import Config
+from mailstack.app.feedback_renew import renewed
 from mailstack.app.feedback_samples import sampled
 from mailstack.app.filter_study import Away, Reader
 from mailstack.app.lessons import LessonBook, domain_folder, home_of, sweep
@@ -43,10 +44,9 @@ from mailstack.mailbox import MailStore
 from mailstack.model.directory import Account
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.lessons import Digest, Lesson
-from mailstack.model.mailbox import MailboxError
+from mailstack.model.mailbox import AccountStore, MailboxError
 from mailstack.state.feedback import Feedback, Note
 from mailstack.state.maillog import MailLog
-from mailstack.state.sender_history import SenderHistory
 from mailstack.state.sending import Sending
 
 #: Between two looks for notes.
@@ -114,13 +114,13 @@ class Teacher:
         paths = house.config.paths
         self._table = Feedback(paths.state_db)
         self._sending = Sending(paths.state_db)
-        self._history = SenderHistory(paths.state_db)
         self._lists = Lists(house.config, house.directory, self._sending)
         self._not_before: dict[int, float] = {}
         #: Ids of folders by account and name: a look at the folder is dear, and lasts for one round.
         self._folders: dict[tuple[int, str], int] = {}
         self._sent: dict[int, tuple[float, int]] = {}
         self._forgot_at = -FORGET_S
+        self._is_renewed = False
 
     async def run(self) -> None:
         """Goes on until it is cancelled."""
@@ -150,6 +150,9 @@ class Teacher:
         if now >= self._forgot_at + FORGET_S:
             self._forgot_at = now
             await self._do(self._forget)
+        if not self._is_renewed:
+            await self._renew()
+            self._is_renewed = True
         for account_id in await self._do(self._table.accounts):
             if self._not_before.get(account_id, 0.0) > now:
                 continue
@@ -171,7 +174,6 @@ class Teacher:
         """Releases the databases."""
         self._table.close()
         self._sending.close()
-        self._history.close()
 
     async def _do(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._h.executor, work)
@@ -198,6 +200,33 @@ class Teacher:
             await self._learn_traps(account, traps)
         if deeds:
             await self._learn(account, deeds)
+
+    async def _renew(self) -> None:
+        """After an update: lessons of other features are read again."""
+        known = await self._reader.digest(b"")
+        paths = self._h.config.paths
+        for account in await self._do(self._h.directory.accounts):
+            files = LessonBook(home_of(paths.mail, account.address))
+            if known is not None and files.features() not in (0, known.features):
+                await self._renew_account(account, files, known.features)
+        for domain in await self._do(self._h.directory.domains):
+            files = LessonBook(domain_folder(paths, domain.name))
+            if known is not None and files.features() not in (0, known.features):
+                async with self._alone(files):
+                    await self._write(files, await self._renewed(files, None, known.features))
+                _log.warning("%s: 'mailstack train domain' has to be run again", domain.name)
+
+    async def _renew_account(self, account: Account, files: LessonBook, features: int) -> None:
+        async with self._alone(files):
+            mailbox = self._h.store.of(account)
+            lessons = await self._renewed(files, mailbox, features)
+            taken = await sampled(account, lessons, self._h.store, self._reader, self._do, self._options)
+            await self._write(files, taken)
+        _log.info("%s: %d lessons were read again", account.address, len(lessons))
+
+    async def _renewed(self, files: LessonBook, mailbox: AccountStore | None, features: int) -> list[Lesson]:
+        lessons = await self._do(files.read)
+        return await renewed(lessons, mailbox, self._reader, self._do, features=features)
 
     # -- one account ----------------------------------------------------------------------
 
@@ -295,13 +324,12 @@ class Teacher:
             change.note.message,
             known.author,
             message_id=known.message_id,
+            features=known.features,
         )
         if old is not None and old.listed and old.listed == wanted:
             new = _listed(new, old)
         elif wanted:
             new = await self._do(lambda: self._lists.put(account, new, wanted))
-        if list_for(after) == "block":
-            await self._do(lambda: self._history.forget(account.id, known.author))
         change.listed = new.listed
         book.lessons[new.id] = new
 
@@ -393,7 +421,9 @@ class Teacher:
 
 def trap_lesson(digest: Digest, *, at: float) -> Lesson:
     """What a message that nobody asked for teaches a domain: a little."""
-    return Lesson(digest.id, "spam", "", WEAK, "place", at, digest.indexes, digest.logit)
+    return Lesson(
+        digest.id, "spam", "", WEAK, "place", at, digest.indexes, digest.logit, features=digest.features
+    )
 
 
 def _listed(new: Lesson, old: Lesson) -> Lesson:

@@ -41,20 +41,6 @@ class SenderHistory(StateTable):
                 rows,
             )
 
-    def forget(self, account_id: int, sender: str) -> bool:
-        """The account does not want this author's mail after all; False when nothing was known.
-
-        For others, and for the server, it stays as it was: nobody judges for them.
-
-        Raises:
-            TemporaryFailure: the database cannot be written.
-        """
-        with self._lock, transaction(self._open(), "forgetting who sent wanted mail") as connection:
-            done = connection.execute(
-                "DELETE FROM sender_history WHERE account_id = ? AND sender = ?", (account_id, name(sender))
-            )
-            return done.rowcount > 0
-
     def purge(self, *, before: float) -> int:
         """Removes authors of whom nothing has come since; gives how many rows.
 

@@ -14,17 +14,19 @@ import msgspec
 import pytest
 
 from mailstack.app import lessons as lesson_files
+from mailstack.app import taught as taught_files
 from mailstack.app.feedback import House, Teacher
 from mailstack.app.feedback_notes import FeedbackNotes
 from mailstack.app.feedback_options import FeedbackOptions
 from mailstack.app.filter_steps import Setup
 from mailstack.app.filter_study import Away, Reader
 from mailstack.app.filter_worker import make_tools
-from mailstack.app.lessons import LEARNED, LESSONS, LessonBook, Taught, domain_folder, home_of
+from mailstack.app.lessons import LEARNED, LESSONS, LessonBook, domain_folder, home_of
+from mailstack.app.taught import Taught
 from mailstack.filters.facts import Tools
 from mailstack.filters.options import FilterOptions
 from mailstack.filters.spam import learned
-from mailstack.filters.study import Study, unpack
+from mailstack.filters.study import VERSION, Study, dump_corrections, unpack
 from mailstack.mailbox import MailStore
 from mailstack.model.address import Address
 from mailstack.model.dns import Lookup
@@ -34,9 +36,6 @@ from mailstack.model.mailbox import AccountStore, Flags, NewMessage
 from mailstack.model.verdict import FilterAnswer, FilterRequest, MessageVerdict
 from mailstack.state.feedback import Feedback, Note
 from mailstack.state.maillog import MailLog
-from mailstack.state.memory import Seen
-from mailstack.state.sender_history import SenderHistory
-from mailstack.state.sender_history import name as name_of
 from tests.kit.instance import new_instance
 
 ALICE = "alice@example.test"
@@ -192,21 +191,6 @@ def _uids(world: World, folder: str) -> list[int]:
     return list(world.box.columns(world.box.status(folder).id).uids)
 
 
-def test_whoever_sends_spam_to_one_is_a_stranger_to_him_again(world: World) -> None:
-    history, seen, author = SenderHistory(world.paths.state_db), Seen(world.paths.state_db), "crew@lamps.test"
-    own, other = world.account.id, world.account.id + 1
-    history.note([(0, author), (own, author), (other, author)], now=0.0)
-    world.move([world.put(1, new=True, seen=False)], "INBOX", "Spam")
-    assert world.learn() == ["spam weak"]
-    assert seen.heard(own, name_of(author)) == (1, 1)
-    world.move([world.put(2)], "INBOX", "Spam")
-    assert world.learn() == ["spam", "spam weak"]
-    assert seen.heard(own, name_of(author)) == (1, 0)
-    assert seen.heard(other, name_of(author)) == (1, 1), "nobody judges for others"
-    history.close()
-    seen.close()
-
-
 def test_a_sender_stays_listed_while_other_mail_of_theirs_says_so(world: World) -> None:
     uids = [world.put(number) for number in (1, 2)]
     there = world.move(uids, "INBOX", "Spam")
@@ -336,7 +320,7 @@ def test_damaged_lessons_and_corrections_stop_nothing(world: World, caplog: pyte
     world.learn()
     taught = Taught(world.paths.mail, world.paths.model)
     assert taught.account(Address.parse(ALICE))
-    (world.book._folder / LEARNED).write_bytes(b"junk")  # M20
+    (world.book._folder / LEARNED).write_bytes(dump_corrections(learned.Learned())[:2] + b"junk")  # M20
     assert not taught.account(Address.parse(ALICE)) and "judged without it" in caplog.text
     (world.book._folder / LESSONS).write_bytes(b"junk")
     assert world.book.read() == [] and "train rebuild" in caplog.text
@@ -352,7 +336,7 @@ def test_corrections_are_read_again_only_when_they_changed(
     taught, address = Taught(world.paths.mail, None), Address.parse(ALICE)
     first = taught.account(address)
     assert taught.account(address) is first
-    monkeypatch.setattr(lesson_files, "MAX_KEPT_OCTETS", 1)  # one is kept all the same
+    monkeypatch.setattr(taught_files, "MAX_KEPT_OCTETS", 1)  # one is kept all the same
     world.move([world.put(2)], "INBOX", "Spam")
     world.learn()
     assert taught.account(address) is not first
@@ -376,7 +360,7 @@ def test_an_account_that_is_gone_teaches_nothing(world: World) -> None:
 def test_what_waited_too_long_is_forgotten(world: World) -> None:
     world.table.note([Note(world.account.id, 1.0, "placed", "x", "Spam", 1, "ham", "spam")], most=10)
     world.learn()
-    assert world.table.accounts() == [] and world.reader.asked == []
+    assert world.table.accounts() == [] and world.thought == []
 
 
 def test_sent_mail_teaches_correspondents_up_to_a_limit(tmp_path: Path, tools: Tools) -> None:
@@ -422,6 +406,27 @@ def test_what_a_domain_was_taught_goes_with_it(world: World) -> None:
     assert not domain_folder(world.paths, "gone.test").exists()
 
 
+def test_after_an_update_messages_are_read_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    there = world.move([world.put(number) for number in (1, 2)], "INBOX", "Spam")
+    world.learn()
+    domain = LessonBook(domain_folder(world.paths, "example.test"))
+    with domain.alone():
+        domain.write(world.book.read(), (world.book._folder / LEARNED).read_bytes())
+    before = world.book.read()
+    monkeypatch.setattr("mailstack.filters.study.VERSION", VERSION + 1)
+    taught = Taught(world.paths.mail, world.paths.model)
+    assert not taught.account(Address.parse(ALICE)) and not taught.domain("example.test")
+    world.store.of(world.account).expunge(world.box.status("Spam").id, there[:1])
+    world.teacher._is_renewed = False
+    world.learn()
+    after = world.book.read()
+    assert [(one.id, one.features) for one in after] == [(before[1].id, VERSION + 1)]
+    assert taught.account(Address.parse(ALICE))
+    assert domain.read() == [] and "has to be run again" in caplog.text
+
+
 def test_a_mistake_of_ours_ends_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
     async def broken() -> None:
         caplog.clear()
@@ -457,7 +462,7 @@ def test_options_out_of_range(wrong: dict[str, int]) -> None:
 def test_corrections_of_no_lessons_leave_no_file(world: World) -> None:
     lesson = Lesson(b"1", "spam", "ham", 1.0, "place", 0.0, b"", 0.0)
     with world.book.alone():
-        world.book.write([lesson], learned.dump(learned.Learned()))
+        world.book.write([lesson], dump_corrections(learned.Learned()))
         assert world.book.read() == [lesson]
         world.book.write([], b"")
     assert world.book.read() == []

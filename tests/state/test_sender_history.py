@@ -44,14 +44,6 @@ def test_days_are_counted_and_not_messages(path: Path, history: SenderHistory) -
     assert heard(path, 7, "bob@far.test") == (0, 0)
 
 
-def test_what_an_account_does_not_want_makes_nobody_known(path: Path, history: SenderHistory) -> None:
-    history.note([(SERVER, "ann@far.test"), (7, "ann@far.test"), (8, "ann@far.test")], now=0.0)
-    assert history.forget(7, "ann@far.test")
-    assert not history.forget(7, "ann@far.test")
-    assert heard(path, 7, "ann@far.test") == (1, 0)
-    assert heard(path, 8, "ann@far.test") == (1, 1)
-
-
 def test_who_sends_nothing_any_more_is_forgotten(path: Path, history: SenderHistory) -> None:
     history.note([(7, "old@far.test")], now=0.0)
     history.note([(7, "new@far.test")], now=9 * DAY)
