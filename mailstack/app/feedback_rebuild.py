@@ -18,7 +18,7 @@ from mailstack.filters.teaching import FULL, WEAK, place_of, within
 from mailstack.mailbox import MailStore
 from mailstack.model.directory import Account
 from mailstack.model.lessons import Digest, Label, Lesson, Place
-from mailstack.model.mailbox import AccountStore, Flags, MailboxError
+from mailstack.model.mailbox import AccountStore, Flags, MailboxError, MessageColumns
 
 #: Messages of each class that are read for one that may be kept.
 _LOOK = 2
@@ -41,11 +41,13 @@ class Rebuild:
         """
         mailbox = store.of(account)
         found: dict[bytes, Lesson] = {}
-        for folder_id, uid, place, at in await self._do(lambda: list(_mail(account, mailbox, self._options))):
-            digest = await self._reader.stored(mailbox, folder_id, uid, message="", do=self._do)
+        for folder_id, uid, message, place, at in await self._do(
+            lambda: list(_mail(account, mailbox, self._options))
+        ):
+            digest = await self._reader.stored(mailbox, folder_id, uid, message=message, do=self._do)
             self._step()
             if digest is not None:
-                found.setdefault(digest.id, _judged(digest, place, at=at))
+                found.setdefault(digest.id, _judged(digest, place, at=at, message=message))
         lessons = list(found.values())
         judged = sum(one.evidence != "sample" for one in lessons)
         room = min(self._options.samples, 2 * judged)
@@ -66,7 +68,15 @@ class Rebuild:
             self._step()
             if digest is not None:
                 found[digest.id] = Lesson(
-                    digest.id, label, "", FULL, "place", now, digest.indexes, digest.logit
+                    digest.id,
+                    label,
+                    "",
+                    FULL,
+                    "place",
+                    now,
+                    digest.indexes,
+                    digest.logit,
+                    features=digest.features,
                 )
         return list(found.values())
 
@@ -96,7 +106,7 @@ def with_lists(lessons: list[Lesson], before: Iterable[Lesson]) -> list[Lesson]:
     ]
 
 
-def _judged(digest: Digest, place: Label, *, at: float) -> Lesson:
+def _judged(digest: Digest, place: Label, *, at: float, message: str) -> Lesson:
     is_moved = digest.filed != place
     evidence = "sample" if place == "ham" and (not is_moved or not digest.filed) else "place"
     return Lesson(
@@ -109,13 +119,16 @@ def _judged(digest: Digest, place: Label, *, at: float) -> Lesson:
         digest.indexes,
         digest.logit,
         author=digest.author,
+        message=message,
+        message_id=digest.message_id,
+        features=digest.features,
     )
 
 
 def _mail(
     account: Account, mailbox: AccountStore, options: FeedbackOptions
-) -> Iterator[tuple[int, int, Label, float]]:
-    """Folder id, UID, class and time of messages that say something, the newest of each folder first."""
+) -> Iterator[tuple[int, int, str, Label, float]]:
+    """Folder id, UID, EMAILID, class and time of what says something, the newest of each folder first."""
     left: dict[Place, int] = dict.fromkeys(("ham", "spam", "promotions", "social"), _LOOK * options.lessons)
     for entry in mailbox.folders():
         place = place_of(entry.name, entry.special_use, account.filters)
@@ -126,12 +139,21 @@ def _mail(
             columns = mailbox.columns(folder_id)
         except MailboxError:
             continue  # removed meanwhile
-        for at in range(len(columns.uids) - 1, -1, -1):
-            flags = columns.flags[at]
-            is_unread = place == "ham" and not flags & Flags.SEEN
-            if is_unread or flags & Flags.DELETED:
-                continue
-            if left[place] <= 0:
-                break
-            left[place] -= 1
-            yield folder_id, columns.uids[at], place, float(columns.dates[at])
+        uids = _newest(columns, place, left[place])
+        left[place] -= len(uids)
+        rows = mailbox.details(folder_id, uids)
+        for row in sorted(rows.values(), key=lambda row: -row.uid):
+            yield folder_id, row.uid, row.email_id, place, float(row.internal_at)
+
+
+def _newest(columns: MessageColumns, place: Place, most: int) -> list[int]:
+    """UIDs of messages that say something: wanted ones when they were read."""
+    found: list[int] = []
+    for at in range(len(columns.uids) - 1, -1, -1):
+        if len(found) >= most:
+            break
+        flags = columns.flags[at]
+        is_unread = place == "ham" and not flags & Flags.SEEN
+        if not is_unread and not flags & Flags.DELETED:
+            found.append(columns.uids[at])
+    return found

@@ -52,7 +52,19 @@ async def sampled(
         if digest is None or digest.id in known or digest.filed == "spam":
             continue
         known.add(digest.id)
-        samples.append(Lesson(digest.id, "ham", "ham", WEAK, "sample", at, digest.indexes, digest.logit))
+        samples.append(
+            Lesson(
+                digest.id,
+                "ham",
+                "ham",
+                WEAK,
+                "sample",
+                at,
+                digest.indexes,
+                digest.logit,
+                features=digest.features,
+            )
+        )
     return [*judged, *samples]
 
 

@@ -32,7 +32,7 @@ import msgspec
 from mailstack.app import logs
 from mailstack.app.account_view import AccountView, OperatorScripts
 from mailstack.app.filter_steps import OUT_OF_MEMORY, Begins, Done, Record, Setup, Step, to_answer
-from mailstack.app.lessons import Taught
+from mailstack.app.taught import Taught
 from mailstack.directory import Directory
 from mailstack.filters.classes import services
 from mailstack.filters.facts import AccountFacts, DomainFacts, Tools

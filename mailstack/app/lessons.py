@@ -13,7 +13,6 @@ import logging
 import os
 import shutil
 import time
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -22,8 +21,6 @@ import msgspec
 
 from mailstack.app.paths import Paths
 from mailstack.disk import durable
-from mailstack.filters.spam.learned import Learned, load
-from mailstack.filters.spam.model import BadModel
 from mailstack.mailbox import maildir
 from mailstack.model.address import Address
 from mailstack.model.errors import TemporaryFailure
@@ -35,12 +32,9 @@ LOCK_WAIT_S = 30.0
 _NAP_S = 0.05
 #: Larger files are not ours: the largest come to a fifth of it.
 MAX_FILE_OCTETS = 33_554_432
-#: Files whose corrections a worker keeps, together; in memory they take twelve times as much.
-MAX_KEPT_OCTETS = 2_097_152
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
-_NOTHING = Learned()
 
 
 class _File(msgspec.Struct, frozen=True, array_like=True):
@@ -51,6 +45,8 @@ class _File(msgspec.Struct, frozen=True, array_like=True):
 
 
 _VERSION = 1
+#: As in filters/study.py, which imap does not load: it reads no mail.
+_VERSION_OCTETS = 2
 _decode = msgspec.msgpack.Decoder(_File).decode
 
 
@@ -130,6 +126,12 @@ class LessonBook:
             return []
         return found.lessons if found.version == _VERSION else []
 
+    def features(self) -> int:
+        """The version of the features the corrections are made of; 0: there are none."""
+        with contextlib.suppress(OSError), (self._folder / LEARNED).open("rb") as file:
+            return int.from_bytes(file.read(_VERSION_OCTETS), "big")
+        return 0
+
     def write(self, lessons: Sequence[Lesson], corrections: bytes) -> None:
         """Replaces lessons and corrections; without lessons there are no files.
 
@@ -150,49 +152,3 @@ class LessonBook:
         temporary = self._folder / f".{name}.tmp"
         temporary.unlink(missing_ok=True)
         durable.store(self._folder / name, [octets], temporary=temporary)
-
-
-class Taught:
-    """Corrections, for whoever judges mail; read again when their file has changed.  One thread."""
-
-    def __init__(self, mail: Path | None, domains: Path | None) -> None:
-        """None: nothing was taught there."""
-        self._mail, self._domains = mail, domains
-        self._kept: OrderedDict[str, tuple[tuple[int, int, int], Learned]] = OrderedDict()
-
-    def account(self, address: Address) -> Learned:
-        """What an account's owner taught."""
-        return _NOTHING if self._mail is None else self._of(home_of(self._mail, address))
-
-    def domain(self, name: str) -> Learned:
-        """What counts for all accounts of a domain."""
-        return _NOTHING if self._domains is None else self._of(self._domains / quote(name.lower(), safe=""))
-
-    def _of(self, folder: Path) -> Learned:
-        path = f"{folder}/{LEARNED}"
-        try:
-            status = os.stat(path)
-        except OSError:  # there is none; or nobody may look, which the reading would say
-            self._kept.pop(path, None)
-            return _NOTHING
-        mark = (status.st_ino, status.st_mtime_ns, status.st_size)
-        kept = self._kept.get(path)
-        if kept is None or kept[0] != mark:
-            kept = self._kept[path] = mark, _load(path)
-            while len(self._kept) > 1 and self._kept_octets() > MAX_KEPT_OCTETS:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(path)
-        return kept[1]
-
-    def _kept_octets(self) -> int:
-        return sum(mark[2] for mark, _ in self._kept.values())
-
-
-def _load(path: str) -> Learned:
-    try:
-        with open(path, "rb") as file:
-            octets = file.read(MAX_FILE_OCTETS)
-        return load(octets) if octets else _NOTHING
-    except (OSError, BadModel) as error:
-        _log.error("%s: %s: mail is judged without it", path, error)
-        return _NOTHING

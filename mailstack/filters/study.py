@@ -23,7 +23,7 @@ from mailstack.filters.facts import Tools
 from mailstack.filters.fields import Field, Header
 from mailstack.filters.lists import is_author_authenticated
 from mailstack.filters.spam import learned
-from mailstack.filters.spam.features import tokens
+from mailstack.filters.spam.features import VERSION, tokens
 from mailstack.filters.spam.model import indexes, to_logit
 from mailstack.filters.spam.score import score
 from mailstack.mime.addresses import specs
@@ -42,6 +42,8 @@ from mailstack.model.verdict import (
 
 #: Octets of a body that tell a message from others.
 ID_OCTETS = 262_144
+#: Corrections begin with the version of their features.
+VERSION_OCTETS = 2
 #: Recipients of one message that are told.
 MAX_RECIPIENTS = 100
 #: No logit is surer: `probability` of it is 1 already.
@@ -66,7 +68,7 @@ class Study:
         del lookup
         if self._request.wants == "corrections":
             made = learned.learn(examples(self._request.lessons), self._tools.model)
-            return FilterAnswer(MessageVerdict(), corrections=learned.dump(made) if made else b"")
+            return FilterAnswer(MessageVerdict(), corrections=dump_corrections(made))
         return FilterAnswer(MessageVerdict(), digest=digest(self._message, self._tools))
 
 
@@ -88,12 +90,33 @@ def digest(message: bytes, tools: Tools) -> Digest:
         filed=_filed(ours),
         recipients=tuple(_recipients(header)),
         message_id=_message_id(header).decode("utf-8", "replace"),
+        features=VERSION,
     )
 
 
 def examples(lessons: Sequence[Lesson]) -> list[learned.Example]:
-    """Lessons as the learner takes them."""
-    return [learned.Example(unpack(one.indexes), one.label, one.weight, one.logit) for one in lessons]
+    """Lessons as the learner takes them; those of other features are left out."""
+    return [
+        learned.Example(unpack(one.indexes), one.label, one.weight, one.logit)
+        for one in lessons
+        if one.features == VERSION
+    ]
+
+
+def dump_corrections(made: learned.Learned) -> bytes:
+    """Octets to keep: the version of the features, and what was learned of them."""
+    return VERSION.to_bytes(VERSION_OCTETS, "big") + learned.dump(made)
+
+
+def load_corrections(octets: bytes) -> learned.Learned:
+    """What `dump_corrections` made; nothing when it was made of other features.
+
+    Raises:
+        BadModel: it was not, or it is damaged.
+    """
+    if octets[:VERSION_OCTETS] != VERSION.to_bytes(VERSION_OCTETS, "big"):
+        return learned.Learned()
+    return learned.load(octets[VERSION_OCTETS:])
 
 
 def pack(found: Sequence[int]) -> bytes:

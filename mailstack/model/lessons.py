@@ -33,6 +33,7 @@ class Lesson(msgspec.Struct, frozen=True, array_like=True):
         listed: the list its author was put in because of it; "" for none.
         before: the list the author stood in before that; "" for none.
         message_id: with its brackets; "" for none.
+        features: the version of the features its indexes stand for.
     """
 
     id: bytes
@@ -48,6 +49,7 @@ class Lesson(msgspec.Struct, frozen=True, array_like=True):
     listed: Literal["", "block", "allow"] = ""
     before: Literal["", "block", "allow"] = ""
     message_id: str = ""
+    features: int = 0
 
 
 class Digest(msgspec.Struct, frozen=True):
@@ -60,6 +62,7 @@ class Digest(msgspec.Struct, frozen=True):
         filed: the class the filter filed it as when it came; "" when it never saw it.
         recipients: address keys in To, Cc and Bcc.
         message_id: with its brackets; "" for none.
+        features: as in `Lesson`.
     """
 
     id: bytes
@@ -70,3 +73,4 @@ class Digest(msgspec.Struct, frozen=True):
     filed: Place = ""
     recipients: tuple[str, ...] = ()
     message_id: str = ""
+    features: int = 0

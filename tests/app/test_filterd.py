@@ -23,10 +23,11 @@ from mailstack.app.filter_worker import load_model, load_services, read_message,
 from mailstack.app.filterd import FilterServer
 from mailstack.filters.compiled import version_of
 from mailstack.filters.options import FilterOptions
-from mailstack.filters.spam.learned import load
-from mailstack.filters.study import unpack
+from mailstack.filters.study import load_corrections, unpack
 from mailstack.model.lessons import Lesson
 from mailstack.model.verdict import FilterAnswer, FilterRecipient, FilterRequest, Keep
+from mailstack.net.clamd import Clamd
+from mailstack.net.clamd_options import ClamdOptions
 from mailstack.net.dns_options import DnsOptions
 from mailstack.net.filter_client import FilterClient
 from mailstack.net.resolver import Resolver
@@ -58,7 +59,12 @@ class Daemon:
     """A filter server on a socket of its own."""
 
     def __init__(
-        self, folder: Path, options: FilterOptions, dns: str, instance: Instance | None = None
+        self,
+        folder: Path,
+        options: FilterOptions,
+        dns: str,
+        instance: Instance | None = None,
+        clamd: ClamdOptions | None = None,
     ) -> None:
         self.path = folder / "filter.sock"
         self.resolver = Resolver(DnsOptions(servers=(dns,), try_s=0.5))
@@ -69,9 +75,17 @@ class Daemon:
             setup = msgspec.structs.replace(
                 setup, directory=str(paths.directory_db), state=str(paths.state_db), mail=str(paths.mail)
             )
+        if clamd is not None:
+            setup = msgspec.structs.replace(setup, on_virus=clamd.on_virus)
         self.aside = AsideFolder(folder / "aside", messages=10, octets=10_000_000)
         (folder / "aside").mkdir()
-        self.server = FilterServer(setup, self.resolver, report=self.reported.append, aside=self.aside)
+        self.server = FilterServer(
+            setup,
+            self.resolver,
+            report=self.reported.append,
+            aside=self.aside,
+            clamd=Clamd(clamd) if clamd is not None else None,
+        )
         self.client = FilterClient(self.path, budget_s=options.budget_s)
 
     async def start(self) -> None:
@@ -111,9 +125,13 @@ def dns() -> object:
 
 @contextlib.asynccontextmanager
 async def running(
-    folder: Path, dns: DnsServer, instance: Instance | None = None, **options: object
+    folder: Path,
+    dns: DnsServer,
+    instance: Instance | None = None,
+    clamd: ClamdOptions | None = None,
+    **options: object,
 ) -> AsyncIterator[Daemon]:
-    daemon = Daemon(folder, FilterOptions(**options), dns.address, instance)  # type: ignore[arg-type]
+    daemon = Daemon(folder, FilterOptions(**options), dns.address, instance, clamd)  # type: ignore[arg-type]
     await daemon.start()
     try:
         yield daemon
@@ -255,6 +273,7 @@ async def test_what_kills_worker_after_worker_is_set_aside(tmp_path: Path, dns: 
         assert (entry.id, entry.why, entry.ip) == ("the-killer", "filter crashed", "192.0.2.1")
         assert daemon.aside.message("the-killer") == killer
         # Another header, the same body: no worker sees it.
+        await daemon.until(lambda: daemon.idle_workers() == 2)
         before = daemon.worker_pids()
         again = await daemon.ask(message=b"Subject: other\r\n" + killer)
         assert again.verdict.unfiltered == "it ended the filter before"
@@ -475,6 +494,8 @@ async def test_stored_mail_is_studied_and_lessons_become_corrections(tmp_path: P
         nothing: dict[str, object] = {"ip": "", "helo": "", "sender": "", "recipients": ()}
         found = (await daemon.ask(wants="digest", **nothing)).digest
         assert found is not None and found.author == "alice@example.net"
-        lesson = Lesson(found.id, "spam", "ham", 1.0, "place", 0.0, found.indexes, found.logit)
+        lesson = Lesson(
+            found.id, "spam", "ham", 1.0, "place", 0.0, found.indexes, found.logit, features=found.features
+        )
         answer = await daemon.ask(wants="corrections", lessons=(lesson,) * 3, message=b"", **nothing)
-        assert load(answer.corrections).spam(unpack(found.indexes)) > 1
+        assert load_corrections(answer.corrections).spam(unpack(found.indexes)) > 1

@@ -8,8 +8,16 @@ from mailstack.app.filter_steps import Setup
 from mailstack.app.filter_worker import make_tools
 from mailstack.filters.facts import Tools
 from mailstack.filters.options import FilterOptions
-from mailstack.filters.spam import learned
-from mailstack.filters.study import MAX_RECIPIENTS, Study, digest, examples, pack, unpack
+from mailstack.filters.study import (
+    MAX_RECIPIENTS,
+    VERSION,
+    Study,
+    digest,
+    examples,
+    load_corrections,
+    pack,
+    unpack,
+)
 from mailstack.model.dns import Lookup
 from mailstack.model.lessons import Lesson
 from mailstack.model.verdict import FilterRequest
@@ -92,14 +100,15 @@ def test_hostile_and_empty_messages(tools: Tools, message: bytes) -> None:
 def test_lessons_become_corrections(tools: Tools) -> None:
     found = digest(SENT, tools)
     lessons = tuple(
-        Lesson(bytes([n]), "spam", "ham", 1.0, "place", 0.0, found.indexes, found.logit) for n in range(3)
+        Lesson(bytes([n]), "spam", "ham", 1.0, "place", 0.0, found.indexes, found.logit, features=VERSION)
+        for n in range(3)
     )
     request = FilterRequest("", "", "", "", (), 0.0, wants="corrections", lessons=lessons)
     answer = Study(request, b"", tools).step(Lookup({}))
-    assert learned.load(answer.corrections).spam(unpack(found.indexes)) > 1
+    assert load_corrections(answer.corrections).spam(unpack(found.indexes)) > 1
     assert examples(lessons)[0].indexes == unpack(found.indexes)
     nothing = FilterRequest("", "", "", "", (), 0.0, wants="corrections")
-    assert Study(nothing, b"", tools).step(Lookup({})).corrections == b""
+    assert not load_corrections(Study(nothing, b"", tools).step(Lookup({})).corrections)
 
 
 def test_features_as_octets() -> None:
