@@ -38,6 +38,9 @@ _LIST_FIELDS = (
     b"list-subscribe",
     b"x-google-group-id",
 )
+#: Written by automatic answers older than RFC 3834.
+_ANSWER_FIELDS = (b"x-autoreply", b"x-autorespond", b"x-autoresponder")
+_REPLY = "it is a reply"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,8 @@ def classify(
     if not is_to_many and not social:
         return Classified("ham")  # nine of ten messages
     why_not = _plain_exemption(sight)
-    if why_not:
+    # Networks thread their own notices; whether one answers its reader's mail is known per account.
+    if why_not and not (why_not == _REPLY and any(one.name == evidence.SERVICE for one in social)):
         return Classified("ham", (Reason("personal", 0.0, why_not),))
     points: dict[str, tuple[Reason, ...]] = {}
     if social:
@@ -134,17 +138,26 @@ def _plain_exemption(sight: Sight) -> str:
     """What its fields and parts tell."""
     document = sight.document
     if document.is_reply:
-        return "it is a reply"
+        return _REPLY
     if sight.is_forwarded:
         return "somebody sent it on"
-    if "text/calendar" in document.types:
+    if "text/calendar" in document.types or any(one.extension == "ics" for one in document.attachments):
         return "it is an invitation"
-    submitted = document.header.first(b"auto-submitted").lower()
-    if submitted.startswith(b"auto-replied") or "multipart/report" in document.types:
+    if _is_answer(document):
         return "it is an automatic answer"
     if is_discussion(document):
         return "it is a discussion list"
     return ""
+
+
+def _is_answer(document: Document) -> bool:
+    header = document.header
+    return (
+        header.first(b"auto-submitted").lower().startswith(b"auto-replied")
+        or header.first(b"precedence").lower() == b"auto_reply"
+        or any(header.has(field) for field in _ANSWER_FIELDS)
+        or "multipart/report" in document.types
+    )
 
 
 def _spoken_exemption(sight: Sight) -> str:

@@ -25,6 +25,8 @@ _LINK = 300
 #: Letters of a name that show it in an address.
 _NAME = 4
 _MANY_IMAGES, _MANY_LINKS = 5, 10
+#: Name of the reason that a known social service sent it.
+SERVICE = "social_sender"
 
 
 class Sight:
@@ -225,7 +227,7 @@ def social(sight: Sight, found: Authentication, services: Services, *, is_bulk: 
     if service and (found.dmarc.result == "fail" or found.spf.result == "fail"):
         return  # somebody else sent it
     if service:
-        yield Reason("social_sender", 3.0, f"{domain} is {service}")
+        yield Reason(SERVICE, 3.0, f"{domain} is {service}")
     if any(field.name in services.fields for field in header.fields):
         yield Reason("social_field", 3.0, "a social network's own field")
     is_event = words.SOCIAL_EVENT.find(sight.whole_subject)

@@ -53,6 +53,10 @@ def test_offers_and_newsletters_are_promotions(text: str) -> None:
             "From: Facebook <notification@facebookmail.com>\nSubject: Anna commented on your photo\n\nx\n",
             None,
         ),
+        (
+            "From: Facebook <notification@facebookmail.com>\nIn-Reply-To: <x@y>\nSubject: Re: [Allotments] seeds\n\nx\n",
+            None,
+        ),
         ("From: LinkedIn <messages-noreply@linkedin.com>\nSubject: Paul wants to connect\n\nx\n", None),
         (
             "From: X <info@x.com>\nSubject: What happened\n\nx\n",
@@ -97,6 +101,10 @@ SALE = f"From: news@shop.test\n{UNSUBSCRIBE}Precedence: bulk\n"
         SALE + "Subject: Good news from the shop\n\nYour parcel was handed to the courier. Tracking number 00340434161094\n",
         SALE + "Subject: Reset your password\n\nx\n",
         SALE + "Subject: Sale meeting\nContent-Type: text/calendar\n\nBEGIN:VCALENDAR\n",
+        SALE + "Subject: Sale meeting\nContent-Type: application/octet-stream; name=invite.ics\nContent-Disposition: attachment; filename=invite.ics\n\nBEGIN:VCALENDAR\n",
+        SALE + "X-Autoreply: yes\nSubject: newsletter\n\nx\n",
+        f"From: news@shop.test\n{UNSUBSCRIBE}Precedence: auto_reply\nSubject: newsletter\n\nx\n",
+        SALE + "Subject: Out of office: our sale\n\nx\n",
         SALE + "Auto-Submitted: auto-replied\nSubject: newsletter\n\nx\n",
         "From: Ann <ann@home.test>\nList-Id: <dev.lists.test>\nList-Post: <mailto:dev@lists.test>\n"
         "List-Unsubscribe: <mailto:x@lists.test>\nPrecedence: list\nSubject: [dev] newsletter code 50% off\n\nunsubscribe\n",
