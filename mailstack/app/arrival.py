@@ -227,10 +227,11 @@ class Arrivals:
         verdict = mail.answer.verdict
         is_wanted = verdict.klass != "spam" and verdict.action == "accept" and verdict.score < WANTED_SCORE
         domain = _authenticated_domain(mail)
-        if is_wanted and domain and any(account.kind != "spamtrap" for account in accounts):
+        welcoming = _welcoming(mail)
+        if is_wanted and domain and welcoming:
             self._reputation.wanted(mail.origin.ip, domain)
             if mail.answer.author:
-                self._reputation.heard(mail.answer.author, _welcomed(mail))
+                self._reputation.heard(mail.answer.author, welcoming)
 
     def _teach(self, mail: Mail, account: Account) -> None:
         """The trap's domain is trained with what is stored; see app/feedback.py."""
@@ -281,13 +282,15 @@ class Arrivals:
         self._disk.submit(self.tell_operator, f"trap {network}", f"Spam traps hit from {network}", lines)
 
 
-def _welcomed(mail: Mail) -> list[int]:
-    """Accounts it was stored for and is no spam to."""
-    return [
-        store.target.account.id
-        for store, _ in mail.stored
-        if store.target.account.kind != "spamtrap" and store.verdict.klass != "spam"
-    ]
+def _welcoming(mail: Mail) -> list[int]:
+    """Accounts it came to that want it: what a stranger asks for may make it spam to all of them."""
+    found = []
+    for target in mail.plan.locals:
+        said = mail.verdicts.get(target.number)
+        wants = said is None or (said.klass != "spam" and said.score < WANTED_SCORE)
+        if wants and target.account.kind != "spamtrap":
+            found.append(target.account.id)
+    return found
 
 
 def is_always_reached(mail: Mail) -> bool:

@@ -516,6 +516,9 @@ async def test_authors_of_wanted_mail_are_known_to_those_who_want_it(make: Maker
     world.filter.verdict, world.filter.author = PASSED, "ann@far.test"
     world.filter.klass = {"bob": "spam"}
     assert await world.send("alice@example.test", "bob@example.test") == "250 2.0.0"
+    world.filter.klass["alice"], world.filter.author = "spam", "eve@far.test"
+    assert await world.send("alice@example.test", "bob@example.test") == "250 2.0.0"
+    del world.filter.klass["alice"]
     world.filter.verdict, world.filter.author = MessageVerdict(), "forged@far.test"
     assert await world.send("alice@example.test") == "250 2.0.0"
     await world.look()
@@ -524,6 +527,7 @@ async def test_authors_of_wanted_mail_are_known_to_those_who_want_it(make: Maker
     assert seen.heard(ids["alice"], name_of("ann@far.test")) == (1, 1)
     assert seen.heard(ids["bob"], name_of("ann@far.test")) == (1, 0)
     assert seen.heard(ids["alice"], name_of("forged@far.test")) == (0, 0)
+    assert seen.heard(ids["alice"], name_of("eve@far.test")) == (0, 0), "nobody wants it"
     seen.close()
 
 
