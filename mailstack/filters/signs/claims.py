@@ -175,10 +175,11 @@ def lookalike(look: Look, host: str) -> Brand | None:
     knowledge = look.knowledge
     if not host or knowledge.owners(host):
         return None
-    labels = host.split(".")
-    for label in labels[:-1]:
+    for label in host.split(".")[:-1]:
         if len(label) < MIN_LOOKALIKE:
             continue
+        if label.startswith("xn--"):
+            label = _decoded(label)
         parts = [label, *(_SPLIT.split(label) if "-" in label else ())]
         for part in parts:
             if len(part) < MIN_LOOKALIKE:
@@ -190,6 +191,14 @@ def lookalike(look: Look, host: str) -> Brand | None:
         if brand is not None:
             return brand
     return None
+
+
+def _decoded(label: str) -> str:
+    """A label as browsers show it."""
+    try:
+        return label[4:].encode("ascii").decode("punycode")
+    except ValueError:
+        return label
 
 
 def _one_letter_off(label: str, known: dict[str, Brand]) -> Brand | None:

@@ -122,6 +122,8 @@ def _contradictions(
         yield Found("wish_free_mail", look.domain)
     if "links_elsewhere" in names:
         yield Found("wish_leads_elsewhere")
+    if not (look.ways or look.document.mail_addresses or look.document.attachments):
+        return  # nothing can be done but write back
     if claimed.own or not any(intent.name in TRUSTED for intent, _ in wishes):
         return
     if claimed.foreign:

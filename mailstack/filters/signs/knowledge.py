@@ -28,9 +28,9 @@ class BadKnowledge(Exception):
     """A file is not what the shipped one of that name describes."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Brand:
-    """A name that fraud borrows.
+    """A name that fraud borrows; compared by identity.
 
     Attributes:
         name: as people write it.
@@ -173,6 +173,8 @@ class Knowledge:
             for entry in listed.split():
                 domain, _, path = entry.partition("/")
                 self._hosts.setdefault(domain, []).append((path, kind))
+        for entries in self._hosts.values():
+            entries.sort(key=lambda entry: -len(entry[0]))
         for table in ("services", "names"):
             for kind, listed in hosts.get(table, {}).items():
                 self._sets[kind] = self._sets.get(kind, frozenset()) | frozenset(listed.split())

@@ -85,21 +85,20 @@ class Phrases(Generic[T]):
         return [], ""
 
     def find(self, text: Text) -> list[T]:
-        """What stands for those that are in it; one value as often as different phrases say it."""
-        found: list[T] = []
-        for word in self._words.keys() & text.words:
-            found += self._words[word]
-        stems = self._stems
-        said: set[tuple[str, T]] = set()
-        for word in [word for word in text.words if word[:KEY] in stems] if stems else ():
-            said.update([pair for pair in stems[word[:KEY]] if word.startswith(pair[0])])
-        found += [value for _, value in said]
-        words, spaced = text.words, text.spaced
-        for word in self._several.keys() & text.words:
-            found += [
-                value for second, needle, value in self._several[word] if second in words and needle in spaced
-            ]
+        """What stands for those that are in it; one value as often as different words say it."""
+        words, spaced, stems = text.words, text.spaced, self._stems
+        found = {(word, value) for word in self._words.keys() & words for value in self._words[word]}
+        for word in [word for word in words if word[:KEY] in stems] if stems else ():
+            found.update([(word, value) for stem, value in stems[word[:KEY]] if word.startswith(stem)])
+        for word in self._several.keys() & words:
+            found.update(
+                [
+                    (needle, value)
+                    for second, needle, value in self._several[word]
+                    if second in words and needle in spaced
+                ]
+            )
         if text.packed:
             for first in self._packed.keys() & set(text.packed):
-                found += [value for needle, value in self._packed[first] if needle in text.packed]
-        return found
+                found.update([pair for pair in self._packed[first] if pair[0] in text.packed])
+        return [value for _, value in found]

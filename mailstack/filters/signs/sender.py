@@ -75,7 +75,7 @@ def _name(look: Look) -> Iterator[Found]:
         yield Found("official_free_mail", f"{name[:60]} at {look.domain}")
     if shown is None and not look.is_free_mail:
         own = [word for word in look.name_words if word not in official]
-        if _is_unrelated(look, own):
+        if _is_unrelated(look, own or look.name_words):
             kind = "official_unrelated" if len(own) < len(look.name_words) else "name_unrelated"
             yield Found(kind, f"{name[:60]} at {look.domain}")
     letters = [c for c in name if c.isalpha()]

@@ -33,6 +33,8 @@ _MILLIONS = frozenset(
     }
 )
 _ABOUT_MONEY = frozenset({"fund", "trust", "invest", "loan", "prize"})
+#: Ways to hide text that no preview of a newsletter needs.
+_SLY = frozenset({"colour", "font-size", "off-screen", "opacity", "clipped", "visibility"})
 _ENCRYPTED = frozenset({"encrypted"})
 _TRICKS = frozenset(
     {
@@ -58,7 +60,7 @@ def _page(look: Look) -> Iterator[Found]:
     if look.is_free_mail and html.linked_images and not document.is_reply:
         yield Found("free_mail_page")
     hidden = html.hidden_characters
-    if hidden > MUCH_HIDDEN:
+    if hidden > MUCH_HIDDEN and not _SLY.isdisjoint(html.hidden_how):
         yield Found("hidden_text", f"{hidden} characters")
     if hidden > MUCH_HIDDEN and hidden > 2 * len(document.text):
         yield Found("hidden_more_than_seen")
