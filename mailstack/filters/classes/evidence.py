@@ -91,7 +91,7 @@ class Sight:
             return True
         if self.says_unsubscribe or self.has_leave_link:
             return True
-        return words.MARKETING_SENDERS.match(self.local) is not None and self.is_newsletter
+        return words.MARKETING_SENDERS.match(self.local) is not None and (self.is_newsletter or self.is_offer)
 
     @cached_property
     def is_person(self) -> bool:

@@ -101,7 +101,7 @@ MAILERS = Phrases(
 )
 #: Local parts of authors, whole or up to a sign.
 MARKETING_SENDERS = re.compile(
-    r"(?:news|newsletters?|marketing|offers?|deals?|promo|promos|promotions?|sales?|campaigns?|rewards|club|digest"
+    r"(?:news|newsletters?|marketing|offers?|deals?|promo|promos|promotions?|campaigns?|rewards|club|digest"
     r"|weekly|editors?|mailing|angebote?|aktuell|werbung|redaktion|ofertas?|novedades|boletin|suscriptores|noticias"
     r"|novidades|promo[cç][ao~]?es?|offres|infolettre|lettre|offerte|redazione|aanbieding(?:en)?|nieuwsbrief"
     r"|nyhetsbrev|nyhedsbrev|tilbud|uutiskirje|promocje|kampanya|akce|hirlevel|noutati|novyny|mailmag)(?:[-_.+\d].*)?\Z"

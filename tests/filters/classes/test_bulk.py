@@ -29,6 +29,7 @@ def klass(text: str, found: Authentication | None = None) -> str:
 @pytest.mark.parametrize(
     "text",
     [
+        "From: Shop <offers@shop.test>\nSubject: Summer sale: 50% off\n\nShop now: https://shop.test\n",
         "From: Mira <x@substack.com>\nList-Unsubscribe: <https://substack.com/u>\nSubject: On silence\n\nhttps://substack.com/u unsubscribe\n",
         f"From: y@w.test\n{UNSUBSCRIBE}Subject: A sale\n\nhttps://w.us5.list-manage.com/track?u=1 unsubscribe\n",
         f"From: Shop <news@shop.test>\n{UNSUBSCRIBE}Subject: Summer sale: 50% off everything\n\nShop now! Unsubscribe here.\n",
@@ -91,6 +92,8 @@ SALE = f"From: news@shop.test\n{UNSUBSCRIBE}Precedence: bulk\n"
         "From: a@b.test\nSubject: sale\n\nI saw a sale, 50% off, shop now!\n",
         f"From: no-reply@asana.com\n{UNSUBSCRIBE}Subject: Bob mentioned you in the plan\n\nhttps://asana.com/1 @you\n",
         f"From: no-reply@service.gov.uk\n{UNSUBSCRIBE}Subject: New message from the office\n\nView message: https://x.gov.uk/1 @you\n",
+        "From: angebote@maler.test\nSubject: Ihr Angebot vom 3. Mai\n\nWir bieten Ihnen an: 20 % Rabatt. https://maler.test\n",
+        "From: sales@chairs.test\nSubject: Special offer for your 20 chairs\n\nas discussed, 10% off. https://chairs.test\n",
         SALE + "In-Reply-To: <x@y>\nSubject: Re: 50% off sale\n\nx\n",
         SALE + "References: <x@y>\nSubject: AW: Angebot\n\nx\n",
         SALE + "Subject: Your verification code: 493021\n\nsale\n",
