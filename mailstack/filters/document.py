@@ -8,7 +8,6 @@ Limits, section 3: 512 KiB of decoded text, 1 MiB of HTML, 1000 URLs, archives.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from mailstack.filters.fields import Header
@@ -23,7 +22,7 @@ from mailstack.mime.encoding import decode_words
 from mailstack.mime.scanner import Part, scan
 from mailstack.mime.text import MAX_TEXT_OCTETS, content, parts
 
-__all__ = ["Document", "attachments", "is_ip_host", "read"]
+__all__ = ["Document", "is_ip_host", "read"]
 
 #: Characters of text beside which a picture says it all.
 MAX_PICTURE_TEXT = 200
@@ -194,11 +193,3 @@ def _add_links(document: Document, links: list[Link]) -> None:
         if link.host:
             document.urls.append(link.url)
             document.hosts.append(link.host)
-
-
-def attachments(document: Document) -> Iterator[str]:
-    """Lower-case file names of the parts that have one."""
-    for part in parts(document.structure):
-        name = part.filename
-        if name:
-            yield name.lower()[-200:]

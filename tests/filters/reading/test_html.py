@@ -250,6 +250,20 @@ def test_the_most_elements_have_a_tree_and_one_more_none(count: int, monstrous: 
     assert read("<p>" * count)[1].monstrous == monstrous
 
 
+@pytest.mark.parametrize(("count", "monstrous"), [(reader.MAX_ATTRIBUTES, 0), (reader.MAX_ATTRIBUTES + 1, 1)])
+def test_the_most_attributes_have_a_tree_and_one_more_none(count: int, monstrous: int) -> None:
+    assert read("<b" + " a" * (count - 2) + " >")[1].monstrous == monstrous
+
+
+def test_a_short_source_always_has_a_tree() -> None:
+    assert not read("<b " * 600)[1].monstrous
+
+
+def test_hidden_text_is_bounded() -> None:
+    page, _ = read(("<p hidden>" + "w" * 50_000 + "</p>") * 5)
+    assert len(page.hidden.replace("\n", "")) == reader.MAX_HIDDEN
+
+
 def test_without_a_tree_text_and_links_are_still_read() -> None:
     page, html = read(
         "<i>" * 6_000 + "Log in <a href='http://evil.test/x'>here</a><form><input type='password'></form>"

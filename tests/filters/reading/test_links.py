@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mailstack.filters.reading.links import (
     MAX_URL_CHARACTERS,
@@ -12,6 +15,7 @@ from mailstack.filters.reading.links import (
     clean,
     find_all,
     find_bare,
+    find_urls,
     host_of,
     is_ip_host,
     lies,
@@ -106,3 +110,9 @@ def test_text_like_addresses_takes_little_time(text: str) -> None:
 def test_addresses_in_disguise_are_addresses(host: str) -> None:
     assert is_ip_host(host)
     assert not is_ip_host("1.example")
+
+
+@given(st.lists(st.sampled_from(["http", "HttpS", "://", ":", "/", "s", "a", " ", ">", "\u017f", "h"])))
+def test_web_addresses_are_found_as_by_one_pattern(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    assert find_urls(text) == re.findall(r"https?://[^\s<>\"')\]]{1,2048}", text, re.IGNORECASE)
