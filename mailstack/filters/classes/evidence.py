@@ -7,7 +7,7 @@ by a tool alone proves nothing, as receipts go the same way: words must say so t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from mailstack.filters.classes import words
@@ -102,8 +102,15 @@ class Sight:
     @cached_property
     def has_leave_link(self) -> bool:
         """A link leads to leaving a list."""
-        urls = "\n".join(url[:_LINK] for url in self.document.urls[-_LINKS:]).lower()
-        return any(piece in urls for piece in words.LEAVE_LINKS)
+        return self.has_link(words.LEAVE_LINKS)
+
+    def has_link(self, pieces: Iterable[str]) -> bool:
+        """One of these pieces stands in a link."""
+        return any(piece in self._urls for piece in pieces)
+
+    @cached_property
+    def _urls(self) -> str:
+        return "\n".join(url[:_LINK] for url in self.document.urls[-_LINKS:]).lower()
 
     @cached_property
     def is_offer(self) -> bool:
@@ -260,6 +267,10 @@ def _community(sight: Sight) -> Iterator[Reason]:
         yield Reason("notices", 0.8, "it tells where its notices are switched off, or leads to a profile")
     if words.HANDLE.search(f"{document.subject}\n{document.text[:_TAIL]}"):
         yield Reason("handle", 0.5, "it names people by their handles")
+    if sight.has_link(words.COMMUNITY_LINKS):
+        yield Reason("community_link", 0.6, "its links lead to people and their posts")
+    if words.SAID.search(document.text, 0, _TAIL):
+        yield Reason("said", 0.4, "it says what somebody said")
 
 
 def _no_community(sight: Sight, services: Services) -> Iterator[Reason]:

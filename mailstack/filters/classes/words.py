@@ -174,6 +174,32 @@ HANDLE = re.compile(r"(?<![\w.@])@[a-z0-9_.]{2,40}(?:@[a-z0-9.-]{3,80})?(?![\w@]
 FORWARD = re.compile(
     r"\s*(?:fwd?|wg|tr|rv|enc|i|doorst|vs|vb|pd|weitergeleitet|转发|轉寄|пересл)\s*[:：]", re.IGNORECASE
 )
+#: In links of communities, lower case: where people, their posts and the notices about them are.
+COMMUNITY_LINKS = (
+    *(
+        "/profile/",
+        "/profiles/",
+        "/users/",
+        "/user/",
+        "/members/",
+        "/member/",
+        "/@",
+        "/friends",
+        "/followers",
+    ),
+    *(
+        "/groups/",
+        "/posts/",
+        "/comments/",
+        "/notifications",
+        "/feed/",
+        "/messages/",
+        "/community/",
+        "/thread",
+    ),
+)
+#: What somebody said: a name, and words in quotation marks.
+SAID = re.compile(r"\w\.?(?: wrote| schrieb| a écrit| escribió| ha scritto| escreveu| schreef)?: ?[\"“„«‘「]")
 #: "[project] ..." and "#123": how work is numbered.
 WORK_SUBJECT = re.compile(r"\s*\[[^\]]{2,80}\]|.{0,200}#\d+\b")
 
