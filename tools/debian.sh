@@ -51,6 +51,20 @@ if [ ! -x "$exim" ] && command -v apt-get > /dev/null && [ "${MAILSTACK_NO_APT:-
     fi
     rm -rf "$place"
 fi
+# So does clamd, which would else want a daemon that downloads signatures.
+if [ ! -x .tools/clamav/usr/sbin/clamd ] && command -v apt-get > /dev/null && [ "${MAILSTACK_NO_APT:-}" != 1 ]; then
+    place=$(mktemp -d)
+    if (cd "$place" && timeout 120 apt-get -q -o APT::Sandbox::User=root download \
+        clamav-daemon libclamav12 libmspack0) > "$place/log" 2>&1 \
+        && for package in "$place"/*.deb; do dpkg -x "$package" "$place/clamav"; done; then
+        mkdir -p .tools
+        mv "$place/clamav" .tools/
+    else
+        tail -n 5 "$place/log" >&2
+        echo "clamd could not be fetched, so some tests are skipped" >&2
+    fi
+    rm -rf "$place"
+fi
 while read -r library package; do
     if [ -x "$exim" ] && ldd "$exim" | grep -q "$library.*not found"; then
         missing+=("$package")
@@ -60,6 +74,18 @@ libdb-5.3 libdb5.3
 libgnutls-dane libgnutls-dane0
 libidn.so libidn12
 libnsl libnsl2
+LIST
+clamd=.tools/clamav/usr/sbin/clamd
+while read -r library package; do
+    if [ -x "$clamd" ] && LD_LIBRARY_PATH=$(echo .tools/clamav/usr/lib/*-gnu) ldd "$clamd" \
+        | grep -q "$library.*not found"; then
+        missing+=("$package")
+    fi
+done <<'LIST'
+libcurl.so libcurl4
+libjson-c libjson-c5
+libpcre2-8 libpcre2-8-0
+libxml2 libxml2
 LIST
 [ ${#missing[@]} -gt 0 ] || exit 0
 

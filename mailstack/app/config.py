@@ -38,6 +38,7 @@ from mailstack.imap.options import ImapOptions
 from mailstack.mailbox.options import MailboxOptions
 from mailstack.managesieve.options import ManageSieveOptions
 from mailstack.model.errors import ConfigError
+from mailstack.net.clamd_options import ClamdOptions
 from mailstack.net.dns_options import DnsOptions
 from mailstack.net.proxy_options import ProxyOptions
 from mailstack.net.tls_options import TlsOptions
@@ -80,6 +81,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     mailbox: MailboxOptions = MailboxOptions()
     filter: FilterOptions = FilterOptions()
     feedback: FeedbackOptions = FeedbackOptions()
+    clamd: ClamdOptions = ClamdOptions()
     sieve: SieveOptions = SieveOptions()
     dkim: DkimOptions = DkimOptions()
     routing: RoutingOptions = RoutingOptions()

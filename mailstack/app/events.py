@@ -20,6 +20,9 @@ _log = logging.getLogger(__name__)
 def verdict(services: Services, mail: Mail, answer: FilterAnswer) -> None:
     """`filtered`, or `unfiltered` and why."""
     found = answer.verdict
+    if found.virus.result in ("found", "unscanned"):
+        said = f"found {found.virus.name}" if found.virus.name else f"not scanned, {found.virus.why}"
+        services.maillog.write("virus", mail.envelope.accept_id, said=said)
     if found.unfiltered:
         services.maillog.unfiltered(mail.envelope.accept_id, why=found.unfiltered, aside=found.aside)
         services.arrivals.alarm(mail)

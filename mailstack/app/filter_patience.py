@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from mailstack.filters.block_lists import BlockList, find_error
 from mailstack.model.dns import Answer, Question
 from mailstack.net.dns_wire import TEMPERROR
-from mailstack.net.resolver import Budget, DnsSource
+from mailstack.net.resolver import Budget, Knowing
 
 #: Silences in a row after which a list is left alone, and for how long, in seconds.
 SILENCES = 5
@@ -43,10 +43,21 @@ class _Zone:
 class Patience:
     """Stands between the filter and its source of answers."""
 
-    def __init__(self, source: DnsSource, lists: Iterable[BlockList], *, wait_s: float) -> None:
+    def __init__(self, source: Knowing, lists: Iterable[BlockList], *, wait_s: float) -> None:
         self._source = source
         self._wait_s = wait_s
         self._zones = {one.zone.lower().rstrip("."): _Zone(one) for one in lists}
+
+    def known(self, question: Question, *, is_hasty: bool) -> Answer | None:
+        """The answer when there is no need to wait; that of a list only once it is proven."""
+        zone = self._zone(question.name) if is_hasty else None
+        if zone is not None:
+            now = asyncio.get_running_loop().time()
+            if zone.rests_until > now:
+                return TEMPERROR
+            if zone.proven_until <= now:
+                return None
+        return self._source.known(question)
 
     async def lookup_all(
         self, questions: Iterable[Question], hasty: Collection[Question], *, budget: Budget

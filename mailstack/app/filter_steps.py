@@ -8,6 +8,7 @@ import msgspec
 
 from mailstack.filters.options import FilterOptions
 from mailstack.filters.sieve_options import SieveOptions
+from mailstack.filters.virus import Policy
 from mailstack.model.dns import Answer, Question
 
 #: The problem of a step that took all memory of its worker.
@@ -25,6 +26,7 @@ class Setup(msgspec.Struct, frozen=True):
         mail: root of the account homes; "" for none.
         mail_log: path of maillog.db; "" for none.
         taught: folder of what domains were taught; "" for none.
+        on_virus: what is done about viruses; "": nobody looks for them.
     """
 
     options: FilterOptions
@@ -37,6 +39,7 @@ class Setup(msgspec.Struct, frozen=True):
     mail_log: str = ""
     sieve: SieveOptions = SieveOptions()
     taught: str = ""
+    on_virus: Policy = ""
 
 
 class Record(msgspec.Struct, frozen=True, array_like=True):

@@ -302,6 +302,7 @@ def make_tools(setup: Setup) -> Tools:
         Rules(cpu_clock=time.process_time, hostname=setup.authserv_id, options=setup.sieve),
         load_services(setup.options.services_file),
         load_knowledge(setup.options),
+        on_virus=setup.on_virus,
     )
 
 

@@ -17,28 +17,21 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from mailstack.app.filter_aside import AsideFolder, open_folder
-from mailstack.app.filter_killers import MOST_DEATHS, Killers, shape_of
+from mailstack.app.filter_blame import Blame
+from mailstack.app.filter_job import Job, unfiltered
 from mailstack.app.filter_patience import Patience
 from mailstack.app.filter_pool import TOO_SLOW, Pool, WorkerProcess
 from mailstack.app.filter_steps import OUT_OF_MEMORY, Begins, Done, Record, Setup, Step, to_record
-from mailstack.model.dns import Question
-from mailstack.model.errors import TemporaryFailure
-from mailstack.model.verdict import (
-    AccountVerdict,
-    FilterAnswer,
-    FilterRequest,
-    Keep,
-    MessageVerdict,
-    ScriptFailed,
-)
+from mailstack.filters import virus
+from mailstack.model.dns import Answer, Question
+from mailstack.net.clamd import Clamd
 from mailstack.net.filter_wire import Ask, FrameProtocol, Said
-from mailstack.net.resolver import MAX_RUNS, Budget, Resolver
+from mailstack.net.resolver import MAX_RUNS, Resolver
 
 if TYPE_CHECKING:
     from mailstack.app.daemon import Context
@@ -59,34 +52,6 @@ KILLER = "it ended the filter before"
 _log = logging.getLogger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
 _ask = msgspec.msgpack.Decoder(Ask)
-_request = msgspec.msgpack.Decoder(FilterRequest)
-
-
-@dataclass(eq=False, slots=True)
-class Job:
-    """One message.
-
-    Attributes:
-        client, number: whom to answer.
-        records: every DNS answer it has asked for.
-        fresh: those its worker has not been told yet.
-        worker: who holds its state; None: nobody.
-        rounds: how often it came back with questions.
-        shape: by which it is known again, once a worker has died over it.
-    """
-
-    id: int
-    client: FrameProtocol
-    number: int
-    request: bytes
-    budget: Budget
-    records: list[Record] = field(default_factory=list)
-    fresh: list[Record] = field(default_factory=list)
-    worker: WorkerProcess | None = None
-    rounds: int = 0
-    shape: str = ""
-    deadline: asyncio.TimerHandle | None = None
-    asking: asyncio.Task[None] | None = None
 
 
 class FilterServer:
@@ -99,19 +64,20 @@ class FilterServer:
         *,
         report: Callable[[list[int]], None] = lambda pids: None,
         aside: AsideFolder | None = None,
+        clamd: Clamd | None = None,
         now: Callable[[], float] = time.time,
     ) -> None:
         """
         Args:
             report: is told the process ids whenever they change.
             aside: where copies of messages that end workers are kept.
+            clamd: who is asked about viruses, beside the steps.
             now: Unix seconds.
         """
         self._setup = setup
         self._report = report
-        self._aside = aside
-        self._now = now
-        self._killers = Killers()
+        self._blame = Blame(aside, now=now)
+        self._clamd = clamd
         self._resolver = resolver
         options = setup.options
         self._patience = Patience(resolver, options.block_list, wait_s=options.client_facts_s)
@@ -150,25 +116,23 @@ class FilterServer:
             return
         request = bytes(ask.request)
         if len(self._jobs) >= self._setup.options.jobs or self._held + len(request) > MAX_HELD_OCTETS:
-            client.send(_encode(Said(ask.number, _unfiltered("filter busy"))))
+            client.send(_encode(Said(ask.number, unfiltered("filter busy"))))
             return
-        shape = ""
-        if self._killers:
-            shape = shape_of(_request.decode(request))
-            if self._killers.deaths(shape) >= MOST_DEATHS:
-                _log.warning("a message is answered unfiltered: %s", KILLER)
-                client.send(_encode(Said(ask.number, _unfiltered(KILLER))))
-                return
         loop = asyncio.get_running_loop()
         self._last_id += 1
         job = Job(self._last_id, client, ask.number, request, self._resolver.new_budget())
-        job.shape = shape if self._killers.deaths(shape) else ""
         wait_s = max(0.0, min(ask.budget_s, self._setup.options.budget_s))
         job.budget.deadline = min(job.budget.deadline, loop.time() + wait_s)
         job.deadline = loop.call_later(wait_s, self._late, job)
         self._jobs[job.id] = job
         self._held += len(request)
         self._idle.clear()
+        if self._clamd is not None:
+            self._scan(job, self._clamd)
+        if self._blame.is_killer(job):
+            _log.warning("a message is answered unfiltered: %s", KILLER)
+            self._give_up(job, KILLER)
+            return
         self._ready.append(job)
         self._spread()
 
@@ -179,9 +143,19 @@ class FilterServer:
         if worker is not None and worker.job == job.id:
             at_it_s = asyncio.get_running_loop().time() - worker.since
             if at_it_s >= min(GUILTY_S, self._setup.options.step_s / 2):
-                self._count(job)
-                aside = self._set_aside(job, "timeout", worker.begun)
-        self._answer(job, _unfiltered("timeout", aside=aside))
+                self._blame.count(job)
+                aside = self._blame.set_aside(job, "timeout", worker.begun)
+        self._answer(job, self._unfiltered(job, "timeout", aside=aside))
+
+    def _give_up(self, job: Job, why: str, begun: Begins | None = None, aside: str = "") -> None:
+        """Answers without a verdict, but not before the virus scanner has."""
+        if job.scan is not None and not job.scan.done():
+            job.scan.add_done_callback(lambda _: self._give_up(job, why, begun, aside))
+            return
+        self._answer(job, self._unfiltered(job, why, begun=begun, aside=aside))
+
+    def _unfiltered(self, job: Job, why: str, *, begun: Begins | None = None, aside: str = "") -> msgspec.Raw:
+        return unfiltered(why, job, begun=begun, aside=aside, on_virus=self._setup.on_virus)
 
     def _answer(self, job: Job, answer: msgspec.Raw) -> None:
         if job.id in self._jobs:
@@ -193,10 +167,7 @@ class FilterServer:
         if self._jobs.pop(job.id, None) is None:
             return
         self._held -= len(job.request)
-        if job.deadline is not None:
-            job.deadline.cancel()
-        if job.asking is not None:
-            job.asking.cancel()
+        job.stop()
         if job.worker is not None and job.worker.job != job.id:
             self.pool.tell(job.worker, Step(job.id, drop=True))
         if not self._jobs:
@@ -263,13 +234,13 @@ class FilterServer:
             self._ready.appendleft(job)
         elif done.answer:
             job.worker = None  # it has forgotten the job by itself
-            self._killers.forget(job.shape)
+            self._blame.acquit(job)
             self._answer(job, msgspec.Raw(done.answer))
         elif done.wanted:
             job.rounds += 1
             questions = [Question(name, kind) for name, kind in done.wanted]
-            if not self._answer_at_once(job, questions):
-                hasty = frozenset(Question(name, kind) for name, kind in done.hasty)
+            hasty = frozenset(Question(name, kind) for name, kind in done.hasty)
+            if not self._answer_at_once(job, questions, hasty):
                 job.asking = asyncio.get_running_loop().create_task(self._look_up(job, questions, hasty))
         else:
             job.worker = None
@@ -293,70 +264,56 @@ class FilterServer:
             self._died(job, done.problem, None)
         else:
             why = done.problem or "filter error"
-            self._answer(job, _unfiltered(why, aside=self._set_aside(job, why, None)))
+            self._give_up(job, why, aside=self._blame.set_aside(job, why))
 
     def _died(self, job: Job, why: str, begun: Begins | None) -> None:
         """Its worker ended over a job: the first time another one may try, else it is unfiltered."""
-        deaths = MOST_DEATHS if begun is not None else self._count(job)
-        if deaths < MOST_DEATHS and self._left_s(job) >= self._try_s(why):
+        try_s = self._setup.options.step_s if why == TOO_SLOW else SECOND_TRY_S
+        if begun is None and self._blame.count(job) and job.left_s >= try_s:
             _log.warning("a message is tried once more, with another worker: %s", why)
             self._ready.appendleft(job)
             return
-        self._answer(job, _unfiltered(why, job.request, begun, aside=self._set_aside(job, why, begun)))
+        self._give_up(job, why, begun, self._blame.set_aside(job, why, begun))
 
-    def _try_s(self, why: str) -> float:
-        """Seconds a second try must have."""
-        return self._setup.options.step_s if why == TOO_SLOW else SECOND_TRY_S
+    # -- DNS, and the virus scanner --------------------------------------------------
 
-    def _left_s(self, job: Job) -> float:
-        now = asyncio.get_running_loop().time()
-        return job.deadline.when() - now if job.deadline is not None else 0.0
+    def _scan(self, job: Job, clamd: Clamd) -> None:
+        """Begins to have a message scanned, if it comes from outside."""
+        request = job.decode()
+        if request.login or request.wants != "verdict":
+            return
+        scan = clamd.scan(request.message, request.path, request.size_octets, budget_s=job.left_s / 2)
+        job.scan = asyncio.get_running_loop().create_task(scan)
 
-    def _count(self, job: Job) -> int:
-        """Remembers that a worker ended over it; gives how often that was."""
-        request = _request.decode(job.request)
-        # Lessons are no message: nobody sends their like again.
-        job.shape = job.shape or ("" if request.wants == "corrections" else shape_of(request))
-        return self._killers.add(job.shape) if job.shape else MOST_DEATHS
-
-    def _set_aside(self, job: Job, why: str, begun: Begins | None) -> str:
-        """Keeps a copy for the operator; gives its id, "" for none."""
-        request = _request.decode(job.request)
-        if self._aside is None or request.wants != "verdict":
-            return ""
-        try:
-            id_ = self._aside.keep(
-                request,
-                why,
-                shape=job.shape or shape_of(request),
-                at=self._now(),
-                script=begun.script if begun is not None else "",
-            )
-        except TemporaryFailure as failure:
-            _log.error("%s: %s", request.accept_id, failure.why)
-            return ""
-        if id_:
-            _log.error("%s: %s; 'mailstack filter aside show %s'", request.accept_id, why, id_)
-        return id_
-
-    # -- DNS -------------------------------------------------------------------------
-
-    def _answer_at_once(self, job: Job, questions: list[Question]) -> bool:
+    def _answer_at_once(self, job: Job, questions: list[Question], hasty: frozenset[Question]) -> bool:
         """Everything is in the cache: no task, no waiting."""
         found = []
         for question in questions:
-            answer = self._resolver.known(question)
+            if question == virus.QUESTION:
+                scan = job.scanned
+                answer = virus.to_answer(scan) if scan is not None else None
+            else:
+                answer = self._patience.known(question, is_hasty=question in hasty)
             if answer is None:
                 return False
-            found.append(to_record(question, answer, self._resolver.keep_s(answer)))
+            found.append(self._record(question, answer))
         self._go_on(job, found)
         return True
 
     async def _look_up(self, job: Job, questions: list[Question], hasty: frozenset[Question]) -> None:
-        answers = await self._patience.lookup_all(questions, hasty, budget=job.budget)
+        wanted = [question for question in questions if question != virus.QUESTION]
+        answers = await self._patience.lookup_all(wanted, hasty, budget=job.budget)
+        if len(wanted) < len(questions):
+            scan = virus.TOO_LATE if job.scan is None else await job.scan
+            answers[virus.QUESTION] = virus.to_answer(scan)
         job.asking = None
-        self._go_on(job, [to_record(q, a, self._resolver.keep_s(a)) for q, a in answers.items()])
+        self._go_on(job, [self._record(question, answer) for question, answer in answers.items()])
         self._spread()
+
+    def _record(self, question: Question, answer: Answer) -> Record:
+        # What a scanner says is true of one message only.
+        keep_s = 0.0 if question == virus.QUESTION else self._resolver.keep_s(answer)
+        return to_record(question, answer, keep_s)
 
     def _go_on(self, job: Job, found: list[Record]) -> None:
         job.records.extend(found)
@@ -367,30 +324,10 @@ class FilterServer:
     async def stop(self) -> None:
         """Ends workers and connections."""
         for job in list(self._jobs.values()):
-            self._answer(job, _unfiltered("filter stopped"))
+            self._answer(job, self._unfiltered(job, "filter stopped"))
         for client in list(self._clients):
             client.close()
         await self.pool.stop()
-
-
-def _unfiltered(
-    why: str, request: bytes = b"", begun: Begins | None = None, *, aside: str = ""
-) -> msgspec.Raw:
-    """No verdict.
-
-    Args:
-        begun: the script the worker died in, if it was in one (V14).
-        aside: the id of the operator's copy.
-    """
-    accounts: tuple[AccountVerdict, ...] = ()
-    if begun is not None:
-        failed = ScriptFailed(begun.script, begun.version, f"the filter died in it ({why})", died=True)
-        accounts = tuple(
-            AccountVerdict(r.number, "ham", 0.0, (Keep(implicit=True),), (), failed.why, failed)
-            for r in _request.decode(request).recipients
-            if r.account_id == begun.account_id
-        )
-    return msgspec.Raw(_encode(FilterAnswer(MessageVerdict(unfiltered=why, aside=aside), accounts)))
 
 
 def make_setup(context: Context) -> Setup:
@@ -407,6 +344,7 @@ def make_setup(context: Context) -> Setup:
         str(context.paths.maillog_db),
         context.config.sieve,
         str(context.paths.model),
+        on_virus=context.config.clamd.on_virus if context.config.clamd.address else "",
     )
 
 
@@ -426,6 +364,7 @@ async def serve(context: Context) -> None:
         resolver,
         report=context.report_children,
         aside=_aside(context),
+        clamd=Clamd(context.config.clamd) if context.config.clamd.address else None,
         now=context.now,
     )
     loop = asyncio.get_running_loop()

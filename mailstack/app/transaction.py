@@ -229,7 +229,8 @@ class Transaction:
             return None
         if self._mail.is_relayed or is_always_reached(self._mail):
             return None  # filed as spam instead
-        return Reply(verdict.reply_code or 550, verdict.reply_status or "7.1", verdict.reply_text)
+        check = "virus" if verdict.virus.is_unwelcome else ""
+        return Reply(verdict.reply_code or 550, verdict.reply_status or "7.1", verdict.reply_text, check)
 
     def _refuse(self, reply: Reply, check: str) -> Reply:
         events.refused(self._s, self._mail, reply, check)

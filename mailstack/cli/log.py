@@ -78,6 +78,7 @@ _SENTENCES = {
     "trap": "the spam trap {trap} was written to from {peer}",
     "lost": "{peer} went away in the middle of the message; nothing of it was kept",
     "unheard": "{peer} had gone before it heard our answer; a message it sends again is a duplicate",
+    "virus": "virus scanner: {said}",
     "unfiltered": "delivered without the filter",
     "filed": "filed into {mailbox} of {to} as UID {uid} ({sieve})",
     "discarded": "thrown away by a rule of {to}",

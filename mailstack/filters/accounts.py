@@ -131,6 +131,8 @@ class Judge:
         if self._unwelcome is not None:
             self._reasons.append(Reason("attachment", 0.0, self._unwelcome.why))
             return True
+        if self._verdict.virus.is_unwelcome:
+            return True
         if not self._request.login:
             listed = self._listed()
             if listed.kind == "blocked":
@@ -180,7 +182,7 @@ class Judge:
         return False
 
     def _class(self, personal: Personal) -> Class:
-        if self._is_blocked or self._unwelcome is not None:
+        if self._is_blocked or self._unwelcome is not None or self._verdict.virus.is_unwelcome:
             return "spam"
         return "ham" if self._is_allowed else personal.klass
 

@@ -48,6 +48,12 @@ class Case:
         return self.verdict.score if self.score is None else self.score
 
     @property
+    def virus(self) -> float | None:
+        """How sure a virus scanner is; None: nobody has looked."""
+        result = self.verdict.virus.result
+        return {"found": 1.0, "clean": 0.0}.get(result)
+
+    @property
     def why_silent(self) -> str:
         """Why nobody gets an automatic answer to it; "" when somebody may.
 

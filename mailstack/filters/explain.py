@@ -1,7 +1,8 @@
 """What a verdict looks like in a message's header: ours alone, so programs may rely on it.
 
 `X-Mailstack-Verdict: class=ham; score=0.013; action=accept; reason=name:weight,...`, or
-`unfiltered; why=timeout`; and the X-Spam-* fields that many mail programs know.
+`unfiltered; why=timeout`; the X-Spam-* fields that many mail programs know; and where a
+virus scanner was asked X-Mailstack-Virus.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from mailstack.model.verdict import AccountVerdict, MessageVerdict, Reason
+from mailstack.model.verdict import AccountVerdict, MessageVerdict, Reason, VirusScan
 
 #: The reason an account's verdict has when its copy goes to the Spam folder.
 JUNK = "filed_as_spam"
@@ -28,11 +29,22 @@ _WORDS = re.compile(r"[^ -~]")
 def verdict(message: MessageVerdict, account: AccountVerdict | None = None) -> str:
     """The value of X-Mailstack-Verdict; one line, ASCII."""
     if message.unfiltered:
-        return f"unfiltered; why={_WORDS.sub('?', message.unfiltered).replace(';', ',')[:120]}"
+        return f"unfiltered; why={_plain(message.unfiltered)}"
     klass, score = (account.klass, account.score) if account is not None else (message.klass, message.score)
     value = f"class={klass}; score={score:.3f}; action={_action(message, account)}"
     found = reasons(message.reasons, account.reasons if account is not None else ())
     return f"{value}; reason={found}" if found else value
+
+
+def virus(scan: VirusScan) -> str:
+    """The value of X-Mailstack-Virus: `clean`, `found; name=...`, `not scanned; why=...`."""
+    if scan.result == "found":
+        return f"found; name={_plain(scan.name)}"
+    return "clean" if scan.result == "clean" else f"not scanned; why={_plain(scan.why)}"
+
+
+def _plain(text: str) -> str:
+    return _WORDS.sub("?", text).replace(";", ",")[:120]
 
 
 def _action(message: MessageVerdict, account: AccountVerdict | None) -> str:
@@ -92,6 +104,8 @@ def headers(
     lines = [f"X-Mailstack-Verdict: {verdict(message, account)}"]
     if account is not None and account.is_outside:
         lines.append("X-Mailstack-Outside: yes")
+    if message.virus.result:
+        lines.append(f"X-Mailstack-Virus: {virus(message.virus)}")
     if not message.unfiltered:
         klass, score = (message.klass, message.score) if account is None else (account.klass, account.score)
         yes = klass == "spam" or (account is not None and is_junk(account))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from mailstack.filters import virus
 from mailstack.filters.classes.services import Services, shipped
 from mailstack.filters.options import FilterOptions
 from mailstack.filters.rules import Rules
@@ -65,6 +66,7 @@ class Tools:
         model: None when no weights could be loaded: then only rules score (M20).
         authserv_id: our name in Authentication-Results, lower case.
         services: social and other services the classes know.
+        on_virus: what is done about viruses; "": nobody looks for them.
         knowledge: brands, hosts and phrases the signs of fraud know.
     """
 
@@ -74,6 +76,7 @@ class Tools:
     rules: Rules
     services: Services = field(default_factory=shipped)
     knowledge: Knowledge = field(default_factory=signs.shipped)
+    on_virus: virus.Policy = ""
 
     @property
     def names(self) -> frozenset[str]:

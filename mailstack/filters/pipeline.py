@@ -19,7 +19,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from mailstack.filters import accounts, block_lists, client, disposition, explain, outside
+from mailstack.filters import accounts, block_lists, client, disposition, explain, outside, virus
 from mailstack.filters.authentication import dmarc, received_spf, results
 from mailstack.filters.authentication.sender import Sender, problems
 from mailstack.filters.case import MAX_WISHES_OCTETS
@@ -40,6 +40,7 @@ from mailstack.model.verdict import (
     FilterRequest,
     MessageVerdict,
     Reason,
+    VirusScan,
 )
 
 #: Messages up to here are shown to scripts with our own header fields on top.
@@ -68,6 +69,7 @@ class Evaluation:
             request, message, self._header, author=self._author, sealers=tools.options.arc_sealers
         )
         self._outside: tuple[Reason, ...] | None = None
+        self._virus = None if tools.on_virus else VirusScan()
         self.steps = 0
 
     def step(self, lookup: Lookup) -> FilterAnswer:
@@ -91,6 +93,8 @@ class Evaluation:
             outside=self._outside or (),
         )
         verdict, material = self._judge(document, found, spam)
+        if self._virus is not None and self._virus.result:
+            verdict = virus.apply(verdict, self._virus, self._tools.on_virus)
         value = results.build(
             self._tools.authserv_id,
             verdict.authentication,
@@ -122,7 +126,10 @@ class Evaluation:
                 self._outside = self._look_outside(hasty)
             except NeedLookup:
                 lookup.add_hasty(hasty)
-        if found is None or self._outside is None:
+        if self._virus is None:
+            with contextlib.suppress(NeedLookup):
+                self._virus = virus.ask(lookup)
+        if found is None or self._outside is None or self._virus is None:
             raise NeedLookup
         return found
 

@@ -32,7 +32,10 @@ MIN_COUNTED_CPU_S = 0.01
 _HOUR_S = 3_600.0
 _encode = msgspec.msgpack.Encoder().encode
 #: Fields of ours that no script changes: they are written anew on every stored copy.
-_OURS = "x-mailstack-verdict x-mailstack-note x-mailstack-loop x-spam-flag x-spam-score x-spam-status"
+_OURS = (
+    "x-mailstack-verdict x-mailstack-note x-mailstack-loop x-mailstack-virus"
+    " x-spam-flag x-spam-score x-spam-status"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,7 @@ class Rules:
             zone=case.around.offset_s,
         )
         context.spam = case.spam
+        context.virus = case.virus
         if case.flags is not None:
             context.flags = list(case.flags)
         return context

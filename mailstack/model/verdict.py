@@ -239,6 +239,22 @@ class ScriptFailed(msgspec.Struct, frozen=True):
     died: bool = False
 
 
+class VirusScan(msgspec.Struct, frozen=True):
+    """What a virus scanner said.
+
+    Attributes:
+        result: "" when none was asked.
+        name: of what was found.
+        why: it was not scanned.
+        is_unwelcome: it goes to Spam at least, whatever lists and switches say.
+    """
+
+    result: Literal["", "clean", "found", "unscanned"] = ""
+    name: str = ""
+    why: str = ""
+    is_unwelcome: bool = False
+
+
 class MessageVerdict(msgspec.Struct, frozen=True):
     """About the message as a whole.
 
@@ -260,6 +276,7 @@ class MessageVerdict(msgspec.Struct, frozen=True):
     reply_text: str = ""
     unfiltered: str = ""
     aside: str = ""
+    virus: VirusScan = VirusScan()
 
 
 class AccountVerdict(msgspec.Struct, frozen=True):

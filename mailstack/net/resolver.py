@@ -57,6 +57,14 @@ class DnsSource(Protocol):
         ...
 
 
+class Knowing(DnsSource, Protocol):
+    """A source that remembers."""
+
+    def known(self, question: Question) -> Answer | None:
+        """The answer when it can be given without waiting."""
+        ...
+
+
 class Resolver:
     """The network's answers.  Belongs to one event loop; call `start` in it and `close` at the end."""
 

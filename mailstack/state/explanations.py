@@ -343,6 +343,11 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         ("filter.spam_score", "filter.dmarc_on_reject"),
         "For mail that was wanted: 'mailstack list allow', for its recipient.",
     ),
+    "virus": Explanation(
+        "The virus scanner (clamd) has found something in the message; its 'virus' line above names it.",
+        ("clamd.on_virus",),
+        "A false alarm is mended in the scanner: see its ignore lists; 'spam' files such mail instead.",
+    ),
     "unfiltered": Explanation(
         "The filter could not look at the message, and the configuration wants it to.",
         ("filter.on_unfiltered", "filter.budget_s"),

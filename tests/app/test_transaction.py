@@ -15,6 +15,7 @@ from msgspec import structs
 
 from mailstack.app import submission
 from mailstack.app.mail import LARGE_AT_ONCE
+from mailstack.filters import virus
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.verdict import (
     DiscardMail,
@@ -24,6 +25,7 @@ from mailstack.model.verdict import (
     Redirect,
     RejectMail,
     SendMail,
+    VirusScan,
 )
 from tests.kit.instance import Instance
 from tests.kit.transaction_world import (
@@ -319,6 +321,25 @@ async def test_a_discard_is_acknowledged_and_logged(world: World) -> None:
     world.filter.actions = {"alice": (DiscardMail(),)}
     assert (await world.send(ALICE)).code == 250
     assert "discarded id=0123456789abcdefg to=alice@example.test" in world.lines.getvalue()
+
+
+async def test_a_virus_is_refused_for_all_and_the_log_says_so(world: World) -> None:
+    # the table of the product page, section 2: a message-wide refusal, nothing stored
+    scan = VirusScan("found", "Eicar")
+    world.filter.verdict = virus.apply(MessageVerdict(), scan, "refuse")
+    reply = await world.send(ALICE, "friend@far.test")
+    assert str(reply) == "550 5.7.1 The message holds a virus: Eicar"
+    assert world.mail.held("alice") == [] and not world.queued()
+    log = world.lines.getvalue()
+    assert "check=virus" in log and "virus id=0123456789abcdefg said=found Eicar" in log.replace('"', "")
+
+
+async def test_a_marked_virus_is_delivered_with_its_name(world: World) -> None:
+    scan = VirusScan("found", "Eicar")
+    world.filter.verdict = virus.apply(MessageVerdict(), scan, "mark")
+    assert (await world.send(ALICE)).code == 250
+    (stored,) = world.mail.held("alice")
+    assert b"X-Mailstack-Virus: found; name=Eicar\r\n" in stored
 
 
 async def test_without_the_filter_mail_is_kept_and_marked(world: World) -> None:
