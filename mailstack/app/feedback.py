@@ -124,13 +124,15 @@ class Teacher:
 
     async def run(self) -> None:
         """Goes on until it is cancelled."""
+        is_away = False
         while True:
             try:
                 await self.once()
-                pause_s = EVERY_S
+                pause_s, is_away = EVERY_S, False
             except Away as away:
-                _log.info("what mail programs teach waits: %s", away)
-                pause_s = PAUSE_S
+                if not is_away:
+                    _log.info("what mail programs teach waits: %s", away)
+                pause_s, is_away = PAUSE_S, True
             except (TemporaryFailure, MailboxError) as failure:
                 _log.error("what mail programs teach waits: %s", failure)
                 pause_s = PAUSE_S
@@ -203,18 +205,27 @@ class Teacher:
 
     async def _renew(self) -> None:
         """After an update: lessons of other features are read again."""
-        known = await self._reader.digest(b"")
-        paths = self._h.config.paths
-        for account in await self._do(self._h.directory.accounts):
-            files = LessonBook(home_of(paths.mail, account.address))
-            if known is not None and files.features() not in (0, known.features):
-                await self._renew_account(account, files, known.features)
-        for domain in await self._do(self._h.directory.domains):
-            files = LessonBook(domain_folder(paths, domain.name))
-            if known is not None and files.features() not in (0, known.features):
+        books = await self._do(self._books)
+        known = await self._reader.digest(b"") if books else None
+        for whose, files in books:
+            if known is None or files.features() == known.features:
+                continue
+            if isinstance(whose, Account):
+                await self._renew_account(whose, files, known.features)
+            else:
                 async with self._alone(files):
                     await self._write(files, await self._renewed(files, None, known.features))
-                _log.warning("%s: 'mailstack train domain' has to be run again", domain.name)
+                _log.warning("%s: 'mailstack train domain' has to be run again", whose)
+
+    def _books(self) -> list[tuple[Account | str, LessonBook]]:
+        """Accounts and names of domains that taught anything."""
+        paths, directory = self._h.config.paths, self._h.directory
+        found: list[tuple[Account | str, LessonBook]] = [
+            (account, LessonBook(home_of(paths.mail, account.address))) for account in directory.accounts()
+        ]
+        names = (domain.name for domain in directory.domains())
+        found += [(name, LessonBook(domain_folder(paths, name))) for name in names]
+        return [(whose, files) for whose, files in found if files.features()]
 
     async def _renew_account(self, account: Account, files: LessonBook, features: int) -> None:
         async with self._alone(files):

@@ -82,7 +82,7 @@ def digest(message: bytes, tools: Tools) -> Digest:
     spam = score(document, found, author, tools.model, knowledge=tools.knowledge)
     return Digest(
         _identity(message, header),
-        pack(indexes(tokens(document))),
+        pack(indexes(tokens(document)) if spam.indexes is None else spam.indexes),
         round(to_logit(min(max(spam.probability, 1 - _SURE), _SURE)), 4),
         author=_key(author.address),
         is_authenticated=author.count == 1
