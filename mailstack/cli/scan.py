@@ -69,8 +69,11 @@ def _request(message: bytes, *, ip: str, helo: str, sender: str | None, to: str)
         sender = str(Address.parse(sender)) if sender else ""
     except AddressError:
         pass  # as it stands: the checks say what they think of it
-    recipients = (FilterRecipient(1, 0, to, to),) if to else ()
-    return FilterRequest("scan", ip, helo, sender, recipients, time.time(), message, size_octets=len(message))
+    # An address nobody has taught anything, to whom every sender is a stranger.
+    recipient = FilterRecipient(1, 0, to, to)
+    return FilterRequest(
+        "scan", ip, helo, sender, (recipient,), time.time(), message, size_octets=len(message)
+    )
 
 
 async def _scan(
@@ -123,14 +126,18 @@ async def _source(context: Context, table: dns_table.Table | None, *, offline: b
 
 
 def _row(name: str, answer: FilterAnswer) -> dict[str, object]:
-    verdict = answer.verdict
+    from mailstack.filters.explain import JUNK, is_junk
+
+    verdict, account = answer.verdict, answer.accounts[0]
     found = verdict.authentication
+    action = "junk" if verdict.action == "accept" and is_junk(account) else verdict.action
+    reasons = [*verdict.reasons, *(reason for reason in account.reasons if reason.name != JUNK)]
     return {
         "file": name,
-        "class": verdict.klass,
-        "score": round(verdict.score, 6),
-        "action": verdict.action,
-        "reasons": [{"name": r.name, "weight": r.weight, "why": r.why} for r in verdict.reasons],
+        "class": account.klass,
+        "score": round(account.score, 6),
+        "action": action,
+        "reasons": [{"name": r.name, "weight": r.weight, "why": r.why} for r in reasons],
         "authentication": {
             "spf": {"result": found.spf.result, "domain": found.spf.domain},
             "dkim": [{"result": d.result, "domain": d.domain, "selector": d.selector} for d in found.dkim],

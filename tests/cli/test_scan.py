@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 
+from mailstack.cli.scan import _row
+from mailstack.filters.explain import JUNK
+from mailstack.model.verdict import AccountVerdict, FileInto, FilterAnswer, MessageVerdict, Reason
+
 ZONE = {
     "Example.NET.": {"TXT": ["v=spf1 ip4:192.0.2.1 -all"], "A": ["192.0.2.1"]},
     "_dmarc.example.net": {"TXT": ["v=DMARC1; p=reject"]},
@@ -112,3 +116,23 @@ def test_mistakes_have_their_exit_codes(folder: Path, arguments: tuple[str, ...]
 def test_any_file_is_a_message(folder: Path, content: bytes) -> None:
     (folder / "odd.eml").write_bytes(content)
     assert scan_json(folder, "odd.eml", "--offline")["class"] == "ham"
+
+
+def test_what_is_scanned_comes_from_a_stranger() -> None:
+    # whoever scans a file wants to hear what an address that does not know the sender would get
+    message = MessageVerdict("ham", 0.6, reasons=(Reason("prior", 0.4, "x"),))
+    account = AccountVerdict(
+        1,
+        "spam",
+        0.95,
+        (FileInto("Spam"),),
+        (Reason("asks_for_cards", 2.5, "y"), Reason(JUNK, 0.0, "filed into Spam")),
+    )
+    row = _row("m.eml", FilterAnswer(message, (account,)))
+    assert (row["class"], row["score"], row["action"]) == ("spam", 0.95, "junk")
+    assert row["reasons"] == [
+        {"name": "prior", "weight": 0.4, "why": "x"},
+        {"name": "asks_for_cards", "weight": 2.5, "why": "y"},
+    ]
+    refused = MessageVerdict("ham", 0.6, "reject")
+    assert _row("m.eml", FilterAnswer(refused, (account,)))["action"] == "reject"
