@@ -79,7 +79,7 @@ class Arrivals:
         self._aside = Aside("greylist")
         self._sent = Sent(paths.maillog_db)
         self._feedback = Feedback(paths.state_db)
-        self._waiting = config.feedback.waiting
+        self._teaches = config.feedback
         self._now = now
         self._disk = disk
         self._unfiltered = Hourly(UNFILTERED_AN_HOUR)
@@ -223,7 +223,8 @@ class Arrivals:
         for account in accounts:
             if account.kind == "spamtrap":
                 self._trapped(mail, str(account.address))
-                self._disk.submit(self._teach, mail, account)
+                if self._teaches.enabled:
+                    self._disk.submit(self._teach, mail, account)
         verdict = mail.answer.verdict
         is_wanted = verdict.klass != "spam" and verdict.action == "accept" and verdict.score < WANTED_SCORE
         domain = _authenticated_domain(mail)
@@ -242,7 +243,7 @@ class Arrivals:
             for copy in copies
         ]
         try:
-            self._feedback.note(notes, most=self._waiting)
+            self._feedback.note(notes, most=self._teaches.waiting)
         except TemporaryFailure as failure:
             _log.error("mail for a trap trains nobody: %s", failure.why)
 
