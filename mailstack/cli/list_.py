@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailstack.cli.context import group, show, talk
+from mailstack.cli.context import Context, group, show, talk
 from mailstack.cli.directory_access import account, reader, writer
 
 if TYPE_CHECKING:
@@ -75,6 +75,46 @@ def remove(whose: WhoseArgument, pattern: PatternArgument, domain: DomainOption 
         else:
             stored = directory.settings.unlist_sender(whose, pattern)
     show({"domain" if domain else "address": whose, "removed": stored}, f"removed {stored}")
+
+
+@app.command()
+def check(
+    address: Annotated[str, typer.Argument(metavar="ADDRESS", help="Who gets the mail.")],
+    sender: Annotated[str, typer.Argument(metavar="SENDER", help="The author's address.")],
+) -> None:
+    """Shows what an address thinks of a sender: which list decides, and how well it knows them.
+
+    Whom it has written to, and whose wanted mail came on several days, is no stranger, when
+    the message is proven to be theirs.
+    """
+    from mailstack.directory.names import any_address
+    from mailstack.filters import lists
+    from mailstack.state import sender_history
+    from mailstack.state.memory import Seen
+
+    context = Context.load()
+    author = any_address(sender).key
+    with reader(context) as directory:
+        found = account(directory, address)
+        own, policy = directory.sender_lists(found.id), directory.mail_policy(found.address.domain)
+    decides = lists.decide(author, author, (own.blocked, own.allowed), (policy.blocked, policy.allowed))
+    seen = Seen(context.paths.state_db)
+    try:
+        knows = seen.is_correspondent(found.id, author)
+        here, days = seen.heard(found.id, sender_history.name(author))
+    finally:
+        seen.close()
+    show(
+        {
+            "address": str(found.address),
+            "sender": author,
+            "list": decides.kind or None,
+            "because": decides.why if decides.kind else None,
+            "written_to": knows,
+            "wanted_days": days,
+            "wanted_days_here": here,
+        }
+    )
 
 
 def _add(whose: str, pattern: str, kind: str, *, is_domain: bool) -> None:

@@ -164,13 +164,10 @@ class Judge:
 
     def _listed(self) -> lists.Listed:
         """The account's own lists first, then those of its domain."""
-        facts, sender = self._facts, self._request.sender.lower()
-        own = lists.judge(self._author, sender, facts.blocked, facts.allowed)
-        if own.kind:
-            return own
-        policy = facts.domain.policy
-        found = lists.judge(self._author, sender, policy.blocked, policy.allowed)
-        return replace(found, whose="domain")
+        facts, policy = self._facts, self._facts.domain.policy
+        sender = self._request.sender.lower()
+        own, domain = (facts.blocked, facts.allowed), (policy.blocked, policy.allowed)
+        return lists.decide(self._author, sender, own, domain)
 
     def _may_allow(self, listed: lists.Listed) -> bool:
         domain = self._author.rpartition("@")[2]

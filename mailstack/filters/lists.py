@@ -6,8 +6,8 @@ Source: product page, section 2.5: allowed counts only when the sender is authen
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, TypeAlias
 
 from mailstack.model.verdict import Authentication
 
@@ -42,6 +42,9 @@ def is_author_authenticated(domain: str, found: Authentication) -> bool:
     return any(domain == v or ("." in v and domain.endswith("." + v)) for v in vouching)
 
 
+Lists: TypeAlias = tuple[AbstractSet[str], AbstractSet[str]]
+
+
 @dataclass(frozen=True, slots=True)
 class Listed:
     """Which list decides.  `pattern`: the entry that does."""
@@ -72,6 +75,12 @@ def judge(author: str, sender: str, blocked: AbstractSet[str], allowed: Abstract
         bad = other
     bad = bad or find(sender, blocked)
     return Listed("blocked", bad) if bad else Listed()
+
+
+def decide(author: str, sender: str, own: Lists, domain: Lists) -> Listed:
+    """The account's own lists first, then those of its domain; each as (blocked, allowed)."""
+    found = judge(author, sender, *own)
+    return found if found.kind else replace(judge(author, sender, *domain), whose="domain")
 
 
 def _rank(pattern: str) -> tuple[bool, int]:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
+from mailstack.state.sender_history import SenderHistory
+from mailstack.state.sending import Sending
 from tests.kit.instance import Instance
 
 
@@ -94,3 +98,29 @@ def test_whoever_lists_himself_is_warned(instance: Instance, words: list[str], w
     found = instance.cli("list", *words, "--json")
     assert (found.code, found.json["warning"] is not None) == (0, warns)
     assert ("covers your own address" in found.err) == warns
+
+
+def test_what_an_address_thinks_of_a_sender(instance: Instance) -> None:
+    instance.cli("list", "block", "--domain", "example.test", "far.example")
+    unknown = instance.cli("list", "check", "alice@example.test", "Ann@Far.example", "--json").json
+    assert unknown == {
+        "address": "alice@example.test",
+        "sender": "ann@far.example",
+        "list": "blocked",
+        "because": "far.example is on the blocked list of the domain",
+        "written_to": False,
+        "wanted_days": 0,
+        "wanted_days_here": 0,
+    }
+    instance.cli("list", "allow", "alice@example.test", "ann@far.example")
+    state, account_id = instance.config.paths.state_db, 1
+    sending, history = Sending(state), SenderHistory(state)
+    sending.learn(account_id, ["ann@far.example"], now=time.time())
+    history.note([(0, "ann@far.example"), (account_id, "ann@far.example")], now=time.time())
+    sending.close()
+    history.close()
+    known = instance.cli("list", "check", "alice@example.test", "ann@far.example", "--json").json
+    assert (known["list"], known["because"]) == ("allowed", "ann@far.example is on the allowed list")
+    assert (known["written_to"], known["wanted_days"], known["wanted_days_here"]) == (True, 1, 1)
+    assert instance.cli("list", "check", "nobody@example.test", "x@y.test").code == 67
+    assert instance.cli("list", "check", "alice@example.test", "far.example").code == 65
