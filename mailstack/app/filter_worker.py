@@ -276,9 +276,9 @@ class _Known(Mapping[Question, Answer]):
         return len(self._own)
 
 
-def resident_octets() -> int:
-    """Memory this process holds now."""
-    pages = Path("/proc/self/statm").read_text("ascii").split()[1]
+def resident_octets(pid: int | str = "self") -> int:
+    """Memory a process holds now, what it shares with others too."""
+    pages = Path(f"/proc/{pid}/statm").read_text("ascii").split()[1]
     return int(pages) * resource.getpagesize()
 
 
