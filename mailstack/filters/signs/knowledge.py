@@ -19,8 +19,8 @@ from mailstack.filters.signs.phrases import Phrases
 
 #: Octets of an operator's file.
 MAX_FILE_OCTETS = 1_048_576
-#: Kinds no phrase tells: the message has a link, an attachment.
-_FACTS = frozenset({"link", "attached"})
+#: Kinds no phrase tells: the message has a link, an attachment, an address for coins.
+_FACTS = frozenset({"link", "attached", "coin"})
 _FILES = ("brands", "hosts", "phrases", "intents", "weights")
 
 

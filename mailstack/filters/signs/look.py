@@ -25,6 +25,12 @@ MAX_ASIDE = 600
 MAX_RECIPIENTS = 3
 
 _URL = re.compile(r"(?:https?:)?//(?:[^/?#@\s]*@)?(\[[0-9a-f:.]+\]|[^/?#:\s@\\]+)(?::(\d+))?([^\s]*)", re.I)
+#: Addresses for payments in cryptocurrencies, and what is said beside them.
+_COIN = re.compile(
+    r"\b(?:bc1[a-z0-9]{25,60}|[13][a-km-zA-HJ-NP-Z1-9]{25,34}|0x[0-9a-fA-F]{40}"
+    r"|[48][0-9AB][1-9A-HJ-NP-Za-km-z]{93}|[LMT][a-km-zA-HJ-NP-Z1-9]{26,33})\b"
+)
+_ABOUT_COINS = frozenset({"crypto", "sextortion"})
 _ADDRESS = re.compile(r"[^\s<>,;:\"'()]+@[^\s<>,;:\"'()]+")
 
 
@@ -83,6 +89,8 @@ class Look:
             counts["link"] = 1
         if any(not one.is_inline for one in self.document.attachments):
             counts["attached"] = 1
+        if not _ABOUT_COINS.isdisjoint(counts) and _COIN.search(self.document.text[:MAX_TEXT]) is not None:
+            counts["coin"] = 1
         return counts
 
     @cached_property

@@ -11,9 +11,6 @@ from mailstack.filters.signs.look import MAX_TEXT, Found, Look
 MUCH_HIDDEN = 400
 #: Characters of text under which a message says little but "click".
 LITTLE_TEXT = 600
-_BITCOIN = re.compile(
-    r"\b(?:bc1[a-z0-9]{25,60}|[13][a-km-zA-HJ-NP-Z1-9]{25,34}|0x[0-9a-fA-F]{40}|[48][0-9AB][1-9A-HJ-NP-Za-km-z]{93}|[LM][a-km-zA-HJ-NP-Z1-9]{26,33})\b"
-)
 _PHONE = re.compile(
     r"\+?1?[\s.(-]{0,2}8(?:00|33|44|55|66|77|88)[\s.)-]{1,3}\d{3}[\s.-]{1,2}\d{4}|\(?\b[2-9]\d{2}\)?[\s.-]{1,2}\d{3}[\s.-]{1,2}\d{4}\b"
 )
@@ -39,7 +36,7 @@ _ENCRYPTED = frozenset({"encrypted"})
 _TRICKS = frozenset(
     {
         *("double-extension", "reversed-name", "blanks-in-name", "path-in-name", "type-lies"),
-        *("holds-program", "holds-disk-image", "escapes", "bomb", "overlapping"),
+        *("holds-program", "holds-disk-image"),
     }
 )
 _ACTIVE = frozenset({"form", "password", "smuggling", "script", "refresh"})
@@ -57,6 +54,10 @@ def _page(look: Look) -> Iterator[Found]:
     html = document.html
     if document.is_one_picture and look.ways:
         yield Found("picture_for_text")
+    if document.has_drawn_picture:
+        yield Found("picture_drawn")
+    if html.reversed_texts:
+        yield Found("text_reversed")
     if look.is_free_mail and html.linked_images and not document.is_reply:
         yield Found("free_mail_page")
     hidden = html.hidden_characters
@@ -80,6 +81,8 @@ def _attachments(look: Look) -> Iterator[Found]:
     names: set[str] = set()
     for one in look.document.attachments[:20]:
         tricks = one.tricks
+        if one.is_suspicious_archive:
+            names.add("archive_suspicious")
         if one.kind == "program" or not _TRICKS.isdisjoint(tricks):
             names.add("program_attached")
         elif one.kind in ("html", "svg"):
@@ -99,7 +102,7 @@ def _attachments(look: Look) -> Iterator[Found]:
 def _figures(look: Look) -> Iterator[Found]:
     text = look.document.text[:MAX_TEXT]
     kinds = look.kinds
-    if ("crypto" in kinds or "sextortion" in kinds) and _BITCOIN.search(text) is not None:
+    if "coin" in kinds:
         yield Found("coin_address")
     if "charged" in kinds and "call" in kinds and _PHONE.search(text) is not None:
         yield Found("phone_to_call")

@@ -25,6 +25,8 @@ GTUBE_SCORE = 0.999
 BACKSCATTER_SCORE = 0.95
 #: Logit of a message nothing is known about, when there is no model.
 NEUTRAL_LOGIT = -2.2
+#: What is taken off beforehand because most mail, wanted too, has one sign or other.
+SIGNS_LOGIT = -0.7
 #: Words named as reasons.
 MAX_WORDS = 8
 #: Signs that a way to unsubscribe does not excuse.
@@ -87,7 +89,7 @@ def _learned(document: Document, model: Model | None) -> tuple[tuple[Reason, ...
     neutral = model.logit(())
     logit, largest = model.judge(words, MAX_WORDS)
     named = " ".join(token for weight, token in largest if abs(weight) >= 0.02)
-    prior = Reason("prior", round(neutral, 4), "before anything is known")
+    prior = Reason("prior", round(neutral + SIGNS_LOGIT, 4), "before anything is known")
     return (prior, Reason("words", round(logit - neutral, 4), named)), found
 
 
