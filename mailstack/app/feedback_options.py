@@ -14,7 +14,7 @@ class FeedbackOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     enabled: bool = True
     #: Seconds after its arrival in which an unseen message moved to Spam is taken for a program's work:
     #: it teaches little and changes no list.
-    automatic_s: float = 5.0
+    automatic_s: float = 3.0
     #: Messages an account, or a domain, is taught by; of more, the newest.
     lessons: int = 300
     #: Messages an account teaches in 24 hours at most.

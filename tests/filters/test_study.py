@@ -111,6 +111,20 @@ def test_lessons_become_corrections(tools: Tools) -> None:
     assert not load_corrections(Study(nothing, b"", tools).step(Lookup({})).corrections)
 
 
+@pytest.mark.parametrize(("label", "least", "most"), [("spam", 1.0, 3.5), ("ham", -3.5, 0.0)])
+def test_weak_evidence_is_weak_however_much_there_is(  # T45
+    tools: Tools, label: str, least: float, most: float
+) -> None:
+    found = digest(SENT, tools)
+    lessons = tuple(
+        Lesson(bytes([n]), label, "", 0.2, "place", 0.0, found.indexes, found.logit, features=VERSION)  # type: ignore[arg-type]
+        for n in range(100)
+    )
+    request = FilterRequest("", "", "", "", (), 0.0, wants="corrections", lessons=lessons)
+    made = load_corrections(Study(request, b"", tools).step(Lookup({})).corrections)
+    assert least <= made.spam(unpack(found.indexes)) <= most
+
+
 def test_features_as_octets() -> None:
     assert unpack(pack([1, 2, 262_143])) == (1, 2, 262_143) and unpack(pack([])) == ()
     assert unpack(pack([7]) + b"xx") == (7,)

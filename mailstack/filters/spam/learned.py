@@ -15,6 +15,7 @@ nobody's training decides alone.
 from __future__ import annotations
 
 import heapq
+import math
 import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -35,6 +36,7 @@ PASSES = 8
 RATE = 2.0
 #: Wanted probability of what was marked; certainty would never stop learning.
 _SURE = 0.97
+SURE_LOGIT = math.log(_SURE / (1 - _SURE))
 #: Share of the rate for features that are common in wanted mail.
 _COMMON = 0.03
 #: Smaller weights are forgotten.
