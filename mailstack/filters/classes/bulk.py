@@ -9,7 +9,7 @@ Standards: RFC 2369, RFC 2919, RFC 8058 (list fields), RFC 3834 (Auto-Submitted)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mailstack.filters.classes import evidence, services, words
@@ -85,12 +85,9 @@ def classify(
         return Classified("ham", (Reason("personal", 0.0, why_not),))
     points: dict[str, tuple[Reason, ...]] = {}
     if social:
-        points["social"] = (*social, *_learned("social", model, indexes))
+        points["social"] = (*social, *_learned("social", model, indexes, most=MAX_LEARNED))
     if is_to_many:
-        points["promotions"] = (
-            *evidence.promotion(sight, found, known),
-            *_learned("promotions", model, indexes),
-        )
+        points["promotions"] = tuple(_promotion(sight, found, known, model, indexes))
     logits = {name: sum(reason.weight for reason in found_) - THRESHOLD for name, found_ in points.items()}
     klass = best(logits)
     if klass == "ham":
@@ -109,11 +106,26 @@ def best(logits: Mapping[str, float]) -> Class:
     return "promotions" if logits.get("promotions", -1.0) >= 0 else "ham"
 
 
-def _learned(name: str, model: Model | None, indexes: Callable[[], Sequence[int]]) -> tuple[Reason, ...]:
+def _promotion(
+    sight: Sight,
+    found: Authentication,
+    known: services.Services,
+    model: Model | None,
+    indexes: Callable[[], Sequence[int]],
+) -> Iterator[Reason]:
+    rules = list(evidence.promotion(sight, found, known))
+    yield from rules
+    is_silent = any(one.name == evidence.SILENT for one in rules)
+    yield from _learned("promotions", model, indexes, most=0.0 if is_silent else MAX_LEARNED)
+
+
+def _learned(
+    name: str, model: Model | None, indexes: Callable[[], Sequence[int]], *, most: float
+) -> tuple[Reason, ...]:
     if model is None:
         return ()
     share = _LEARNED_SHARE * (model.head_logit(name, indexes()) - NEUTRAL_CLASS)
-    weight = round(max(MIN_LEARNED, min(MAX_LEARNED, share)), 4)
+    weight = round(max(MIN_LEARNED, min(most, share)), 4)
     return (Reason("learned", weight, "its words and links"),) if abs(weight) >= _LEAST else ()
 
 

@@ -27,6 +27,8 @@ _NAME = 4
 _MANY_IMAGES, _MANY_LINKS = 5, 10
 #: Name of the reason that a known social service sent it.
 SERVICE = "social_sender"
+#: Name of the reason that nothing in it sells or reports: then the prior has no say for a promotion.
+SILENT = "no_offer"
 
 
 class Sight:
@@ -147,8 +149,11 @@ def promotion(sight: Sight, found: Authentication, services: Services) -> Iterat
     if publisher:
         about.append(Reason("newsletter_service", 2.0, f"{publisher} publishes newsletters"))
     yield from about
+    tool = find(sight.document.author_domain, services.work)
+    if tool:
+        yield Reason("work_tool", -2.0, f"{tool} is a tool people work with")
     if not about:
-        yield Reason("no_offer", -1.8, "nothing says that it sells or reports something")
+        yield Reason(SILENT, -1.8, "nothing says that it sells or reports something")
     yield from _serves(sight)
 
 
@@ -240,7 +245,7 @@ def social(sight: Sight, found: Authentication, services: Services, *, is_bulk: 
     is_event = words.SOCIAL_EVENT.find(sight.whole_subject)
     is_message = not is_event and words.MESSAGE.find(sight.whole_subject)
     if is_event:
-        yield Reason("social_subject", 1.5, "the subject tells what somebody of a community did")
+        yield Reason("social_subject", 2.0, "the subject tells what somebody of a community did")
     elif is_message:
         yield Reason("message_subject", 0.7, "the subject says that somebody wrote")
     if not (is_bulk or words.NOTIFIERS.match(sight.local)):

@@ -40,9 +40,9 @@ class Prepared:
         return frozenset([word[:_STEM] for word in self.words])
 
     def without(self, phrases: Phrases) -> Prepared:
-        """The same text, phrases taken out."""
+        """The same text, phrases taken out, the longest first."""
         text = self.text
-        for phrase in phrases.all_in(self):
+        for phrase in sorted(phrases.all_in(self), key=lambda one: (-len(one), one)):
             text = text.replace(phrase, " ")
         return self if text == self.text else Prepared(text)
 

@@ -90,6 +90,7 @@ SALE = f"From: news@shop.test\n{UNSUBSCRIBE}Precedence: bulk\n"
         "From: Bob Miller <bob.miller@b.test>\nSubject: our newsletter\n\nShop now! https://s.test/ How do readers unsubscribe?\n",
         SALE + "List-Post: <https://lists.test/post>\nSubject: newsletter sale\n\nx\n",
         "From: a@b.test\nSubject: sale\n\nI saw a sale, 50% off, shop now!\n",
+        f"From: notifications@github.com\n{UNSUBSCRIBE}Subject: Run failed: ci - main\n\nView results https://github.com/x?utm_source=n unsubscribe, free plan upgrade now\n",
         f"From: no-reply@asana.com\n{UNSUBSCRIBE}Subject: Bob mentioned you in the plan\n\nhttps://asana.com/1 @you\n",
         f"From: no-reply@service.gov.uk\n{UNSUBSCRIBE}Subject: New message from the office\n\nView message: https://x.gov.uk/1 @you\n",
         "From: angebote@maler.test\nSubject: Ihr Angebot vom 3. Mai\n\nWir bieten Ihnen an: 20 % Rabatt. https://maler.test\n",

@@ -6,13 +6,17 @@ service, counted links, a line at the end for leaving.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from mailstack.filters import spam
 from mailstack.filters.classes.bulk import classify
-from mailstack.filters.document import read
+from mailstack.filters.document import Document, read
 from mailstack.filters.fields import Header
+from mailstack.filters.spam import features, model
 from mailstack.model.verdict import Authentication
 
 CASES = Path(__file__).parents[2] / "cases/subjects"
@@ -37,22 +41,34 @@ Content-Type: text/html; charset=utf-8
 """
 
 
+PRIOR = model.load((Path(spam.__file__).parent / "prior.bin").read_bytes())
+
+
+def _indexes(document: Document) -> Sequence[int]:
+    return model.indexes(features.tokens(document))
+
+
 def wrong(file: str, klass: str) -> tuple[list[str], int]:
-    """Subjects of a file that are something else, and how many there are in all."""
+    """Subjects of a file that are something else, with or without the prior, and how many there are."""
     lines = [one for one in (CASES / file).read_text("utf-8").splitlines() if not one.startswith("#")]
     missed = []
     for lang, subject, text in (line.split("|", 2) for line in lines):
         source = MESSAGE.format(subject=subject, text=text, leave=LEAVE.get(lang, "Unsubscribe"))
         message = source.replace("\n", "\r\n").encode()
-        if classify(read(message, Header(message)), Authentication()).klass != klass:
-            missed.append(subject)
+        document = read(message, Header(message))
+        for prior in (PRIOR, None):
+            if (
+                classify(document, Authentication(), model=prior, indexes=partial(_indexes, document)).klass
+                != klass
+            ):
+                missed.append(subject)
     return missed, len(lines)
 
 
 def test_what_was_ordered_owed_or_asked_for_stays_whatever_its_marks() -> None:
     # T46
     missed, count = wrong("inbox.txt", "ham")
-    assert count > 150
+    assert count > 200
     assert not missed
 
 
@@ -60,4 +76,4 @@ def test_what_was_ordered_owed_or_asked_for_stays_whatever_its_marks() -> None:
 def test_what_says_so_is_filed(klass: str) -> None:
     missed, count = wrong(f"{klass}.txt", klass)
     assert count > 50
-    assert len(missed) <= 0.05 * count, missed
+    assert len(missed) <= 2 * 0.05 * count, missed
