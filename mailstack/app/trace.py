@@ -1,7 +1,7 @@
 """What mailstack writes on top of a message, and reading a body wherever it lies.
 
 From the top of a stored copy: Return-Path, Delivered-To, X-Original-To, Received-SPF (option), Received,
-DKIM-Signature (submissions), Authentication-Results, X-Mailstack-Verdict, X-Spam-*,
+DKIM-Signature (submissions), Authentication-Results, X-Mailstack-Verdict, X-Mailstack-Outside, X-Spam-*,
 X-Mailstack-Loop (app/loops.py).
 Only values of ours and checked addresses go in; nothing is decoded on the way.
 

@@ -1,8 +1,9 @@
 """What a verdict looks like in a message's header: ours alone, so programs may rely on it.
 
-`X-Mailstack-Verdict: class=ham; score=0.013; action=accept; reason=name:weight,...`, or
-`unfiltered; why=timeout`; the X-Spam-* fields that many mail programs know; and where a
-virus scanner was asked X-Mailstack-Virus.
+`X-Mailstack-Verdict: class=ham; score=0.013; action=accept; reason=name:weight,...; words=...`,
+or `unfiltered; why=timeout`; X-Mailstack-Outside on mail from outside, where it is wanted; the
+X-Spam-* fields that many mail programs know; and where a virus scanner was asked
+X-Mailstack-Virus.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from mailstack.model.verdict import AccountVerdict, MessageVerdict, Reason, Viru
 JUNK = "filed_as_spam"
 #: More reasons than this help nobody; the largest stay.
 MAX_REASONS = 20
+#: Characters of the words that are shown in the header.
+MAX_WORDS_LENGTH = 120
 #: Reasons the log tells in words, and characters of each.
 MAX_SENTENCES = 6
 MAX_SENTENCE = 160
@@ -24,6 +27,7 @@ _OF_THE_TEXT = ("words", "prior")
 
 _NAME = re.compile(r"[^a-z0-9_.-]")
 _WORDS = re.compile(r"[^ -~]")
+_PLAIN_WORD = re.compile(r"[a-z0-9][a-z0-9.:_@'-]{0,39}\Z", re.IGNORECASE | re.ASCII)
 
 
 def verdict(message: MessageVerdict, account: AccountVerdict | None = None) -> str:
@@ -33,7 +37,18 @@ def verdict(message: MessageVerdict, account: AccountVerdict | None = None) -> s
     klass, score = (account.klass, account.score) if account is not None else (message.klass, message.score)
     value = f"class={klass}; score={score:.3f}; action={_action(message, account)}"
     found = reasons(message.reasons, account.reasons if account is not None else ())
-    return f"{value}; reason={found}" if found else value
+    value = f"{value}; reason={found}" if found else value
+    words = _words(message.reasons)
+    return f"{value}; words={words}" if words else value
+
+
+def _words(found: Iterable[Reason]) -> str:
+    """The words that weighed most, as far as they are plain: for the reader of the message alone."""
+    said = next((reason.why for reason in found if reason.name == "words"), "")
+    plain = [word for word in said.split() if _PLAIN_WORD.match(word)]
+    while sum(len(word) + 1 for word in plain) > MAX_WORDS_LENGTH:
+        plain.pop()
+    return ",".join(plain)
 
 
 def virus(scan: VirusScan) -> str:

@@ -39,10 +39,21 @@ def test_a_copy_carries_its_own_accounts_verdict() -> None:
     assert b"X-Spam-Flag: NO\r\n" in explain.headers(HAM, kept)
 
 
+def test_plain_words_of_the_message_are_named_to_its_reader() -> None:
+    said = "u:evil.test casino s:win\x1b[0m g;eld a,b d\u00e9j\u00e0 h:date_none free-money"
+    found = MessageVerdict(reasons=(Reason("words", 3.0, said),))
+    assert explain.verdict(found).endswith(
+        "reason=words:3.00; words=u:evil.test,casino,h:date_none,free-money"
+    )
+    long = MessageVerdict(reasons=(Reason("words", 3.0, " ".join(["x" * 39] * 9)),))
+    assert explain.verdict(long).count("x" * 39) == 3
+
+
 def test_hundreds_of_reasons_stay_on_one_line_of_mail() -> None:
-    many = MessageVerdict(reasons=tuple(Reason("n" * 60 + str(n), n) for n in range(300)))
+    words = Reason("words", 900.0, " ".join(["y" * 39] * 9))
+    many = MessageVerdict(reasons=(words, *(Reason("n" * 60 + str(n), n) for n in range(300))))
     assert max(map(len, explain.headers(many).split(b"\r\n"))) < 998
-    assert explain.verdict(many).count(",") == explain.MAX_REASONS - 1
+    assert explain.verdict(many).partition("; words=")[0].count(",") == explain.MAX_REASONS - 1
 
 
 def test_the_log_tells_the_heaviest_reasons_in_words_but_none_of_the_message() -> None:
