@@ -94,12 +94,14 @@ class ArcResult(msgspec.Struct, frozen=True):
     Attributes:
         sealer: domain of the newest seal of a chain that holds.
         vouches: the listed sealer that tells of a DMARC pass of the author's domain; "" for none.
+        oldest_pass: since which set nothing was changed; 0: since the first.
     """
 
     result: str = "none"
     why: str = ""
     sealer: str = ""
     vouches: str = ""
+    oldest_pass: int = 0
 
 
 class Authentication(msgspec.Struct, frozen=True):

@@ -46,12 +46,14 @@ class Chain:
         sets: oldest first; () unless it passed.
         sealers: domain of each set's seal.
         why: a reason, for a failure.
+        oldest_pass: since which set nothing was changed; 0: since the first.
     """
 
     result: str
     sets: tuple[Set, ...] = ()
     sealers: tuple[str, ...] = ()
     why: str = ""
+    oldest_pass: int = 0
 
 
 class ChainVerifier:
@@ -61,6 +63,7 @@ class ChainVerifier:
         self._message = message
         self._header = header
         self._now = now
+        self._bodies: dict[bool, bytes] = {}
 
     def verify(self, lookup: Lookup) -> Chain:
         """Checks the newest signature over the message and every seal.
@@ -79,27 +82,47 @@ class ChainVerifier:
             sealers = self._check(sets, lookup)
         except Invalid as invalid:
             return Chain("fail", why=invalid.why)
-        return Chain("pass", sets, sealers)
+        return Chain("pass", sets, sealers, oldest_pass=self._oldest_pass(sets, lookup))
 
     def _check(self, sets: tuple[Set, ...], lookup: Lookup) -> tuple[str, ...]:
-        message = self._message_signature(sets[-1].signature)
+        message = _message_signature(sets[-1].signature, now=self._now)
         seals = [_parse(one.seal, _SEAL_TAGS, now=self._now) for one in sets]
         keys = _all_keys([message, *seals], lookup)
-        body, _ = hash_body(self._message, self._header.body_at, relaxed=message.relaxed_body)
-        if decode(message.tags[b"bh"]) != body:
-            raise Invalid("fail", "the body was changed after it was signed")
-        _expect(message, hash_fields(self._header, message), keys[0])
+        self._expect_message(message, keys[0])
         for number, seal in enumerate(seals, 1):
             _expect(seal, hash_seal(sets[:number], seal.field), keys[number])
         return tuple(seal.domain for seal in seals)
 
-    def _message_signature(self, field: Field) -> Signature:
-        found = _parse(field, _MESSAGE_TAGS, now=self._now)
-        if b"arc-seal" in found.names or b"from" not in found.names:
-            raise Invalid("fail", "a signature covers the wrong fields")
-        if found.limit is not None:
-            raise Invalid("fail", "a signature covers part of the body only")
-        return found
+    def _expect_message(self, signature: Signature, keys: list[KeyRecord]) -> None:
+        body = self._bodies.get(signature.relaxed_body)
+        if body is None:
+            body, _ = hash_body(self._message, self._header.body_at, relaxed=signature.relaxed_body)
+            self._bodies[signature.relaxed_body] = body
+        if decode(signature.tags[b"bh"]) != body:
+            raise Invalid("fail", "the body was changed after it was signed")
+        _expect(signature, hash_fields(self._header, signature), keys)
+
+    def _oldest_pass(self, sets: tuple[Set, ...], lookup: Lookup) -> int:
+        """The oldest signature from which on all hold; 0: all do.
+
+        Source: RFC 8617 section 5.2 (step 4).
+        """
+        for number in range(len(sets) - 1, 0, -1):
+            try:
+                signature = _message_signature(sets[number - 1].signature, now=self._now)
+                self._expect_message(signature, find_keys(signature, lookup))
+            except Invalid:
+                return number + 1
+        return 0
+
+
+def _message_signature(field: Field, *, now: float) -> Signature:
+    found = _parse(field, _MESSAGE_TAGS, now=now)
+    if b"arc-seal" in found.names or b"from" not in found.names:
+        raise Invalid("fail", "a signature covers the wrong fields")
+    if found.limit is not None:
+        raise Invalid("fail", "a signature covers part of the body only")
+    return found
 
 
 def hash_seal(sets: tuple[Set, ...], seal: Field) -> bytes:

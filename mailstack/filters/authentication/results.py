@@ -51,6 +51,10 @@ def _spf(spf: SpfResult, **names: str) -> object:
 
 def _arc(arc: ArcResult, ip: str) -> object:
     properties = [authres.AuthenticationResultProperty("smtp", "remote-ip", safe(ip))] if ip else []
+    if arc.result == "pass":
+        # RFC 8617 section 10.2: how far back the message is as it was.
+        oldest = str(arc.oldest_pass)
+        properties.append(authres.AuthenticationResultProperty("header", "oldest-pass", oldest))
     return ARCAuthenticationResult(result=arc.result, reason=_reason(arc.why), properties=properties)
 
 

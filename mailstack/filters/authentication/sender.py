@@ -86,7 +86,8 @@ class Sender:
     def _arc(self, chain: Chain) -> ArcResult:
         domains = self._author.domains
         vouches = find_vouching(chain, domains[0], self._sealers) if len(domains) == 1 else ""
-        return ArcResult(chain.result, chain.why, chain.sealers[-1] if chain.sealers else "", vouches)
+        sealer = chain.sealers[-1] if chain.sealers else ""
+        return ArcResult(chain.result, chain.why, sealer, vouches, chain.oldest_pass)
 
 
 def problems(found: Authentication) -> Iterator[Reason]:

@@ -7,12 +7,14 @@ import time
 import dkim as dkimpy
 import pytest
 
+from mailstack.filters.authentication import results
 from mailstack.filters.authentication.arc import MAX_INSTANCES
 from mailstack.filters.authentication.arc_chain import Chain, ChainVerifier
 from mailstack.filters.authentication.arc_seal import seal
 from mailstack.filters.authentication.sign import sign
 from mailstack.filters.fields import Header
 from mailstack.model.dns import Answer, Lookup, NeedLookup, Question
+from mailstack.model.verdict import ArcResult, Authentication
 from tests.kit import dkim_keys
 
 # dkimpy, the other side of these tests, looks at the clock.
@@ -124,6 +126,26 @@ def test_what_was_changed_is_a_broken_chain_and_is_not_sealed_over(old: bytes, n
     assert chain.result == "fail"
     assert chain.why
     assert seal(changed, chain, dkim_keys.rsa_key(), results=RESULTS, now=NOW) == b""
+
+
+def test_the_oldest_pass_says_since_when_nothing_was_changed() -> None:
+    # RFC 8617 section 5.2 (step 4): a list that adds its footer seals what it sends, not what it got
+    assert [chain_of(sealed(times=n)).oldest_pass for n in (0, 1, 3)] == [0, 0, 0]
+    before = sealed(times=2)
+    changed = before + b"-- footer of the list\r\n"
+    listed = seal(changed, chain_of(before), dkim_keys.rsa_key(), results=RESULTS, now=NOW) + changed
+    assert (chain_of(listed).result, chain_of(listed).oldest_pass) == ("pass", 3)
+    onward = ADDED + seal(listed, chain_of(listed), dkim_keys.rsa_key(), results=RESULTS, now=NOW) + listed
+    found = chain_of(onward)
+    assert (found.result, found.oldest_pass) == ("pass", 3)
+    said = results.build(
+        "mx.home.test",
+        Authentication(arc=ArcResult("pass", oldest_pass=found.oldest_pass)),
+        sender="",
+        helo="h.test",
+        ip="192.0.2.1",
+    )
+    assert "arc=pass smtp.remote-ip=192.0.2.1 header.oldest-pass=3" in " ".join(said.split())
 
 
 def test_a_second_author_breaks_it() -> None:
