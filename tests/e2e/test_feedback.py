@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import contextlib
 import imaplib
+import os
 import poplib
 import re
-import shutil
 import sqlite3
-import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ import pytest
 from mailstack.app.lessons import LessonBook, domain_folder, home_of
 from mailstack.model.address import Address
 from mailstack.model.lessons import Lesson
+from tests.kit import debian
 from tests.kit.demo import PASSWORD, Demo, new_account, running_demo
 from tests.kit.dns_server import DnsServer
 from tests.kit.instance import Instance
@@ -378,14 +378,58 @@ def test_train_rebuild_and_forget(house: Demo, account: str, client: imaplib.IMA
     assert shown["counted"] == {"spam": 3} and shown["lessons"][0]["author"] == "crew@lamps.test"
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@pytest.mark.debian
 def test_curl_moves_a_message(house: Demo, account: str, mark: str) -> None:
+    curl = debian.need("curl")
     send(house, "crew@lamps.test", account, 1, mark)
     came(house, account, mark, 1)
-    for command in ("UID MOVE 1 Spam",):
-        subprocess.run(
-            ["curl", "-sS", "--cacert", str(house.state["ca_file"]), "-u", f"{account}:{PASSWORD}",
-             "-X", command, f"imaps://localhost:{house.port('imaps')}/INBOX"],
-            check=True, timeout=30,
-        )  # fmt: skip
+    url = f"imaps://localhost:{house.port('imaps')}/INBOX"
+    login = ["--cacert", house.state["ca_file"], "-u", f"{account}:{PASSWORD}"]
+    assert debian.run([curl, "-sS", *login, "-X", "UID MOVE 1 Spam", url]).returncode == 0
     until(house, account, ["spam"])
+
+
+@pytest.mark.debian
+def test_mbsync_uploads_what_was_moved_at_home(house: Demo, account: str, mark: str, tmp_path: Path) -> None:
+    mbsync = debian.need("mbsync")
+    near = tmp_path / "mail"
+    near.mkdir()
+    rc = tmp_path / "mbsyncrc"
+    rc.write_text(
+        f"""
+IMAPStore far
+Host localhost
+Port {house.port("imaps")}
+User {account}
+Pass "{PASSWORD}"
+SSLType IMAPS
+CertificateFile {house.state["ca_file"]}
+
+MaildirStore near
+Path {near}/
+Inbox {near}/INBOX
+SubFolders Verbatim
+
+Channel all
+Far :far:
+Near :near:
+Patterns INBOX Spam
+Create Both
+Remove None
+Expunge Both
+SyncState *
+"""
+    )
+
+    def sync() -> None:
+        done = debian.run([mbsync, "-c", rc, "-a"], environ={**os.environ, "HOME": str(tmp_path)})
+        assert done.returncode == 0, done.stdout
+
+    send(house, "crew@lamps.test", account, 1, mark)
+    came(house, account, mark, 1)
+    sync()
+    (message,) = [path for part in ("new", "cur") for path in (near / "INBOX" / part).iterdir()]
+    message.rename(near / "Spam" / "cur" / "1.moved.at-home:2,S")
+    sync()
+    until(house, account, ["spam"])
+    assert lists(house, account) == (["crew@lamps.test"], [])
