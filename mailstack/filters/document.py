@@ -182,8 +182,8 @@ def _take_page(document: Document, page: Page) -> None:
     document.hidden_text = "\n".join(filter(None, (document.hidden_text, page.hidden)))[:MAX_HIDDEN]
     alt = undisguise(page.alt, document.disguise)
     document.alt_text = "\n".join(filter(None, (document.alt_text, alt)))[:MAX_ALT]
-    room = MAX_URLS - len(document.mail_addresses)
-    document.mail_addresses += [a for a in page.mail_addresses if a not in document.mail_addresses][:room]
+    addresses = dict.fromkeys((*document.mail_addresses, *page.mail_addresses))
+    document.mail_addresses = list(addresses)[:MAX_URLS]
     _add_links(document, page.links)
 
 

@@ -237,6 +237,13 @@ def _unpack(data: bytes, member: _Member, listing: Listing) -> bytes:
 # -- gzip, bzip2, xz and tar ------------------------------------------------------------
 
 
+def _gzip_name(data: bytes) -> str:
+    """The name a gzip file gives its content; "" without (RFC 1952 section 2.3)."""
+    if len(data) < 10 or not data[3] & 0x08 or data[3] & 0x04:
+        return ""
+    return data[10 : 10 + _MAX_MEMBER_NAME].split(b"\0")[0].decode("latin-1")
+
+
 class _Decompressor(Protocol):
     def decompress(self, data: bytes, max_length: int = ..., /) -> bytes: ...
 
@@ -245,7 +252,9 @@ def _compressed(data: bytes, form: str, listing: Listing, name: str, depth: int,
     """A tar is listed, anything else named after its archive; all is unpacked once, to the cap."""
     head, is_whole = _first(data, form, listing)
     kind, inner = kinds.by_head(head[: kinds.HEAD_OCTETS])
-    stem = name.rpartition("/")[2].rpartition(".")[0] or "file"
+    stem = (
+        (_gzip_name(data) if form == "gzip" else "") or name.rpartition("/")[2].rpartition(".")[0] or "file"
+    )
     if inner == "tar":
         _tar(head, listing, prefix, is_whole=is_whole)
     else:
@@ -264,12 +273,14 @@ def _first(data: bytes, form: str, listing: Listing) -> tuple[bytes, bool]:
     kept = bytearray()
     out = taken = 0
     pending = data[:_CHUNK]
+    is_stuck = False
     try:
         tool = _tool(form)
         while out < cap:
             piece = tool.decompress(pending, _CHUNK)
-            if not piece and taken >= len(data):
+            if not piece and (is_stuck or taken >= len(data)):
                 break
+            is_stuck = not piece and not pending
             out += len(piece)
             if len(kept) < MAX_INNER:
                 kept += piece

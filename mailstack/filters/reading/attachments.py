@@ -20,8 +20,9 @@ from mailstack.mime.text import content, is_attachment, parts
 
 #: Attachments that are told of; later ones are not looked at.
 MAX_ATTACHMENTS = 100
-#: Octets of attachments that are decoded in all, and of one page or calendar.
+#: Octets of attachments that are decoded in all; of all attached pages, and of one.
 MAX_DECODED = 64 * 1024 * 1024
+MAX_PAGES = 1024 * 1024
 MAX_PAGE = 262_144
 MAX_TEXT = 65_536
 #: Endings of archives that are known by their first octets.
@@ -73,6 +74,7 @@ class _Reader:
         self._cids = {unquote(cid) for cid in cids}
         self._room = room
         self._left = MAX_DECODED
+        self._pages_left = MAX_PAGES
         self._out = archives.MAX_OUT
         self._inner = archives.MAX_INNER_ARCHIVES
         self.found: list[Attachment] = []
@@ -147,9 +149,12 @@ class _Reader:
                 return
 
     def _page(self, part: Part, attachment: Attachment) -> None:
-        source = decode(
-            self._content(part, MAX_PAGE), part.parameter("charset") or "", Charsets(), is_html=True
-        )
+        if self._pages_left <= 0:
+            attachment.tricks.append("monstrous")
+            return
+        octets = self._content(part, min(MAX_PAGE, self._pages_left))
+        self._pages_left -= len(octets)
+        source = decode(octets, part.parameter("charset") or "", Charsets(), is_html=True)
         html = Html()
         page = read_html(source, html, self._effort, room=MAX_TEXT)
         attachment.text = page.text or page.alt

@@ -41,7 +41,7 @@ _OLE_ENCRYPTED = b"E\0n\0c\0r\0y\0p\0t\0e\0d\0P\0a\0c\0k\0a\0g\0e\0"
 _OLE_OBJECT = b"\x01\0O\0l\0e\0001\0000\0N\0a\0t\0i\0v\0e\0"
 _RTF_OBJECTS = (b"\\objdata", b"\\objupdate", b"\\objautlink")
 _EXTERNAL = re.compile(
-    rb"<Relationship\b[^>]{0,1000}TargetMode\s{0,4}=\s{0,4}[\"']External[\"'][^>]{0,1000}>", re.IGNORECASE
+    rb"<Relationship\b[^<>]{0,1000}TargetMode\s{0,4}=\s{0,4}[\"']External[\"'][^<>]{0,1000}>", re.IGNORECASE
 )
 _TARGET = re.compile(rb"\bTarget\s{0,4}=\s{0,4}[\"']([^\"']{1,2000})[\"']")
 _ACTIVE = (b"attachedTemplate", b"oleObject", b"frame", b"externalLink", b"subDocument")
@@ -80,7 +80,9 @@ def _streams(data: bytes) -> Iterator[bytes]:
         if begin is None:
             continue
         try:
-            out = zlib.decompressobj().decompress(data[begin.end() :][:MAX_STREAM], min(MAX_STREAM, left))
+            out = zlib.decompressobj().decompress(
+                data[begin.end() : begin.end() + MAX_STREAM], min(MAX_STREAM, left)
+            )
         except zlib.error:
             continue
         left -= len(out)

@@ -144,7 +144,7 @@ class Attachment:
             (members named ../ or /), "links-out" (symbolic links), "bomb", "many-members",
             "broken", "overlapping", "holds-program", "holds-disk-image"; of documents "macros",
             "script", "form", "remote-template", "launches", "embedded-file", "encrypted"; of HTML and
-            SVG "form", "password", "script", "smuggling", "refresh", "monstrous".
+            SVG "form", "password", "script", "smuggling", "refresh", "monstrous" (not read).
         members: names in an archive, at most 1000, nested ones too, as `outer/inner`.
         text: seen text of HTML, SVG and calendar attachments, at most 64 KiB.
     """

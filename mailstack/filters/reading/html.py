@@ -36,6 +36,7 @@ MAX_ATTRIBUTES = 20_000
 #: A source no longer than this cannot take long.
 _SHORT = 2_048
 _MAX_HOSTS = 100
+_MAX_BASE = 500
 _MAX_ALTS = 200
 #: Different names of elements that are counted.
 _MAX_NAMES = 200
@@ -92,16 +93,21 @@ def read_html(source: str, html: Html, effort: Effort, *, room: int) -> Page:
         tree = None
     if tree is None or tree.root is None:
         html.monstrous += bool(source.strip())
-        _read_crudely(source, html, page, room)
+        _read_crudely(source, html, page, room, effort)
     else:
-        _Walk(html, page, room).run(tree.root)
+        _Walk(html, page, effort, room).run(tree.root)
     return page
 
 
 class Effort:
-    """What lexbor may still cost for one message, all its HTML together; see the trap above."""
+    """What reading HTML may still cost for one message, all of it together; see the trap above.
+
+    Attributes:
+        links: that may still be taken.
+    """
 
     def __init__(self) -> None:
+        self.links = links.MAX_URLS
         self._elements = MAX_ELEMENTS**2
         self._attributes = MAX_ATTRIBUTES**2
         self._short = MAX_SOURCE
@@ -122,10 +128,11 @@ class Effort:
         return True
 
 
-def _read_crudely(source: str, html: Html, page: Page, room: int) -> None:
+def _read_crudely(source: str, html: Html, page: Page, room: int, effort: Effort) -> None:
     """Without a tree: text, addresses, and the elements that matter."""
     page.text = to_text(source, enough=room)[:room]
-    page.links = [links.make(url) for url in links.find_urls(source)]
+    page.links = [links.make(url) for url in links.find_urls(source)[: effort.links]]
+    effort.links -= len(page.links)
     html.links += len(page.links)
     lowered = source.lower()
     for name in ("a", "img", "form", "script", "iframe", "input"):
@@ -147,8 +154,9 @@ _PASSWORD = re.compile(r"type\s{0,8}=\s{0,8}[\"']?password")
 class _Walk:
     """One walk over one tree."""
 
-    def __init__(self, html: Html, page: Page, room: int) -> None:
+    def __init__(self, html: Html, page: Page, effort: Effort, room: int) -> None:
         self._html = html
+        self._effort = effort
         self._page = page
         self._room = room
         self._hidden_room = MAX_HIDDEN
@@ -276,7 +284,7 @@ class _Walk:
 
     def _add(self, url: str | None, place: Place, state: State) -> Link | None:
         """A link, if it is one."""
-        if not url or len(self._page.links) >= links.MAX_URLS:
+        if not url or self._effort.links <= 0:
             return None
         url = links.clean(url)
         lowered = url[:16].lower()
@@ -294,6 +302,7 @@ class _Walk:
                 self._page.mail_addresses.append(address)
         link = links.make(url, place=place, is_hidden=bool(state.hidden))
         self._page.links.append(link)
+        self._effort.links -= 1
         return link
 
     def _begin_link(self, attributes: dict[str, str | None], state: State) -> None:
@@ -380,7 +389,7 @@ class _Walk:
             self._html.refreshes += 1
 
     def _set_base(self, attributes: dict[str, str | None], state: State) -> None:
-        href = links.clean(attributes.get("href") or "")
+        href = links.clean((attributes.get("href") or "")[:_MAX_BASE])
         if href and not self._base:
             self._base = href
             self._html.bases += 1

@@ -173,6 +173,14 @@ def test_a_packed_program_is_told() -> None:
     assert listed(gzip.compress(b"MZ" + bytes(100)), "update.gz").tricks == ["holds-program"]
 
 
+def test_a_packed_file_is_called_as_it_says() -> None:
+    out = io.BytesIO()
+    with gzip.GzipFile("real.exe", "wb", fileobj=out, mtime=0) as archive:
+        archive.write(b"x")
+    found = listed(out.getvalue(), "picture.gz")
+    assert (found.members, found.tricks) == (["real.exe"], ["holds-program"])
+
+
 def test_7z_names_and_encryption_are_read() -> None:
     found = listed(SEVEN_ZIP)
     assert (found.members[0], found.tricks) == ("Invoice.pdf.exe", ["holds-program", "double-extension"])

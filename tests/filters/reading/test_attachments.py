@@ -266,6 +266,45 @@ def test_a_pdf_of_a_million_objects_takes_little_time() -> None:
     assert doc.attachments[0].kind == "pdf"
 
 
+def pages(source: bytes, count: int, more: bytes = b"") -> bytes:
+    part = b"--b\r\nContent-Type: text/html\r\n" + more + b"\r\n" + source + b"\r\n"
+    return b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part * count + b"--b--\r\n"
+
+
+ATTACHED = b"Content-Disposition: attachment\r\n"
+HARD = {
+    "links behind a base": pages(
+        b"<base href='http://x.test/" + b"../" * 160 + b"'>" + b"<a href=y>x</a>" * 1_000, 60
+    ),
+    "addresses": pages(b"".join(b"<a href=mailto:a%d@b.test>" % n for n in range(1_000)), 30),
+    "data without end": pages(b"<script>" + (b"A" * 999 + b" ") * 250 + b"</script>", 100, ATTACHED),
+}
+
+
+@pytest.mark.parametrize("message", HARD.values(), ids=HARD.keys())
+def test_many_hard_parts_together_take_little_time(message: bytes) -> None:
+    # M13, M14
+    began = time.process_time()
+    doc = of(message)
+    assert time.process_time() - began < 5
+    assert len(doc.links) <= 1_000
+    assert len(doc.mail_addresses) <= 1_000
+
+
+def test_relations_without_end_take_little_time() -> None:
+    # M12
+    data = zipped(("[Content_Types].xml", b"x"), ("_rels/.rels", b"<Relationship " * 40_000))
+    encoded = base64.encodebytes(data)
+    part = (
+        b"--b\r\nContent-Type: application/zip; name=a.docx\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+        + encoded
+        + b"\r\n"
+    )
+    began = time.process_time()
+    of(b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + part * 90 + b"--b--\r\n")
+    assert time.process_time() - began < 5
+
+
 @pytest.mark.parametrize("count", [MAX_ATTACHMENTS, MAX_ATTACHMENTS + 1])
 def test_so_many_attachments_are_told_of_and_no_more(count: int) -> None:
     part = b"--b\r\nContent-Type: image/png; name=x.png\r\n\r\n" + PNG + b"\r\n"
