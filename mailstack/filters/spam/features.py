@@ -29,11 +29,12 @@ MAX_TOKENS = 2_000
 MAX_HEADER_TOKENS = 300
 MAX_BODY_TOKENS = 400
 MAX_WORDS = 700
+MAX_PAIRS = MAX_TOKENS - MAX_HEADER_TOKENS - MAX_BODY_TOKENS - MAX_WORDS
+#: Words of the text that are looked at in pairs.
+MAX_PAIRED = 500
 MAX_TOKEN_OCTETS = 40
 #: Characters of text that are looked at; 700 different words rarely need more.
 MAX_CHARACTERS = 65_536
-#: Characters in which pairs are looked for.
-_PAIRED = 8_192
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)?")
@@ -50,21 +51,27 @@ def words(text: str) -> list[str]:
 
     Source: Unicode NFKC and case folding.
     """
-    return list(dict.fromkeys(sequence(text[:MAX_CHARACTERS])))
+    return list(_useful(sequence(text[:MAX_CHARACTERS])))
+
+
+def _useful(found: Iterable[str]) -> dict[str, None]:
+    """Without repeats, single letters, numbers and giants."""
+    once = dict.fromkeys(found)
+    return dict.fromkeys(
+        [w for w in once if len(w) >= 2 and _octets(w) <= MAX_TOKEN_OCTETS and not w.isdigit()]
+    )
 
 
 def sequence(text: str) -> list[str]:
-    """The useful words of a text as they follow each other."""
+    """The words of a text as they follow each other."""
     if text.isascii():
         found = text.translate(_ASCII_LETTERS).split()
-        if "'" in text:
-            found = [piece for word in found for piece in _unquoted(word)]
-        return [w for w in found if 2 <= len(w) <= MAX_TOKEN_OCTETS and not w.isdigit()]
+        return [piece for word in found for piece in _unquoted(word)] if "'" in text else found
     folded = unicodedata.normalize("NFKC", text).casefold()
     found = _WORD.findall(folded)
     if _CJK.search(folded) is not None:
-        found = [piece for word in found for piece in _pieces(word)]
-    return [w for w in found if len(w) >= 2 and _octets(w) <= MAX_TOKEN_OCTETS and not w.isdigit()]
+        return [piece for word in found for piece in _pieces(word)]
+    return found
 
 
 def _unquoted(word: str) -> Iterable[str]:
@@ -85,13 +92,11 @@ def tokens(document: Document) -> Tokens:
     """All features of a message, without repeats, in a fixed order, at most `MAX_TOKENS`."""
     header = list(islice(dict.fromkeys(sender_features.find(document)), MAX_HEADER_TOKENS))
     body = list(islice(dict.fromkeys(page_features.find(document)), MAX_BODY_TOKENS))
-    subject, name = sequence(document.subject), words(document.author_name)
+    subject = sequence(document.subject)
     text = sequence(document.text[:MAX_CHARACTERS])
-    found = dict.fromkeys(["s:" + word for word in subject])
-    found.update(dict.fromkeys(["f:" + word for word in name]))
-    found.update(dict.fromkeys(text))
-    room = MAX_TOKENS - MAX_HEADER_TOKENS - MAX_BODY_TOKENS - MAX_WORDS
+    found = dict.fromkeys(["s:" + word for word in _useful(subject)])
+    found.update(dict.fromkeys(["f:" + word for word in words(document.author_name)]))
+    found.update(_useful(text))
     pairs = [f"s:{one} {other}" for one, other in pairwise(["^", *subject, "$"])]
-    near = text if len(document.text) <= _PAIRED else sequence(document.text[:_PAIRED])
-    pairs += [f"{one} {other}" for one, other in pairwise(near[: 2 * room])]
-    return Tokens(header, body, list(islice(found, MAX_WORDS)), list(islice(dict.fromkeys(pairs), room)))
+    pairs += map(" ".join, pairwise(text[:MAX_PAIRED]))
+    return Tokens(header, body, list(islice(found, MAX_WORDS)), list(islice(dict.fromkeys(pairs), MAX_PAIRS)))

@@ -12,22 +12,25 @@ _TEXT = 8_192
 _LINKS = 60
 _FIRST, _LAST = 3, 4
 
-_MARKS = re.compile(r"[^\w\s]")
-_RUNS = re.compile(r"([^\w\s])\1{2,}")
-_CAPITALS = re.compile(r"\b[A-Z]{3,20}\b")
 _PATH_WORD = re.compile(r"[a-z]{2,20}")
 _LINE_WORD = re.compile(r"[^\W_]{1,20}")
-_PHONE = re.compile(r"\d{3}[-.) ]{1,2}\d{3}[-. ]\d{4}")
-_MONEY = re.compile(r"[$£€]\s?\d|\d\s?(?:€|EUR|USD|zł|kr|руб|₽|元|円)")
-_PERCENT = re.compile(r"\d\s?%")
-_ADDRESS = re.compile(r"[\w+-]@[\w-]{1,63}\.\w")
-_QUOTE = re.compile(r"^\s{0,4}>", re.M)
-_WROTE = re.compile(
-    r"^.{5,80}(?:wrote|writes|said|schrieb|écrit|escribió|scritto|написал|escreveu)[^\n]{0,40}:", re.M
+#: Marks that are counted; `str.count` of each is faster than any pattern.
+_MARKS = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+_OTHER_MARKS = "€£¥§©®°·•…–—“”„«»¡¿、。！？：（）【】「」★✔✅⚠→"
+_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"abcdefghijklmnopqrstuvwxyz"
+#: All digits as "0": then phone numbers, sums and shares are plain text to look for.
+_DIGITS = bytes.maketrans(b"123456789", b"000000000")
+#: What is written, a text that is quick to look for and must be there too, and its forms.
+_WRITTEN = (
+    ("phone", b"000", (b"000-0000", b"000.0000", b") 000 0000", b"000 000 0000")),
+    ("money", b"$", (b"$0", b"$ 0")),
+    ("money", b"0 ", (b"0 EUR", b"0 USD", b"0 CHF")),
+    ("percent", b"%", (b"0%", b"0 %")),
+    ("big-money", b"000", (b"00,000,000", b"00.000.000", b"00 000 000")),
+    ("quote", b">", (b"\n>",)),
+    ("wrote", b":", (b"wrote:", b"schrieb", b"crit :", b"scritto:")),
+    ("signature", b"\n--", (b"\n-- \n", b"\n-- \r\n", b"\n--\n", b"\n--\r\n")),
 )
-_SIGNATURE = re.compile(r"^-- ?$", re.M)
-_UPPER = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_LOWER = _UPPER.lower()
 
 
 def find(document: Document) -> Iterator[str]:
@@ -108,30 +111,27 @@ def _url(url: str) -> Iterator[str]:
 
 def _writing(document: Document) -> Iterator[str]:
     text = document.text[:_TEXT]
-    for mark in sorted(set(_MARKS.findall(text)))[:60]:
-        yield f"{mark}{min(text.count(mark), 63).bit_length()}"
-    for mark in sorted(set(_RUNS.findall(text)))[:20]:
-        yield f"run{mark}"
+    for mark in _MARKS if text.isascii() else _MARKS + _OTHER_MARKS:
+        count = text.count(mark)
+        if count:
+            yield f"{mark}{min(count, 63).bit_length()}"
+            if count >= 3 and mark * 3 in text:
+                yield f"run{mark}"
     yield f"length{len(document.text).bit_length()}"
     lines = text.split("\n")
     yield f"lines{len(lines).bit_length()}"
     yield f"longest{max(map(len, lines)).bit_length()}"
-    for fact, pattern in (
-        ("phone", _PHONE),
-        ("money", _MONEY),
-        ("percent", _PERCENT),
-        ("address", _ADDRESS),
-        ("quote", _QUOTE),
-        ("wrote", _WROTE),
-        ("signature", _SIGNATURE),
-    ):
-        if pattern.search(text) is not None:
-            yield fact
-    for word in dict.fromkeys(_CAPITALS.findall(text[:4_096])[:100]):
-        yield f"C:{word}"
+    for word in text[:2_048].split():
+        if word.isupper() and 3 <= len(word) <= 20:
+            yield f"C:{word.strip(_MARKS)}"
     octets = text.encode("ascii", "ignore")
-    lower = len(octets) - len(octets.translate(None, _LOWER))
-    upper = len(octets) - len(octets.translate(None, _UPPER))
+    made = octets.translate(_DIGITS)
+    for fact, needed, written in _WRITTEN:
+        if needed in made and any(one in made for one in written):
+            yield fact
+    if "€" in text or "£" in text:
+        yield "money"
+    upper, lower = (len(octets) - len(octets.translate(None, letters)) for letters in _LETTERS)
     if upper + lower > 200 and upper > 0.35 * (upper + lower):
         yield "capitals"
     if document.disguise.invisible or document.disguise.mixed_words:

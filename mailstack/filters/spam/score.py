@@ -15,7 +15,7 @@ from mailstack.filters.hints import BACKSCATTER
 from mailstack.filters.signs import find as signs
 from mailstack.filters.signs.knowledge import Knowledge
 from mailstack.filters.spam.features import tokens
-from mailstack.filters.spam.model import Model, indexes, probability, to_logit
+from mailstack.filters.spam.model import Model, named, probability, to_logit
 from mailstack.model.verdict import Authentication, Reason
 
 #: https://spamassassin.apache.org/gtube/ : any filter calls this spam, so filing can be tried out.
@@ -84,13 +84,12 @@ def _learned(document: Document, model: Model | None) -> tuple[tuple[Reason, ...
     """What the model says, and the features it looked at."""
     if model is None:
         return (Reason("prior", NEUTRAL_LOGIT, "there is no trained model"),), None
-    words = tokens(document)
-    found = indexes(words)
-    neutral = model.logit(())
-    logit, largest = model.judge(words, MAX_WORDS)
-    named = " ".join(token for weight, token in largest if abs(weight) >= 0.02)
+    names = named(tokens(document))
+    found = list(names)
+    neutral, logit = model.logit(()), model.logit(found)
+    words = " ".join(token for weight, token in model.largest(names, MAX_WORDS) if abs(weight) >= 0.02)
     prior = Reason("prior", round(neutral + SIGNS_LOGIT, 4), "before anything is known")
-    return (prior, Reason("words", round(logit - neutral, 4), named)), found
+    return (prior, Reason("words", round(logit - neutral, 4), words)), found
 
 
 def _sender(document: Document, found: Authentication, seen: Iterable[Reason]) -> Iterator[Reason]:

@@ -197,8 +197,8 @@ def _mime(document: Document) -> Iterator[str]:
     for name in (b"importance", b"priority"):
         if header.has(name):
             yield f"{name.decode()}-{_text(header.first(name))[:10].lower()}"
-    order = [field.name for field in header.fields[:60] if field.name in _ORDERED]
-    for one, other in pairwise(order):
+    order = [field.name for field in header.fields if field.name in _ORDERED]
+    for one, other in pairwise(order[:20]):
         yield f"order-{one.decode()}-{other.decode()}"
 
 

@@ -69,7 +69,7 @@ class Sample:
     """One message to learn from.
 
     Attributes:
-        features: weight indexes, ascending.
+        features: weight indexes, region after region.
         label: its class; for the corpus, which knows no classes of wanted mail, "ham".
         group: messages of one group (equal text) stay in one fold.
         source: "corpus", "written" or "everyday".
@@ -325,7 +325,7 @@ def _train_head(samples: Sequence[Sample], name: str, progress: Callable[[], Non
 
 
 def cuts_single(found: Sequence[int]) -> int:
-    """How many of ascending indexes the heads know."""
+    """How many of a message's indexes the heads know."""
     return sum(n < SINGLE_SIZE for n in found)
 
 

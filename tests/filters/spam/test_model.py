@@ -78,7 +78,7 @@ def test_views_have_opinions_of_their_own() -> None:
     assert few == many > 0
 
 
-def test_indexes_are_ascending_and_lie_in_their_regions() -> None:
+def test_indexes_lie_in_their_regions_in_order() -> None:
     found = model.indexes(["h:x", "b:x", "x", "x y", "x"])
     assert found == sorted(found) and len(found) == 4
     assert [
