@@ -218,7 +218,7 @@ def _sells(sight: Sight) -> Iterator[Reason]:
 
 def _serves(sight: Sight) -> Iterator[Reason]:
     if not sight.is_marked:
-        yield Reason("no_mark", -1.0, "no field says that it goes to many")
+        yield Reason("no_mark", -0.5, "no field says that it goes to many")
         if sight.is_person:
             yield Reason("person", -1.5, "its sender has the name of a person")
     if words.SERVICE_SENDERS.match(sight.local):
