@@ -280,6 +280,8 @@ class Teacher:
         last, lesson, digest = notes[-1], book.of(notes[-1].message), None
         before = opinion_of(lesson)
         if before is None:
+            if self._is_full(book, last.at) and all(note.what != "uploaded" for note in notes):
+                return  # nothing known could be taken back
             digest = await self._digest(account, last)
             if digest is None:
                 return

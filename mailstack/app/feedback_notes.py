@@ -247,6 +247,9 @@ class _Noting:
             self._marked.add(folder_id)
         if operation != "-" and "notjunk" in said and len(said) > 1:
             return  # RFC 5788: who sets both says nothing
+        if whats == ["notjunk"] and place == "ham":
+            # Programs set it on all they do not take for spam: it only says that another mark was wrong.
+            rows = [row for row in rows if marks_of(row.keywords) - {"notjunk"}]
         self._notes.note(
             [
                 self._note(what, name, row, place, place)

@@ -171,9 +171,8 @@ def _marked(opinion: Opinion | None, deed: Deed, filed: Place) -> Opinion | None
 
 def _not_junk(opinion: Opinion | None, place: Place) -> Opinion | None:
     if opinion is None:
-        # Thunderbird marks whatever it does not take for spam.
-        sure = FULL if place == "spam" else WEAK
-        return Opinion("ham", place, sure, "mark") if place in ("spam", "ham") else None
+        # Elsewhere programs set it on whatever they do not take for spam.
+        return Opinion("ham", "spam", FULL, "mark") if place == "spam" else None
     if opinion.label != "spam":
         return opinion
     return Opinion("ham", "spam", FULL, "mark") if opinion.origin in ("", "spam") else None

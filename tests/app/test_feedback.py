@@ -269,6 +269,17 @@ def test_large_uploads_come_as_files(world: World, tmp_path: Path) -> None:
     assert world.learn() == ["ham"] and world.listed == (set(), {"crew@lamps.test"})
 
 
+def test_what_programs_set_on_everything_costs_no_note(world: World) -> None:
+    uid = world.put(1)
+    world.mark(uid, "INBOX", "+", "NonJunk")
+    assert world.table.accounts() == []
+    world.mark(uid, "INBOX", "-", "NonJunk")
+    world.mark(uid, "INBOX", "+", "Junk")
+    assert world.learn() == ["spam weak"]
+    world.mark(uid, "INBOX", "+", "NonJunk")
+    assert world.learn() == []
+
+
 def test_ordinary_moves_cost_no_note(world: World) -> None:
     there = world.move([world.put(1)], "INBOX", "Archive")
     world.move(there, "Archive", "Trash")

@@ -165,11 +165,9 @@ def test_reported_phishing_is_sure() -> None:
     assert found == Opinion("spam", "ham", FULL, "mark")
 
 
-def test_not_junk_in_spam_is_sure_and_elsewhere_weak() -> None:
+def test_not_junk_in_spam_is_sure_and_elsewhere_says_nothing() -> None:
     assert think(None, [Deed("notjunk", "spam", "spam")], filed="") == Opinion("ham", "spam", FULL, "mark")
-    weak = think(None, [Deed("notjunk", "ham", "ham")], filed="")
-    assert weak == Opinion("ham", "ham", WEAK, "mark")
-    assert think(weak, [TO_SPAM], filed="") == Opinion("spam", "ham", FULL, "place")
+    assert think(None, [Deed("notjunk", "ham", "ham")], filed="") is None
 
 
 def test_keywords_of_several_programs() -> None:
