@@ -185,10 +185,10 @@ class Worker:
     def _begin(self, request: FilterRequest) -> Evaluation | Study:
         if request.wants != "verdict":
             return Study(request, read_message(request), self._tools)
-        facts = {r.account_id: self._facts(r.account_id) for r in request.recipients}
+        facts = {r.account_id: self.facts(r.account_id) for r in request.recipients}
         return Evaluation(request, read_message(request), facts, self._tools)
 
-    def _facts(self, account_id: int) -> AccountFacts:
+    def facts(self, account_id: int) -> AccountFacts:
         """What the directory says; the defaults when it cannot be read, so that mail flows."""
         if not self._setup.directory:
             return AccountFacts()

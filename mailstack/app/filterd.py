@@ -34,7 +34,9 @@ from mailstack.net.filter_wire import Ask, FrameProtocol, Said
 from mailstack.net.resolver import MAX_RUNS, Resolver
 
 if TYPE_CHECKING:
+    from mailstack.app.config import Config
     from mailstack.app.daemon import Context
+    from mailstack.app.paths import Paths
 
 #: Messages held in memory for all jobs together, in octets.
 MAX_HELD_OCTETS = 134_217_728
@@ -330,21 +332,21 @@ class FilterServer:
         await self.pool.stop()
 
 
-def make_setup(context: Context) -> Setup:
+def make_setup(config: Config, paths: Paths) -> Setup:
     """What the workers must know, from the configuration."""
-    options = context.config.filter
+    options = config.filter
     return Setup(
         options,
-        options.authserv_id or context.config.hostname,
-        str(context.paths.directory_db),
+        options.authserv_id or config.hostname,
+        str(paths.directory_db),
         options.model_file,
-        context.config.server.time_zone,
-        str(context.paths.state_db),
-        str(context.paths.mail),
-        str(context.paths.maillog_db),
-        context.config.sieve,
-        str(context.paths.model),
-        on_virus=context.config.clamd.on_virus if context.config.clamd.address else "",
+        config.server.time_zone,
+        str(paths.state_db),
+        str(paths.mail),
+        str(paths.maillog_db),
+        config.sieve,
+        str(paths.model),
+        on_virus=config.clamd.on_virus if config.clamd.address else "",
     )
 
 
@@ -360,7 +362,7 @@ async def serve(context: Context) -> None:
     resolver = Resolver(context.config.dns)
     await resolver.start()
     server = FilterServer(
-        make_setup(context),
+        make_setup(context.config, context.paths),
         resolver,
         report=context.report_children,
         aside=_aside(context),

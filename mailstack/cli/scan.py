@@ -6,10 +6,12 @@ Works without an instance; the same pipeline as the daemon's workers, in this pr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import os
 import re
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +36,9 @@ def command(
     from_: Annotated[
         str | None, typer.Option("--from", help="Envelope sender; default: the first Return-Path.")
     ] = None,
-    to: Annotated[str, typer.Option(help="Envelope recipient.")] = "",
+    to: Annotated[
+        str, typer.Option(help="Envelope recipient; of an address here its lists, and what it taught, count.")
+    ] = "",
     dns: Annotated[
         Path | None,
         typer.Option(
@@ -52,13 +56,30 @@ def command(
     context = Context.load(needs_instance=False)
     read = [(name, read_message(name)) for name in messages]
     table = _read_table(dns) if dns is not None else None
-    requests = [(name, _request(data, ip=ip, helo=helo, sender=from_, to=to)) for name, data in read]
+    account_id = _account_id(context, to) if to else 0
+    requests = [
+        (name, _request(data, ip=ip, helo=helo, sender=from_, to=to, account_id=account_id))
+        for name, data in read
+    ]
     answers = asyncio.run(_scan(context, [request for _, request in requests], table, offline=offline))
     rows = [_row(name, answer) for (name, _), answer in zip(requests, answers, strict=True)]
     show(rows[0] if len(rows) == 1 else rows, "\n\n".join(_text(row) for row in rows))
 
 
-def _request(message: bytes, *, ip: str, helo: str, sender: str | None, to: str) -> FilterRequest:
+def _account_id(context: Context, to: str) -> int:
+    """The address here with this name; 0 for none, also without an instance."""
+    from mailstack.directory import Directory
+
+    if not context.paths.directory_db.exists():
+        return 0
+    with contextlib.closing(Directory(context.paths, options=context.config.auth)) as directory:
+        found = directory.find_account(to)
+    return 0 if found is None else found.id
+
+
+def _request(
+    message: bytes, *, ip: str, helo: str, sender: str | None, to: str, account_id: int
+) -> FilterRequest:
     from mailstack.model.verdict import FilterRecipient, FilterRequest
 
     if sender is None:
@@ -69,8 +90,7 @@ def _request(message: bytes, *, ip: str, helo: str, sender: str | None, to: str)
         sender = str(Address.parse(sender)) if sender else ""
     except AddressError:
         pass  # as it stands: the checks say what they think of it
-    # An address nobody has taught anything, to whom every sender is a stranger.
-    recipient = FilterRecipient(1, 0, to, to)
+    recipient = FilterRecipient(1, account_id, to, to)
     return FilterRequest(
         "scan", ip, helo, sender, (recipient,), time.time(), message, size_octets=len(message)
     )
@@ -79,21 +99,25 @@ def _request(message: bytes, *, ip: str, helo: str, sender: str | None, to: str)
 async def _scan(
     context: Context, requests: list[FilterRequest], table: dns_table.Table | None, *, offline: bool
 ) -> list[FilterAnswer]:
-    from mailstack.app.filter_steps import Setup
-    from mailstack.app.filter_worker import make_tools
+    from mailstack.app.filter_worker import Worker, make_tools
+    from mailstack.app.filterd import make_setup
     from mailstack.filters.pipeline import Evaluation
     from mailstack.net.resolver import Resolver, run_check
 
-    options = context.config.filter
-    tools = make_tools(
-        Setup(options, options.authserv_id or context.config.hostname, model=options.model_file)
-    )
+    setup = make_setup(context.config, context.paths)
+    tools = make_tools(setup)
+    account_id = requests[0].recipients[0].account_id
+    # Of nobody here: an address that was taught nothing, to whom every sender is a stranger.
+    facts = {}
+    if account_id:
+        # What its scripts would do is for 'sieve explain'.
+        facts = {account_id: replace(Worker(setup, tools).facts(account_id), steps=())}
     source = await _source(context, table, offline=offline)
     try:
         answers = []
         for request in requests:
             assert request.message is not None
-            evaluation = Evaluation(request, request.message, {}, tools)
+            evaluation = Evaluation(request, request.message, facts, tools)
             answers.append(await run_check(evaluation.step, source, budget=source.new_budget()))
         return answers
     finally:
@@ -127,10 +151,14 @@ async def _source(context: Context, table: dns_table.Table | None, *, offline: b
 
 def _row(name: str, answer: FilterAnswer) -> dict[str, object]:
     from mailstack.filters.explain import JUNK, is_junk
+    from mailstack.model.verdict import RejectMail
 
     verdict, account = answer.verdict, answer.accounts[0]
     found = verdict.authentication
-    action = "junk" if verdict.action == "accept" and is_junk(account) else verdict.action
+    action = verdict.action
+    if action == "accept" and is_junk(account):
+        refuses = any(isinstance(one, RejectMail) for one in account.actions)
+        action = "reject" if refuses else "junk"
     reasons = [*verdict.reasons, *(reason for reason in account.reasons if reason.name != JUNK)]
     return {
         "file": name,

@@ -13,6 +13,7 @@ import pytest
 from mailstack.cli.scan import _row
 from mailstack.filters.explain import JUNK
 from mailstack.model.verdict import AccountVerdict, FileInto, FilterAnswer, MessageVerdict, Reason
+from tests.kit.instance import new_instance
 
 ZONE = {
     "Example.NET.": {"TXT": ["v=spf1 ip4:192.0.2.1 -all"], "A": ["192.0.2.1"]},
@@ -136,3 +137,19 @@ def test_what_is_scanned_comes_from_a_stranger() -> None:
     ]
     refused = MessageVerdict("ham", 0.6, "reject")
     assert _row("m.eml", FilterAnswer(refused, (account,)))["action"] == "reject"
+
+
+def test_an_address_here_is_asked_what_it_wants(tmp_path: Path) -> None:
+    instance = new_instance(tmp_path / "i")
+    instance.cli("user", "add", "alice@example.test")
+    file = tmp_path / "m.eml"
+    file.write_text(MESSAGE)
+
+    def action(to: str) -> tuple[str, str]:
+        row = instance.cli("scan", "--offline", "--to", to, str(file), "--json").json
+        return row["class"], row["action"]
+
+    assert action("alice@example.test") == ("ham", "accept")
+    instance.cli("list", "block", "alice@example.test", "example.net")
+    assert action("alice@example.test") == ("spam", "junk")
+    assert action("bob@example.test") == action("nonsense") == ("ham", "accept")
