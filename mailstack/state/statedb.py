@@ -312,6 +312,15 @@ SCHEMA: tuple[str, ...] = (
     );
     CREATE INDEX feedback_account ON feedback (account_id, number);
     """,
+    """
+    CREATE TABLE signed_copy (
+        domain TEXT NOT NULL,
+        body TEXT NOT NULL,
+        hour INTEGER NOT NULL,
+        copies INTEGER NOT NULL,
+        PRIMARY KEY (hour, domain, body)
+    ) WITHOUT ROWID;
+    """,
 )
 
 
