@@ -84,7 +84,8 @@ class Html:
         hidden: pieces of text that no reader sees.
         hidden_characters: of text no reader sees; in `Document.hidden_text` as far as kept.
         hidden_how: the ways it is hidden, without repeats: "display", "visibility", "opacity",
-            "font-size", "colour", "off-screen", "clipped", "attribute".
+            "font-size", "colour", "off-screen", "clipped", "attribute"; "preview" for a little text
+            before any that is seen, which newsletters write for lists of messages.
         reversed_texts: pieces of text whose letters a style turns round; read as they are seen.
         smuggling: signs that a script puts a file together, without repeats: "blob", "atob",
             "unescape", "eval", "long-string", "saves-file", "char-codes", "writes-page", "goes-on".

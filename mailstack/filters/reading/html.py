@@ -28,6 +28,8 @@ from mailstack.mime.html import to_text
 MAX_SOURCE = 1_048_576
 MAX_HIDDEN = 65_536
 MAX_ALT = 16_384
+#: Characters hidden before any that are seen: what lists of messages show beside the subject.
+MAX_PREVIEW = 300
 _MAX_TITLE = 500
 #: Elements of trees, and places where attributes may begin: at most 0.1 s for elements that are
 #: all nested, 0.7 s for attributes that are all of one element.
@@ -158,7 +160,8 @@ class _Walk:
         self._html = html
         self._effort = effort
         self._page = page
-        self._room = room
+        self._room = self._whole = room
+        self._unseen = 0
         self._hidden_room = MAX_HIDDEN
         self._seen: list[str] = []
         self._hidden: list[str] = []
@@ -261,6 +264,9 @@ class _Walk:
             return  # what newsletters fill their preview with
         html = self._html
         html.hidden += 1
+        self._unseen += len(text)
+        if self._room == self._whole and self._unseen <= MAX_PREVIEW:
+            how = "preview"
         if how not in html.hidden_how:
             html.hidden_how.append(how)
         html.hidden_characters += len(text)

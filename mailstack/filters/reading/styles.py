@@ -277,7 +277,8 @@ class Sheet:
             at = brace.end()
             if brace[0] == "{":
                 depth += 1
-                selector = piece if depth == 1 else ""
+                # Behind "@import ...;" and the comments that hid style sheets from old browsers.
+                selector = piece.rpartition(";")[2].replace("<!--", "") if depth == 1 else ""
             else:
                 if depth == 1 and "@" not in selector and _TELLING.search(piece) is not None:
                     self._rule(selector, piece)

@@ -44,11 +44,12 @@ def read(source: str) -> tuple[Page, Html]:
         ("<p style='transform:scale(0)'>ghost</p>", "clipped"),
         ("<p hidden>ghost</p>", "attribute"),
         ("<style>.x{display:none}</style><p class=x>ghost</p>", "display"),
+        ("<style><!-- @import url(x); .x{display:none} --></style><p class=x>ghost</p>", "display"),
         ("<style>p#y , .z{font-size:0px}</style><p id=y>ghost</p>", "font-size"),
     ],
 )  # fmt: skip
 def test_hidden_text_is_kept_apart(source: str, how: str) -> None:
-    page, html = read(f"{source}<p>seen</p>")
+    page, html = read(f"<p>seen</p>{source}")
     assert (page.text, page.hidden) == ("seen", "ghost")
     assert html.hidden_how == [how]
     assert html.hidden == 1
@@ -78,8 +79,17 @@ def test_what_is_seen_is_not_called_hidden(source: str) -> None:
 
 
 def test_the_colour_of_a_whole_page_may_hide_it() -> None:
-    page, html = read("<body text=white><p>ghost</p><p style='color:black'>seen</p></body>")
+    page, html = read("<body text=white><p style='color:black'>seen</p><p>ghost</p></body>")
     assert (page.text, page.hidden, html.hidden_how) == ("seen", "ghost", ["colour"])
+
+
+@pytest.mark.parametrize(
+    ("length", "how"), [(reader.MAX_PREVIEW, "preview"), (reader.MAX_PREVIEW + 1, "opacity")]
+)
+def test_a_little_hidden_text_at_the_beginning_is_a_preview(length: int, how: str) -> None:
+    page, html = read(f"<p style='opacity:0'>{'w' * length}</p><p>seen</p>")
+    assert html.hidden_how == [how]
+    assert (len(page.hidden), page.text) == (length, "seen")
 
 
 def test_the_padding_of_a_preview_is_not_hidden_text() -> None:
