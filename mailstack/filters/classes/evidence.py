@@ -208,7 +208,7 @@ def _sells(sight: Sight) -> Iterator[Reason]:
         yield Reason("price_subject", 0.8, "the subject names a price")
     if sight.is_newsletter:
         yield Reason("newsletter", 1.5, "it calls itself a newsletter")
-    if words.OFFER.find(sight.text):
+    if words.OFFER.find(sight.text) or words.has_reduction(sight.document.text[:_HEAD]):
         yield Reason("offer_text", 1.0, "the text is an offer")
     if sight.says_subscribed:
         yield Reason("subscribed_text", 1.2, "the text says that its readers subscribed")
@@ -225,7 +225,12 @@ def _serves(sight: Sight) -> Iterator[Reason]:
         yield Reason("service_sender", -1.0, "its sender is for orders, bills or accounts")
     if sight.speaks_of_order:
         yield Reason("order_text", -1.5, "the text is about an order, a bill or an account")
-    if words.WORK_SUBJECT.match(sight.document.subject) or words.WORK.find(sight.whole_subject):
+    subject = sight.document.subject
+    if (
+        words.WORK_SUBJECT.match(subject)
+        or words.BRACKETED.match(subject)
+        or words.WORK.find(sight.whole_subject)
+    ):
         yield Reason("work_subject", -1.0, "the subject is about work")
     if any(kind.startswith("application/") for kind in sight.document.types):
         yield Reason("document_attached", -1.5, "a document is attached")
@@ -279,8 +284,11 @@ def _community(sight: Sight) -> Iterator[Reason]:
 
 
 def _no_community(sight: Sight, services: Services) -> Iterator[Reason]:
-    if words.WORK_SUBJECT.match(sight.document.subject) or words.WORK.find(sight.whole_subject):
+    subject = sight.document.subject
+    if words.WORK_SUBJECT.match(subject) or words.WORK.find(sight.whole_subject):
         yield Reason("work_subject", -2.5, "the subject is about work")
+    elif words.BRACKETED.match(subject):
+        yield Reason("bracketed_subject", -0.5, "the subject begins with the name of a project or group")
     if sight.is_offer:
         yield Reason("offer_subject", -1.5, "the subject is an offer")
     tool = find(sight.document.author_domain, services.work)

@@ -200,8 +200,16 @@ COMMUNITY_LINKS = (
 )
 #: What somebody said: a name, and words in quotation marks.
 SAID = re.compile(r"\w\.?(?: wrote| schrieb| a écrit| escribió| ha scritto| escreveu| schreef)?: ?[\"“„«‘「]")
-#: "[project] ..." and "#123": how work is numbered.
-WORK_SUBJECT = re.compile(r"\s*\[[^\]]{2,80}\]|.{0,200}#\d+\b")
+#: "#123" and "ABC-123": how work is numbered; "[project] ..." stands in front of talk too.
+WORK_SUBJECT = re.compile(r".{0,200}?(?:#\d+\b|\b[A-Z]{2,10}-\d+\b)")
+BRACKETED = re.compile(r"\s*\[[^\]]{2,80}\]")
+#: Before a percentage: it is taken off a price.
+_REDUCED = re.compile(
+    r"(?:up to|save|extra|bis zu|jusqu.à|hasta(?: un)?|fino al?|até|tot|upp till|op til|opptil|jopa|do|až|akár"
+    r"|până la|έως|до|最大|[-–−])\s{0,2}\d{1,2}\s?\Z",
+    re.IGNORECASE,
+)
+MAX_PERCENTAGES = 10
 
 _CODE = re.compile(
     r"(?<![\w.,:/#$€£-])(?:[A-Z]-)?(?:\d{3}[ -]\d{3}|\d{4,8}|[A-Z0-9]{3}-[A-Z0-9]{3})(?![\w/:]|[.,]\d)"
@@ -238,3 +246,13 @@ def _is_within(text: str, start: int, end: int) -> bool:
     """A piece of a longer word, or an amount of money."""
     before, after = text[start - 1 : start], text[end : end + 1]
     return before.isalnum() or before in _NOT_BEFORE or after.isalnum() or after in _NOT_AFTER
+
+
+def has_reduction(text: str) -> bool:
+    """True for a text that takes a percentage off a price."""
+    at, tried = text.find("%"), 0
+    while at >= 0 and tried < MAX_PERCENTAGES:
+        if _REDUCED.search(text[max(at - 16, 0) : at]) is not None:
+            return True
+        at, tried = text.find("%", at + 1), tried + 1
+    return False

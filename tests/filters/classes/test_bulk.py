@@ -12,7 +12,7 @@ import pytest
 from mailstack.filters.classes import words
 from mailstack.filters.classes.bulk import MAX_LEARNED, classify, exemption
 from mailstack.filters.classes.services import parse, shipped
-from mailstack.filters.classes.words import has_number, is_code
+from mailstack.filters.classes.words import has_number, has_reduction, is_code
 from mailstack.filters.document import read
 from mailstack.filters.fields import Header
 from mailstack.filters.spam.model import NEUTRAL_CLASS, Model
@@ -171,6 +171,21 @@ def test_one_time_codes(subject: str, text: str, verdict: bool) -> None:
 )
 def test_numbers_of_orders(text: str, verdict: bool) -> None:
     assert has_number(text) is verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("Hasta un 40 % en moda", True),
+        ("-30 % sur tout", True),
+        ("up to 60% cheaper", True),
+        ("VAT 19 % included", False),
+        ("%", False),
+        ("5 % " * words.MAX_PERCENTAGES + "up to 60%", False),
+    ],
+)
+def test_reductions(text: str, verdict: bool) -> None:
+    assert has_reduction(text) is verdict
 
 
 def test_numbers_of_orders_are_looked_for_up_to_a_limit() -> None:
