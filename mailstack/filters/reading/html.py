@@ -217,7 +217,7 @@ class _Walk:
             self._unread(node, tag)
             return state if tag == "head" else None
         attributes = node.attributes
-        if attributes and not STYLED.isdisjoint(attributes):
+        if (attributes and not STYLED.isdisjoint(attributes)) or tag in self._styles.sheet.tags:
             state = self._styles.inside(tag, attributes, state)
         handler = _HANDLERS.get(tag)
         if handler is not None:

@@ -63,7 +63,9 @@ _COMMENT = re.compile(r"/\*.*?(?:\*/|\Z)", re.DOTALL)
 _ESCAPE = re.compile(r"\\([0-9a-fA-F]{1,6})\s?|\\")
 _SPLIT = re.compile(r"[{}]")
 _SELECTOR = re.compile(r"[a-z][a-z0-9]{0,15}|(?:[a-z][a-z0-9]{0,15})?[.#][\w-]{1,64}")
-_TELLING = re.compile(r"none|hidden|size\s*:\s*0?[.012]|opacity|indent|clip|bidi|:\s*-\d{3}|color", re.I)
+_TELLING = re.compile(
+    r"none|hidden|size\s*:\s*0?[.012]|opacity|indent|clip|bidi|background|:\s*-\d{3}|color", re.I
+)
 
 
 class Look(NamedTuple):
@@ -256,12 +258,14 @@ class Sheet:
 
     Attributes:
         paints: it sets backgrounds, so that one nobody set in place may still be any.
+        tags: elements that have a rule for all of their kind.
     """
 
     def __init__(self) -> None:
         self._rules: dict[str, Look] = {}
         self._left = MAX_RULES
         self.paints = False
+        self.tags: set[str] = set()
 
     def add(self, source: str) -> None:
         """Reads a style sheet; rules for some media only are left out."""
@@ -295,6 +299,8 @@ class Sheet:
             if _SELECTOR.fullmatch(selector) is not None:
                 self._left -= 1
                 self._rules[selector] = look
+                if selector.isalnum():
+                    self.tags.add(selector)
 
     def __bool__(self) -> bool:
         return bool(self._rules)

@@ -45,6 +45,7 @@ def read(source: str) -> tuple[Page, Html]:
         ("<p hidden>ghost</p>", "attribute"),
         ("<style>.x{display:none}</style><p class=x>ghost</p>", "display"),
         ("<style><!-- @import url(x); .x{display:none} --></style><p class=x>ghost</p>", "display"),
+        ("<style>q{display:none}</style><q>ghost</q>", "display"),
         ("<style>p#y , .z{font-size:0px}</style><p id=y>ghost</p>", "font-size"),
     ],
 )  # fmt: skip
@@ -64,6 +65,7 @@ def test_hidden_text_is_kept_apart(source: str, how: str) -> None:
         "<table bgcolor='#1a73e8'><tr><td><a href='http://x.test' style='color:#fff'>seen</a></table>",
         "<div style='background:url(x.png)'><b style='color:#fff'>seen</b></div>",
         "<style>.dark{background:#000}</style><div class=dark><b style='color:#fff'>seen</b></div>",
+        "<style>table{background:#123}</style><table><tr><td style='color:#fff'>seen</table>",
         "<style>@media only screen{.m{display:none}}</style><p class=m>seen</p>",
         "<style>.m:hover{display:none}</style><p class=m>seen</p>",
         "<font color=gray size=1>seen</font>",
