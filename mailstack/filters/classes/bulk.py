@@ -137,7 +137,7 @@ def exemption(document: Document) -> str:
 
 def _doubt(sight: Sight) -> str:
     """Why a message stays where it is until its reader says otherwise; "" when nothing speaks for that."""
-    if sight.is_offer or sight.is_newsletter:
+    if sight.is_offer or words.NEWSLETTER.find(sight.whole_subject):
         return ""
     if sight.speaks_of_order:
         return "it seems to be about an order, a bill or an account"

@@ -205,8 +205,8 @@ WORK_SUBJECT = re.compile(r".{0,200}?(?:#\d+\b|\b[A-Z]{2,10}-\d+\b)")
 BRACKETED = re.compile(r"\s*\[[^\]]{2,80}\]")
 #: Before a percentage: it is taken off a price.
 _REDUCED = re.compile(
-    r"(?:up to|save|extra|bis zu|jusqu.à|hasta(?: un)?|fino al?|até|tot|upp till|op til|opptil|jopa|do|až|akár"
-    r"|până la|έως|до|最大|[-–−])\s{0,2}\d{1,2}\s?\Z",
+    r"(?:up to|save|extra|bis zu|jusqu.à|hasta(?: un)?|fino al?|até|tot|upp till|op til|opptil|jopa|do|až"
+    r"|akár|până la|έως|до|最大|[-–−])\s{0,2}\d{1,2}\s?\Z",
     re.IGNORECASE,
 )
 MAX_PERCENTAGES = 10
