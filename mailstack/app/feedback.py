@@ -32,7 +32,7 @@ from mailstack.app.listing import Lists
 from mailstack.directory import Directory
 from mailstack.filters.teaching import (
     FULL,
-    WEAK,
+    TRAPPED,
     Deed,
     Opinion,
     list_for,
@@ -435,7 +435,7 @@ class Teacher:
 def trap_lesson(digest: Digest, *, at: float) -> Lesson:
     """What a message that nobody asked for teaches a domain: a little."""
     return Lesson(
-        digest.id, "spam", "", WEAK, "place", at, digest.indexes, digest.logit, features=digest.features
+        digest.id, "spam", "", TRAPPED, "place", at, digest.indexes, digest.logit, features=digest.features
     )
 
 

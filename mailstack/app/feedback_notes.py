@@ -36,6 +36,8 @@ from mailstack.model.roles import SENT, role_of_name
 from mailstack.model.sharing import split_shared
 from mailstack.state.feedback import Feedback, Note
 
+#: Programs move mail as it arrives: who moves more of it at once is a person.
+_AUTOMATIC_AT_ONCE = 4
 #: Our verdict stands above what the sender wrote.
 _HEAD_OCTETS = 8_192
 _VERDICT = b"\r\nX-Mailstack-Verdict: class="
@@ -209,9 +211,8 @@ class _Noting:
         now, found = notes.now(), []
         for row in self._rows(into, uids):
             age_s = now - row.internal_at
-            is_automatic = (
-                into.place == "spam" and not row.flags & Flags.SEEN and 0 <= age_s < notes.options.automatic_s
-            )
+            is_new = 0 <= age_s < notes.options.automatic_s and not row.flags & Flags.SEEN
+            is_automatic = into.place == "spam" and is_new and len(uids) <= _AUTOMATIC_AT_ONCE
             what = "automatic" if is_automatic else "placed"
             found.append(self._note(what, into.name, row, source, into.place))
         notes.note(found)

@@ -43,8 +43,9 @@ from mailstack.model.verdict import (
 
 #: Octets of a body that tell a message from others.
 ID_OCTETS = 262_144
-#: What weak evidence may add to the logit of a message like it, in log-odds, or take away.
-WEAK_MOST = 3.0
+#: What weak evidence may add to the logit of a message like it, or take away, for its weight: 5 log-odds
+#: for a program's work, 2.5 for mail to traps.
+MOST_FOR_WEIGHT = 25.0
 #: Corrections begin with the version of their features.
 VERSION_OCTETS = 2
 #: Recipients of one message that are told.
@@ -113,7 +114,7 @@ def _known(lesson: Lesson) -> float:
     """
     if lesson.weight >= FULL:
         return lesson.logit
-    enough = learned.SURE_LOGIT - WEAK_MOST
+    enough = learned.SURE_LOGIT - MOST_FOR_WEIGHT * lesson.weight
     return max(lesson.logit, enough) if lesson.label == "spam" else min(lesson.logit, -enough)
 
 

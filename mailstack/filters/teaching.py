@@ -21,6 +21,8 @@ from mailstack.model.roles import ARCHIVE, DRAFTS, JUNK, SENT, TRASH, role_of_na
 FULL = 1.0
 #: The work of a program, perhaps; and mail taken along as a sample.
 WEAK = 0.2
+#: Mail to a trap: whoever knows its address can send there what others shall not get (T45).
+TRAPPED = 0.1
 
 #: `placed`: put into a folder; `automatic`: the same, within seconds and unseen; `uploaded`: stored by a
 #: program that may have had it from anywhere; the others are keywords set and taken away.

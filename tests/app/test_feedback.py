@@ -227,6 +227,11 @@ def test_a_program_that_moves_at_once_teaches_little(world: World) -> None:
     assert world.learn() == ["spam", "spam", "spam weak"]
 
 
+def test_who_moves_many_at_once_is_no_program(world: World) -> None:
+    world.move([world.put(number, seen=False, new=True) for number in range(5)], "INBOX", "Spam")
+    assert world.learn() == ["spam"] * 5
+
+
 def test_while_there_is_no_filter_everything_waits(world: World) -> None:
     there = world.move([world.put(1)], "INBOX", "Spam")
     world.reader.why = "filter down"
@@ -400,7 +405,7 @@ def test_trap_mail_trains_the_domain_once_and_weakly(world: World) -> None:
         world.table.note([Note(world.account.id, time.time(), "trap", "", "Spam", uid)], most=10)
         world.learn()
     found = LessonBook(domain_folder(world.paths, "example.test")).read()
-    assert [(one.label, one.weight) for one in found] == [("spam", 0.2)]
+    assert [(one.label, one.weight) for one in found] == [("spam", 0.1)]
     taught = Taught(world.paths.mail, world.paths.model)
     assert taught.domain("EXAMPLE.test").spam(unpack(found[0].indexes)) > 0
     assert world.thought == []

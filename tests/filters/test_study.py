@@ -111,13 +111,16 @@ def test_lessons_become_corrections(tools: Tools) -> None:
     assert not load_corrections(Study(nothing, b"", tools).step(Lookup({})).corrections)
 
 
-@pytest.mark.parametrize(("label", "least", "most"), [("spam", 1.0, 3.5), ("ham", -3.5, 0.0)])
+@pytest.mark.parametrize(
+    ("label", "weight", "least", "most"),
+    [("spam", 0.2, 2.0, 5.5), ("spam", 0.1, 1.0, 3.0), ("ham", 0.2, -5.5, 0.0)],
+)
 def test_weak_evidence_is_weak_however_much_there_is(  # T45
-    tools: Tools, label: str, least: float, most: float
+    tools: Tools, label: str, weight: float, least: float, most: float
 ) -> None:
     found = digest(SENT, tools)
     lessons = tuple(
-        Lesson(bytes([n]), label, "", 0.2, "place", 0.0, found.indexes, found.logit, features=VERSION)  # type: ignore[arg-type]
+        Lesson(bytes([n]), label, "", weight, "place", 0.0, found.indexes, found.logit, features=VERSION)  # type: ignore[arg-type]
         for n in range(100)
     )
     request = FilterRequest("", "", "", "", (), 0.0, wants="corrections", lessons=lessons)
