@@ -18,7 +18,9 @@ from mailstack.model.verdict import Authentication, Reason
 
 #: Characters of text that are searched for what it is about, and at its end for how to leave.
 _HEAD = 4_096
-_TAIL = 2_000
+_TAIL = 1_200
+#: Characters that are searched for numbers, names and speech.
+_START = 2_000
 #: Links that are looked at.
 _LINKS = 100
 _LINK = 300
@@ -91,7 +93,7 @@ class Sight:
         """Fields or the text say that this goes to many."""
         if self.is_marked:
             return True
-        if self.says_unsubscribe or self.has_leave_link:
+        if self.has_leave_link or self.says_unsubscribe:
             return True
         return words.MARKETING_SENDERS.match(self.local) is not None and (self.is_newsletter or self.is_offer)
 
@@ -135,7 +137,7 @@ class Sight:
     def speaks_of_order(self) -> bool:
         """The text is about something ordered, owed or asked for."""
         return words.ORDER_TEXT.find(self.text) or words.has_number(
-            f"{self.document.subject}\n{self.document.text[:_TAIL]}"
+            f"{self.document.subject}\n{self.document.text[:_START]}"
         )
 
 
@@ -275,11 +277,11 @@ def _community(sight: Sight) -> Iterator[Reason]:
         yield Reason("social_text", 0.8, "the text tells what somebody of a community did")
     if words.NOTICES.find(sight.text):
         yield Reason("notices", 0.8, "it tells where its notices are switched off, or leads to a profile")
-    if words.HANDLE.search(f"{document.subject}\n{document.text[:_TAIL]}"):
+    if words.HANDLE.search(f"{document.subject}\n{document.text[:_START]}"):
         yield Reason("handle", 0.5, "it names people by their handles")
     if sight.has_link(words.COMMUNITY_LINKS):
         yield Reason("community_link", 0.6, "its links lead to people and their posts")
-    if words.SAID.search(document.text, 0, _TAIL):
+    if words.SAID.search(document.text, 0, _START):
         yield Reason("said", 0.4, "it says what somebody said")
 
 
