@@ -24,7 +24,7 @@ from mailstack.app.dmarc_counting import is_report
 from mailstack.app.fuse import Aside
 from mailstack.app.hourly import Hourly
 from mailstack.app.reputation import Reputation
-from mailstack.filters.hints import BACKSCATTER, BOUNCE_RECIPIENTS, ONE_TIME_CODE, TRAP_NETWORK
+from mailstack.filters.hints import BACKSCATTER, BOUNCE_RECIPIENTS, ONE_TIME_CODE, REPLAY, TRAP_NETWORK
 from mailstack.mime.header import find_end
 from mailstack.model.directory import ALWAYS_REACHED, Account
 from mailstack.model.errors import TemporaryFailure
@@ -54,6 +54,8 @@ WANTED_SCORE = 0.3
 UNFILTERED_AN_HOUR = 20
 
 _DIGITS = re.compile(r"\d+")
+_SIGNATURE = re.compile(rb"^DKIM-Signature:((?:[^\n]*\n(?=[ \t]))*[^\n]*)", re.IGNORECASE | re.MULTILINE)
+_TAG = re.compile(rb"(?:^|;)\s*(d|bh)\s*=([^;]*)")
 _log = logging.getLogger(__name__)
 
 
@@ -101,6 +103,8 @@ class Arrivals:
         header = head[: find_end(head)[0]]
         mail.tokens = loops.find(header)
         mail.is_report = is_report(header)
+        if self._reputation.has_replayed:
+            mail.copies = self._reputation.copies(_signatures(header))
         client = mail.envelope.client
         if client.listener != "lmtp" and client.ip not in self._reputation.relays:
             return
@@ -125,6 +129,10 @@ class Arrivals:
             network = network_of(ip, 24, 64)
             why = f"spam traps here got mail from {network} {hits} times"
             found.append(Reason(TRAP_NETWORK, options.trap_weight, why))
+        copies, domain = mail.copies
+        if copies:
+            why = f"a message that {domain} signed came {copies} times, and not from there"
+            found.append(Reason(REPLAY, options.replay_weight, why))
         if not bounces.is_sender_system(mail.envelope.reverse_path):
             return tuple(found)
         recipients = len(mail.envelope.recipients)
@@ -229,10 +237,18 @@ class Arrivals:
         is_wanted = verdict.klass != "spam" and verdict.action == "accept" and verdict.score < WANTED_SCORE
         domain = _authenticated_domain(mail)
         welcoming = _welcoming(mail)
+        self._count_copies(mail)
         if is_wanted and domain and welcoming:
             self._reputation.wanted(mail.origin.ip, domain)
             if mail.answer.author:
                 self._reputation.heard(mail.answer.author, welcoming)
+
+    def _count_copies(self, mail: Mail) -> None:
+        found = mail.answer.verdict.authentication
+        if mail.answer.verdict.unfiltered or not found.proves_by_signature:
+            return
+        for domain, body in {(one.domain, one.body) for one in found.dkim if one.result == "pass"}:
+            self._reputation.signed(domain, body, len(mail.envelope.recipients))
 
     def _teach(self, mail: Mail, account: Account) -> None:
         """The trap's domain is trained with what is stored; see app/feedback.py."""
@@ -291,6 +307,17 @@ def _welcoming(mail: Mail) -> list[int]:
         wants = said is None or (said.klass != "spam" and said.score < WANTED_SCORE)
         if wants and target.account.kind != "spamtrap":
             found.append(target.account.id)
+    return found
+
+
+def _signatures(header: bytes) -> list[tuple[str, str]]:
+    """Domain and body hash of each signature; one in another form is nobody's."""
+    found = []
+    for field in _SIGNATURE.finditer(header):
+        tags = {name: b"".join(value.split()) for name, value in _TAG.findall(field[1])}
+        if b"d" in tags and b"bh" in tags:
+            domain, body = tags[b"d"].decode("ascii", "replace"), tags[b"bh"].decode("ascii", "replace")
+            found.append((domain.lower(), body))
     return found
 
 

@@ -83,6 +83,7 @@ class Mail:
         tokens: of the addresses it was delivered to before (app/loops.py).
         circling: keys of the addresses that had it before.
         hints: what the filter shall weigh beside the message.
+        copies: of what signed it, if too many came lately, and who that is.
         received: our Received field, with CRLF.
         signature: DKIM-Signature fields of a submission, with CRLF; else empty.
         author: key of the only address in From, where it matters for `is_sender_verified`.
@@ -104,6 +105,7 @@ class Mail:
     tokens: frozenset[str] = frozenset()
     circling: frozenset[str] = frozenset()
     hints: tuple[Reason, ...] = ()
+    copies: tuple[int, str] = (0, "")
     received: bytes = b""
     signature: bytes = b""
     message_id: str = ""

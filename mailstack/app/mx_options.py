@@ -30,6 +30,11 @@ class MxOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     wanted_s: float = 2_592_000
     #: Seconds it is known which authenticated authors sent wanted mail, and to which addresses.
     heard_s: float = 15_552_000
+    #: Copies of one signed message in an hour or two, by the signature alone and not by SPF, after which
+    #: more of them are scored (DKIM replay). "off": any number.
+    replay_copies: Cap = 200
+    #: What that adds to the score, in log-odds.
+    replay_weight: float = 2.0
     #: What a bounce with several recipients adds to the score: honest ones have one. In log-odds.
     bounce_recipients_weight: float = 1.5
     #: File bounces of messages we never sent as spam.

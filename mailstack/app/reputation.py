@@ -19,6 +19,7 @@ from mailstack.app.mx_options import MxOptions
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.network import Networks, is_outside, network_of
 from mailstack.smtp.options import cap
+from mailstack.state.copies import HOUR_S, Copies, Signed
 from mailstack.state.guesses import Count, Guesses, Rule
 from mailstack.state.sender_history import SERVER, SenderHistory
 from mailstack.state.traps import Traps
@@ -30,6 +31,8 @@ LOOK_S = 0.5
 NOTE_AGAIN_S = 86_400.0
 #: Names remembered as noted.
 MAX_NOTED = 20_000
+#: Copies of a signed message in one worker from which on they are counted in all.
+MANY_COPIES = 10
 #: Hits of traps that are kept while they cannot be written.
 MAX_HITS = 1_000
 
@@ -48,6 +51,7 @@ class Reputation:
         self._guesses = Guesses(state_db)
         self._traps = Traps(state_db)
         self._wanted = Wanted(state_db)
+        self._copies = Copies(state_db, synchronous="NORMAL")
         self._history = SenderHistory(state_db)
         self._relays = Networks(options.trusted_relays)
         most = cap(options.guesses)
@@ -58,6 +62,10 @@ class Reputation:
         self._noted: dict[str, float] = {}
         self._to_note: set[str] = set()
         self._to_hear: set[tuple[int, str]] = set()
+        self._signed: dict[Signed, int] = {}
+        self._signed_hour = 0
+        self._most_copies = cap(options.replay_copies)
+        self._replayed: dict[Signed, int] = {}
         self._guessing: dict[str, float] = {}
         self._trapped: dict[str, int] = {}
         self._task: asyncio.Task[None] | None = None
@@ -80,6 +88,15 @@ class Reputation:
         hits = self._trapped.get(network_of(ip, 24, 64), 0) if self._trapped else 0
         return hits if hits >= self._options.trap_hits else 0
 
+    @property
+    def has_replayed(self) -> bool:
+        """Some signed message comes again and again."""
+        return bool(self._replayed)
+
+    def copies(self, signed: Iterable[Signed]) -> tuple[int, str]:
+        """Of the most frequent of these, if that is too often: copies, and who signed it; else 0."""
+        return max(((self._replayed.get(one, 0), one[0]) for one in signed), default=(0, ""))
+
     # -- notes: no waiting ----------------------------------------------------------------
 
     def recipient(self, ip: str, *, is_known: bool) -> None:
@@ -98,6 +115,16 @@ class Reputation:
         network = network_of(ip, 24, 64)
         self._hits.append((network, address, self._now()))
         return self._trapped.get(network, 0) + sum(hit[0] == network for hit in self._hits)
+
+    def signed(self, domain: str, body: str, copies: int) -> None:
+        """So many copies of a message came, with this signature and nothing else to prove its author."""
+        if self._most_copies is None:
+            return
+        hour = int(self._now() // HOUR_S)
+        if hour != self._signed_hour or len(self._signed) >= MAX_NOTED:
+            self._signed_hour, self._signed = hour, {}
+        key = (domain, body)
+        self._signed[key] = self._signed.get(key, 0) + copies
 
     def wanted(self, ip: str, domain: str) -> None:
         """Authenticated mail that is no spam came from here."""
@@ -145,7 +172,7 @@ class Reputation:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             await self.look()
-        for table in (self._guesses, self._traps, self._wanted, self._history):
+        for table in (self._guesses, self._traps, self._wanted, self._history, self._copies):
             table.close()
 
     async def _go(self) -> None:
@@ -159,9 +186,10 @@ class Reputation:
         hits, self._hits = self._hits, []
         names, self._to_note = self._to_note, set()
         heard, self._to_hear = self._to_hear, set()
+        signed = self._take_signed()
         loop = asyncio.get_running_loop()
         try:
-            found = await loop.run_in_executor(self._disk, self._exchange, counts, hits, names, heard)
+            found = await loop.run_in_executor(self._disk, self._exchange, counts, hits, names, heard, signed)
         except TemporaryFailure as error:
             self._trouble(error)
             # Written next time; doing it twice changes nothing.
@@ -172,7 +200,14 @@ class Reputation:
                 self._to_hear |= heard
             return
         self._is_broken = False
-        self._guessing, self._trapped = found
+        self._guessing, self._trapped, self._replayed = found
+
+    def _take_signed(self) -> dict[Signed, int]:
+        """Counts worth sharing; they begin again here."""
+        many = {key: copies for key, copies in self._signed.items() if copies >= MANY_COPIES}
+        for key in many:
+            self._signed[key] = 0
+        return many
 
     def _take_counts(self) -> dict[str, Count]:
         """Counts to be written: those of clients that named somebody unknown.
@@ -193,7 +228,8 @@ class Reputation:
         hits: list[tuple[str, str, float]],
         names: set[str],
         heard: set[tuple[int, str]],
-    ) -> tuple[dict[str, float], dict[str, int]]:
+        signed: dict[Signed, int],
+    ) -> tuple[dict[str, float], dict[str, int], dict[Signed, int]]:
         now, options = self._now(), self._options
         for network, trap, at in hits:
             self._traps.hit(network, trap, now=at, keep_s=options.trap_s)
@@ -202,12 +238,15 @@ class Reputation:
         if heard:
             self._history.note(heard, now=now)
         trapped = self._traps.hits(since=now - options.trap_s)
+        if signed:
+            self._copies.add(signed, now=now)
+        replayed = {} if self._most_copies is None else self._copies.many(self._most_copies, now=now)
         if self._rule is None:
-            return {}, trapped
+            return {}, trapped, replayed
         if counts:
             self._guesses.add(counts, self._rule, now=now)
         guessing = self._guesses.guessing(self._rule, now=now)
-        return {client: until for client, (until, _) in guessing.items()}, trapped
+        return {client: until for client, (until, _) in guessing.items()}, trapped, replayed
 
     def _trouble(self, error: TemporaryFailure) -> None:
         if not self._is_broken:

@@ -8,6 +8,8 @@ from typing import Final
 BACKSCATTER: Final = "backscatter"
 #: Spam traps were hit from the client's network.
 TRAP_NETWORK: Final = "trap_network"
+#: A message that somebody signed once comes again and again, from anywhere (T24).
+REPLAY: Final = "dkim_replay"
 #: A bounce has one recipient.
 BOUNCE_RECIPIENTS: Final = "bounce_recipients"
 #: The message carries a one-time code; said only when asked for.

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -29,7 +29,7 @@ from mailstack.filters.document import Document, read
 from mailstack.filters.edits import View
 from mailstack.filters.facts import AccountFacts, Tools
 from mailstack.filters.fields import Header
-from mailstack.filters.hints import ONE_TIME_CODE, TRAP_NETWORK
+from mailstack.filters.hints import ONE_TIME_CODE, REPLAY, TRAP_NETWORK
 from mailstack.filters.personal import Material
 from mailstack.filters.spam.score import Score, score
 from mailstack.model.dns import Lookup, NeedLookup
@@ -90,7 +90,7 @@ class Evaluation:
             self._author,
             self._tools.model,
             knowledge=self._tools.knowledge,
-            outside=self._outside or (),
+            outside=self._told_outside(found),
         )
         verdict, material = self._judge(document, found, spam)
         if self._virus is not None and self._virus.result:
@@ -147,6 +147,12 @@ class Evaluation:
         is_big = any(f".{seen.name}".endswith(f".{big}") for big in options.big_providers)
         hints = [hint for hint in request.hints if not (is_big and hint.name == TRAP_NETWORK)]
         return (*hints, *seen.reasons, *listed)
+
+    def _told_outside(self, found: Authentication) -> Sequence[Reason]:
+        """What was found outside, as far as it says something of this message."""
+        if found.proves_by_signature:
+            return self._outside or ()
+        return [reason for reason in self._outside or () if reason.name != REPLAY]
 
     # -- do we want it ---------------------------------------------------------------
 

@@ -34,12 +34,13 @@ class SpfResult(msgspec.Struct, frozen=True):
 
 
 class DkimResult(msgspec.Struct, frozen=True):
-    """One signature."""
+    """One signature.  `body`: of a pass, bh= without spaces."""
 
     result: str
     domain: str = ""
     selector: str = ""
     why: str = ""
+    body: str = ""
 
 
 class PublishedPolicy(msgspec.Struct, frozen=True):
@@ -117,6 +118,11 @@ class Authentication(msgspec.Struct, frozen=True):
     def proves_author_only(self) -> bool:
         """True when a signature of the author's domain is all there is."""
         return self.dmarc.result == "pass" and self.spf.result != "pass"
+
+    @property
+    def proves_by_signature(self) -> bool:
+        """True when the author is proven by a signature and not by where it comes from (T24)."""
+        return self.dmarc.result == "pass" and self.dmarc.is_dkim_aligned and not self.dmarc.is_spf_aligned
 
     def proves(self, sender: str, *, author: str) -> bool:
         """True when a DSN to the envelope sender is no backscatter.

@@ -19,6 +19,7 @@ from msgspec.structs import replace as replace_struct
 
 from mailstack.app.accept import AcceptService
 from mailstack.app.arrival import UNFILTERED_AN_HOUR
+from mailstack.app.reputation import MANY_COPIES
 from mailstack.disk.sqlite import open_database
 from mailstack.filters import explain
 from mailstack.mailbox.store import MailStore
@@ -31,6 +32,7 @@ from mailstack.model.verdict import (
     AccountVerdict,
     Authentication,
     Class,
+    DkimResult,
     DmarcResult,
     FileInto,
     FilterAnswer,
@@ -463,6 +465,53 @@ async def test_the_operator_hears_of_a_network_that_hits_traps_once_a_day(make: 
     assert to == "boss@example.test"
     assert b"Subject: Spam traps hit from 198.51.100.0/24\r\n" in notice
     assert b"3 times" in notice
+
+
+SIGNED = (
+    b"DKIM-Signature: v=1; a=rsa-sha256; d=Bank.test; s=x; h=from;\r\n\tbh=AbC d\r\n E=; b=xyz\r\n"
+    b"From: news@bank.test\r\nSubject: x\r\n\r\nx\r\n"
+)
+
+
+def by_signature(spf: bool = False) -> MessageVerdict:
+    signed = DkimResult("pass", "bank.test", "x", body="AbCdE=")
+    policy = DmarcResult("pass", "bank.test", is_dkim_aligned=True, is_spf_aligned=spf)
+    return MessageVerdict(authentication=Authentication(dkim=(signed,), dmarc=policy))
+
+
+async def test_a_signed_message_that_comes_again_and_again_is_told_to_the_filter(make: Maker) -> None:
+    # T24: counted per signing domain and body, in all workers together
+    world = make("[mx]\nreplay_copies = 20\n")
+    other = make("[mx]\nreplay_copies = 20\n")
+    for one in (world, other):
+        one.filter.verdict = by_signature()
+        for n in range(MANY_COPIES + 1):
+            assert await one.send("alice@example.test", letter=SIGNED, ip=f"198.51.{n}.9") == "250 2.0.0"
+            assert one.filter.hints == []
+        await one.look()
+    await world.look()
+    await world.send("alice@example.test", letter=SIGNED)
+    (hint,) = world.filter.asked[-1].hints
+    assert (hint.name, hint.weight) == ("dkim_replay", 2.0)
+    assert hint.why == "a message that bank.test signed came 22 times, and not from there"
+    for other_one in (SIGNED.replace(b"AbC", b"Abc"), SIGNED.replace(b"d=Bank", b"d=Benk"), LETTER):
+        await world.send("alice@example.test", letter=other_one)
+        assert world.filter.hints == []
+    world.clock.advance(2 * 3_600)
+    await world.look()
+    await world.send("alice@example.test", letter=SIGNED)
+    assert world.filter.hints == []
+
+
+async def test_what_comes_from_its_author_is_no_replay(make: Maker) -> None:
+    # T24: a newsletter to everybody here, sent by whoever signed it
+    world = make("[mx]\nreplay_copies = 5\n")
+    world.filter.verdict = by_signature(spf=True)
+    for _ in range(2 * MANY_COPIES):
+        await world.send("alice@example.test", letter=SIGNED)
+    await world.look()
+    await world.send("alice@example.test", letter=SIGNED)
+    assert world.filter.hints == []
 
 
 async def test_the_operator_hears_of_a_message_that_killed_the_filter(make: Maker) -> None:

@@ -24,7 +24,9 @@ from mailstack.filters.spam.score import GTUBE
 from mailstack.model.directory import FilterSettings
 from mailstack.model.dns import Lookup, NeedLookup
 from mailstack.model.verdict import (
+    Authentication,
     DiscardMail,
+    DmarcResult,
     FileInto,
     FilterAnswer,
     FilterRecipient,
@@ -494,3 +496,12 @@ def test_what_is_asked_beside_the_message_is_not_waited_for_long() -> None:
         "9.113.0.203.bl.test", "9.113.0.203.slow.test", "9.113.0.203.in-addr.arpa", "client.test",
     }  # fmt: skip
     assert {"none.test", "_dmarc.none.test"} <= {question.name for question in lookup.wanted} - hasty
+
+
+def test_copies_of_a_signed_message_count_only_where_nothing_else_proves_the_author() -> None:
+    # T24
+    hints = (Reason("dkim_replay", 2.0, "a message that example.net signed came 300 times"),)
+    assert "dkim_replay" not in weights(run("From: a@none.test\r\n" + HELLO, hints=hints))
+    by_spf = Authentication(dmarc=DmarcResult("pass", "a.test", is_dkim_aligned=True, is_spf_aligned=True))
+    assert not by_spf.proves_by_signature
+    assert Authentication(dmarc=DmarcResult("pass", "a.test", is_dkim_aligned=True)).proves_by_signature

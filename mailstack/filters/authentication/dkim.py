@@ -139,7 +139,8 @@ class Verifier:
             self._check_header(signature, keys)
         except Invalid as invalid:
             return DkimResult(invalid.result, domain, selector, invalid.why)
-        return DkimResult("pass", domain, selector)
+        body = b"".join(signature.tags[b"bh"].split()).decode("ascii", "replace")
+        return DkimResult("pass", domain, selector, body=body)
 
     def _check_body(self, signature: Signature) -> None:
         body = self._body.get(signature.relaxed_body)
