@@ -7,6 +7,7 @@ tenth of a millisecond.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Generic, NamedTuple, TypeVar
 
@@ -15,6 +16,10 @@ from mailstack.filters.signs import fold
 T = TypeVar("T")
 #: Letters that stems are filed under; they have at least so many.
 KEY = 4
+#: Words whose meaning is kept: a few thousand make most of all texts.
+REMEMBERED = 8_192
+#: Characters; longer words are none (and would be kept).
+MAX_WORD = 60
 
 
 class Text(NamedTuple):
@@ -34,6 +39,8 @@ class Text(NamedTuple):
 def prepare(text: str) -> Text:
     """A text to search in."""
     words = fold.words(text)
+    if words and max(map(len, words)) > MAX_WORD:
+        words = [word for word in words if len(word) <= MAX_WORD]
     packed = fold.packed(text) if fold.has_cjk(text) else ""
     return Text(frozenset(words), f" {' '.join(words)} ", packed)
 
@@ -66,6 +73,9 @@ class Phrases(Generic[T]):
             second = others[0] if others else rarest
             self._several.setdefault(rarest, []).append((second, needle, value))
 
+        self._keys = frozenset(self._several)
+        self._said_by = functools.lru_cache(REMEMBERED)(self._look_up)
+
     def _add(self, source: str, value: T) -> tuple[list[str], str]:
         """Files what is one word; of several words those it can be found by, and what to search for."""
         if fold.has_cjk(source):
@@ -84,20 +94,20 @@ class Phrases(Generic[T]):
             self._words.setdefault(words[0], []).append(value)
         return [], ""
 
+    def _look_up(self, word: str) -> tuple[T, ...]:
+        """What one word says, by itself and by how it begins."""
+        found = [*self._words.get(word, ())]
+        found += [value for stem, value in self._stems.get(word[:KEY], ()) if word.startswith(stem)]
+        return tuple(dict.fromkeys(found))
+
     def find(self, text: Text) -> list[T]:
         """What stands for those that are in it; one value as often as different words say it."""
-        words, spaced, stems = text.words, text.spaced, self._stems
-        found = {(word, value) for word in self._words.keys() & words for value in self._words[word]}
-        for word in [word for word in words if word[:KEY] in stems] if stems else ():
-            found.update([(word, value) for stem, value in stems[word[:KEY]] if word.startswith(stem)])
-        for word in self._several.keys() & words:
-            found.update(
-                [
-                    (needle, value)
-                    for second, needle, value in self._several[word]
-                    if second in words and needle in spaced
-                ]
-            )
+        words, spaced, said_by = text.words, text.spaced, self._said_by
+        found = {(word, value) for word in words for value in said_by(word)}
+        for word in words & self._keys:
+            for second, needle, value in self._several[word]:
+                if second in words and needle in spaced:
+                    found.add((needle, value))
         if text.packed:
             for first in self._packed.keys() & set(text.packed):
                 found.update([pair for pair in self._packed[first] if pair[0] in text.packed])
