@@ -160,7 +160,9 @@ class Judge:
         return found
 
     def _refusal(self, found: attachment_rules.Finding) -> RejectMail:
-        return RejectMail(f"{self._recipient.original} does not take this: {found.why}")
+        # A reply of SMTP is ASCII, and the name of a file is whatever its sender likes (M16).
+        why = found.why.encode("ascii", "replace").decode("ascii")
+        return RejectMail(f"{self._recipient.original} does not take this: {why}")
 
     def _listed(self) -> lists.Listed:
         """The account's own lists first, then those of its domain."""

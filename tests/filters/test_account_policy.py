@@ -167,6 +167,14 @@ def test_attachments_a_domain_does_not_take_are_refused() -> None:
     assert honest(LETTER, facts).actions == (Keep("INBOX"),)
 
 
+def test_the_name_of_a_file_does_nothing_to_the_reply() -> None:
+    # M16
+    facts = with_policy(attachments=AttachmentRules(refused=frozenset({"program"})))
+    named = PROGRAM.replace('filename="run.exe"', "filename*=utf-8''r%C3%BCn%E2%80%AE%0D%0A250%20ok.exe")
+    (refusal,) = honest(named, facts).actions
+    assert isinstance(refusal, RejectMail) and refusal.text.isascii() and refusal.text.isprintable()
+
+
 @pytest.mark.parametrize("local", ["postmaster", "Abuse"])
 def test_a_postmaster_gets_it_in_spam(local: str) -> None:
     facts = with_policy(attachments=AttachmentRules(refused=frozenset({"program"})))
