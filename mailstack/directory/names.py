@@ -15,7 +15,7 @@ from mailstack.model.address import Address, AddressError, parse_domain, parse_l
 from mailstack.model.directory import NO_LIMIT
 from mailstack.model.errors import PermanentFailure
 from mailstack.model.language import LANGUAGES, Language, known
-from mailstack.model.roles import ARCHIVE, DRAFTS, SENT, TRASH, role_of_name
+from mailstack.model.roles import ARCHIVE, DRAFTS, JUNK, SENT, TRASH, role_of_name
 
 #: RFC 5321 allows these, but gateways read meaning into them (T7) or shells do.
 FORBIDDEN = {
@@ -29,6 +29,8 @@ FORBIDDEN = {
 #: RFC 5321 specials that only a quoted local part could hold.
 _SPECIALS = '()<>@,;:"[]\\'
 _REWRITTEN = ("srs0=", "srs1=", "srs0-", "srs1-", "prvs=", "batv=")
+#: The one folder of a filter that may be Spam.
+SPAM_FOLDER = "spam folder"
 _OTHER_ROLES = (DRAFTS, SENT, TRASH, ARCHIVE)
 MAX_FOLDER_OCTETS = 255
 MAX_FOLDER_DEPTH = 10
@@ -142,13 +144,14 @@ def filter_folder(text: str, *, what: str) -> str:
     """The folder a filter files into.
 
     Args:
-        what: what it is for, e.g. "spam folder".
+        what: what it is for: SPAM_FOLDER, or another in words.
 
     Raises:
         PermanentFailure: not a folder name, or a folder that has another purpose.
     """
     name = unicodedata.normalize("NFC", text)
-    if name.casefold() == "inbox" or role_of_name(name) in _OTHER_ROLES:
+    role = role_of_name(name)
+    if name.casefold() == "inbox" or role in _OTHER_ROLES or (role == JUNK and what != SPAM_FOLDER):
         raise PermanentFailure(f"the {what} cannot be {text!r}: that folder has another purpose")
     levels = name.split("/")
     bad = next((c for c in name if not c.isprintable()), "")

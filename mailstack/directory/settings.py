@@ -84,7 +84,7 @@ class Settings:
         changes: dict[str, bool | str | None] = {
             "spam": spam,
             "ads": ads,
-            "spam_folder": _folder(spam_folder, "spam folder"),
+            "spam_folder": _folder(spam_folder, names.SPAM_FOLDER),
             "promotions_folder": _folder(promotions_folder, "promotions folder"),
             "social_folder": _folder(social_folder, "social folder"),
             # Whoever says on or off has been asked.

@@ -43,6 +43,13 @@ def test_folders_with_another_purpose_are_refused(instance: Instance, folder: st
     assert instance.cli("filters", "alice@example.test", "--spam-folder", folder).code == 65
 
 
+@pytest.mark.parametrize("option", ["--promotions-folder", "--social-folder"])
+def test_what_is_wanted_is_not_filed_where_spam_is_deleted(instance: Instance, option: str) -> None:
+    for folder in ("Spam", "Junk E-mail"):
+        assert instance.cli("filters", "alice@example.test", option, folder).code == 65
+    assert instance.cli("filters", "alice@example.test", "--spam-folder", "Junk E-mail").code == 0
+
+
 def test_unknown_address_exits_67(instance: Instance) -> None:
     assert instance.cli("filters", "nobody@example.test").code == 67
     assert instance.cli("filters", "nobody@example.test", "--spam", "on").code == 67
