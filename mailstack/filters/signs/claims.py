@@ -131,12 +131,25 @@ def find(look: Look, claims: Claims) -> Iterator[Found]:
         yield Found("brand_subject", f"{claims.in_subject[0].name}, but {look.domain or 'no domain'}")
     if claims.foreign and look.ways and not claims.leads_home:
         yield Found("brand_leads_elsewhere", look.ways[0].host, _doubt(look))
+    if not own:
+        yield from _borrowed_picture(look, claims)
     yield from _lookalikes(look)
     local = look.address.partition("@")[0]
     if not own and any(
         part in look.knowledge.labels for part in _SPLIT.split(local) if len(part) >= MIN_LOOKALIKE
     ):
         yield Found("brand_local", local)
+
+
+def _borrowed_picture(look: Look, claims: Claims) -> Iterator[Found]:
+    """A logo fetched from the company the message names, though nothing else leads there."""
+    for host in look.document.html.image_hosts[:MAX_WAYS]:
+        for brand in look.knowledge.owners(host):
+            if any(one is brand for one in claims.in_text) and not any(
+                claims.is_owned([brand], way.host) for way in look.ways[:MAX_WAYS]
+            ):
+                yield Found("brand_picture", f"{brand.name}: {host}")
+                return
 
 
 def _doubt(look: Look) -> float:

@@ -96,7 +96,7 @@ def _sender(document: Document, found: Authentication, seen: Iterable[Reason]) -
     """What the sender proves, and what it lets readers do."""
     dmarc = found.dmarc
     if dmarc.result == "pass":
-        yield Reason("dmarc_pass", -0.6, f"{dmarc.domain} stands behind it")
+        yield Reason("dmarc_pass", -0.4, f"{dmarc.domain} stands behind it")
     elif dmarc.result == "fail" and dmarc.policy in ("quarantine", "reject"):
         yield Reason("dmarc_fail", 1.5, f"{dmarc.domain} does not stand behind it")
     elif dmarc.result == "fail" and dmarc.policy == "none":

@@ -164,6 +164,17 @@ def test_names_lead_where_they_belong() -> None:
     assert "brand_own_leads_elsewhere" in names(mail("DHL <a@dhl.de>", page=link("https://brook.example/x")))
 
 
+def test_a_borrowed_logo_is_a_sign() -> None:
+    page = (
+        "<html><body><img src='https://www.paypal.com/logo.png'><p>PayPal wants to"
+        " <a href='{}'>see you</a></p></body></html>"
+    )
+    assert "brand_picture" in names(mail(page=page.format("https://brook.example/x")))
+    assert "brand_picture" not in names(mail(page=page.format("https://www.paypal.com/x")))
+    own = mail("PayPal <a@paypal.com>", page=page.format("https://brook.example/x"))
+    assert "brand_picture" not in names(own)
+
+
 # -- who writes --------------------------------------------------------------------------
 
 
