@@ -15,7 +15,13 @@ import msgspec
 import pytest
 
 from mailstack.app.filter_steps import OUT_OF_MEMORY, Done, Setup
-from mailstack.app.filter_worker import load_model, load_services, read_message, shipped_model
+from mailstack.app.filter_worker import (
+    load_knowledge,
+    load_model,
+    load_services,
+    read_message,
+    shipped_model,
+)
 from mailstack.filters.compiled import version_of
 from mailstack.filters.options import FilterOptions
 from mailstack.filters.study import load_corrections, unpack
@@ -371,6 +377,18 @@ def test_a_broken_services_file_leaves_the_shipped_ones(tmp_path: Path, content:
     assert load_services(str(file)) == load_services("")
     file.write_text('[networks]\n"Village" = "village.example"')
     assert load_services(str(file)).social["village.example"] == "Village"
+
+
+def test_companies_of_the_operator_are_added_and_a_bad_file_is_left_out(tmp_path: Path) -> None:
+    # M20
+    brands, hosts = tmp_path / "brands.toml", tmp_path / "hosts.toml"
+    brands.write_text('[local]\n"Brookbank" = "brookbank.example"\n', "utf-8")
+    hosts.write_text("[shared", "utf-8")
+    options = FilterOptions(brands_file=str(brands), hosts_file=str(hosts))
+    known = load_knowledge(options)
+    assert [brand.name for brand in known.owners("mail.brookbank.example")] == ["Brookbank"]
+    assert known.shared_kind("x.web.app") == "site"
+    assert load_knowledge(FilterOptions()) is load_knowledge(FilterOptions(hosts_file=str(hosts)))
 
 
 def test_the_shipped_model_is_small() -> None:
