@@ -87,20 +87,18 @@ class Clamd:
             return await _answer(sock)
 
     def _read(self, answer: bytes, now: float) -> VirusScan:
-        line, end, more = answer.partition(b"\0")
-        found = _FOUND.fullmatch(line)
-        error = _ERROR.fullmatch(line)
-        if not end or more or not (line == _CLEAN or found or error):
+        found = parse(answer)
+        if found is None:
             self._failed("clamd answers nonsense", now)
             return _unscanned("clamd answers nonsense")
-        if error is not None:
+        if found.result == "unscanned":
             # Its own limits are no reason to leave it alone: the next message may be a small one.
-            _log.warning("clamd has not scanned a message: %s", error[1].decode("ascii"))
-            return _unscanned(f"clamd: {error[1].decode('ascii')}")
+            _log.warning("clamd has not scanned a message: %s", found.why)
+            return found
         if self._failures >= self._options.failures:
             _log.info("clamd answers again")
         self._failures = 0
-        return VirusScan("found", found[1].decode("ascii")) if found is not None else VirusScan("clean")
+        return found
 
     def _failed(self, why: str, now: float) -> None:
         self._failures += 1
@@ -108,6 +106,20 @@ class Clamd:
         if self._failures >= self._options.failures:
             self._rests_until = now + self._options.rest_s
             _log.error("clamd is left alone for %g s: %s", self._options.rest_s, why)
+
+
+def parse(answer: bytes) -> VirusScan | None:
+    """What an answer says; None when it is none."""
+    line, end, more = answer.partition(b"\0")
+    if not end or more:
+        return None
+    if line == _CLEAN:
+        return VirusScan("clean")
+    if (found := _FOUND.fullmatch(line)) is not None:
+        return VirusScan("found", found[1].decode("ascii"))
+    if (error := _ERROR.fullmatch(line)) is not None:
+        return _unscanned(f"clamd: {error[1].decode('ascii')}")
+    return None
 
 
 def _socket_for(where: str | tuple[str, int]) -> socket.socket:

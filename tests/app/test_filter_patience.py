@@ -129,3 +129,24 @@ async def test_a_list_is_asked_for_its_proof_once_an_hour() -> None:
         found = await patience.lookup_all([LISTED], {LISTED}, budget=source.new_budget())
         assert found == {LISTED: FOUND}
     assert [name for name, _ in source.asked].count(NEVER) == 1
+
+
+async def test_what_is_known_of_a_list_that_rests_is_not_told() -> None:
+    # D28: the cache still holds what it said before it was left alone
+    class Cached:
+        def known(self, question: Question) -> Answer | None:
+            return Answer("ok", ("127.0.0.2",))
+
+        async def lookup(self, name: str, kind: str, *, budget: Budget | None = None) -> Answer:
+            return Answer("ok", ("127.0.0.2",))
+
+        def new_budget(self) -> Budget:
+            return Budget(10, 1e12)
+
+    patience = Patience(Cached(), [BlockList(zone="bl.test", weight=1.0)], wait_s=1)
+    listed, other = Question("2.0.0.192.bl.test", "A"), Question("example.test", "TXT")
+    assert patience.known(other, is_hasty=False) == Answer("ok", ("127.0.0.2",))
+    assert patience.known(listed, is_hasty=True) is None, "nobody has looked whether it lists everything"
+    await patience.lookup_all([listed], [listed], budget=Budget(10, 1e12))
+    known = patience.known(listed, is_hasty=True)
+    assert known is not None and known.status == "temperror", "it lists 127.0.0.1 too"

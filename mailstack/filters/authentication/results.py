@@ -60,7 +60,9 @@ def _arc(arc: ArcResult, ip: str) -> object:
 
 def _reason(why: str) -> str | None:
     """As a quoted string: nothing in it ends the result."""
-    return _UNQUOTABLE.sub("_", why.replace(";", ","))[:160] or None
+    text = _UNQUOTABLE.sub("_", why.replace(";", ","))[:160]
+    # authres puts nothing with an "@" in it into quotes.
+    return text.replace("@", " at ").strip() or None
 
 
 def build_submission(authserv_id: str, login: str) -> str:
@@ -82,7 +84,9 @@ def _fold(authserv_id: str, results: list[object]) -> str:
 
 def safe(text: str) -> str:
     """What a peer chose, unable to end a result or begin a comment."""
-    return _UNSAFE.sub("_", text)[:320]
+    plain = _UNSAFE.sub("_", text)[:320]
+    local, _, domain = plain.rpartition("@")
+    return plain if domain and "@" not in local else plain.replace("@", "_")
 
 
 def find_cuts(header: Header, names: frozenset[str]) -> tuple[tuple[int, int], ...]:

@@ -170,3 +170,14 @@ def test_submissions_say_who_logged_in() -> None:
     assert build_submission(OURS, "alice@example.test") == (
         "mx.example.test;\r\n\tauth=pass smtp.auth=alice@example.test"
     )
+
+
+@pytest.mark.parametrize("text", ["@", "a@", "a@b@c", "@@"])
+def test_a_lone_at_does_not_break_the_field(text: str) -> None:
+    # Found by fuzzing: the library puts nothing that holds an "@" into quotes.
+    found = Authentication(
+        spf=SpfResult("permerror", text, why=text), dkim=(DkimResult("pass", text, text, text),)
+    )
+    value = build("mx.home.test", found, sender=text, helo=text)
+    parsed = authres.AuthenticationResultsHeader.parse(f"Authentication-Results: {value}")
+    assert [one.method for one in parsed.results][-2:] == ["dkim", "dmarc"]
