@@ -66,16 +66,14 @@ def sequence(text: str) -> list[str]:
     """The words of a text as they follow each other."""
     if text.isascii():
         found = text.translate(_ASCII_LETTERS).split()
-        return [piece for word in found for piece in _unquoted(word)] if "'" in text else found
+        if "'" not in text:
+            return found
+        return [one for word in found for one in (_ASCII_WORD.findall(word) if "'" in word else (word,))]
     folded = unicodedata.normalize("NFKC", text).casefold()
     found = _WORD.findall(folded)
     if _CJK.search(folded) is not None:
         return [piece for word in found for piece in _pieces(word)]
     return found
-
-
-def _unquoted(word: str) -> Iterable[str]:
-    return _ASCII_WORD.findall(word) if "'" in word else (word,)
 
 
 def _octets(word: str) -> int:

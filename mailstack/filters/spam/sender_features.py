@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from mailstack.filters.document import Document
 from mailstack.filters.spam.sites import site
@@ -47,21 +47,20 @@ _PIECED = 120
 _TEXT = 16_384
 
 
-def find(document: Document) -> Iterator[str]:
+def find(document: Document) -> list[str]:
     """Tokens that begin with "h:"."""
     recipient = _recipient(document)
-    for facts in (
+    facts = chain(
         _subject(document.subject),
-        _pieces("sc", document.subject),
-        _pieces("fc", document.author_name),
         _sender(document, recipient),
         _message_id(document),
         _mime(document),
         _agreement(document),
         _reader(document, recipient),
-    ):
-        for fact in facts:
-            yield "h:" + fact
+        _pieces("sc", document.subject),
+        _pieces("fc", document.author_name),
+    )
+    return ["h:" + fact for fact in facts]
 
 
 def outline(text: str) -> str:

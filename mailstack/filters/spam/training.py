@@ -46,16 +46,16 @@ SEED = 20_021_122
 EPOCHS = 8
 #: Weights are the mean of those after each of the last passes.
 AVERAGED = 4
-RATE = 0.6
+RATE = 0.5
 FOLDS = 5
 #: Logit of the unknown message before calibration, a share for each view.
 BIAS = -2.0
 #: What each view's opinion is multiplied by, so that none is louder than the others.
-VIEW_SCALES = (1.0, 0.8, 1.0)
+VIEW_SCALES = (1.0, 0.5, 1.0)
 #: Rates by naive Bayes: the least, and the most for features that tell most.
-LEAST_RATE, MOST_RATE = 0.25, 5.0
+LEAST_RATE, MOST_RATE = 0.3, 5.0
 #: What all shapes of one written message weigh together, and those of a seed.
-WRITTEN_WEIGHT = 4.5
+WRITTEN_WEIGHT = 3.0
 #: The most a message's weight is raised for the balance of its language.
 MAX_BALANCE = 6.0
 #: Share of wanted mail from which a feature is common.
