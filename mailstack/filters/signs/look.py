@@ -23,6 +23,8 @@ MAX_TEXT = 3_000
 MAX_ASIDE = 600
 #: Recipients that are compared with what stands in the message.
 MAX_RECIPIENTS = 3
+#: Characters of a host name the DNS knows (RFC 1035 section 2.3.4); longer ones lead nowhere.
+MAX_HOST = 253
 
 _URL = re.compile(r"(?:https?:)?//(?:[^/?#@\s]*@)?(\[[0-9a-f:.]+\]|[^/?#:\s@\\]+)(?::(\d+))?([^\s]*)", re.I)
 #: Addresses for payments in cryptocurrencies, and what is said beside them.
@@ -67,7 +69,7 @@ class Look:
         self.knowledge = knowledge
         self.name = document.author_name
         self.address = document.author_address
-        self.domain = document.author_domain
+        self.domain = document.author_domain[-MAX_HOST:]
         self.site = knowledge.registered(self.domain)
 
     @cached_property
@@ -101,7 +103,7 @@ class Look:
             match = _URL.match(url)
             if match is None:
                 continue
-            host = match[1].lower().rstrip(".")
+            host = match[1].lower().rstrip(".")[-MAX_HOST:]
             found.append(Way(url, host, match[2] or "", match[3], self.knowledge.registered(host)))
         return found
 

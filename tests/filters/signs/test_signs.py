@@ -364,6 +364,8 @@ def test_files_that_are_no_good_are_told(text: str) -> None:
     [
         b"",
         b"From: @\r\n\r\n",
+        b"From: paypal <x@" + b"paypa1." * 20_000 + b"test>\r\n\r\nhi\r\n",
+        mail(text=" ".join(f"https://{'paypa1.' * 280}x{n}.test/" for n in range(200))),
         b"From: " + b"a." * 60_000 + b"@b.test\r\n\r\nhi\r\n",
         mail("x <a@" + "b-" * 120 + ".test>", "#" * 2_000, "@" * 100_000),
         mail(text="account suspend verify bitcoin " * 100_000),
