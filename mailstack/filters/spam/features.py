@@ -57,8 +57,13 @@ def words(text: str) -> list[str]:
 def _useful(found: Iterable[str]) -> dict[str, None]:
     """Without repeats, single letters, numbers and giants."""
     once = dict.fromkeys(found)
+    most = MAX_TOKEN_OCTETS
     return dict.fromkeys(
-        [w for w in once if len(w) >= 2 and _octets(w) <= MAX_TOKEN_OCTETS and not w.isdigit()]
+        [
+            w
+            for w in once
+            if 1 < len(w) <= most and not w.isdigit() and (w.isascii() or len(w.encode()) <= most)
+        ]
     )
 
 
@@ -74,10 +79,6 @@ def sequence(text: str) -> list[str]:
     if _CJK.search(folded) is not None:
         return [piece for word in found for piece in _pieces(word)]
     return found
-
-
-def _octets(word: str) -> int:
-    return len(word) if word.isascii() else len(word.encode())
 
 
 def _pieces(word: str) -> Iterable[str]:

@@ -215,7 +215,7 @@ class Model:
             view = found[start:end]
             scale = self.slope * STEP / norm(end - start)
             # Most weigh next to nothing: leaving them out first is cheaper than sorting them.
-            least = abs(LEAST_NAMED / scale) if scale else math.inf
+            least = int(abs(LEAST_NAMED / scale)) if scale else 1 << 15
             shares += [(scale * w, n) for n in view if (w := weights[n]) > least or w < -least]
         largest = heapq.nlargest(top, shares, key=lambda share: (abs(share[0]), share[1]))
         return [(share, names[n][:MAX_NAMED]) for share, n in largest]
