@@ -5,7 +5,7 @@
     folds          the model alone, out of fold, equal texts in one fold
     whole          the same with the signs, as a worker computes it without DNS
     chronological  trained on the earlier part of the corpus alone, tested on the rest
-    modern         tests/cases/modern (never trained on) against the corpus' wanted mail
+    modern, modern_final   tests/cases/modern (never trained on) against the corpus' wanted mail
     by_kind        logits of the modern messages by kind, the lowest first
 
 `--logits FILE` writes what the model says out of fold of each training message, for tuning signs.
@@ -37,6 +37,8 @@ from mailstack.model.verdict import Authentication, DmarcResult, SpfResult
 ROOT = Path(__file__).parent.parent
 WRITTEN = ROOT / "data" / "classifier"
 MODERN = ROOT / "tests" / "cases" / "modern"
+#: Two sets by different occasions, each of spam and of wanted mail.
+MODERN_SETS = {"modern": ("spam.json", "ham.json"), "modern_final": ("final-spam.json", "final-ham.json")}
 _LAST = 0.2
 
 
@@ -72,8 +74,10 @@ def main() -> None:
         "folds": _figures([(logits[s.name], s) for s in own]),
         "whole": _figures([(whole[s.name], s) for s in own]),
         "chronological": _chronological(samples, files),
-        "modern": _modern(trained, [whole[s.name] for s in own if not s.is_spam]),
     }
+    wanted = [whole[s.name] for s in own if not s.is_spam]
+    for name, files_of in MODERN_SETS.items():
+        result[name] = _modern(trained, wanted, files_of)
     json.dump(result, sys.stdout, indent=2, ensure_ascii=False)
 
 
@@ -127,9 +131,9 @@ class Modern:
     authenticated: float
 
 
-def _modern(trained: model.Model, ham: Sequence[float]) -> dict[str, Any]:
+def _modern(trained: model.Model, ham: Sequence[float], files: tuple[str, str]) -> dict[str, Any]:
     """The held-apart messages, unauthenticated and with every check of their author passed."""
-    found = list(_read_modern(trained))
+    found = list(_read_modern(trained, files))
     against = [(logit, Point("corpus", False)) for logit in ham]
     result: dict[str, Any] = {"messages": len(found)}
     views: dict[str, Callable[[Modern], float]] = {
@@ -151,9 +155,9 @@ def _modern(trained: model.Model, ham: Sequence[float]) -> dict[str, Any]:
     return result
 
 
-def _read_modern(trained: model.Model) -> Iterator[Modern]:
-    for label in ("spam", "ham"):
-        for entry in json.loads((MODERN / f"{label}.json").read_text("utf-8")):
+def _read_modern(trained: model.Model, files: tuple[str, str]) -> Iterator[Modern]:
+    for label, file in zip(("spam", "ham"), files, strict=True):
+        for entry in json.loads((MODERN / file).read_text("utf-8")):
             message = to_wire(entry["message"].encode("utf-8"))
             document = read(message, Header(message))
             said = trained.logit(model.indexes(features.tokens(document)))
