@@ -193,21 +193,12 @@ class Model:
         """True for features that much wanted mail has: they tell little about a user's taste."""
         return n < 8 * len(self.common) and bool(self.common[n >> 3] >> (n & 7) & 1)
 
-    def judge(self, tokens: Tokens | Iterable[str], top: int = 0) -> tuple[float, list[tuple[float, str]]]:
-        """The calibrated logit of a message with these tokens, and what weighs most in it.
-
-        Returns:
-            The logit, and up to `top` pairs of a token's share of it and the token,
-            largest first by size.
-        """
-        names = named(tokens)
-        return self.logit(list(names)), self.largest(names, top)
-
     def largest(self, names: Mapping[int, str], top: int) -> list[tuple[float, str]]:
-        """What weighs most in a message: shares of the logit and tokens.
+        """What weighs most in a message: shares of the logit and tokens, largest first by size.
 
         Args:
             names: of `named`.
+            top: how many at most.
         """
         weights, found = self.weights, list(names)
         shares: list[tuple[float, int]] = []

@@ -48,18 +48,19 @@ def test_damaged_files_are_refused(damage: object) -> None:
 
 def test_unknown_and_empty_messages_get_the_bias() -> None:
     neutral = made().logit(())
-    assert made().judge([])[0] == neutral
-    assert made().judge(["nobody", "knows", "these"])[0] == neutral
+    assert made().logit(model.indexes([])) == neutral
+    assert made().logit(model.indexes(["nobody", "knows", "these"])) == neutral
 
 
 def test_two_words_weigh_less_than_forty() -> None:
-    short = made(money=2048).judge(["money"])[0]
+    short = made(money=2048).logit(model.indexes(["money"]))
     assert short == pytest.approx(1.5 * (-2.0 + 1 / math.sqrt(model.NORM_FLOOR)) + 0.25)
 
 
 def test_tokens_count_once_and_the_largest_are_named() -> None:
     trained = made(money=4096, lunch=-2048, the=10)
-    logit, top = trained.judge(["money", "money", "lunch", "the", "x"], 2)
+    names = model.named(["money", "money", "lunch", "the", "x"])
+    logit, top = trained.logit(list(names)), trained.largest(names, 2)
     assert [token for _, token in top] == ["money", "lunch"]
     assert top[0][0] > 0 > top[1][0]
     assert logit == pytest.approx(trained.logit(model.indexes(["money", "lunch", "the", "x"])))
