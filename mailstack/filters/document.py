@@ -14,7 +14,7 @@ from mailstack.filters.fields import Header
 from mailstack.filters.folding import Disguise, undisguise
 from mailstack.filters.reading.attachments import find_attachments, shown_parts
 from mailstack.filters.reading.charsets import decode
-from mailstack.filters.reading.facts import Attachment, Charsets, Html, Link
+from mailstack.filters.reading.facts import Attachment, Html, Link
 from mailstack.filters.reading.html import MAX_ALT, MAX_HIDDEN, MAX_SOURCE, Effort, Page, read_html
 from mailstack.filters.reading.links import MAX_URLS, clean, find_all, is_ip_host, make
 from mailstack.mime.addresses import ListedAddress, parse
@@ -42,7 +42,6 @@ class Document:
         author: the first From address, leniently read; None without any.
         author_name: the display name of the author, disguises undone.
         text: what a person sees of all text parts, HTML made text, disguises undone; bounded.
-        plain_text, html_text: the same of the text/plain and of the text/html parts alone.
         hidden_text: what stands in the HTML and no reader sees; at most 64 KiB.
         alt_text: what stands in for pictures, one to a line; not in `text`.
         title: of the HTML.
@@ -53,7 +52,6 @@ class Document:
         types: content types of all parts, in order.
         attachments: the parts that are not its text, in order.
         disguise: letters that were not what they looked like.
-        charsets: what the text parts claim to be written in.
     """
 
     header: Header
@@ -67,8 +65,6 @@ class Document:
     hosts: list[str] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
     types: list[str] = field(default_factory=list)
-    plain_text: str = ""
-    html_text: str = ""
     hidden_text: str = ""
     alt_text: str = ""
     title: str = ""
@@ -76,7 +72,6 @@ class Document:
     mail_addresses: list[str] = field(default_factory=list)
     attachments: list[Attachment] = field(default_factory=list)
     disguise: Disguise = field(default_factory=Disguise)
-    charsets: Charsets = field(default_factory=Charsets)
 
     @property
     def is_one_picture(self) -> bool:
@@ -146,15 +141,13 @@ def read(message: bytes, header: Header) -> Document:
 
 def _read_texts(message: bytes, document: Document, effort: Effort) -> set[str]:
     """The parts that are shown; gives the content ids they refer to."""
-    plain: list[str] = []
-    rich: list[str] = []
     pieces: list[str] = []
     cids: set[str] = set()
     room, source_room = MAX_TEXT_OCTETS, MAX_SOURCE
     for part in shown_parts(document.structure):
         is_html = part.content_type == "text/html"
         octets = content(message, part, source_room if is_html else room)
-        text = decode(octets, part.parameter("charset") or "", document.charsets, is_html=is_html)
+        text = decode(octets, part.parameter("charset") or "", is_html=is_html)
         if is_html:
             source_room -= len(octets)
             page = read_html(text, document.html, effort, room=room)
@@ -163,16 +156,12 @@ def _read_texts(message: bytes, document: Document, effort: Effort) -> set[str]:
             text = page.text
         text = undisguise(text, document.disguise)
         room -= len(text)
-        if is_html:
-            rich.append(text)
-        else:
+        if not is_html:
             document.has_plain = document.has_plain or bool(text.strip())
-            plain.append(text)
             _add_links(document, [make(clean(url), place="text") for url in find_all(text)])
         pieces.append(text)
         if room <= 0 or source_room <= 0:
             break
-    document.plain_text, document.html_text = "\n".join(plain), "\n".join(rich)
     document.text = "\n".join(pieces)
     return cids
 

@@ -47,8 +47,6 @@ _STYLED_SIGNS = ((b"\xf0", b"\xf0\x9d"), (b"\xf0", b"\xf0\x9f\x84"), (b"\xf0", b
                  (b"\xef", b"\xef\xbc"), (b"\xef", b"\xef\xbd"))  # fmt: skip
 
 _TO_LATIN = {ord(other): latin for latin, others in LOOKALIKES.items() for other in others}
-#: Look-alike letters of the scripts whose real words are told apart by their other letters.
-_LOOKS = "".join(re.escape(chr(other)) for other in sorted(_TO_LATIN) if other >= 0x370)
 _LATIN = "A-Za-z\u00c0-\u024f\u1e00-\u1eff"
 #: Those that nobody tells apart, for words that hold nothing else.
 _ALL_LOOKS = re.compile(r"\b[асеорхуіјѕһӏԁԛԝАВЕКМНОРСТХУІЅЈορνΑΒΕΖΗΙΚΜΝΟΡΤΥΧ]{3,}\b")
@@ -82,8 +80,6 @@ class Disguise:
 
     Attributes:
         invisible: words cut by zero-width characters.
-        soft_hyphens: places where a word may be broken; some senders hyphenate honestly.
-        bidi: characters that turn the reading direction over (embeddings, overrides, isolates).
         mixed_words: words of letters of several scripts that look alike (`pаypal`), or all of
             letters of another script than the text around.
         styled: runs of letters from the mathematical, enclosed or full-width alphabets.
@@ -91,8 +87,6 @@ class Disguise:
     """
 
     invisible: int = 0
-    soft_hyphens: int = 0
-    bidi: int = 0
     mixed_words: int = 0
     styled: int = 0
     words: list[str] = field(default_factory=list)
@@ -126,8 +120,6 @@ def undisguise(text: str, found: Disguise | None = None) -> str:
 
 def _without_unseen(text: str, found: Disguise) -> str:
     found.invisible += len(_CUT_WORD.findall(text))
-    found.soft_hyphens += text.count(_SOFT_HYPHEN)
-    found.bidi += len(_TURNS.findall(text))
     for cut in _CUT_WORD.finditer(text):
         if len(found.words) >= MAX_WORDS:
             break

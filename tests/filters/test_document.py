@@ -74,17 +74,12 @@ def test_subject_author_and_text_are_read_without_disguise() -> None:
     assert set(doc.disguise.words) == {"paypal", "verify", "your", "account"}
 
 
-def test_plain_and_rich_text_are_told_apart() -> None:
+def test_what_is_seen_stands_apart_from_what_is_not() -> None:
     doc = of(
         b"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\nplain\r\n--b\r\nContent-Type: text/html\r\n\r\n"
         b"<title>t</title>rich<p style='display:none'>ghost</p><img src=x alt=logo><a href='mailto:A@b.test'>m</a>\r\n--b--\r\n"
     )
-    assert (doc.plain_text, doc.html_text, doc.hidden_text, doc.alt_text) == (
-        "plain",
-        "rich\nm",
-        "ghost",
-        "logo",
-    )
+    assert (doc.text, doc.hidden_text, doc.alt_text) == ("plain\nrich\nm", "ghost", "logo")
     assert (doc.title, doc.mail_addresses) == ("t", ["a@b.test"])
 
 

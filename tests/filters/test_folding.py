@@ -29,14 +29,20 @@ def fold(text: str) -> tuple[str, Disguise]:
         ("\U0001d5e3\U0001d5ee\U0001d606\U0001d5e3\U0001d5ee\U0001d5f9", "PayPal"),  # mathematical
         ("\u24d0\u24d1\u24d2 \uff21\uff22", "abc AB"),  # enclosed, full-width
         ("pay\u200bpal", "paypal"),
-        ("se\u00adcu\u00adri\u00adty", "security"),
-        ("\u202egpj.exe", "gpj.exe"),
     ],
 )
 def test_disguises_are_undone_and_counted(text: str, seen: str) -> None:
     folded, found = fold(text)
     assert folded == seen
     assert found != Disguise()
+
+
+@pytest.mark.parametrize(
+    ("text", "seen"),
+    [("se\u00adcu\u00adri\u00adty", "security"), ("\u202egpj.exe", "gpj.exe")],
+)
+def test_what_honest_senders_write_too_is_undone_without_a_word(text: str, seen: str) -> None:
+    assert fold(text) == (seen, Disguise())
 
 
 @pytest.mark.parametrize(

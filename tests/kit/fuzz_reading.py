@@ -11,7 +11,7 @@ from mailstack.filters.folding import Disguise, skeleton, undisguise
 from mailstack.filters.reading import documents
 from mailstack.filters.reading.archives import MAX_MEMBERS, MAX_OUT, Listing, look
 from mailstack.filters.reading.charsets import decode
-from mailstack.filters.reading.facts import Charsets, Html
+from mailstack.filters.reading.facts import Html
 from mailstack.filters.reading.html import MAX_HIDDEN, Effort, read_html
 from mailstack.filters.reading.links import MAX_SHOWN, MAX_URL_CHARACTERS, MAX_URLS
 from mailstack.mime.text import MAX_TEXT_OCTETS
@@ -49,7 +49,7 @@ def charset(octets: bytes) -> None:
     """Text of any charset: never more characters than octets, none that cannot be written."""
     declared = _CHARSETS[octets[0] % len(_CHARSETS)] if octets else ""
     for is_html in (False, True):
-        text = decode(octets[1:], declared, Charsets(), is_html=is_html)
+        text = decode(octets[1:], declared, is_html=is_html)
         assert "\0" not in text
         # Some characters of East Asian charsets are written as two.
         assert len(text) <= 2 * len(octets)

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from mailstack.filters.reading import archives, documents, kinds, links
 from mailstack.filters.reading.charsets import decode
-from mailstack.filters.reading.facts import Attachment, Charsets, Html, Kind, Link
+from mailstack.filters.reading.facts import Attachment, Html, Kind, Link
 from mailstack.filters.reading.html import Effort, read_html
 from mailstack.mime.scanner import Part
 from mailstack.mime.text import content, is_attachment, parts
@@ -126,7 +126,7 @@ class _Reader:
             case "pdf":
                 self._add(documents.read_pdf(self._content(part, documents.MAX_OCTETS), attachment.tricks))
             case "calendar":
-                text = decode(self._content(part, MAX_TEXT), part.parameter("charset") or "", Charsets())
+                text = decode(self._content(part, MAX_TEXT), part.parameter("charset") or "")
                 attachment.text = text[:MAX_TEXT]
                 self._add(links.find_urls(text.replace("\r\n ", "").replace("\n ", "")))
             case "archive" | "office" | "program" if form in (
@@ -154,7 +154,7 @@ class _Reader:
             return
         octets = self._content(part, min(MAX_PAGE, self._pages_left))
         self._pages_left -= len(octets)
-        source = decode(octets, part.parameter("charset") or "", Charsets(), is_html=True)
+        source = decode(octets, part.parameter("charset") or "", is_html=True)
         html = Html()
         page = read_html(source, html, self._effort, room=MAX_TEXT)
         attachment.text = page.text or page.alt

@@ -13,12 +13,10 @@ from __future__ import annotations
 import codecs
 import re
 
-from mailstack.filters.reading.facts import Charsets
 from mailstack.mime.encoding import decode_charset, python_charset
 
 #: Octets a guess is based on.
 _SAMPLE = 4_096
-_MAX_NAMES = 20
 _MAX_NAME = 40
 _META = re.compile(
     rb"<meta[^>]{1,200}charset\s{0,8}=\s{0,8}[\"']?\s{0,8}([A-Za-z0-9_:.-]{1,40})", re.IGNORECASE
@@ -39,57 +37,49 @@ _ESCAPES = (
 _MOSTLY_HIGH = 0.4
 
 
-def decode(data: bytes, declared: str, found: Charsets, *, is_html: bool = False) -> str:
+def decode(data: bytes, declared: str, *, is_html: bool = False) -> str:
     """The text of one part.
 
     Args:
         declared: its charset parameter; "" without.
-        found: what was met is added.
     """
-    text = _decode(data, declared.strip().lower()[:_MAX_NAME], found, is_html=is_html)
+    text = _decode(data, declared.strip().lower()[:_MAX_NAME], is_html=is_html)
     return text.replace("\0", " ") if "\0" in text else text
 
 
-def _decode(data: bytes, name: str, found: Charsets, *, is_html: bool) -> str:
-    if name not in found.declared and len(found.declared) < _MAX_NAMES:
-        found.declared.append(name)
+def _decode(data: bytes, name: str, *, is_html: bool) -> str:
     codec = python_charset(name) if name else ""
-    if name and not codec:
-        found.unknown += 1
     if b"\0" in data or _WIDE.match(name) is not None:
-        text = _read_wide(data, name, codec, found)
+        text = _read_wide(data, name, codec)
         if text is not None:
             return text
         codec = "" if _WIDE.match(name) is not None else codec
     if data.isascii():
-        return _seven_bit(data, codec, found)
+        return _seven_bit(data, codec)
     if not codec and is_html:
         meta = _META.search(data, 0, 2_048)
         codec = python_charset(meta[1].decode("ascii")) if meta is not None else ""
         if codec.startswith("utf-16"):
             codec = "utf-8"
-    return _eight_bit(data, codec, found)
+    return _eight_bit(data, codec)
 
 
-def _read_wide(data: bytes, name: str, codec: str, found: Charsets) -> str | None:
+def _read_wide(data: bytes, name: str, codec: str) -> str | None:
     """The text if it is UTF-16 or UTF-32, by its octets before its name; None when it is not."""
     wide = _wide(data)
     is_declared = codec.startswith(("utf-16", "utf-32"))
     if wide and not is_declared:
-        return _guessed(data, wide, found)
+        return _guessed(data, wide)
     if not is_declared:
         return None
     if not wide and _CONTROLS.search(data) is None:
-        found.wrong += 1  # every letter of any script has a low octet somewhere
-        return None
+        return None  # every letter of any script has a low octet somewhere
     if wide and codec == "utf-16" and not data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return data.decode(wide, "replace")
     return decode_charset(data, name)
 
 
-def _guessed(data: bytes, codec: str, found: Charsets) -> str:
-    if codec not in found.guessed:
-        found.guessed.append(codec)
+def _guessed(data: bytes, codec: str) -> str:
     try:
         return data.decode(codec, "replace")
     except (UnicodeError, ValueError):  # codecs with a state may still raise
@@ -117,38 +107,30 @@ def _wide(data: bytes) -> str:
     return ""
 
 
-def _seven_bit(data: bytes, codec: str, found: Charsets) -> str:
+def _seven_bit(data: bytes, codec: str) -> str:
     if codec.startswith(("iso2022", "hz", "utf-7")):
         return decode_charset(data, codec)
     if b"\x1b" in data:
         for escape, meant in _ESCAPES:
             if escape in data:
-                return _guessed(data, meant, found)
+                return _guessed(data, meant)
     return data.decode("ascii")
 
 
-def _eight_bit(data: bytes, codec: str, found: Charsets) -> str:
+def _eight_bit(data: bytes, codec: str) -> str:
     if codec in ("", "ascii", "utf-8") or codec in _SINGLE:
         text = _as_utf8(data)
         if text is not None:
-            if codec in _SINGLE and codec != "ascii":
-                found.wrong += 1
-                if "utf-8" not in found.guessed:
-                    found.guessed.append("utf-8")
             return text
     if codec == "utf-8":
-        found.wrong += 1
         # Mostly UTF-8 with a broken place, or something else altogether?
         text = data.decode("utf-8", "replace")
         if text.count("\ufffd") * 8 <= len(_HIGH.findall(data)):
             return text
     if codec in ("", "ascii", "utf-8"):
         meant = guess(data)
-        return decode_charset(data, "windows-1252") if meant == "cp1252" else _guessed(data, meant, found)
-    text = decode_charset(data, codec)
-    if "\ufffd" in text:
-        found.wrong += 1
-    return text
+        return decode_charset(data, "windows-1252") if meant == "cp1252" else _guessed(data, meant)
+    return decode_charset(data, codec)
 
 
 def _as_utf8(data: bytes) -> str | None:

@@ -47,7 +47,6 @@ class Link:
             characters; of a picture what stands in its `alt`.
         shown_host: the host that text names, as `host`; "" when it names none.
         place: where it stands.
-        is_hidden: no reader sees it.
     """
 
     url: str
@@ -55,7 +54,6 @@ class Link:
     shown: str = ""
     shown_host: str = ""
     place: Place = "html"
-    is_hidden: bool = False
 
     @property
     def scheme(self) -> str:
@@ -71,12 +69,11 @@ class Html:
         characters: of source.
         elements: how many there are of each, by lower-case name.
         images: pictures of any size; `tiny_images` of them are tracking pixels, `linked_images`
-            stand inside a link, `remote_images` are fetched from the web, `data_images` lie in
-            the source, `attached_images` in other parts (cid:).
+            stand inside a link.
         image_hosts: hosts that pictures are fetched from, in order, without repeats.
         links: to the web; `mismatched_links` of them show another host than they lead to.
-        forms, password_fields, fields: forms, their password fields, their fields to fill in.
-        scripts, frames, svgs, objects: elements of that kind.
+        forms, password_fields: forms, and fields for passwords.
+        scripts, frames: elements of that kind.
         refreshes: pages that go on to another by themselves.
         bases: `<base>` elements that turn relative links elsewhere.
         script_links, data_links: links that are programs (javascript:, vbscript:) or carry
@@ -89,7 +86,6 @@ class Html:
         reversed_texts: pieces of text whose letters a style turns round; read as they are seen.
         smuggling: signs that a script puts a file together, without repeats: "blob", "atob",
             "unescape", "eval", "long-string", "saves-file", "char-codes", "writes-page", "goes-on".
-        comments: characters in comments.
         monstrous: parts too wild for a tree (nested or adorned beyond reason); read crudely, so
             that hidden text in them is not told apart.
     """
@@ -99,19 +95,13 @@ class Html:
     images: int = 0
     tiny_images: int = 0
     linked_images: int = 0
-    remote_images: int = 0
-    data_images: int = 0
-    attached_images: int = 0
     image_hosts: list[str] = field(default_factory=list)
     links: int = 0
     mismatched_links: int = 0
     forms: int = 0
     password_fields: int = 0
-    fields: int = 0
     scripts: int = 0
     frames: int = 0
-    svgs: int = 0
-    objects: int = 0
     refreshes: int = 0
     bases: int = 0
     script_links: int = 0
@@ -121,7 +111,6 @@ class Html:
     hidden_how: list[str] = field(default_factory=list)
     reversed_texts: int = 0
     smuggling: list[str] = field(default_factory=list)
-    comments: int = 0
     monstrous: int = 0
 
 
@@ -167,20 +156,3 @@ class Attachment:
 
 
 _ARCHIVE_TRICKS = frozenset({"nested", "escapes", "links-out", "bomb", "many-members", "overlapping"})
-
-
-@dataclass(slots=True)
-class Charsets:
-    """The charsets of the text parts.
-
-    Attributes:
-        declared: as named, lower case, without repeats; "" where none was.
-        unknown: names nobody knows.
-        wrong: parts whose octets do not fit what they declare.
-        guessed: parts that were read as something else than declared, as "utf-16".
-    """
-
-    declared: list[str] = field(default_factory=list)
-    unknown: int = 0
-    wrong: int = 0
-    guessed: list[str] = field(default_factory=list)

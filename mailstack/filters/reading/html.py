@@ -184,8 +184,6 @@ class _Walk:
             tag = node.tag or "-"
             if tag == "-text":
                 self._text(node.text_content or "", state)
-            elif tag == "-comment":
-                self._html.comments += len(node.comment_content or "")
             elif tag[0] != "-":
                 tags.append(tag)
                 if tag not in _INLINE:
@@ -306,7 +304,7 @@ class _Walk:
             address = url[7:].partition("?")[0].lower()[:320]
             if address and address not in self._page.mail_addresses[-_MAX_HOSTS:]:
                 self._page.mail_addresses.append(address)
-        link = links.make(url, place=place, is_hidden=bool(state.hidden))
+        link = links.make(url, place=place)
         self._page.links.append(link)
         self._effort.links -= 1
         return link
@@ -340,14 +338,10 @@ class _Walk:
         html.images += 1
         source = links.clean((attributes.get("src") or "")[: links.MAX_URL_CHARACTERS])
         scheme = source[:8].lower()
-        if scheme.startswith("data:"):
-            html.data_images += 1
-        elif scheme.startswith("cid:"):
-            html.attached_images += 1
+        if scheme.startswith("cid:"):
             if len(self._page.cids) < _MAX_HOSTS:
                 self._page.cids.add(source[4:].strip("<>"))
         elif scheme.startswith(("http", "//")):
-            html.remote_images += 1
             host = links.host_of(source)
             if host and len(html.image_hosts) < _MAX_HOSTS and host not in html.image_hosts:
                 html.image_hosts.append(host)
@@ -377,7 +371,6 @@ class _Walk:
             if self._form is not None and not self._form.shown:
                 self._form.shown = (attributes.get("value") or attributes.get("alt") or "")[: links.MAX_SHOWN]
         elif kind != "hidden":
-            self._html.fields += 1
             hint = attributes.get("placeholder") or (attributes.get("value") if kind == "text" else None)
             if hint and self._room > 0:
                 self._text(f" {hint[: links.MAX_SHOWN]} ", state)
@@ -405,14 +398,7 @@ class _Walk:
         self._add(attributes.get("src"), "frame", state)
 
     def _object(self, attributes: dict[str, str | None], state: State) -> None:
-        self._html.objects += 1
         self._add(attributes.get("data") or attributes.get("src"), "frame", state)
-
-    def _svg(self, attributes: dict[str, str | None], state: State) -> None:
-        self._html.svgs += 1
-
-    def _field(self, attributes: dict[str, str | None], state: State) -> None:
-        self._html.fields += 1
 
     def _body(self, attributes: dict[str, str | None], state: State) -> None:
         code = attributes.get("onload")
@@ -429,8 +415,6 @@ _HANDLERS = {
     "image": _Walk._picture,
     "form": _Walk._form_begins,
     "input": _Walk._input,
-    "textarea": _Walk._field,
-    "select": _Walk._field,
     "button": _Walk._button,
     "meta": _Walk._meta,
     "base": _Walk._set_base,
@@ -438,6 +422,5 @@ _HANDLERS = {
     "frame": _Walk._frame,
     "object": _Walk._object,
     "embed": _Walk._object,
-    "svg": _Walk._svg,
     "body": _Walk._body,
 }

@@ -178,9 +178,9 @@ def is_ip_host(host: str) -> bool:
     return _IP_HOST.match(host) is not None
 
 
-def make(url: str, shown: str = "", place: Place = "html", *, is_hidden: bool = False) -> Link:
+def make(url: str, shown: str = "", place: Place = "html") -> Link:
     """A link to a cleaned address."""
-    return Link(url, host_of(url), shown, shown_host(shown) if shown else "", place, is_hidden)
+    return Link(url, host_of(url), shown, shown_host(shown) if shown else "", place)
 
 
 def lies(link: Link) -> bool:
