@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import bz2
 import lzma
+import re
 import struct
 import zlib
 from dataclasses import dataclass, field
@@ -22,7 +23,7 @@ from mailstack.filters.reading.other_archives import rar, seven_zip
 
 #: Octets unpacked of all archives of a message.
 MAX_OUT = 100 * 1024 * 1024
-#: Of compressors that are slow (bzip2, xz).
+#: The same of compressors that are slow (bzip2, xz).
 MAX_SLOW_OUT = 16 * 1024 * 1024
 MAX_RATIO = 100
 #: Below this, a ratio proves nothing: a page of zeros.
@@ -43,6 +44,7 @@ _MAX_MEMBER_NAME = 200
 _END = struct.Struct("<4s4H2LH")
 _CENTRAL = struct.Struct("<4s4B4HL2L5H2L")
 _LOCAL_OCTETS = 30
+_OCTAL = re.compile(rb"[0-7]{1,12}")
 _MAX_COMMENT = 65_535
 
 
@@ -53,11 +55,14 @@ class Listing:
     Attributes:
         members, tricks: see `facts.Attachment`; of one attachment.
         out: octets that may still be unpacked, for all attachments together.
+        slow: the same of slow compressors.
+        inner: archives in archives that may still be listed.
     """
 
     members: list[str] = field(default_factory=list)
     tricks: list[str] = field(default_factory=list)
     out: int = MAX_OUT
+    slow: int = MAX_SLOW_OUT
     inner: int = MAX_INNER_ARCHIVES
 
     def trick(self, name: str) -> None:
@@ -177,9 +182,12 @@ def _central(data: bytes, listing: Listing) -> list[_Member] | None:
     return members
 
 
-def relations(data: bytes) -> list[bytes]:
-    """The lists of relations in an office document: what it fetches and links to."""
-    listing = Listing(out=MAX_RELATIONS)
+def relations(data: bytes, listing: Listing) -> list[bytes]:
+    """The lists of relations in an office document: what it fetches and links to.
+
+    Args:
+        listing: how much may be unpacked of them, for all attachments together.
+    """
     members = [member for member in _central(data, listing) or () if member.name.endswith(".rels")]
     return [_unpack(data, member, listing) for member in members[:MAX_INNER_ARCHIVES]]
 
@@ -269,7 +277,8 @@ def _compressed(data: bytes, form: str, listing: Listing, name: str, depth: int,
 
 def _first(data: bytes, form: str, listing: Listing) -> tuple[bytes, bool]:
     """The first `MAX_INNER` octets of what is compressed; the rest is only counted."""
-    cap = min(listing.out, MAX_OUT if form == "gzip" else MAX_SLOW_OUT)
+    is_slow = form != "gzip"
+    cap = min(listing.out, listing.slow) if is_slow else listing.out
     kept = bytearray()
     out = taken = 0
     pending = data[:_CHUNK]
@@ -304,6 +313,8 @@ def _first(data: bytes, form: str, listing: Listing) -> tuple[bytes, bool]:
     except (zlib.error, lzma.LZMAError, OSError, EOFError, ValueError):
         listing.trick("broken")
     listing.out -= out
+    if is_slow:
+        listing.slow -= out
     return bytes(kept), out <= MAX_INNER
 
 
@@ -339,7 +350,6 @@ def _tar(data: bytes, listing: Listing, prefix: str, *, is_whole: bool = True) -
 
 
 def _octal(field_: bytes) -> int | None:
-    try:
-        return int(field_.strip(b" \0") or b"0", 8)
-    except ValueError:
-        return None
+    digits = field_.strip(b" \0") or b"0"
+    # A size below nothing would lead back to where it stands, for ever.
+    return int(digits, 8) if _OCTAL.fullmatch(digits) is not None else None

@@ -76,7 +76,10 @@ class _Reader:
         self._left = MAX_DECODED
         self._pages_left = MAX_PAGES
         self._out = archives.MAX_OUT
+        self._slow = archives.MAX_SLOW_OUT
         self._inner = archives.MAX_INNER_ARCHIVES
+        self._relations = archives.Listing(out=archives.MAX_RELATIONS)
+        self._documents = documents.Room()
         self.found: list[Attachment] = []
         self.links: list[Link] = []
 
@@ -124,7 +127,8 @@ class _Reader:
             case "html" | "svg":
                 self._page(part, attachment)
             case "pdf":
-                self._add(documents.read_pdf(self._content(part, documents.MAX_OCTETS), attachment.tricks))
+                data = self._content(part, documents.MAX_OCTETS)
+                self._add(documents.read_pdf(data, attachment.tricks, self._documents))
             case "calendar":
                 text = decode(self._content(part, MAX_TEXT), part.parameter("charset") or "")
                 attachment.text = text[:MAX_TEXT]
@@ -175,15 +179,15 @@ class _Reader:
 
     def _archive(self, part: Part, attachment: Attachment, form: str) -> None:
         data = self._content(part, self._left)
-        listing = archives.Listing(out=self._out, inner=self._inner)
+        listing = archives.Listing(out=self._out, slow=self._slow, inner=self._inner)
         archives.look(data, form, listing, name=attachment.name)
-        self._out, self._inner = listing.out, listing.inner
+        self._out, self._slow, self._inner = listing.out, listing.slow, listing.inner
         attachment.members = listing.members
         if form == "zip" and documents.read_members(listing.members, attachment.tricks):
             if attachment.kind == "archive":
                 attachment.kind = "office"
             if attachment.kind == "office":
-                for source in archives.relations(data):
+                for source in archives.relations(data, self._relations):
                     self._add(documents.read_relations(source, attachment.tricks))
                 listing.tricks = [t for t in listing.tricks if not t.startswith("holds-")]
         if attachment.kind != "program":

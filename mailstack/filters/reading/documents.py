@@ -12,13 +12,15 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 #: Octets of a document that are looked at.
 MAX_OCTETS = 8 * 1024 * 1024
-#: Streams of a PDF that are unpacked, octets of one and of all.
+#: Streams of a PDF that are unpacked, octets of one, of all, and of all PDFs of a message.
 MAX_STREAMS = 64
 MAX_STREAM = 512 * 1024
 MAX_UNPACKED = 4 * 1024 * 1024
+MAX_ALL_UNPACKED = 16 * 1024 * 1024
 MAX_LINKS = 200
 
 _URI = re.compile(rb"/URI\s{0,8}\(((?:[^()\\\r\n]|\\.){1,2000})\)")
@@ -40,18 +42,25 @@ _OLE_MACROS = (
 _OLE_ENCRYPTED = b"E\0n\0c\0r\0y\0p\0t\0e\0d\0P\0a\0c\0k\0a\0g\0e\0"
 _OLE_OBJECT = b"\x01\0O\0l\0e\0001\0000\0N\0a\0t\0i\0v\0e\0"
 _RTF_OBJECTS = (b"\\objdata", b"\\objupdate", b"\\objautlink")
-_EXTERNAL = re.compile(
-    rb"<Relationship\b[^<>]{0,1000}TargetMode\s{0,4}=\s{0,4}[\"']External[\"'][^<>]{0,1000}>", re.IGNORECASE
-)
+# Found first and looked into then: one pattern for both tries every mode with every end.
+_RELATION = re.compile(rb"<Relationship\b[^<>]{0,4000}>", re.IGNORECASE)
+_EXTERNAL = re.compile(rb"TargetMode\s{0,4}=\s{0,4}[\"']External[\"']", re.IGNORECASE)
 _TARGET = re.compile(rb"\bTarget\s{0,4}=\s{0,4}[\"']([^\"']{1,2000})[\"']")
 _ACTIVE = (b"attachedTemplate", b"oleObject", b"frame", b"externalLink", b"subDocument")
 
 
-def read_pdf(data: bytes, tricks: list[str]) -> list[str]:
+@dataclass(slots=True)
+class Room:
+    """What may still be unpacked of documents, for all attachments together.  `streams`: octets of PDFs."""
+
+    streams: int = MAX_ALL_UNPACKED
+
+
+def read_pdf(data: bytes, tricks: list[str], room: Room) -> list[str]:
     """The links of a PDF, in order; what it does beside is added to `tricks`."""
     data = data[:MAX_OCTETS]
     found: dict[str, None] = {}
-    for piece in (data, *_streams(data)):
+    for piece in (data, *_streams(data, room)):
         for name, signs in _PDF_SIGNS:
             if name not in tricks and any(sign in piece for sign in signs):
                 tricks.append(name)
@@ -69,9 +78,9 @@ def read_pdf(data: bytes, tricks: list[str]) -> list[str]:
     return list(found)
 
 
-def _streams(data: bytes) -> Iterator[bytes]:
+def _streams(data: bytes, room: Room) -> Iterator[bytes]:
     """The object streams, unpacked: there the links of newer documents are."""
-    left, at = MAX_UNPACKED, 0
+    left, at = min(MAX_UNPACKED, room.streams), 0
     for _ in range(MAX_STREAMS):
         at = data.find(b"/ObjStm", at + 1)
         if at < 0 or left <= 0:
@@ -86,6 +95,7 @@ def _streams(data: bytes) -> Iterator[bytes]:
         except zlib.error:
             continue
         left -= len(out)
+        room.streams -= len(out)
         yield out
 
 
@@ -122,8 +132,8 @@ def read_members(members: list[str], tricks: list[str]) -> bool:
 def read_relations(source: bytes, tricks: list[str]) -> list[str]:
     """The links of an office document; a template or object from outside is a trick."""
     found: dict[str, None] = {}
-    for relation in _EXTERNAL.finditer(source[:MAX_STREAM]):
-        target = _TARGET.search(relation[0])
+    for relation in _RELATION.finditer(source[:MAX_STREAM]):
+        target = _TARGET.search(relation[0]) if _EXTERNAL.search(relation[0]) is not None else None
         if target is None:
             continue
         if "remote-template" not in tricks and any(kind in relation[0] for kind in _ACTIVE):

@@ -169,6 +169,22 @@ def test_tars_are_listed() -> None:
     assert set(found.tricks) == {"escapes", "holds-program", "links-out"}
 
 
+@pytest.mark.parametrize("size", [b"-1000", b"-1", b"+7", b"1_0", b"0x1", b"-7777777777"])
+def test_a_tar_that_leads_back_to_itself_is_broken(size: bytes) -> None:
+    # M12: a block of a kind that is no file, and a size below nothing
+    head = bytearray(512)
+    head[:1], head[124:136], head[156:157], head[257:262] = b"x", size.ljust(12, b"\0"), b"x", b"ustar"
+    assert listed(bytes(head) * 2).tricks == ["broken"]
+
+
+def test_slow_compressors_share_one_cap() -> None:
+    # M12
+    listing, packed = Listing(slow=3_000_000), bz2.compress(bytes(range(256)) * 8_000, 1)
+    for _ in range(3):
+        look(packed, "bzip2", listing)
+    assert listing.slow <= 0 and "bomb" in listing.tricks
+
+
 def test_a_packed_program_is_told() -> None:
     assert listed(gzip.compress(b"MZ" + bytes(100)), "update.gz").tricks == ["holds-program"]
 

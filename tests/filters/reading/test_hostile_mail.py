@@ -8,6 +8,7 @@ import base64
 import io
 import time
 import zipfile
+import zlib
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,14 @@ def nested(depth: int) -> bytes:
     return data
 
 
+def with_files(data: bytes, ending: str) -> bytes:
+    head = "--b\r\nContent-Type: application/octet-stream; name=a%d.{}\r\nContent-Transfer-Encoding: base64\r\n\r\n"
+    files = [head.format(ending).encode() % n + base64.encodebytes(data) for n in range(100)]
+    return HEAD + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + b"".join(files) + b"--b--\r\n"
+
+
+RELATIONS = (b"<Relationship " + b'TargetMode="External"' * 45 + b" ") * 500
+STREAMS = (b"/ObjStm stream\n" + zlib.compress(b"/URI" + bytes(512 * 1024)) + b"\n") * 64
 MESSAGES = {
     "M4 boundary of 5000": HEAD + b"Content-Type: multipart/mixed; boundary=" + b"b" * 5_000 + b"\r\n\r\n--b\r\n\r\nx",
     "M8 padding": HEAD + b"Content-Transfer-Encoding: base64\r\n\r\nSGVsbG8" + b"=" * 5_000_000,
@@ -75,6 +84,8 @@ MESSAGES = {
     "M11 bomb": with_file(zipped(("zeros", bytes(50_000_000))), "42.zip"),
     "M11 traversal": with_file(zipped(("../../x", b"y")), "a.zip"),
     "M11 nested": with_file(nested(10), "a.zip"),
+    "M12 a hundred documents": with_files(zipped(("[Content_Types].xml", b""), ("a.rels", RELATIONS), ("b.rels", RELATIONS)), "docx"),
+    "M12 a hundred PDFs": with_files(b"%PDF-1.7\n" + STREAMS, "pdf"),
     "M13 nested": HTML + b"<div>" * 1_000_000,
     "M13 attributes": HTML + b"<b " + b" ".join(b"a%d" % n for n in range(150_000)) + b">",
     "M13 NULs": HTML + b"\0<p>\0x" * 100_000,
