@@ -55,8 +55,12 @@ EVERY_S = 1.0
 PAUSE_S = 5.0
 #: An account that teaches all the time is learned from once in so many times what that costs.
 REST = 10.0
+#: An account that cannot be learned from is left alone for so long; the others do not wait for it.
+TROUBLE_S = 60.0
 #: Between two looks for what is to be forgotten.
 FORGET_S = 3_600.0
+#: Reports of phishing from one account the operator hears of in a day: its owner marks what he likes.
+REPORTS_A_DAY = 20
 _DAY_S = 86_400.0
 
 T = TypeVar("T")
@@ -119,8 +123,10 @@ class Teacher:
         #: Ids of folders by account and name: a look at the folder is dear, and lasts for one round.
         self._folders: dict[tuple[int, str], int] = {}
         self._sent: dict[int, tuple[float, int]] = {}
+        #: Messages reported as phishing, and since when, by account.
+        self._reported: dict[int, tuple[float, set[str]]] = {}
         self._forgot_at = -FORGET_S
-        self._is_renewed = False
+        self._renew_at = 0.0
 
     async def run(self) -> None:
         """Goes on until it is cancelled."""
@@ -152,16 +158,19 @@ class Teacher:
         if now >= self._forgot_at + FORGET_S:
             self._forgot_at = now
             await self._do(self._forget)
-        if not self._is_renewed:
-            await self._renew()
-            self._is_renewed = True
+        if now >= self._renew_at:
+            self._renew_at = float("inf") if await self._renew() else now + FORGET_S
         for account_id in await self._do(self._table.accounts):
             if self._not_before.get(account_id, 0.0) > now:
                 continue
-            began = time.monotonic()
-            await self._account(account_id)
+            began, rest_s = time.monotonic(), 0.0
+            try:
+                await self._account(account_id)
+            except (TemporaryFailure, MailboxError) as failure:
+                _log.error("what account %d teaches waits: %s", account_id, failure)
+                rest_s = TROUBLE_S
             ended = time.monotonic()
-            self._not_before[account_id] = ended + REST * (ended - began)
+            self._not_before[account_id] = ended + max(rest_s, REST * (ended - began))
         self._not_before = {key: at for key, at in self._not_before.items() if at > now}
 
     def _forget(self) -> None:
@@ -203,19 +212,29 @@ class Teacher:
         if deeds:
             await self._learn(account, deeds)
 
-    async def _renew(self) -> None:
-        """After an update: lessons of other features are read again."""
+    async def _renew(self) -> bool:
+        """After an update: lessons of other features are read again.  False: not all could be."""
         books = await self._do(self._books)
         known = await self._reader.digest(b"") if books else None
+        is_done = True
         for whose, files in books:
             if known is None or files.features() == known.features:
                 continue
-            if isinstance(whose, Account):
-                await self._renew_account(whose, files, known.features)
-            else:
-                async with self._alone(files):
-                    await self._write(files, await self._renewed(files, None, known.features))
-                _log.warning("%s: 'mailstack train domain' has to be run again", whose)
+            try:
+                await self._renew_book(whose, files, known.features)
+            except (TemporaryFailure, MailboxError) as failure:
+                is_done = False
+                name = whose if isinstance(whose, str) else whose.address
+                _log.error("%s: the lessons are not read again yet: %s", name, failure)
+        return is_done
+
+    async def _renew_book(self, whose: Account | str, files: LessonBook, features: int) -> None:
+        if isinstance(whose, Account):
+            await self._renew_account(whose, files, features)
+            return
+        async with self._alone(files):
+            await self._write(files, await self._renewed(files, None, features))
+        _log.warning("%s: 'mailstack train domain' has to be run again", whose)
 
     def _books(self) -> list[tuple[Account | str, LessonBook]]:
         """Accounts and names of domains that taught anything."""
@@ -409,6 +428,12 @@ class Teacher:
 
     async def _report(self, account: Account, note: Note) -> None:
         """Phishing that was reported: the operator hears who sent it to whom, and nothing of its text."""
+        since, reported = self._reported.get(account.id, (note.at, set[str]()))
+        if note.at >= since + _DAY_S:
+            since, reported = note.at, set()
+        if note.message in reported or len(reported) >= REPORTS_A_DAY:
+            return
+        self._reported[account.id] = since, reported | {note.message}
         digest = await self._digest(account, note)
         if digest is None:
             return

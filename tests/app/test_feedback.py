@@ -399,6 +399,49 @@ def test_phishing_is_told_without_its_text(world: World) -> None:
     assert "phishing" in world.log.getvalue()
 
 
+def test_nobody_floods_the_operator_with_phishing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailstack.app.feedback.REPORTS_A_DAY", 3)
+    for number in range(6):
+        uid = world.put(number)
+        for _ in range(2):
+            world.mark(uid, "INBOX", "+", "$Phishing")
+            world.mark(uid, "INBOX", "-", "$Phishing")
+    world.learn()
+    world.mark(world.put(9), "INBOX", "+", "$Phishing")
+    world.learn()
+    assert world.log.getvalue().count(" imap phishing ") == 3
+    assert sum("has reported" in line for line in world.told) == 3
+
+
+def test_an_account_in_trouble_holds_up_nobody(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    # Its lessons cannot be read, and it comes first in every round.
+    with world.instance.writer() as writer:
+        broken = writer.accounts.add("broken@example.test")
+    folder = home_of(world.paths.mail, broken.address)
+    (folder / LESSONS).mkdir(parents=True)
+    note = Note(broken.id, time.time(), "placed", "x", "Spam", 1, "ham", "spam")
+    world.table.note([note], most=10)
+    world.move([world.put(1)], "INBOX", "Spam")
+    assert world.learn() == ["spam"]
+    assert world.table.accounts() == [broken.id] and "waits" in caplog.text
+    caplog.clear()
+    asyncio.run(world.teacher.once())
+    assert caplog.text == "", "it is left alone for a while"
+
+
+def test_lessons_that_cannot_be_read_again_hold_up_nobody(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with world.instance.writer() as writer:
+        broken = writer.accounts.add("aa@example.test")
+    folder = home_of(world.paths.mail, broken.address)
+    (folder / LESSONS).mkdir(parents=True)
+    (folder / LEARNED).write_bytes(b"\0\1")
+    world.move([world.put(1)], "INBOX", "Spam")
+    assert world.learn() == ["spam"]
+    assert "aa@example.test: the lessons are not read again yet" in caplog.text
+
+
 def test_trap_mail_trains_the_domain_once_and_weakly(world: World) -> None:
     uid = world.put(1, "Spam")
     for _ in range(2):
@@ -435,7 +478,7 @@ def test_after_an_update_messages_are_read_again(
     taught = Taught(world.paths.mail, world.paths.model)
     assert not taught.account(Address.parse(ALICE)) and not taught.domain("example.test")
     world.store.of(world.account).expunge(world.box.status("Spam").id, there[:1])
-    world.teacher._is_renewed = False
+    world.teacher._renew_at = 0.0
     world.learn()
     after = world.book.read()
     assert [(one.id, one.features) for one in after] == [(before[1].id, VERSION + 1)]
