@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from functools import cached_property
 
+from mailstack.filters.symbols import without_symbols
+
 _WORD = re.compile(r"[^\W_]+|%")
 #: For ASCII, where splitting is four times faster than searching.
 _ASCII = str.maketrans({chr(n): " % " if chr(n) == "%" else " " for n in range(128) if not chr(n).isalnum()})
@@ -30,7 +32,8 @@ class Prepared:
 
     def __init__(self, text: str) -> None:
         self.is_ascii = text.isascii()
-        words = text.lower().translate(_ASCII).split() if self.is_ascii else _WORD.findall(text.casefold())
+        text = without_symbols(text)
+        words = text.lower().translate(_ASCII).split() if text.isascii() else _WORD.findall(text.casefold())
         self.text = f" {' '.join(words)} "
         self.words = frozenset(words)
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from mailstack.filters.symbols import without_symbols
+
 _ACCENTS = re.compile("[\u0300-\u036f]+")
 _WORD = re.compile(r"[^\W_]+")
 #: Small letters and figures stay; everything else of ASCII becomes a blank.
@@ -19,6 +21,7 @@ _CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
 
 def words(text: str) -> list[str]:
     """The words of a text, folded, in order, with repeats."""
+    text = without_symbols(text)
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text.casefold())
         text = _ACCENTS.sub("", text).translate(_LETTERS)

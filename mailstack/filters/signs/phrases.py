@@ -7,7 +7,6 @@ tenth of a millisecond.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
 from typing import Generic, NamedTuple, TypeVar
 
@@ -16,8 +15,8 @@ from mailstack.filters.signs import fold
 T = TypeVar("T")
 #: Letters that stems are filed under; they have at least so many.
 KEY = 4
-#: Words whose meaning is kept: a few thousand make most of all texts.
-REMEMBERED = 8_192
+#: Words known to say nothing or something: a few thousand make most of all texts.
+REMEMBERED = 16_384
 #: Characters; longer words are none (and would be kept).
 MAX_WORD = 60
 
@@ -56,7 +55,7 @@ class Phrases(Generic[T]):
         """
         self._words: dict[str, list[T]] = {}
         self._stems: dict[str, list[tuple[str, T]]] = {}
-        self._several: dict[str, list[tuple[str, str, T]]] = {}
+        self._several: dict[str, dict[str, list[tuple[str, T]]]] = {}
         self._packed: dict[str, list[tuple[str, T]]] = {}
         several: list[tuple[list[str], str, T]] = []
         counts: dict[str, int] = {}
@@ -71,10 +70,10 @@ class Phrases(Generic[T]):
             # Most are told apart by their second rarest word, without a search.
             others = sorted((key for key in keys if key != rarest), key=lambda key: counts[key])
             second = others[0] if others else rarest
-            self._several.setdefault(rarest, []).append((second, needle, value))
-
+            self._several.setdefault(rarest, {}).setdefault(second, []).append((needle, value))
+        self._silent: set[str] = set()
+        self._said: dict[str, list[tuple[str, T]]] = {}
         self._keys = frozenset(self._several)
-        self._said_by = functools.lru_cache(REMEMBERED)(self._look_up)
 
     def _add(self, source: str, value: T) -> tuple[list[str], str]:
         """Files what is one word; of several words those it can be found by, and what to search for."""
@@ -100,14 +99,30 @@ class Phrases(Generic[T]):
         found += [value for stem, value in self._stems.get(word[:KEY], ()) if word.startswith(stem)]
         return tuple(dict.fromkeys(found))
 
+    def _learn(self, word: str) -> list[tuple[str, T]]:
+        """What a word says, looked up once; most say nothing."""
+        if len(self._silent) >= REMEMBERED:
+            self._silent.clear()
+            self._said.clear()
+        said = [(word, value) for value in self._look_up(word)]
+        if said:
+            self._said[word] = said
+        else:
+            self._silent.add(word)
+        return said
+
     def find(self, text: Text) -> list[T]:
         """What stands for those that are in it; one value as often as different words say it."""
-        words, spaced, said_by = text.words, text.spaced, self._said_by
-        found = {(word, value) for word in words for value in said_by(word)}
+        words, spaced = text.words, text.spaced
+        found: set[tuple[str, T]] = set()
+        said = self._said
+        for word in words - self._silent:
+            found.update(said[word] if word in said else self._learn(word))
+        several = self._several
         for word in words & self._keys:
-            for second, needle, value in self._several[word]:
-                if second in words and needle in spaced:
-                    found.add((needle, value))
+            for second, pairs in several[word].items():
+                if second in words:
+                    found.update([pair for pair in pairs if pair[0] in spaced])
         if text.packed:
             for first in self._packed.keys() & set(text.packed):
                 found.update([pair for pair in self._packed[first] if pair[0] in text.packed])

@@ -21,6 +21,7 @@ from itertools import islice, pairwise
 from mailstack.filters.document import Document
 from mailstack.filters.spam import page_features, sender_features
 from mailstack.filters.spam.model import Tokens
+from mailstack.filters.symbols import without_symbols
 
 #: Changes whenever the same message gives other tokens: indexes kept from before are void then.
 VERSION = 2
@@ -37,11 +38,11 @@ MAX_TOKEN_OCTETS = 40
 MAX_CHARACTERS = 65_536
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
-_ASCII_WORD = re.compile(r"[a-z0-9]+(?:'[a-z0-9]+)?")
+_ASCII_WORD = re.compile(r"[a-z0-9]+(?:['\x01][a-z0-9]+)?")
 #: The characters of such words in lower case, blanks for all others: splitting is three times
 #: faster than searching.
 _ASCII_LETTERS = str.maketrans(
-    {chr(n): chr(n).lower() if chr(n).isalnum() else " " for n in range(128) if n != 39}
+    {chr(n): chr(n).lower() if chr(n).isalnum() else " " for n in range(128) if n not in (0x01, 0x27)}
 )
 _CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]+")
 
@@ -69,16 +70,22 @@ def _useful(found: Iterable[str]) -> dict[str, None]:
 
 def sequence(text: str) -> list[str]:
     """The words of a text as they follow each other."""
-    if text.isascii():
-        found = text.translate(_ASCII_LETTERS).split()
-        if "'" not in text:
-            return found
-        return [one for word in found for one in (_ASCII_WORD.findall(word) if "'" in word else (word,))]
+    plain = without_symbols(text, keep="’").replace("\x01", " ").replace("’", "\x01")
+    if plain.isascii():
+        found = plain.translate(_ASCII_LETTERS).split()
+        if "'" in plain or "\x01" in plain:
+            found = [one for word in found for one in (_parts(word) if not word.isalnum() else (word,))]
+        return found
     folded = unicodedata.normalize("NFKC", text).casefold()
     found = _WORD.findall(folded)
     if _CJK.search(folded) is not None:
         return [piece for word in found for piece in _pieces(word)]
     return found
+
+
+def _parts(word: str) -> list[str]:
+    """What is in a word of ASCII with apostrophes; the octet 1 stands for a curly one."""
+    return [one.replace("\x01", "’") for one in _ASCII_WORD.findall(word)]
 
 
 def _pieces(word: str) -> Iterable[str]:
