@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import msgspec
+
 from mailstack.delivery.local import is_discarded, mails_of, redirects_of, reject_of, store_actions
 from mailstack.model.envelope import Recipient
 from mailstack.model.reply import Reply
@@ -65,6 +67,15 @@ def implicit_verdict(target: LocalTarget, verdict: MessageVerdict | None = None)
     return AccountVerdict(target.number, said.klass, said.score, (Keep(implicit=True),))
 
 
+def _said(target: LocalTarget, verdict: MessageVerdict, said: AccountVerdict | None) -> AccountVerdict:
+    """What holds for an account.  A virus in mail without a verdict is spam: nobody has looked at a rule."""
+    said = said or implicit_verdict(target, verdict)
+    if not verdict.unfiltered or not verdict.virus.is_unwelcome:
+        return said
+    home = FileInto(target.account.filters.spam_folder, create=True)
+    return msgspec.structs.replace(said, klass="spam", actions=(home,))
+
+
 class _Decider:
     def __init__(
         self, plan: Plan, verdict: MessageVerdict, accounts: Mapping[int, AccountVerdict], *, is_login: bool
@@ -72,7 +83,7 @@ class _Decider:
         self.plan = plan
         self.verdict = verdict
         self.is_login = is_login
-        self.of = {t.account.id: accounts.get(t.number) or implicit_verdict(t, verdict) for t in plan.locals}
+        self.of = {t.account.id: _said(t, verdict, accounts.get(t.number)) for t in plan.locals}
         self.targets = {t.account.id: t for t in plan.locals}
         self.next: dict[int, set[int]] = {}
         for source, target in plan.edges:

@@ -22,6 +22,7 @@ from mailstack.model.verdict import (
     MessageVerdict,
     Redirect,
     RejectMail,
+    VirusScan,
 )
 from mailstack.routing.expand import Expansion, Plan
 from mailstack.routing.options import RoutingOptions
@@ -273,3 +274,18 @@ def test_junk_thrown_away_beside_a_redirection_is_thrown_away(directory: MemoryD
     decision = decide(plan(directory, "gone@us.example"), JUNK, accounts, is_login=False)
     assert (decision.stores, decision.forwards) == ((), ())
     assert len(decision.discards) == 1
+
+
+@pytest.mark.parametrize("action", ["junk", "reject"])  # "reject": for a postmaster, or behind a relay
+def test_a_virus_without_a_verdict_is_filed_as_spam_and_goes_nowhere(
+    directory: MemoryDirectory, action: str
+) -> None:
+    # M12: the scanner has seen it, the pipeline died of it
+    directory.add_redirection("gone@us.example", "friend@far.example")
+    found = VirusScan("found", "Eicar", is_unwelcome=True)
+    verdict = MessageVerdict(unfiltered="filter crashed", virus=found, action=action)  # type: ignore[arg-type]
+    wanted = plan(directory, "gone@us.example", "bob@us.example")
+    for said_of in ({}, {1: said(1, Keep(implicit=True))}):
+        decided = decide(wanted, verdict, said_of, is_login=False)
+        assert [store.actions for store in decided.stores] == [(FileInto("Spam", create=True),)] * 2
+        assert (decided.forwards, decided.rejections) == ((), ())
