@@ -59,7 +59,7 @@ class SpamDigest:
         """Sends the lists that are due; gives how many.
 
         Raises:
-            TemporaryFailure: disk, directory or database.
+            TemporaryFailure: database, or no list of anybody can be sent.
         """
         days = self._home.config.mailbox.spam_digest_days
         if not days:
@@ -67,14 +67,23 @@ class SpamDigest:
         lock, now, count = self._home.config.paths.run / "spam-lists.lock", self._queue.now(), 0
         with alone(lock, f"locking {lock}") as is_alone:
             for account_id, since in self._digests.due(before=now - days * _DAY_S) if is_alone else ():
-                account = self._home.directory.account_by_id(account_id)
-                if account is None or "pop3" not in (used := self._protocols(account)):
-                    self._digests.forget(account_id)
-                    continue
-                if "imap" not in used:
-                    count += self._tell(account, since)
-                self._digests.told(account_id, now)
+                try:
+                    count += self._due(account_id, since, now)
+                except TemporaryFailure as error:
+                    if error.fatal:
+                        raise
+                    _log.error("the list of spam of account %d waits: %s", account_id, error.why)
         return count
+
+    def _due(self, account_id: int, since: float, now: float) -> bool:
+        """What becomes of one list that is due; True when it was sent."""
+        account = self._home.directory.account_by_id(account_id)
+        if account is None or "pop3" not in (used := self._protocols(account)):
+            self._digests.forget(account_id)
+            return False
+        is_sent = "imap" not in used and self._tell(account, since)
+        self._digests.told(account_id, now)
+        return is_sent
 
     def _protocols(self, account: Account) -> set[str]:
         """By which mail was read in the days the log keeps."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from mailstack.disk.sqlite import open_database
+from mailstack.disk.sqlite import failure, open_database
 from mailstack.state.maillog_db import Event
 
 
@@ -36,12 +37,20 @@ class MailLogReader:
         return [_event(row) for row in reversed(rows)]
 
     def protocols(self, address: str) -> set[str]:
-        """By what somebody logged in as this address, in the days the log keeps."""
-        rows = self._connection.execute(
-            "SELECT DISTINCT json_extract(e.fields, '$.protocol') FROM owner o JOIN event e"
-            " ON e.number = o.number WHERE o.address = ? AND o.direction = 'received' AND e.name = 'login'",
-            (address.lower(),),
-        ).fetchall()
+        """By what somebody logged in as this address, in the days the log keeps.
+
+        Raises:
+            TemporaryFailure: the log cannot be read.
+        """
+        try:
+            rows = self._connection.execute(
+                "SELECT DISTINCT json_extract(e.fields, '$.protocol') FROM owner o JOIN event e"
+                " ON e.number = o.number WHERE o.address = ? AND o.direction = 'received'"
+                " AND e.name = 'login'",
+                (address.lower(),),
+            ).fetchall()
+        except sqlite3.Error as error:
+            raise failure(error, "reading the mail log") from error
         return {str(protocol) for (protocol,) in rows}
 
     def refusals(self, name: str, *, limit: int = 20) -> list[Event]:

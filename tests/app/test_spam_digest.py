@@ -5,6 +5,7 @@ from __future__ import annotations
 import email
 import io
 import os
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -15,6 +16,7 @@ import pytest
 
 from mailstack.app.queue_home import Home
 from mailstack.app.spam_digest import MAX_NAMED, SpamDigest
+from mailstack.mailbox.maildir import account_home
 from mailstack.mailbox.store import MailStore
 from mailstack.model.directory import Account
 from mailstack.model.mailbox import NewMessage
@@ -124,6 +126,28 @@ def test_who_reads_by_pop3_no_longer_is_forgotten(kit: Kit) -> None:
     digests.close()
 
 
+def test_a_mailbox_in_trouble_keeps_nobody_elses_list(kit: Kit, caplog: pytest.LogCaptureFixture) -> None:
+    with kit.instance.writer(now=kit.clock) as writer:
+        carol = writer.accounts.add("carol@example.test")
+    kit.log_in("pop3")
+    kit.account, alice = carol, kit.account
+    logins = LoginRecords(kit.instance.config.paths.state_db, kit.instance.config.bans, key=b"k" * 32)
+    logins.succeeded(carol.id, "192.0.2.1", app_password=None, protocol="pop3", now=kit.clock())
+    logins.close()
+    log = MailLog(kit.instance.config.paths.maillog_db, daemon="imap", now=kit.clock, stream=io.StringIO())
+    log.login(protocol="pop3", peer="192.0.2.1", account=str(carol.address), ok=True, mechanism="PLAIN")
+    log.close()
+    kit.clock.advance(WEEK)
+    kit.spam("buy now")
+    home = account_home(kit.instance.config.paths.mail, alice.address)
+    home.parent.mkdir(parents=True, exist_ok=True)
+    home.write_bytes(b"no folder")
+    assert alice.id < carol.id
+    assert kit.digest.tell() == 1
+    assert f"account {alice.id} waits" in caplog.text
+    assert [letter["to"] for letter in kit.letters()] == ["carol@example.test"]
+
+
 def test_bounces_of_forged_mail_are_one_line(kit: Kit) -> None:
     # product page, section 2.4: "bundled"
     kit.log_in("pop3")
@@ -148,3 +172,13 @@ def test_long_lists_are_cut_and_hostile_subjects_cleaned(kit: Kit) -> None:
     assert letter["bcc"] is None
     assert "and 3 more" in letter.get_content()
     assert letter.get_content().count("ann@far.test") == MAX_NAMED
+
+
+def test_a_damaged_mail_log_ends_nothing(kit: Kit, caplog: pytest.LogCaptureFixture) -> None:
+    kit.log_in("pop3")
+    kit.clock.advance(WEEK)
+    kit.spam("buy now")
+    with sqlite3.connect(kit.instance.config.paths.maillog_db) as log:
+        log.execute("DROP TABLE owner")
+    assert kit.digest.tell() == 0
+    assert "waits: reading the mail log" in caplog.text
