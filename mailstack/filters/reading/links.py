@@ -29,6 +29,8 @@ _URL_REST = re.compile(r"[^\s<>\"')\]]{1,2048}")
 _BARE = re.compile(r"www\.[\w-]{1,63}\.[^\s<>\"')\]]{2,2048}", re.IGNORECASE)
 _WEB = re.compile(r"(?:https?:|(?=//))[/]{0,8}", re.IGNORECASE)
 _AUTHORITY = re.compile(r"(?:https?:)?/{0,8}([^/?#]*)", re.IGNORECASE)
+#: Behind the host: its port, and all the rest.
+_BEHIND = re.compile(r"(?:https?:)?/{0,8}[^/?#]*?(?::(\d{1,5}))?([/?#].*)?\Z", re.IGNORECASE | re.DOTALL)
 _NUMBER = r"(?:0x[0-9a-f]{1,8}|\d{1,11})"
 _IP_HOST = re.compile(rf"(?:\[[0-9a-f:.]+\]|\d{{6,11}}|0x[0-9a-f]{{1,8}}|{_NUMBER}(?:\.{_NUMBER}){{1,3}})\Z")
 #: What nearly all addresses look like.
@@ -128,6 +130,12 @@ def host_of(url: str) -> str:
     return to_host(authority)
 
 
+def behind_host(url: str) -> tuple[str, str]:
+    """The port an address of the web names, "" when it names none; and path, query and fragment."""
+    found = _BEHIND.match(url)
+    return (found[1] or "", found[2] or "") if found is not None else ("", "")
+
+
 def to_host(authority: str) -> str:
     """A host, maybe with a port, as it is looked up."""
     host = authority[:MAX_URL_CHARACTERS]
@@ -167,7 +175,7 @@ def shown_host(text: str) -> str:
 
 def site(host: str) -> str:
     """The part of a host name that belongs to one owner, as far as its form tells."""
-    labels = host.split(".")
+    labels = host.rstrip(".").split(".")
     if len(labels) > 2 and len(labels[-1]) == 2 and labels[-2] in _SECOND_LEVEL:
         return ".".join(labels[-3:])
     return ".".join(labels[-2:])

@@ -92,8 +92,7 @@ class Claims:
 
     def is_owned(self, brands: Iterable[Brand], host: str) -> bool:
         """One of them owns a host."""
-        owners = self._knowledge.owners(host)
-        return any(one is brand for brand in brands for one in owners)
+        return not set(self._knowledge.owners(host)).isdisjoint(brands)
 
     @cached_property
     def foreign(self) -> list[Brand]:
@@ -101,10 +100,7 @@ class Claims:
         claimed = [*self.in_name, *([self.disguised] if self.disguised else [])]
         if not self._look.document.is_reply:
             claimed += self.in_subject
-        return [brand for brand in dict.fromkeys(claimed) if not self._is_home(brand)]
-
-    def _is_home(self, brand: Brand) -> bool:
-        return any(one is brand for one in self.own)
+        return [brand for brand in dict.fromkeys(claimed) if brand not in self.own]
 
     @cached_property
     def leads_home(self) -> bool:
@@ -117,12 +113,12 @@ class Claims:
 def find(look: Look, claims: Claims) -> Iterator[Found]:
     """The signs of names that are not the sender's."""
     own = claims.own
-    named = [brand for brand in claims.in_name if not any(one is brand for one in own)]
+    named = [brand for brand in claims.in_name if brand not in own]
     if own:
         yield from _own(look, claims, own)
-    if claims.disguised is not None and not any(one is claims.disguised for one in own):
+    if claims.disguised is not None and claims.disguised not in own:
         yield Found("brand_disguised", claims.disguised.name)
-    if named and not any(one is brand for brand in claims.in_name for one in own):
+    if named and len(named) == len(claims.in_name):
         kind = "brand_name_free" if look.is_free_mail else "brand_name"
         if kind == "brand_name" and claims.leads_home:
             kind = "brand_name_home"
@@ -145,7 +141,7 @@ def _borrowed_picture(look: Look, claims: Claims) -> Iterator[Found]:
     """A logo fetched from the company the message names, though nothing else leads there."""
     for host in look.document.html.image_hosts[:MAX_WAYS]:
         for brand in look.knowledge.owners(host):
-            if any(one is brand for one in claims.in_text) and not any(
+            if brand in claims.in_text and not any(
                 claims.is_owned([brand], way.host) for way in look.ways[:MAX_WAYS]
             ):
                 yield Found("brand_picture", f"{brand.name}: {host}")
@@ -162,13 +158,9 @@ def _own(look: Look, claims: Claims, own: list[Brand]) -> Iterator[Found]:
         yield Found("brand_proven", own[0].name)
     elif look.found.dmarc.result == "fail":
         yield Found("brand_forged", own[0].name)
-    elif (
-        look.ways
-        and not look.is_free_mail
-        and not any(claims.is_owned(own, way.host) for way in look.ways[:MAX_WAYS])
-    ):
-        mailer = look.knowledge.covers
-        if not any(mailer("mailer", way.host) for way in look.ways[:MAX_WAYS]):
+    elif look.ways and not look.is_free_mail:
+        hosts = [way.host for way in look.ways[:MAX_WAYS]]
+        if not any(claims.is_owned(own, host) or look.knowledge.covers("mailer", host) for host in hosts):
             yield Found("brand_own_leads_elsewhere", f"{own[0].name}, but {look.ways[0].host}")
 
 

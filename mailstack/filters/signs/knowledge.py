@@ -34,15 +34,9 @@ class Brand:
 
     Attributes:
         name: as people write it.
-        sector: what kind of organisation it is.
-        domains: its own, and patterns such as `amazon.*`.
-        labels: the first labels of its domains that say its name, for look-alikes.
     """
 
     name: str
-    sector: str
-    domains: tuple[str, ...]
-    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,27 +100,21 @@ class Knowledge:
     # -- brands ----------------------------------------------------------------------
 
     def _read_brands(self, brands: Mapping[str, Any]) -> Iterator[tuple[str, Brand]]:
-        for sector, entries in brands.items():
+        for entries in brands.values():
             for names, domains in entries.items():
-                yield from self._brand(sector, [n.strip() for n in names.split("|")], domains.split())
+                yield from self._brand([n.strip() for n in names.split("|")], domains.split())
 
-    def _brand(self, sector: str, names: list[str], domains: list[str]) -> Iterator[tuple[str, Brand]]:
+    def _brand(self, names: list[str], domains: list[str]) -> Iterator[tuple[str, Brand]]:
         joined = {"".join(fold.words(name.lstrip("~"))) for name in names}
-        labels = tuple(
-            dict.fromkeys(
-                label
-                for d in domains
-                for label in [d.partition(".")[0]]
-                if label in joined and len(label) >= 5
-            )
-        )
-        brand = Brand(names[0].lstrip("~"), sector, tuple(domains), labels)
+        brand = Brand(names[0].lstrip("~"))
         for domain in domains:
             if "*" in domain:
                 begin, _, end = domain.partition("*")
                 self._wild.setdefault(begin.rstrip("."), []).append((end.lstrip("."), brand))
             else:
                 self._owners.setdefault(domain, []).append(brand)
+        # First labels of its domains that say its name, for look-alikes.
+        labels = {label for d in domains if (label := d.partition(".")[0]) in joined and len(label) >= 5}
         for label in labels:
             self.labels.setdefault(label, brand)
             self.label_skeletons.setdefault(folding.skeleton(label), brand)
@@ -138,10 +126,6 @@ class Knowledge:
             yield name, brand
             if len("".join(words)) >= 5 and "".join(words).isascii():
                 self.skeletons.setdefault(folding.skeleton("".join(words)), brand)
-
-    def owns(self, brand: Brand, host: str) -> bool:
-        """True when a host belongs to a brand."""
-        return any(one is brand for one in self.owners(host))
 
     def owners(self, host: str) -> list[Brand]:
         """The brands a host belongs to, or may: companies have their name in most countries."""

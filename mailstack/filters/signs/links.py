@@ -69,7 +69,7 @@ def _way(look: Look, way: Way) -> Iterator[Found]:
         yield Found("link_punycode", host)
     if way.port and way.port not in ("80", "443"):
         yield Found("link_port", f"{host}:{way.port}")
-    if "@" in way.url[8 : 8 + len(host) + 40].split("/")[0]:
+    if "@" in way.url[: len(way.url) - len(way.path)]:
         yield Found("link_user", host)
     if host.count(".") >= 4 and not knowledge.covers("mailer", host):
         yield Found("link_deep", host)
@@ -129,9 +129,7 @@ def _lie(look: Look) -> str:
         shown, site = knowledge.registered(link.shown_host), knowledge.registered(link.host)
         if shown == site or site == look.site or knowledge.covers("mailer", link.host):
             continue
-        if not set(map(id, knowledge.owners(link.shown_host))).isdisjoint(
-            map(id, knowledge.owners(link.host))
-        ):
+        if not set(knowledge.owners(link.shown_host)).isdisjoint(knowledge.owners(link.host)):
             continue
         return f"{link.shown_host} leads to {link.host}"
     return ""

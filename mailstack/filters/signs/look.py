@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
 from mailstack.filters.document import Document
+from mailstack.filters.reading.links import behind_host
 from mailstack.filters.signs import fold, phrases
 from mailstack.filters.signs.knowledge import Knowledge
 from mailstack.filters.signs.phrases import Text
@@ -26,7 +28,6 @@ MAX_RECIPIENTS = 3
 #: Characters of a host name the DNS knows (RFC 1035 section 2.3.4); longer ones lead nowhere.
 MAX_HOST = 253
 
-_URL = re.compile(r"(?:https?:)?//(?:[^/?#@\s]*@)?(\[[0-9a-f:.]+\]|[^/?#:\s@\\]+)(?::(\d+))?([^\s]*)", re.I)
 #: Addresses for payments in cryptocurrencies, and what is said beside them.
 _COIN = re.compile(
     r"\b(?:bc1[a-z0-9]{25,60}|[13][a-km-zA-HJ-NP-Z1-9]{25,34}|0x[0-9a-fA-F]{40}"
@@ -98,19 +99,10 @@ class Look:
     @cached_property
     def ways(self) -> list[Way]:
         """The first different web addresses."""
-        found = []
-        for url in list(dict.fromkeys(self.document.urls[: MAX_LINKS * 4]))[:MAX_LINKS]:
-            match = _URL.match(url)
-            if match is None:
-                continue
-            host = match[1].lower().rstrip(".")[-MAX_HOST:]
-            found.append(Way(url, host, match[2] or "", match[3], self.knowledge.registered(host)))
-        return found
-
-    @cached_property
-    def sites(self) -> list[str]:
-        """The registered names of links, without repeats."""
-        return list(dict.fromkeys(way.site for way in self.ways))
+        document, registered = self.document, self.knowledge.registered
+        hosts = dict(zip(document.urls[: MAX_LINKS * 4], document.hosts, strict=False))
+        cut = ((url, host[-MAX_HOST:]) for url, host in islice(hosts.items(), MAX_LINKS))
+        return [Way(url, host, *behind_host(url), registered(host)) for url, host in cut]
 
     @cached_property
     def recipients(self) -> list[str]:

@@ -101,7 +101,7 @@ class Phrases(Generic[T]):
 
     def _learn(self, word: str) -> list[tuple[str, T]]:
         """What a word says, looked up once; most say nothing."""
-        if len(self._silent) >= REMEMBERED:
+        if len(self._silent) + len(self._said) >= REMEMBERED:
             self._silent.clear()
             self._said.clear()
         said = [(word, value) for value in self._look_up(word)]

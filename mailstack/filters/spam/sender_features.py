@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from itertools import chain, pairwise
 
 from mailstack.filters.document import Document
-from mailstack.filters.spam.sites import site
+from mailstack.filters.reading.links import site
 
 _SERIAL = re.compile(r"\s{4,}\S+\s*\Z|\[\w{6,}\]\s*\Z|\b\d{4,}\s*\Z")
 _GAPPED = re.compile(r"\b(?:[A-Za-z][ .*_-]){4,}[A-Za-z]\b")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from mailstack.filters.reading.links import (
     MAX_URL_CHARACTERS,
     MAX_URLS,
+    behind_host,
     clean,
     find_all,
     find_bare,
@@ -85,6 +86,21 @@ def test_the_owner_of_a_host_stands_before_the_public_part() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("url", "port", "path"),
+    [
+        ("http://x.test:8080/a?b#c", "8080", "/a?b#c"),
+        ("https://joe:pw@x.test", "", ""),
+        ("https://joe:pw@x.test:81?q", "81", "?q"),
+        ("http://[2001:db8::1]:82/", "82", "/"),
+        ("//x.test/a:5", "", "/a:5"),
+        ("http://x.test:port/", "", "/"),
+    ],
+)
+def test_behind_the_host_stand_port_and_path(url: str, port: str, path: str) -> None:
+    assert behind_host(url) == (port, path)
+
+
 def test_addresses_without_a_scheme_are_found() -> None:
     assert find_bare("see www.bank.example/x, or http://www.other.example and xwww.no.example.") == [
         "http://www.bank.example/x"
@@ -103,6 +119,7 @@ def test_text_like_addresses_takes_little_time(text: str) -> None:
     find_all(text)
     shown_host(text)
     host_of("http://" + text)
+    behind_host("http://" + text[:MAX_URL_CHARACTERS])
     assert time.process_time() - began < 5
 
 

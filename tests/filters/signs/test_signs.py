@@ -227,6 +227,7 @@ def test_names_nobody_chose() -> None:
         ("https://bit.ly/abc", "link_short"),
         ("https://www.google.com/url?q=https://x.example", "link_redirect"),
         ("http://203.0.113.9/login", "link_ip"),
+        ("http://%32%30%33.0.113.9/login", "link_ip"),
         ("https://brook.top/a", "link_odd_tld"),
         ("https://xn--pple-43d.example/", "link_punycode"),
         ("https://stream.example:8443/", "link_port"),
