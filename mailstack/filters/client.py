@@ -8,6 +8,7 @@ Standards: RFC 1912 section 2.1 (PTR and A match), RFC 5321 sections 2.3.5 and 4
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from collections.abc import Collection, Iterator
@@ -21,6 +22,8 @@ from mailstack.model.verdict import Reason
 
 #: Of several reverse names so many are looked up again.
 MAX_NAMES: Final = 3
+#: Addresses that were looked at before.
+KNOWN_ADDRESSES: Final = 4_096
 
 _GENERIC_WORD = re.compile(
     r"(?:^|[.-])(?:dyn|dynamic|dhcp|dial|dialup|pool|ppp|adsl|dsl|cable|broadband)\d*[.-]"
@@ -62,6 +65,7 @@ def check(ip: str, helo: str, *, ours: Collection[str], lookup: Lookup) -> Clien
     )
 
 
+@functools.lru_cache(KNOWN_ADDRESSES)
 def reverse_name(ip: str) -> str:
     """The name reverse look-ups ask for."""
     return ipaddress.ip_address(ip).reverse_pointer
@@ -79,7 +83,7 @@ def _reverse(ip: str, kind: str, lookup: Lookup) -> tuple[str, list[Reason]]:
         lookup.prefetch(name, kind)
     for name in names:
         forward = lookup(name, kind)
-        if ip in map(_canonical, forward.records):
+        if ip in map(_canonical, map(str, forward.records)):
             return name, _generic(ip, name)
         is_known = is_known and forward.status != "temperror"
     if not is_known:
@@ -87,9 +91,10 @@ def _reverse(ip: str, kind: str, lookup: Lookup) -> tuple[str, list[Reason]]:
     return "", [Reason("reverse_name_wrong", 0.4, f"{ip} calls itself {names[0]}, which has other addresses")]
 
 
-def _canonical(record: object) -> str:
+@functools.lru_cache(KNOWN_ADDRESSES)
+def _canonical(record: str) -> str:
     try:
-        return str(ipaddress.ip_address(str(record)))
+        return str(ipaddress.ip_address(record))
     except ValueError:
         return ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mailstack.filters import virus
+from mailstack.filters.authentication.helo import HeloMemory
 from mailstack.filters.classes.services import Services, shipped
 from mailstack.filters.options import FilterOptions
 from mailstack.filters.rules import Rules
@@ -66,6 +67,7 @@ class Tools:
         model: None when no weights could be loaded: then only rules score (M20).
         authserv_id: our name in Authentication-Results, lower case.
         services: social and other services the classes know.
+        helo: what SPF said of clients lately.
         on_virus: what is done about viruses; "": nobody looks for them.
         knowledge: brands, hosts and phrases the signs of fraud know.
     """
@@ -77,6 +79,7 @@ class Tools:
     services: Services = field(default_factory=shipped)
     knowledge: Knowledge = field(default_factory=signs.shipped)
     on_virus: virus.Policy = ""
+    helo: HeloMemory = field(default_factory=HeloMemory)
 
     @property
     def names(self) -> frozenset[str]:

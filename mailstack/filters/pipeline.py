@@ -66,7 +66,12 @@ class Evaluation:
         self._header = Header(message)
         self._author = dmarc.find_author(self._header)
         self._sender = Sender(
-            request, message, self._header, author=self._author, sealers=tools.options.arc_sealers
+            request,
+            message,
+            self._header,
+            author=self._author,
+            sealers=tools.options.arc_sealers,
+            memory=tools.helo,
         )
         self._outside: tuple[Reason, ...] | None = None
         self._virus = None if tools.on_virus else VirusScan()

@@ -15,6 +15,7 @@ from mailstack.filters.authentication import dmarc, spf
 from mailstack.filters.authentication.arc_chain import Chain, ChainVerifier
 from mailstack.filters.authentication.arc_trust import find_vouching
 from mailstack.filters.authentication.dkim import Verifier
+from mailstack.filters.authentication.helo import HeloMemory
 from mailstack.filters.fields import Header
 from mailstack.model.dns import Lookup, NeedLookup
 from mailstack.model.verdict import ArcResult, Authentication, DkimResult, FilterRequest, Reason, SpfResult
@@ -33,15 +34,23 @@ class Sender:
         *,
         author: dmarc.Author,
         sealers: Sequence[str] = (),
+        memory: HeloMemory | None = None,
     ) -> None:
-        """`sealers`: domains whose word in a chain is believed."""
+        """
+        Args:
+            sealers: domains whose word in a chain is believed.
+            memory: of what was said about the client's HELO.
+        """
         self._request = request
         self._author = author
         self._sealers = sealers
         self._verifier = Verifier(message, header, now=request.received_at)
         self._chain_verifier = ChainVerifier(message, header, now=request.received_at)
         self._spf: SpfResult | None = None
+        self._memory = memory
         self._helo: SpfResult | None = None
+        if memory is not None and request.sender:
+            self._helo = memory.get(request.ip, request.helo, now=request.received_at)
         self._dkim: tuple[DkimResult, ...] | None = None
         self._chain: Chain | None = None
 
@@ -59,7 +68,7 @@ class Sender:
             self._dkim = _try(lambda: self._verifier.verify(lookup))
         self._chain = self._chain or _try(lambda: self._chain_verifier.verify(lookup))
         hasty = Lookup(lookup.known)
-        if self._request.sender:
+        if self._request.sender and self._helo is None:
             spf.prefetch(self._request.ip, self._request.helo, hasty)
         lookup.add_hasty(hasty)
         if self._spf is None or self._dkim is None or self._chain is None:
@@ -77,11 +86,15 @@ class Sender:
         if not self._request.sender:
             return of_sender
         hasty = Lookup(lookup.known)
+        request = self._request
         try:
-            return self._check_spf("", hasty)
+            result = self._check_spf("", hasty)
         except NeedLookup:
             lookup.add_hasty(hasty)
             raise
+        if self._memory is not None:
+            self._memory.put(request.ip, request.helo, result, now=request.received_at)
+        return result
 
     def _arc(self, chain: Chain) -> ArcResult:
         domains = self._author.domains

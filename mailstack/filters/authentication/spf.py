@@ -9,6 +9,7 @@ Standards: RFC 7208; limits 10 look-ups, 2 void, 10 MX, 10 PTR, records of 10 Ki
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from typing import Any
@@ -23,6 +24,8 @@ from mailstack.model.verdict import SpfResult
 MAX_RECORD_OCTETS = 10_240
 #: Addresses, MX hosts or PTR names of one answer that are looked at.
 MAX_RECORDS = 100
+#: Clients whose address was looked at before.
+KNOWN_ADDRESSES = 4_096
 _MAX_NAME = 253
 #: RFC 7208 section 7.1; a number of labels is not 0.
 _MACRO = re.compile(rb"%(?:\{[a-z](?:0*[1-9][0-9]*)?r?[.\-+,/_=]*\}|[%_-])", re.IGNORECASE)
@@ -161,6 +164,7 @@ def _domain(text: str) -> str:
     return "" if domain.startswith("[") or "." not in domain else domain
 
 
+@functools.lru_cache(KNOWN_ADDRESSES)
 def _is_ip(text: str) -> bool:
     try:
         ipaddress.ip_address(text)
