@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from mailstack.model.verdict import FilterRequest
 
 #: What may be part of a file's name.
 _ID = re.compile(r"[0-9A-Za-z-]{1,64}")
+_CHUNK_OCTETS = 1_048_576
 
 
 class Aside(msgspec.Struct, frozen=True):
@@ -94,7 +94,13 @@ class AsideFolder:
                 _copy(request, self.path_of(entry.id))
             except FileNotFoundError:
                 return ""
-        self._write(entry)
+        try:
+            self._write(entry)
+        except TemporaryFailure:
+            # A copy nobody knows of would count as nothing, and stay.
+            with contextlib.suppress(OSError):
+                self.path_of(entry.id).unlink(missing_ok=True)
+            raise
         return entry.id
 
     def entries(self) -> list[Aside]:
@@ -166,5 +172,5 @@ def _copy(request: FilterRequest, target: Path) -> None:
     except FileNotFoundError:
         raise
     except OSError:
-        with Path(request.path).open("rb") as source, target.open("xb") as copy:
-            shutil.copyfileobj(source, copy)
+        with Path(request.path).open("rb") as source:
+            durable.write_synced(target, iter(lambda: source.read(_CHUNK_OCTETS), b""))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from mailstack.app.filter_aside import AsideFolder, open_folder
 from mailstack.app.filter_killers import MAX_SHAPES, MIN_BODY_OCTETS, REMEMBER_S, Killers, shape_of
+from mailstack.disk import durable
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.verdict import FilterRecipient, FilterRequest
 
 MESSAGE = b"From: a@example.net\r\nSubject: x\r\n\r\n" + b"body " * 100
@@ -69,6 +73,36 @@ def test_large_messages_come_from_their_file(folder: AsideFolder, tmp_path: Path
     spooled.unlink()
     assert folder.message("one") == MESSAGE
     assert folder.keep(request("gone", None, ""), "x", shape="g", at=0.0) == ""
+
+
+def test_a_copy_from_another_file_system_is_nobody_elses(
+    folder: AsideFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def another(*_: object) -> None:
+        raise OSError(errno.EXDEV, "another file system")
+
+    monkeypatch.setattr(os, "link", another)
+    spooled = tmp_path / "spooled"
+    spooled.write_bytes(MESSAGE)
+    before = os.umask(0o022)
+    try:
+        folder.keep(request(message=None, path=str(spooled)), "x", shape="s", at=0.0)
+    finally:
+        os.umask(before)
+    assert folder.message("one") == MESSAGE
+    assert (folder.path_of("one").stat().st_mode & 0o777) == 0o600
+
+
+def test_what_cannot_be_written_down_is_not_kept(
+    folder: AsideFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr(durable, "replace_text", full)
+    with pytest.raises(TemporaryFailure):
+        folder.keep(request(), "x", shape="s", at=0.0)
+    assert list((tmp_path / "aside").iterdir()) == []
 
 
 @pytest.mark.parametrize("name", ["../../etc/x", "", "a/b", "x" * 100])
