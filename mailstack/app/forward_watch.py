@@ -6,13 +6,13 @@ lists of what was not sent on.  Nothing here undoes an outcome: errors are logge
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import logging
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from mailstack.app import forward_letters
+from mailstack.app.owner_lists import enqueue
 from mailstack.app.owner_mail import OwnerMail
 from mailstack.delivery import texts
 from mailstack.delivery.entry import Entry, QueueMessage, Result
@@ -28,14 +28,11 @@ from mailstack.state.forward_targets import ForwardTargets
 from mailstack.state.withheld import Withheld, WithheldMail
 
 if TYPE_CHECKING:
-    from mailstack.app.daemon import Context
     from mailstack.app.queue_home import Home
     from mailstack.delivery.queue import Queue
     from mailstack.delivery.spool import Content
     from mailstack.model.language import Language
 
-#: Seconds between two looks for lists that are due.
-EVERY_S = 3_600.0
 #: Messages a list names.
 MAX_NAMED = 50
 _MAX_TEXT = 200
@@ -69,7 +66,7 @@ class ForwardWatch:
         try:
             letters = [letter for result in results for letter in self._heed(entry, result, content)]
             if letters:
-                self._enqueue(letters)
+                enqueue(letters, self._queue, self._home.maillog)
         except TemporaryFailure as error:
             _log.error("queue id %s: what it says of its target is lost: %s", entry.facts.queue_id, error.why)
 
@@ -153,7 +150,7 @@ class ForwardWatch:
                 rows, last = self._withheld.of(account_id)
                 account = self._home.directory.account_by_id(account_id)
                 if account is not None and account.recovery:
-                    self._enqueue(self._list(account, rows))
+                    enqueue(self._list(account, rows), self._queue, self._home.maillog)
                     count += 1
                 self._withheld.told(account_id, last)
         return count
@@ -170,18 +167,6 @@ class ForwardWatch:
             entries="\n".join(_entries(rows[:MAX_NAMED], language)),
             more=texts.say(language, "letter.forward_digest.more", count=str(more)) if more > 0 else "",
         )
-
-    def _enqueue(self, letters: Sequence[QueueMessage]) -> None:
-        self._queue.enqueue(letters)
-        for letter in letters:
-            self._home.maillog.queued(
-                "",
-                queue_id=letter.queue_id,
-                sender="",
-                to=letter.recipients[0].address,
-                kind="notice",
-                owner=letter.owner,
-            )
 
 
 def _header(content: Content | None) -> Headers:
@@ -206,16 +191,3 @@ def _entries(rows: Iterable[Withheld], language: Language) -> Iterable[str]:
             folder=row.folder,
             why=why,
         )
-
-
-async def tell_lists(context: Context, watch: ForwardWatch) -> None:
-    """Goes on until it is cancelled."""
-    while True:
-        try:
-            if await asyncio.to_thread(watch.tell_lists):
-                context.bus.publish("queue", {"event": "queued"})
-        except TemporaryFailure as error:
-            _log.error("lists of what was not sent on: %s", error.why)
-            if error.fatal:
-                context.fatal(error.why)
-        await asyncio.sleep(EVERY_S)

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from mailstack.app.containment import Containing, keep_watch
-from mailstack.app.forward_watch import ForwardWatch, tell_lists
+from mailstack.app.forward_watch import ForwardWatch
 from mailstack.app.letters import languages
 from mailstack.app.notices import QuotaNotices
 from mailstack.app.outbound_tls import watching
+from mailstack.app.owner_lists import keep_telling
 from mailstack.app.queue_engine import Engine
 from mailstack.app.queue_home import Home
 from mailstack.app.queue_settle import Settler
 from mailstack.app.reports import keep_reporting
-from mailstack.app.spam_digest import SpamDigest, tell_spam
+from mailstack.app.spam_digest import SpamDigest
 from mailstack.app.tidy import tidy
 from mailstack.app.upkeep import upkeep
 from mailstack.delivery.lease import Lease
@@ -143,14 +144,15 @@ async def _work(
         await asyncio.to_thread(containing.catch_up)
     await engine.prepare()
     if context.worker == 0:
-        tasks = [
-            asyncio.create_task(keep_watch(containing)),
-            asyncio.create_task(keep_reporting(context, home, queue, resolver)),
-            asyncio.create_task(tidy(context)),
-            asyncio.create_task(tell_lists(context, watch)),
-            asyncio.create_task(tell_spam(context, spam)),
-            asyncio.create_task(upkeep(context, home.directory, home.store)),
-        ]
+        beside = (
+            keep_watch(containing),
+            keep_reporting(context, home, queue, resolver),
+            tidy(context),
+            keep_telling(context, watch.tell_lists, what="what was not sent on"),
+            keep_telling(context, spam.tell, what="spam"),
+            upkeep(context, home.directory, home.store),
+        )
+        tasks = [asyncio.create_task(work) for work in beside]
     context.bus.listen(asyncio.get_running_loop(), lambda message: engine.wake())
     context.ready()
     try:

@@ -8,11 +8,11 @@ Source: product page, sections 2.4 ("bundled") and 2.8.
 
 from __future__ import annotations
 
-import asyncio
 import datetime
 import logging
 from typing import TYPE_CHECKING
 
+from mailstack.app.owner_lists import enqueue
 from mailstack.app.owner_mail import OwnerMail
 from mailstack.delivery import texts
 from mailstack.disk.lock import alone
@@ -26,13 +26,10 @@ from mailstack.state.digests import Digests
 from mailstack.state.maillog_reader import MailLogReader
 
 if TYPE_CHECKING:
-    from mailstack.app.daemon import Context
     from mailstack.app.queue_home import Home
     from mailstack.delivery.queue import Queue
     from mailstack.model.language import Language
 
-#: Seconds between two looks for lists that are due.
-EVERY_S = 3_600.0
 #: Messages a list names, and those that are looked at for it.
 MAX_NAMED = 50
 MAX_READ = 1_000
@@ -127,16 +124,7 @@ class SpamDigest:
             if any(strange)
             else "",
         )
-        self._queue.enqueue(letters)
-        for letter in letters:
-            self._home.maillog.queued(
-                "",
-                queue_id=letter.queue_id,
-                sender="",
-                to=letter.recipients[0].address,
-                kind="notice",
-                owner=letter.owner,
-            )
+        enqueue(letters, self._queue, self._home.maillog)
         return bool(letters)
 
 
@@ -182,16 +170,3 @@ def _entry(row: MessageRow, header: Headers, language: Language) -> str:
         sender=sender,
         subject=subject,
     )
-
-
-async def tell_spam(context: Context, digest: SpamDigest) -> None:
-    """Goes on until it is cancelled."""
-    while True:
-        try:
-            if await asyncio.to_thread(digest.tell):
-                context.bus.publish("queue", {"event": "queued"})
-        except TemporaryFailure as error:
-            _log.error("lists of spam: %s", error.why)
-            if error.fatal:
-                context.fatal(error.why)
-        await asyncio.sleep(EVERY_S)
