@@ -94,6 +94,7 @@ class _Change:
     before: Opinion | None
     after: Opinion | None
     message_id: str = ""
+    author: str = ""
     listed: str = ""
 
 
@@ -316,7 +317,9 @@ class Teacher:
         if list_for(after) and digest is None:
             digest = await self._digest(account, last)
         known = digest if digest is not None else lesson
-        change = _Change(last, before, after, known.message_id if known is not None else "")
+        change = _Change(last, before, after)
+        if known is not None:
+            change.message_id, change.author = known.message_id, known.author
         book.changes.append(change)
         await self._apply(account, book, change, lesson, digest)
 
@@ -384,6 +387,7 @@ class Teacher:
             received_by=[str(account.address)],
             message_id=change.message_id,
             account=str(account.address),
+            author=change.author,
             label=after.label if after is not None else "",
             instead_of=change.before.label if change.before is not None else "",
             evidence=after.evidence if after is not None else "",

@@ -47,6 +47,7 @@ def words(event: Event) -> str:
     fields = {key: cell(value) for key, value in event.fields.items()}
     if fields.get("host") == "":  # what came to its end without a far server
         fields["host"] = "this server"
+    fields |= _spelled_out(event.name, fields)
     sentence = _SENTENCES.get(event.name)
     text = sentence.format_map(_Blank(fields)) if sentence else ""
     if not text:
@@ -64,11 +65,34 @@ def words(event: Event) -> str:
     return f"{text}: {why}" if why and sentence and "{why}" not in sentence else text
 
 
+def _spelled_out(name: str, fields: Mapping[str, str]) -> dict[str, str]:
+    """What single words of an event mean, for sentences."""
+    if name == "filed":
+        klass = _CLASSES.get(fields.get("klass", ""), "")
+        return {"taken_for": f", taken for {klass}" if klass else ""}
+    if name not in ("learned", "unlearned"):
+        return {}
+    label, listed = fields.get("label", "?"), fields.get("listed", "")
+    how = f"it was {'marked' if fields.get('evidence') == 'mark' else 'put'} in {fields.get('mailbox', '?')}"
+    return {
+        "what": f"a message of {fields['author']}" if fields.get("author") else "a message",
+        "taught": _CLASSES.get(label, "wanted" if label == "ham" else label),
+        "how": f"{how}; counts little" if fields.get("weak") else how,
+        "listed_as": f"; its sender is on the {listed} list now" if listed else "",
+    }
+
+
 class _Blank(dict[str, str]):
     def __missing__(self, key: str) -> str:
         return "?"
 
 
+#: What is not plainly wanted mail, in words.
+_CLASSES = {
+    "spam": "spam",
+    "promotions": "a newsletter or an offer",
+    "social": "a notice of a social network",
+}
 _SENTENCES = {
     "accepted": "accepted from {sender} at {peer} for {to} ({size_octets} octets)",
     "refused": "refused with {code} {status} at {at} ({check}), client {peer}",
@@ -80,7 +104,7 @@ _SENTENCES = {
     "unheard": "{peer} had gone before it heard our answer; a message it sends again is a duplicate",
     "virus": "virus scanner: {said}",
     "unfiltered": "delivered without the filter",
-    "filed": "filed into {mailbox} of {to} as UID {uid} ({sieve})",
+    "filed": "filed into {mailbox} of {to} as UID {uid}{taken_for} ({sieve})",
     "discarded": "thrown away by a rule of {to}",
     "sieve": "rules of {to}: {note}",
     "queued": "put into the queue for {to} as {kind}",
@@ -95,8 +119,8 @@ _SENTENCES = {
     "script": "a Sieve script of {account} was changed from {peer}: {change} {script}",
     "applied": "rules and script of {to} run over {mailbox}: {changed} of {messages} messages changed;"
     " moved: {moved}",
-    "learned": "{account} has taught the filter that it is {label} ({evidence}, in {mailbox})",
-    "unlearned": "{account} has taken back what it had taught the filter with it",
+    "learned": "{account} has taught the filter that {what} is {taught} ({how}){listed_as}",
+    "unlearned": "{account} has taken back what it had taught the filter about {what}",
     "learned_domain": "{messages} messages for spam traps have taught the filter for {domain}",
     "lessons_rebuilt": "what {account} taught the filter was made anew of its folders: {lessons} lessons",
     "lessons_forgotten": "what {account} taught the filter was forgotten: {lessons} lessons",

@@ -45,7 +45,7 @@ GROUPS: dict[str, Group] = {
     "vacation": Group("vacation", "automatic answers of people who are away"),
     "sieve": Group("sieve", "check, run and install Sieve scripts"),
     "scan": Group("scan", "the filter's verdict on message files"),
-    "train": Group("train", "train the classifier"),
+    "train": Group("train", "train the classifier, see what addresses taught it"),
     "srs": Group("srs", "rewrite a sender for forwarding, and back"),
     "queue": Group("queue", "the outbound queue"),
     "report": Group("report", "DMARC and TLS reports to other domains"),

@@ -45,7 +45,9 @@ def command(
             help='Answers from this JSON file instead of DNS: {"example.org": {"TXT": ["v=spf1 -all"]}}.'
         ),
     ] = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Ask nobody.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask nobody; look-ups fail, but for what --dns tells.")
+    ] = False,
 ) -> None:
     """Shows the filter's verdict on message files; exits 0 whatever it is."""
     if ip:
@@ -140,10 +142,10 @@ def _read_table(file: Path) -> dns_table.Table:
 async def _source(context: Context, table: dns_table.Table | None, *, offline: bool) -> DnsSource:
     from mailstack.net.resolver import OfflineResolver, Resolver, TableResolver
 
+    if table is not None:  # which asks nobody either
+        return TableResolver(table, context.config.dns)
     if offline:
         return OfflineResolver()
-    if table is not None:
-        return TableResolver(table, context.config.dns)
     resolver = Resolver(context.config.dns)
     await resolver.start()
     return resolver

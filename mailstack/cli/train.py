@@ -22,7 +22,7 @@ from mailstack.disk.durable import store
 from mailstack.filters.spam import measuring, model, training
 from mailstack.filters.spam.training import Read, Sample
 
-app = group("train the classifier's shared prior, and measure it")
+app = group("Trains the shared prior and measures it; shows and forgets what addresses taught.")
 
 train_user.register(app)
 

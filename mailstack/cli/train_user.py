@@ -48,7 +48,8 @@ def show_lessons(whose: WhoseArgument) -> None:
         f"{row['at']}  {row['label']:<10}  {'weak  ' if row['weak'] else ''}{row['author'] or '(no author)'}"
         for row in rows
     ]
-    lines.append(f"{len(rows)} lessons{_words(counted)}; {samples} wanted messages taken along")
+    beside = f"{samples} wanted messages of the INBOX count a little beside them"
+    lines.append(f"{len(rows)} lessons{_words(counted)}; {beside}")
     show({"of": whose, "lessons": rows, "samples": samples, "counted": counted}, "\n".join(lines))
 
 

@@ -135,7 +135,9 @@ def sender_pattern(text: str) -> str:
         domain = parse_domain(text.removeprefix("@").removesuffix("."))
     except AddressError as error:
         raise PermanentFailure(f"{text!r} is neither an address nor a domain: {error}") from None
-    if "." not in domain or domain.startswith("["):
+    if domain.startswith("[") or domain.rpartition(".")[2].isdigit():
+        raise PermanentFailure(f"{text!r} is no sender: lists hold addresses and domains, not IP addresses")
+    if "." not in domain:
         raise PermanentFailure(f"{text!r} is neither an address nor a whole domain such as example.org")
     return domain
 

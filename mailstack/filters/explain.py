@@ -22,6 +22,8 @@ MAX_WORDS_LENGTH = 120
 #: Reasons the log tells in words, and characters of each.
 MAX_SENTENCES = 6
 MAX_SENTENCE = 160
+#: What weighs less is not said in words: it would be shown as 0.0.
+LEAST_SAID = 0.05
 #: Their sentences hold words of the message, or say nothing.
 _OF_THE_TEXT = ("words", "prior")
 
@@ -99,7 +101,11 @@ def sentences(found: Iterable[Reason]) -> str:
 
     Words of the message itself are left out: they are nobody's but its reader's.
     """
-    said = [reason for reason in found if reason.why and reason.name not in (JUNK, *_OF_THE_TEXT)]
+    said = [
+        reason
+        for reason in found
+        if reason.why and reason.name not in (JUNK, *_OF_THE_TEXT) and not 0 < abs(reason.weight) < LEAST_SAID
+    ]
     ordered = sorted(said, key=lambda reason: (reason.weight != 0, -abs(reason.weight)))
     parts = [
         f"{reason.why} ({reason.weight:+.1f})" if reason.weight else reason.why

@@ -46,6 +46,20 @@ def test_show_tells_the_way_of_every_message(instance: Instance) -> None:
     assert "put into the queue for y@far.test" in done.out
 
 
+def test_what_mail_was_taken_for_and_what_it_taught_is_told(instance: Instance) -> None:
+    log = MailLog(instance.config.paths.maillog_db, daemon="imap", now=time.time, stream=io.StringIO())
+    log.filed("A3", to=ALICE, original=ALICE, mailbox="Spam", uid=4, klass="spam", sieve="fileinto")
+    fields = {"account": ALICE, "evidence": "place", "weak": "", "listed": "block", "mailbox": "Spam"}
+    log.write("learned", received_by=[ALICE], author="x@far.test", label="spam", **fields)
+    log.write("unlearned", received_by=[ALICE], account=ALICE, author="x@far.test")
+    log.close()
+    told = instance.cli("log", "show", ALICE).out
+    assert f"filed into Spam of {ALICE} as UID 4, taken for spam (fileinto)" in told
+    taught = "that a message of x@far.test is spam (it was put in Spam); its sender is on the block list now"
+    assert f"{ALICE} has taught the filter {taught}" in told
+    assert f"{ALICE} has taken back what it had taught the filter about a message of x@far.test" in told
+
+
 @pytest.mark.parametrize(("option", "ids"), [("--sent", ["A2", "A2-1"]), ("--received", ["A1", "A1"])])
 def test_show_can_be_narrowed_to_one_direction(instance: Instance, option: str, ids: list[str]) -> None:
     done = instance.cli("--json", "log", "show", ALICE, option)

@@ -115,6 +115,7 @@ def test_sender_pattern_is_an_address_or_a_domain(text: str, stored: str) -> Non
         "a b@example.org",
         "*.example.org",
         "@[192.0.2.1]",
+        "192.0.2.1",
         "a@b@c",
         "ads*@a.org",
         "*@*.org",
