@@ -144,15 +144,7 @@ async def _work(
         await asyncio.to_thread(containing.catch_up)
     await engine.prepare()
     if context.worker == 0:
-        beside = (
-            keep_watch(containing),
-            keep_reporting(context, home, queue, resolver),
-            tidy(context),
-            keep_telling(context, watch.tell_lists, what="what was not sent on"),
-            keep_telling(context, spam.tell, what="spam"),
-            upkeep(context, home.directory, home.store),
-        )
-        tasks = [asyncio.create_task(work) for work in beside]
+        tasks = _beside(context, queue, home, containing, resolver=resolver, watch=watch, spam=spam)
     context.bus.listen(asyncio.get_running_loop(), lambda message: engine.wake())
     context.ready()
     try:
@@ -165,3 +157,25 @@ async def _work(
         containing.close()
         watch.close()
         spam.close()
+
+
+def _beside(
+    context: Context,
+    queue: Queue,
+    home: Home,
+    containing: Containing,
+    *,
+    resolver: Resolver,
+    watch: ForwardWatch,
+    spam: SpamDigest,
+) -> list[asyncio.Task[None]]:
+    """What one process does beside delivering."""
+    works = (
+        keep_watch(containing),
+        keep_reporting(context, home, queue, resolver),
+        tidy(context),
+        keep_telling(context, watch.tell_lists, what="what was not sent on"),
+        keep_telling(context, spam.tell, what="spam"),
+        upkeep(context, home.directory, home.store),
+    )
+    return [asyncio.create_task(work) for work in works]

@@ -19,7 +19,12 @@ async def test_lists_wake_the_queue_and_trouble_ends_nothing(
     fatal: list[str] = []
     bus = SimpleNamespace(publish=lambda daemon, message: woken.append(daemon))
     context = SimpleNamespace(bus=bus, fatal=fatal.append)
-    outcomes = [0, TemporaryFailure("locked"), TemporaryFailure("EIO", fatal=True), 2]
+    outcomes: list[int | TemporaryFailure] = [
+        0,
+        TemporaryFailure("locked"),
+        TemporaryFailure("EIO", fatal=True),
+        2,
+    ]
     is_over = asyncio.Event()
     loop = asyncio.get_running_loop()
 
