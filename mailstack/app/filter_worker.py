@@ -67,8 +67,16 @@ _step = msgspec.msgpack.Decoder(Step)
 _request = msgspec.msgpack.Decoder(FilterRequest)
 
 
-def load_model(path: str) -> model.Model | None:
-    """The weights: from `path`, else those that come with mailstack; None when neither works (M20)."""
+def _alarm(text: str) -> None:
+    _log.error("%s", text)
+
+
+def load_model(path: str, alarm: Callable[[str], None] = _alarm) -> model.Model | None:
+    """The weights: from `path`, else those that come with mailstack; None when neither works (M20).
+
+    Args:
+        alarm: is told of a file that cannot be used.
+    """
     for source in (Path(path) if path else None, shipped_model()):
         if source is None:
             continue
@@ -76,7 +84,8 @@ def load_model(path: str) -> model.Model | None:
             with source.open("rb") as file:
                 return model.load(memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))
         except (OSError, ValueError, model.BadModel) as error:
-            _log.error("model %s: %s", source, error)
+            instead = "the weights that come with mailstack count" if path else "there are no weights"
+            alarm(f"filter.model_file: {source}: {_why(error)}; {instead}")
     return None
 
 
@@ -85,7 +94,11 @@ def shipped_model() -> Path:
     return Path(str(resources.files("mailstack.filters.spam") / "prior.bin"))
 
 
-def load_knowledge(options: FilterOptions) -> knowledge.Knowledge:
+def _why(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+def load_knowledge(options: FilterOptions, alarm: Callable[[str], None] = _alarm) -> knowledge.Knowledge:
     """What the signs of fraud know, and the operator's files as far as they are any good (M20)."""
     extra: list[tuple[str, str]] = []
     for name, path in (("brands", options.brands_file), ("hosts", options.hosts_file)):
@@ -99,11 +112,11 @@ def load_knowledge(options: FilterOptions) -> knowledge.Knowledge:
             knowledge.extended([(name, text)])
             extra.append((name, text))
         except (OSError, UnicodeError, knowledge.BadKnowledge) as error:
-            _log.error("%s %s: %s", name, path, error)
+            alarm(f"filter.{name}_file: {path}: {_why(error)}; it is left out")
     return knowledge.extended(extra)
 
 
-def load_services(path: str) -> services.Services:
+def load_services(path: str, alarm: Callable[[str], None] = _alarm) -> services.Services:
     """The services the classes know, and those of the operator's file if it is any good (M20)."""
     known = services.shipped()
     if not path:
@@ -114,7 +127,7 @@ def load_services(path: str) -> services.Services:
             raise services.BadServices(f"larger than {services.MAX_FILE_OCTETS} octets")
         return services.parse(source.read_text("utf-8"), known)
     except (OSError, UnicodeError, services.BadServices) as error:
-        _log.error("services %s: %s", path, error)
+        alarm(f"filter.services_file: {path}: {_why(error)}; it is left out")
     return known
 
 

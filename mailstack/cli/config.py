@@ -21,13 +21,15 @@ def check() -> None:
     """Checks the configuration file; exits 78 and names every error when it is wrong.
 
     Each error names the file and line, the key, what is wrong and the nearest key that
-    exists.  The certificates and IMAP scripts it names are tried too; no instance is needed.
+    exists.  The certificates, IMAP scripts and files of the filter it names are tried too; no instance
+    is needed.
     """
     warnings: list[str] = []
     try:
         loaded = configuration.load(context.options.config)
         _try_certificates(loaded, warnings.append)
         _try_scripts(loaded)
+        _try_filter_files(loaded, warnings.append)
     except configuration.ConfigProblems as error:
         if context.as_json():
             context.show({"ok": False, "file": str(error.file), "errors": list(error.problems)})
@@ -70,6 +72,19 @@ def _try_scripts(loaded: configuration.Loaded) -> None:
         line = loaded.lines.get("sieve.imap", 0)
         problems = tuple(configuration.Problem("sieve.imap", one, line) for one in wrong)
         raise configuration.ConfigProblems(loaded.file, problems)
+
+
+def _try_filter_files(loaded: configuration.Loaded, warn: Callable[[str], None]) -> None:
+    """Reads what the filter would; it goes on without a file that is no good."""
+    from mailstack.app.filter_worker import load_knowledge, load_model, load_services
+
+    options = loaded.config.filter
+    if options.model_file:
+        load_model(options.model_file, warn)
+    if options.services_file:
+        load_services(options.services_file, warn)
+    if options.brands_file or options.hosts_file:
+        load_knowledge(options, warn)
 
 
 def _try_authorities(ca_file: str, warn: Callable[[str], None]) -> None:

@@ -126,3 +126,20 @@ def test_authorities_that_cannot_be_read_are_a_warning(file: Path) -> None:
         f"queue.ca_file: {file.parent / 'gone.pem'}: No such file or directory; mail for servers that must be"
         " verified waits" in found.err
     )
+
+
+def test_files_of_the_filter_that_are_no_good_are_warned_of(file: Path) -> None:
+    # M20
+    brands = file.parent / "brands.toml"
+    brands.write_text('[bank]\n"Brookbank" = 3\n')
+    gone = file.parent / "gone"
+    names = {"brands_file": brands, "hosts_file": gone, "services_file": gone, "model_file": gone}
+    file.write_text("[filter]\n" + "".join(f'{key} = "{value}"\n' for key, value in names.items()))
+    found = command("config", "check", "--json", "--config", str(file))
+    assert found.code == 0
+    assert sorted(found.json["warnings"]) == [
+        f"filter.brands_file: {brands}: bank.Brookbank is no text; it is left out",
+        f"filter.hosts_file: {gone}: No such file or directory; it is left out",
+        f"filter.model_file: {gone}: No such file or directory; the weights that come with mailstack count",
+        f"filter.services_file: {gone}: No such file or directory; it is left out",
+    ]
