@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice, pairwise
 
 from mailstack.filters.document import Document
@@ -36,6 +36,8 @@ MAX_PAIRED = 500
 MAX_TOKEN_OCTETS = 40
 #: Characters of text that are looked at; 700 different words rarely need more.
 MAX_CHARACTERS = 65_536
+#: Characters that are made words at a time.
+PIECE = 6_144
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _ASCII_WORD = re.compile(r"[a-z0-9]+(?:['\x01][a-z0-9]+)?")
@@ -94,15 +96,33 @@ def _pieces(word: str) -> Iterable[str]:
     return (word[n : n + 2] for n in range(max(len(word) - 1, 1)))
 
 
+def _pieces_of(text: str) -> Iterator[str]:
+    """A text in pieces that end between words: of a long one the first have all words that count."""
+    at = 0
+    while len(text) - at > PIECE:
+        end = max(text.rfind("\n", at, at + PIECE), text.rfind(" ", at, at + PIECE))
+        if end <= at:
+            break
+        yield text[at:end]
+        at = end
+    yield text[at:]
+
+
 def tokens(document: Document) -> Tokens:
     """All features of a message, without repeats, in a fixed order, at most `MAX_TOKENS`."""
     header = list(islice(dict.fromkeys(sender_features.find(document)), MAX_HEADER_TOKENS))
     body = list(islice(dict.fromkeys(page_features.find(document)), MAX_BODY_TOKENS))
     subject = sequence(document.subject)
-    text = sequence(document.text[:MAX_CHARACTERS])
     found = dict.fromkeys(["s:" + word for word in _useful(subject)])
     found.update(dict.fromkeys(["f:" + word for word in words(document.author_name)]))
-    found.update(_useful(text))
+    text: list[str] = []
+    for piece in _pieces_of(document.text[:MAX_CHARACTERS]):
+        more = sequence(piece)
+        if len(text) < MAX_PAIRED:
+            text += more
+        found.update(_useful(more))
+        if len(found) >= MAX_WORDS and len(text) >= MAX_PAIRED:
+            break
     pairs = [f"s:{one} {other}" for one, other in pairwise(["^", *subject, "$"])]
     pairs += map(" ".join, pairwise(text[:MAX_PAIRED]))
     return Tokens(header, body, list(islice(found, MAX_WORDS)), list(islice(dict.fromkeys(pairs), MAX_PAIRS)))

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from mailstack.filters.document import read
 from mailstack.filters.fields import Header
+from mailstack.filters.spam import features
 from mailstack.filters.spam.features import MAX_TOKEN_OCTETS, MAX_TOKENS, MAX_WORDS, tokens, words
 
 
@@ -97,3 +98,14 @@ def test_monstrous_text_takes_little_time(body: bytes) -> None:
 )
 def test_shapes_are_seen(message: bytes, fact: str) -> None:
     assert fact in of(message)
+
+
+def test_a_long_text_is_read_in_pieces_and_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 700 different words are reached before 65,536 characters: the rest is not made words.
+    body = "\r\n".join(" ".join(f"w{n * 7 % 900} it’s" for n in range(m, m + 12)) for m in range(900))
+    message = f"From: a@b.test\r\nSubject: x\r\n\r\n{body}\r\n{'y' * 7_000} end\r\n".encode()
+    document = read(message, Header(message))
+    found = tokens(document)
+    monkeypatch.setattr(features, "PIECE", features.MAX_CHARACTERS)
+    assert tokens(document) == found
+    assert len(found.words) == features.MAX_WORDS
