@@ -102,7 +102,7 @@ def test_shapes_are_seen(message: bytes, fact: str) -> None:
 
 def test_a_long_text_is_read_in_pieces_and_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     # 700 different words are reached before 65,536 characters: the rest is not made words.
-    body = "\r\n".join(" ".join(f"w{n * 7 % 900} it’s" for n in range(m, m + 12)) for m in range(900))
+    body = "\r\n".join(" ".join(f"w{n * 7 % 900} it’s" for n in range(3 * m, 3 * m + 12)) for m in range(900))
     message = f"From: a@b.test\r\nSubject: x\r\n\r\n{body}\r\n{'y' * 7_000} end\r\n".encode()
     document = read(message, Header(message))
     found = tokens(document)
