@@ -29,6 +29,7 @@ _OF_THE_TEXT = ("words", "prior")
 
 _NAME = re.compile(r"[^a-z0-9_.-]")
 _WORDS = re.compile(r"[^ -~]")
+_SAID = re.compile(r'"([^"]{1,80})"')
 _PLAIN_WORD = re.compile(r"[a-z0-9][a-z0-9.:_@'-]{0,39}\Z", re.IGNORECASE | re.ASCII)
 
 
@@ -47,7 +48,8 @@ def verdict(message: MessageVerdict, account: AccountVerdict | None = None) -> s
 def _words(found: Iterable[Reason]) -> str:
     """The words that weighed most, as far as they are plain: for the reader of the message alone."""
     said = next((reason.why for reason in found if reason.name == "words"), "")
-    plain = [word for word in said.split() if _PLAIN_WORD.match(word)]
+    words = dict.fromkeys(word for quoted in _SAID.findall(said) for word in quoted.split())
+    plain = [word for word in words if _PLAIN_WORD.match(word)]
     while sum(len(word) + 1 for word in plain) > MAX_WORDS_LENGTH:
         plain.pop()
     return ",".join(plain)

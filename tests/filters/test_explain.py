@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from mailstack.filters import explain
+from mailstack.filters.spam.spoken import spoken
 from mailstack.model.verdict import AccountVerdict, FileInto, Keep, MessageVerdict, Reason
 
 HAM = MessageVerdict(
@@ -40,17 +41,17 @@ def test_a_copy_carries_its_own_accounts_verdict() -> None:
 
 
 def test_plain_words_of_the_message_are_named_to_its_reader() -> None:
-    said = "u:evil.test casino s:win\x1b[0m g;eld a,b d\u00e9j\u00e0 h:date_none free-money"
-    found = MessageVerdict(reasons=(Reason("words", 3.0, said),))
-    assert explain.verdict(found).endswith(
-        "reason=words:3.00; words=u:evil.test,casino,h:date_none,free-money"
-    )
-    long = MessageVerdict(reasons=(Reason("words", 3.0, " ".join(["x" * 39] * 9)),))
-    assert explain.verdict(long).count("x" * 39) == 3
+    shares = [
+        (1.0, token) for token in ("casino", "s:win\x1b[0m", "d\u00e9j\u00e0", "h:id-none", "free money")
+    ]
+    found = MessageVerdict(reasons=(Reason("words", 3.0, spoken(shares)),))
+    assert explain.verdict(found).endswith("reason=words:3.00; words=casino,free,money")
+    long = MessageVerdict(reasons=(Reason("words", 3.0, spoken((1.0, f"{n}" * 39) for n in range(9))),))
+    assert len(explain.verdict(long).rpartition("words=")[2].split(",")) == 3
 
 
 def test_hundreds_of_reasons_stay_on_one_line_of_mail() -> None:
-    words = Reason("words", 900.0, " ".join(["y" * 39] * 9))
+    words = Reason("words", 900.0, spoken((1.0, f"{n}" * 39) for n in range(9)))
     many = MessageVerdict(reasons=(words, *(Reason("n" * 60 + str(n), n) for n in range(300))))
     assert max(map(len, explain.headers(many).split(b"\r\n"))) < 998
     assert explain.verdict(many).partition("; words=")[0].count(",") == explain.MAX_REASONS - 1

@@ -16,6 +16,7 @@ from mailstack.filters.signs import find as signs
 from mailstack.filters.signs.knowledge import Knowledge
 from mailstack.filters.spam.features import tokens
 from mailstack.filters.spam.model import Model, named, probability, to_logit
+from mailstack.filters.spam.spoken import spoken
 from mailstack.model.verdict import Authentication, Reason
 
 #: https://spamassassin.apache.org/gtube/ : any filter calls this spam, so filing can be tried out.
@@ -29,6 +30,8 @@ NEUTRAL_LOGIT = -2.2
 SIGNS_LOGIT = -0.7
 #: Words named as reasons.
 MAX_WORDS = 8
+#: Of the logit, that such a word must have.
+LEAST_SHARE = 0.02
 #: Signs that a way to unsubscribe does not excuse.
 _UNEXCUSED = frozenset(
     {"brand_and_wish", "brand_disguised", "brand_name_free", "brand_forged", "wants_extortion"}
@@ -87,7 +90,7 @@ def _learned(document: Document, model: Model | None) -> tuple[tuple[Reason, ...
     names = named(tokens(document))
     found = list(names)
     neutral, logit = model.logit(()), model.logit(found)
-    words = " ".join(token for weight, token in model.largest(names, MAX_WORDS) if abs(weight) >= 0.02)
+    words = spoken(one for one in model.largest(names, MAX_WORDS) if abs(one[0]) >= LEAST_SHARE)
     prior = Reason("prior", round(neutral + SIGNS_LOGIT, 4), "before anything is known")
     return (prior, Reason("words", round(logit - neutral, 4), words)), found
 
