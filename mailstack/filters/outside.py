@@ -9,6 +9,7 @@ Source: product page, section 2.6.
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Set as AbstractSet
 
 import msgspec
@@ -28,7 +29,8 @@ KEYWORD = "Outside"
 #: Longer subject lines are folded behind the prefix.
 _LINE = 78
 #: Octets of a subject in which the prefix is looked for, as in answers to answers.
-_LOOKED_AT = 998
+_LOOKED_AT = 120
+_ANSWERS = re.compile(rb"(?:[^\s:]{1,12}\s?:\s{0,4}|\[[^\]]{1,30}\]\s{0,4}){0,8}")
 
 
 def is_outside(login: str, author: str, found: Authentication, names: AbstractSet[str]) -> bool:
@@ -75,13 +77,22 @@ def with_prefix(head: bytes, prefix: str) -> bytes:
         if field.name != b"subject":
             continue
         value = head[field.value : field.end].lstrip(b" \t")
-        if any(_encoded(prefix, like) in value[:_LOOKED_AT] for like in (b"", b"=?")):
+        if _stands_in_front(prefix, value):
             return head
         word = _encoded(prefix, value)
         first = value.partition(b"\n")[0]
         gap = b" " if len(first) + len(word) + 10 <= _LINE or not first.strip() else b"\r\n "
         return head[: field.start] + b"Subject: " + word + gap + value + head[field.end :]
     return b"Subject: " + _encoded(prefix, b"") + b"\r\n" + head
+
+
+def _stands_in_front(prefix: str, value: bytes) -> bool:
+    """It is there already, behind nothing but "Re:" and the like: further back nobody sees it."""
+    for like in (b"", b"=?"):
+        before, found, _ = value[:_LOOKED_AT].partition(_encoded(prefix, like))
+        if found and _ANSWERS.fullmatch(before) is not None:
+            return True
+    return False
 
 
 def _encoded(prefix: str, value: bytes) -> bytes:

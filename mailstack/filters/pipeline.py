@@ -263,20 +263,25 @@ class Evaluation:
     ) -> AccountVerdict:
         """With the marks of mail from outside; subjects stay as they are where there is no room."""
         fields = self._header.fields
-        gone = {start for start, _ in cuts}
-        head = b"".join(field.raw for field in fields if field.start not in gone)
-        marked = outside.mark(said, prefix, head, fields[-1].end if fields else 0)
+        end = fields[-1].end if fields else 0
+        head = self._without(cuts, end) if prefix else b""
+        marked = outside.mark(said, prefix, head, end)
         if prefix and len(_encode(marked.actions)) > room:
             return outside.mark(said, "", head, 0)
         return marked
 
     def _script_view(self, cuts: tuple[tuple[int, int], ...], own: bytes) -> View:
         """The message as it will be stored, as far as a script may ask about it."""
-        pieces, at = [own], 0
-        for start, end in cuts:
+        whole = len(self._message)
+        return View(own + self._without(cuts, whole), own, whole)
+
+    def _without(self, cuts: tuple[tuple[int, int], ...], end: int) -> bytes:
+        """The message up to there without the fields that are cut; lines that are no field stay (M18)."""
+        pieces, at = [], 0
+        for start, stop in cuts:
             pieces.append(self._message[at:start])
-            at = end
-        return View(b"".join([*pieces, self._message[at:]]), own, len(self._message))
+            at = stop
+        return b"".join([*pieces, self._message[at:end]])
 
 
 def refuse(verdict: MessageVerdict, words: str) -> MessageVerdict:

@@ -112,6 +112,16 @@ def test_a_filter_that_is_off_leaves_the_score_of_the_account() -> None:
 # -- mail from outside -------------------------------------------------------------------
 
 
+def test_no_line_of_the_header_is_lost_by_the_prefix() -> None:
+    # M18: lines that are no fields; what speaks in our name goes
+    ours, end = "X-Mailstack-A: b\r\n", "\r\n\r\n"
+    letter = "from the box\r\n" + LETTER.replace(end, f"\r\nno colon\r\n{ours}Z: z{end}", 1)
+    (keep,) = honest(letter, with_policy(marks_outside=True, outside_prefix="[EXT]")).actions
+    assert isinstance(keep, Keep) and keep.edited is not None
+    stored = keep.edited.head.decode() + letter[keep.edited.body_at :]
+    assert stored == letter.replace(ours, "").replace("Subject: ", "Subject: [EXT] ")
+
+
 def test_mail_from_outside_is_marked_where_its_domain_wants_it() -> None:
     said = honest(LETTER, with_policy(marks_outside=True))
     assert (said.is_outside, said.actions) == (True, (Keep("INBOX", ("Outside",), implicit=True),))
