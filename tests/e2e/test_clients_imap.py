@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from aioimaplib import aioimaplib
 
-from tests.kit import debian
 from tests.kit.demo import PASSWORD, Demo
+from tests.kit.mbsync import Mbsync
 from tests.kit.smtp_wire import Wire
 
 BOB = "bob@example.test"
@@ -26,40 +26,8 @@ def deliver(demo: Demo, subject: str, to: str = BOB) -> None:
 
 @pytest.mark.debian
 def test_mbsync_keeps_both_sides_equal(demo: Demo, account: str, tmp_path: Path) -> None:
-    mbsync = debian.need("mbsync")
-    local = tmp_path / "mail"
-    local.mkdir()
-    rc = tmp_path / "mbsyncrc"
-    rc.write_text(
-        f"""
-IMAPStore far
-Host localhost
-Port {demo.port("imaps")}
-User {account}
-Pass "{PASSWORD}"
-SSLType IMAPS
-CertificateFile {demo.state["ca_file"]}
-
-MaildirStore near
-Path {local}/
-Inbox {local}/INBOX
-SubFolders Verbatim
-
-Channel all
-Far :far:
-Near :near:
-Patterns *
-Create Both
-Remove Both
-Expunge Both
-SyncState *
-"""
-    )
-
-    def sync() -> None:
-        done = debian.run([mbsync, "-c", rc, "-a"], environ={**os.environ, "HOME": str(tmp_path)})
-        assert done.returncode == 0, done.stdout
-
+    sync = Mbsync(demo, account, tmp_path)
+    local = sync.near
     for number in range(20):
         deliver(demo, f"sync-{number}", account)
     sync()

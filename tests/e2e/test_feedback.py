@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import imaplib
-import os
 import poplib
 import re
 import sqlite3
@@ -24,6 +23,7 @@ from tests.kit import debian
 from tests.kit.demo import PASSWORD, Demo, new_account, running_demo
 from tests.kit.dns_server import DnsServer
 from tests.kit.instance import Instance
+from tests.kit.mbsync import Mbsync
 from tests.kit.process import eventually
 
 _SENDERS = [f"{name}.test" for name in ("lamps", "mill", "garden", "friend", "shop", "forum")]
@@ -391,45 +391,12 @@ def test_curl_moves_a_message(house: Demo, account: str, mark: str) -> None:
 
 @pytest.mark.debian
 def test_mbsync_uploads_what_was_moved_at_home(house: Demo, account: str, mark: str, tmp_path: Path) -> None:
-    mbsync = debian.need("mbsync")
-    near = tmp_path / "mail"
-    near.mkdir()
-    rc = tmp_path / "mbsyncrc"
-    rc.write_text(
-        f"""
-IMAPStore far
-Host localhost
-Port {house.port("imaps")}
-User {account}
-Pass "{PASSWORD}"
-SSLType IMAPS
-CertificateFile {house.state["ca_file"]}
-
-MaildirStore near
-Path {near}/
-Inbox {near}/INBOX
-SubFolders Verbatim
-
-Channel all
-Far :far:
-Near :near:
-Patterns INBOX Spam
-Create Both
-Remove None
-Expunge Both
-SyncState *
-"""
-    )
-
-    def sync() -> None:
-        done = debian.run([mbsync, "-c", rc, "-a"], environ={**os.environ, "HOME": str(tmp_path)})
-        assert done.returncode == 0, done.stdout
-
+    sync = Mbsync(house, account, tmp_path, patterns="INBOX Spam", remove="None")
     send(house, "crew@lamps.test", account, 1, mark)
     came(house, account, mark, 1)
     sync()
-    (message,) = [path for part in ("new", "cur") for path in (near / "INBOX" / part).iterdir()]
-    message.rename(near / "Spam" / "cur" / "1.moved.at-home:2,S")
+    (message,) = [path for part in ("new", "cur") for path in (sync.near / "INBOX" / part).iterdir()]
+    message.rename(sync.near / "Spam" / "cur" / "1.moved.at-home:2,S")
     sync()
     until(house, account, ["spam"])
     assert lists(house, account) == (["crew@lamps.test"], [])

@@ -77,8 +77,8 @@ def attachment(octets: bytes) -> None:
     )
     _whole(head.encode() + octets[1:] + b"\r\n--bOuNd--\r\n")
     _whole(octets)
-    for reader in (documents.read_pdf, documents.read_relations):
-        assert len(reader(octets, [])) <= documents.MAX_LINKS
+    assert len(documents.read_pdf(octets, [], documents.Room())) <= documents.MAX_LINKS
+    assert len(documents.read_relations(octets, [])) <= documents.MAX_LINKS
 
 
 def _whole(message: bytes) -> None:

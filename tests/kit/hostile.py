@@ -93,13 +93,18 @@ def attached(name: bytes, content: bytes, kind: bytes = b"application/octet-stre
     )
 
 
+def zip_of(*entries: tuple[str, bytes]) -> bytes:
+    """An archive of named contents."""
+    held = io.BytesIO()
+    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in entries:
+            archive.writestr(name, content)
+    return held.getvalue()
+
+
 def zipped(names: list[str], content: bytes = b"x", depth: int = 1) -> bytes:
     for _ in range(depth):
-        held = io.BytesIO()
-        with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name in names:
-                archive.writestr(name, content)
-        content, names = held.getvalue(), ["inner.zip"]
+        content, names = zip_of(*((name, content) for name in names)), ["inner.zip"]
     return content
 
 

@@ -20,6 +20,7 @@ import pytest
 from mailstack.filters.reading import archives
 from mailstack.filters.reading.archives import MAX_MEMBERS, Listing, look
 from mailstack.filters.reading.kinds import by_head
+from tests.kit.hostile import zip_of
 
 SEVEN_ZIP = base64.b64decode(  # Invoice.pdf.exe and a name in Latin-1, header packed with LZMA2
     "N3q8ryccAARLvbyMmwAAAAAAAAAWAAAAAAAAAL54lFDgAEcAE10ANBlJ7o3pF4k6M1/9gfCIYIgAAADgAIgAeF0AAIEzB64Pz7XvEA/Ual595dfd"
@@ -31,14 +32,6 @@ ENCRYPTED_SEVEN_ZIP = base64.b64decode(
     "AAIkBvEHARJTDxyYF5c5pdM80SqJjoq9fR0hIQEYAQAMGyQACAoBv+fQtQAABQERDQBzAC4AdAB4AHQAAAAUCgEAAB6GSZZ63QEVBgEAIICAgQAA"
     "ABcGIAEJaQAHCwEAASEhARgMZQAA"
 )  # fmt: skip
-
-
-def zipped(*entries: tuple[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in entries:
-            archive.writestr(name, content)
-    return out.getvalue()
 
 
 def listed(data: bytes, name: str = "a") -> Listing:
@@ -57,14 +50,14 @@ def with_entries(archive: bytes, count: int) -> bytes:
 
 
 def test_members_are_listed() -> None:
-    found = listed(zipped(("a.txt", b"x"), ("folder/b.pdf", b"y")))
+    found = listed(zip_of(("a.txt", b"x"), ("folder/b.pdf", b"y")))
     assert (found.members, found.tricks) == (["a.txt", "folder/b.pdf"], [])
 
 
 @pytest.mark.parametrize("name", ["../../x", "/etc/passwd", "a/../../b", "..\\x", "C:\\x"])
 def test_names_that_leave_the_folder_are_suspicious(name: str) -> None:
     # M11
-    assert listed(zipped((name, b"x"))).tricks == ["escapes"]
+    assert listed(zip_of((name, b"x"))).tricks == ["escapes"]
 
 
 def test_symbolic_links_are_suspicious() -> None:
@@ -79,37 +72,37 @@ def test_symbolic_links_are_suspicious() -> None:
 
 def test_encrypted_members_are_told() -> None:
     # M11
-    archive = bytearray(zipped(("secret.txt", b"x")))
+    archive = bytearray(zip_of(("secret.txt", b"x")))
     archive[archive.rfind(b"PK\x01\x02") + 8] |= 1
     found = listed(bytes(archive))
     assert (found.members, found.tricks) == (["secret.txt"], ["encrypted"])
 
 
 def test_programs_inside_are_told() -> None:
-    assert listed(zipped(("Invoice.pdf.exe", b"MZ"))).tricks == ["holds-program", "double-extension"]
-    assert listed(zipped(("disk.iso", b"x"))).tricks == ["holds-disk-image"]
+    assert listed(zip_of(("Invoice.pdf.exe", b"MZ"))).tricks == ["holds-program", "double-extension"]
+    assert listed(zip_of(("disk.iso", b"x"))).tricks == ["holds-disk-image"]
 
 
 def test_a_bomb_is_told_by_its_directory() -> None:
     # M11: 42.zip
-    assert "bomb" in listed(zipped(("zeros", bytes(50_000_000)))).tricks
+    assert "bomb" in listed(zip_of(("zeros", bytes(50_000_000)))).tricks
 
 
 def test_members_that_share_their_octets_are_told() -> None:
     # M11: quoted overlap
-    assert {"overlapping", "bomb"} <= set(listed(with_entries(zipped(("a", bytes(100_000))), 500)).tricks)
-    assert "overlapping" in listed(with_entries(zipped(("a", b"x")), 2)).tricks
+    assert {"overlapping", "bomb"} <= set(listed(with_entries(zip_of(("a", bytes(100_000))), 500)).tricks)
+    assert "overlapping" in listed(with_entries(zip_of(("a", b"x")), 2)).tricks
 
 
 @pytest.mark.parametrize(("count", "tricks"), [(MAX_MEMBERS, []), (MAX_MEMBERS + 1, ["many-members"])])
 def test_the_most_members_are_fine_and_one_more_is_not(count: int, tricks: list[str]) -> None:
-    found = listed(zipped(*((f"{number}.txt", b"") for number in range(count))))
+    found = listed(zip_of(*((f"{number}.txt", b"") for number in range(count))))
     assert (len(found.members), found.tricks) == (MAX_MEMBERS, tricks)
 
 
 def test_a_million_entries_take_little_time() -> None:
     # M11
-    data = with_entries(zipped(("a", b"x")), 1_000_000)
+    data = with_entries(zip_of(("a", b"x")), 1_000_000)
     began = time.process_time()
     found = listed(data)
     assert time.process_time() - began < 5
@@ -119,10 +112,10 @@ def test_a_million_entries_take_little_time() -> None:
 
 def test_archives_in_archives_are_listed_to_a_depth() -> None:
     # M11: nested 10 deep
-    data = zipped(("deep.txt", b"x"))
-    assert listed(zipped(("in.zip", data))).members == ["in.zip", "in.zip/deep.txt"]
+    data = zip_of(("deep.txt", b"x"))
+    assert listed(zip_of(("in.zip", data))).members == ["in.zip", "in.zip/deep.txt"]
     for number in range(10):
-        data = zipped((f"{number}.zip", data))
+        data = zip_of((f"{number}.zip", data))
     found = listed(data)
     assert found.tricks == ["nested"]
     assert len(found.members) == 2
@@ -130,11 +123,11 @@ def test_archives_in_archives_are_listed_to_a_depth() -> None:
 
 def test_what_inner_archives_may_unpack_is_bounded_together() -> None:
     # M11
-    inner = zipped(("zeros", bytes(30_000_000)))
+    inner = zip_of(("zeros", bytes(30_000_000)))
     bomb = zlib.compress(bytes(30_000_000))
     entries = [(f"{number}.zip", inner + bomb) for number in range(60)]
     began = time.process_time()
-    found = listed(zipped(*entries))
+    found = listed(zip_of(*entries))
     assert time.process_time() - began < 5
     assert "many-members" in found.tricks
     assert found.out >= 0
@@ -228,7 +221,7 @@ def test_rar_names_and_encryption_are_read() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"PK\x03\x04", b"PK\x05\x06" + bytes(18), zipped(("a", b"x"))[:-30], b"\x1f\x8b\x08", b"BZh9junk", b"7z\xbc\xaf\x27\x1c"],
+    [b"PK\x03\x04", b"PK\x05\x06" + bytes(18), zip_of(("a", b"x"))[:-30], b"\x1f\x8b\x08", b"BZh9junk", b"7z\xbc\xaf\x27\x1c"],
     ids=["head", "tail", "cut", "gzip", "bzip2", "7z"],
 )  # fmt: skip
 def test_broken_archives_never_fail(data: bytes) -> None:

@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import base64
-import io
 import time
-import zipfile
 import zlib
 
 import pytest
@@ -17,6 +15,7 @@ from mailstack.filters.fields import Header
 from mailstack.filters.reading import kinds
 from mailstack.filters.reading.attachments import MAX_ATTACHMENTS
 from mailstack.filters.reading.facts import Attachment
+from tests.kit.hostile import zip_of
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 PE = b"MZ" + bytes(100)
@@ -40,14 +39,6 @@ def attach(data: bytes, name: str, declared: str = "application/octet-stream") -
     return mail(data, name, declared).attachments[0]
 
 
-def zipped(*entries: tuple[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in entries:
-            archive.writestr(name, content)
-    return out.getvalue()
-
-
 @pytest.mark.parametrize(
     ("data", "name", "kind", "tricks"),
     [
@@ -63,7 +54,7 @@ def zipped(*entries: tuple[str, bytes]) -> bytes:
         (b"<html><p>x", "scan", "html", []),
         (b"<?xml version='1.0'?><svg xmlns='x'><script>y</script></svg>", "logo.svg", "svg", ["script"]),
         (PDF, "bill.pdf", "pdf", []),
-        (zipped(("a.txt", b"x")), "bill.pdf", "archive", ["type-lies"]),
+        (zip_of(("a.txt", b"x")), "bill.pdf", "archive", ["type-lies"]),
         (b"x", "backup.iso", "disk-image", []),
         (b"\xe4\x52\x5c\x7b\x8c\xd8\xa7\x4d\xae\xb1\x53\x78\xd0\x29\x96\xd3", "notes.one", "onenote", []),
         (PNG, "qr.png", "image", []),
@@ -71,8 +62,8 @@ def zipped(*entries: tuple[str, bytes]) -> bytes:
         (b"junk", "x.zip", "archive", ["broken"]),
         (b"x", "readme", "other", []),
         (b"x", "report.final.pdf", "pdf", []),
-        (zipped(("[Content_Types].xml", b"x"), ("word/document.xml", b"y")), "cv.docx", "office", []),
-        (zipped(("[Content_Types].xml", b"x"), ("word/vbaProject.bin", b"y")), "cv.docm", "office", ["macros"]),
+        (zip_of(("[Content_Types].xml", b"x"), ("word/document.xml", b"y")), "cv.docx", "office", []),
+        (zip_of(("[Content_Types].xml", b"x"), ("word/vbaProject.bin", b"y")), "cv.docm", "office", ["macros"]),
         (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"_\0V\0B\0A\0_\0P\0R\0O\0J\0E\0C\0T\0", "a.doc", "office", ["macros"]),
         (b"{\\rtf1 {\\object\\objdata 00}}", "a.doc", "office", ["embedded-file"]),
     ],
@@ -136,7 +127,7 @@ def test_links_in_calendars_and_documents_are_found() -> None:
     )
     assert [link.host for link in mail(packed, "a.pdf").links] == ["in.test"]
     relations = b'<Relationship Id="1" Type="http://x/attachedTemplate" Target="http://evil.test/t.dotm" TargetMode="External"/>'
-    doc = mail(zipped(("[Content_Types].xml", b"x"), ("word/_rels/settings.xml.rels", relations)), "a.docx")
+    doc = mail(zip_of(("[Content_Types].xml", b"x"), ("word/_rels/settings.xml.rels", relations)), "a.docx")
     assert doc.attachments[0].tricks == ["remote-template"]
     assert [link.host for link in doc.links] == ["evil.test"]
 
@@ -149,9 +140,9 @@ def test_what_a_pdf_does_is_told() -> None:
 
 def test_suspicious_archives_are_called_so() -> None:
     # M11
-    assert attach(zipped(("../x", b"y")), "a.zip").is_suspicious_archive
-    assert attach(zipped(("zeros", bytes(20_000_000))), "a.zip").is_suspicious_archive
-    assert not attach(zipped(("a.exe", b"y")), "a.zip").is_suspicious_archive
+    assert attach(zip_of(("../x", b"y")), "a.zip").is_suspicious_archive
+    assert attach(zip_of(("zeros", bytes(20_000_000))), "a.zip").is_suspicious_archive
+    assert not attach(zip_of(("a.exe", b"y")), "a.zip").is_suspicious_archive
 
 
 def test_a_lone_picture_is_told() -> None:
@@ -293,7 +284,7 @@ def test_many_hard_parts_together_take_little_time(message: bytes) -> None:
 
 def test_relations_without_end_take_little_time() -> None:
     # M12
-    data = zipped(("[Content_Types].xml", b"x"), ("_rels/.rels", b"<Relationship " * 40_000))
+    data = zip_of(("[Content_Types].xml", b"x"), ("_rels/.rels", b"<Relationship " * 40_000))
     encoded = base64.encodebytes(data)
     part = (
         b"--b\r\nContent-Type: application/zip; name=a.docx\r\nContent-Transfer-Encoding: base64\r\n\r\n"

@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import base64
-import io
 import time
-import zipfile
 import zlib
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from mailstack.filters.pipeline import Evaluation
 from mailstack.filters.rules import Rules
 from mailstack.filters.spam import model
 from mailstack.model.verdict import FilterAnswer, FilterRecipient, FilterRequest
+from tests.kit.hostile import zip_of
 from tests.kit.lookups import resolve
 
 PRIOR = model.load((Path(spam.__file__).parent / "prior.bin").read_bytes())
@@ -52,18 +51,10 @@ def with_file(data: bytes, name: str) -> bytes:
     return HEAD + b"Content-Type: multipart/mixed; boundary=b\r\n\r\n" + body
 
 
-def zipped(*entries: tuple[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in entries:
-            archive.writestr(name, content)
-    return out.getvalue()
-
-
 def nested(depth: int) -> bytes:
-    data = zipped(("a.txt", b"x"))
+    data = zip_of(("a.txt", b"x"))
     for number in range(depth):
-        data = zipped((f"{number}.zip", data))
+        data = zip_of((f"{number}.zip", data))
     return data
 
 
@@ -81,10 +72,10 @@ MESSAGES = {
     "M9 utf-7": HEAD + b"Subject: =?utf-7?q?+2AA-?=\r\nContent-Type: text/plain; charset=utf-7\r\n\r\n+2AA-hello",
     "M9 unknown": HEAD + b"Content-Type: text/plain; charset=base64\r\n\r\n\xff\xfe\xfd",
     "M10 uuencode": PLAIN + b"begin 644 a.exe\r\n" + b"M" * 61 + b"\r\n`\r\nend\r\n",
-    "M11 bomb": with_file(zipped(("zeros", bytes(50_000_000))), "42.zip"),
-    "M11 traversal": with_file(zipped(("../../x", b"y")), "a.zip"),
+    "M11 bomb": with_file(zip_of(("zeros", bytes(50_000_000))), "42.zip"),
+    "M11 traversal": with_file(zip_of(("../../x", b"y")), "a.zip"),
     "M11 nested": with_file(nested(10), "a.zip"),
-    "M12 a hundred documents": with_files(zipped(("[Content_Types].xml", b""), ("a.rels", RELATIONS), ("b.rels", RELATIONS)), "docx"),
+    "M12 a hundred documents": with_files(zip_of(("[Content_Types].xml", b""), ("a.rels", RELATIONS), ("b.rels", RELATIONS)), "docx"),
     "M12 a hundred PDFs": with_files(b"%PDF-1.7\n" + STREAMS, "pdf"),
     "M13 nested": HTML + b"<div>" * 1_000_000,
     "M13 attributes": HTML + b"<b " + b" ".join(b"a%d" % n for n in range(150_000)) + b">",
