@@ -24,6 +24,7 @@ from typing import TypeVar
 import msgspec
 
 from mailstack.app.config import Config
+from mailstack.app.feedback_keep import keep
 from mailstack.app.feedback_renew import renewed
 from mailstack.app.feedback_samples import sampled
 from mailstack.app.filter_study import Away, Reader
@@ -38,7 +39,6 @@ from mailstack.filters.teaching import (
     list_for,
     opinion_of,
     think,
-    within,
 )
 from mailstack.mailbox import MailStore
 from mailstack.model.directory import Account
@@ -288,12 +288,7 @@ class Teacher:
             self._say(account, change)
 
     async def _write(self, files: LessonBook, lessons: Sequence[Lesson]) -> None:
-        options = self._options
-        kept = within(
-            lessons, most=options.lessons, most_weak=options.weak_lessons, features=options.features
-        )
-        corrections = await self._reader.corrections(kept) if kept else b""
-        await self._do(lambda: files.write(kept, corrections))
+        await keep(files, lessons, self._reader, self._do, self._options)
 
     async def _message(self, account: Account, book: _Book, notes: Sequence[Note]) -> None:
         """What follows from what was done with one message."""

@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
+from mailstack.app.feedback_keep import keep
 from mailstack.app.feedback_options import FeedbackOptions
 from mailstack.app.filter_study import Do, Reader
 from mailstack.app.lessons import LessonBook
-from mailstack.filters.teaching import FULL, WEAK, place_of, within
+from mailstack.filters.teaching import FULL, WEAK, place_of
 from mailstack.mailbox import MailStore
 from mailstack.model.directory import Account
 from mailstack.model.lessons import Digest, Label, Lesson, Place
@@ -81,18 +82,8 @@ class Rebuild:
         return list(found.values())
 
     async def keep(self, book: LessonBook, lessons: list[Lesson]) -> list[Lesson]:
-        """Writes them, with what they come to; gives those that were kept.  Somebody holds the lock.
-
-        Raises:
-            Away, TemporaryFailure: as `Reader`; nothing has changed.
-        """
-        options = self._options
-        kept = within(
-            lessons, most=options.lessons, most_weak=options.weak_lessons, features=options.features
-        )
-        corrections = await self._reader.corrections(kept) if kept else b""
-        await self._do(lambda: book.write(kept, corrections))
-        return kept
+        """As `feedback_keep.keep`."""
+        return await keep(book, lessons, self._reader, self._do, self._options)
 
 
 def with_lists(lessons: list[Lesson], before: Iterable[Lesson]) -> list[Lesson]:
