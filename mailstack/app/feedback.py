@@ -19,6 +19,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -35,6 +36,7 @@ from mailstack.filters.teaching import (
     FULL,
     TRAPPED,
     Deed,
+    List,
     Opinion,
     list_for,
     opinion_of,
@@ -88,13 +90,22 @@ class House:
 
 @dataclass(slots=True)
 class _Change:
-    """What became of one message."""
+    """What became of one message.
+
+    Attributes:
+        old, new: its lesson before, and the id of that after; None, b"": there is none.
+        wanted: the list its author belongs into now.
+        listed: the list its author was put in.
+    """
 
     note: Note
     before: Opinion | None
     after: Opinion | None
     message_id: str = ""
     author: str = ""
+    old: Lesson | None = None
+    new: bytes = b""
+    wanted: List = ""
     listed: str = ""
 
 
@@ -283,7 +294,8 @@ class Teacher:
             taken = await sampled(
                 account, list(book.lessons.values()), self._h.store, self._reader, self._do, self._options
             )
-            await self._write(files, taken)
+            settle = partial(self._settle_lists, account, book)
+            await keep(files, taken, self._reader, self._do, self._options, settle=settle)
         for change in book.changes:
             self._say(account, change)
 
@@ -316,52 +328,36 @@ class Teacher:
         if known is not None:
             change.message_id, change.author = known.message_id, known.author
         book.changes.append(change)
-        await self._apply(account, book, change, lesson, digest)
+        _apply(book, change, lesson, digest)
 
     def _is_full(self, book: _Book, at: float) -> bool:
         """T45: nobody teaches more than so much a day."""
         today = sum(one.evidence != "sample" and one.at > at - _DAY_S for one in book.lessons.values())
         return today >= self._options.lessons_per_day
 
-    async def _apply(
-        self, account: Account, book: _Book, change: _Change, lesson: Lesson | None, digest: Digest | None
-    ) -> None:
-        """Keeps the new opinion, and puts the author where it belongs."""
-        others = [one for one in book.lessons.values() if lesson is None or one.id != lesson.id]
-        old = lesson if lesson is not None and lesson.evidence != "sample" else None
-        if lesson is not None:
-            del book.lessons[lesson.id]
-        wanted = list_for(change.after) if digest is not None and digest.is_authenticated else ""
-        if old is not None and old.listed and old.listed != wanted:
-            heir = await self._do(lambda: self._lists.take_back(account, old, others))
-            if heir is not None:
-                book.lessons[heir.id] = heir
-        after = change.after
-        if after is None:
-            return
-        known = digest if digest is not None else old
-        if known is None:
-            return
-        new = Lesson(
-            known.id,
-            after.label,
-            after.origin,
-            after.weight,
-            after.evidence,
-            change.note.at,
-            known.indexes,
-            known.logit,
-            change.note.message,
-            known.author,
-            message_id=known.message_id,
-            features=known.features,
-        )
-        if old is not None and old.listed and old.listed == wanted:
-            new = _listed(new, old)
-        elif wanted:
-            new = await self._do(lambda: self._lists.put(account, new, wanted))
-        change.listed = new.listed
-        book.lessons[new.id] = new
+    def _settle_lists(self, account: Account, book: _Book, kept: Sequence[Lesson]) -> list[Lesson]:
+        """Puts authors where they belong; gives the lessons that remember it.
+
+        The filter has been asked everything by now: what waits for it has changed no list, or the
+        next try would find its own entries there and take them for the owner's.
+        """
+        lessons = {one.id: one for one in kept}
+        for change in book.changes:
+            old, new = change.old, lessons.get(change.new)
+            if old is not None and old.listed and old.listed != change.wanted:
+                others = [one for one in lessons.values() if one is not new]
+                heir = self._lists.take_back(account, old, others)
+                if heir is not None:
+                    lessons[heir.id] = heir
+            if new is None:
+                continue
+            if old is not None and old.listed and old.listed == change.wanted:
+                new = _listed(new, old)
+            elif change.wanted and not new.listed:
+                new = self._lists.put(account, new, change.wanted)
+            change.listed = new.listed
+            lessons[new.id] = new
+        return list(lessons.values())
 
     async def _digest(self, account: Account, note: Note) -> Digest | None:
         """What the filter says about the message; None: it is gone, or nothing can be said."""
@@ -460,6 +456,33 @@ def trap_lesson(digest: Digest, *, at: float) -> Lesson:
     """What a message that nobody asked for teaches a domain: a little."""
     return Lesson(
         digest.id, "spam", "", TRAPPED, "place", at, digest.indexes, digest.logit, features=digest.features
+    )
+
+
+def _apply(book: _Book, change: _Change, lesson: Lesson | None, digest: Digest | None) -> None:
+    """Keeps the new opinion."""
+    old = lesson if lesson is not None and lesson.evidence != "sample" else None
+    if lesson is not None:
+        del book.lessons[lesson.id]
+    after, known = change.after, digest if digest is not None else old
+    change.old = old
+    change.wanted = list_for(after) if digest is not None and digest.is_authenticated else ""
+    if after is None or known is None:
+        return
+    change.new = known.id
+    book.lessons[known.id] = Lesson(
+        known.id,
+        after.label,
+        after.origin,
+        after.weight,
+        after.evidence,
+        change.note.at,
+        known.indexes,
+        known.logit,
+        change.note.message,
+        known.author,
+        message_id=known.message_id,
+        features=known.features,
     )
 
 

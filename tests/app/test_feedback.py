@@ -244,6 +244,29 @@ def test_while_there_is_no_filter_everything_waits(world: World) -> None:
     assert world.learn() == ["spam"] and world.table.accounts() == []
 
 
+@pytest.mark.parametrize("answers", [1, 2])  # then comes the second message, the corrections
+def test_a_filter_that_goes_away_in_the_middle_leaves_no_author_listed(
+    world: World, monkeypatch: pytest.MonkeyPatch, answers: int
+) -> None:
+    there = world.move([world.put(number) for number in (1, 2)], "INBOX", "Spam")
+    ask = world.reader._ask
+
+    async def for_a_while(request: FilterRequest) -> FilterAnswer:
+        if len(world.reader.asked) >= answers:
+            raise Away("filter busy")
+        return await ask(request)
+
+    monkeypatch.setattr(world.reader, "_ask", for_a_while)
+    world.reader.asked.clear()
+    with pytest.raises(Away):
+        world.learn()
+    monkeypatch.undo()
+    assert world.listed == (set(), set())
+    assert world.learn() == ["spam", "spam"] and world.listed == ({"crew@lamps.test"}, set())
+    world.move(there, "Spam", "INBOX")
+    assert world.learn() == [] and world.listed == (set(), set())
+
+
 @pytest.mark.parametrize("why", ["timeout", "filter gone", "out of memory"])
 def test_a_message_the_filter_dies_of_teaches_nothing_and_holds_nobody_up(world: World, why: str) -> None:
     world.move([world.put(1)], "INBOX", "Spam")
