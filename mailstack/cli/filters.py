@@ -41,8 +41,8 @@ def command(
     said yet whether advertising is to be filed; --ads on or off does.
 
     A folder may be any but INBOX, Sent, Drafts, Archive and Trash, by whatever name they go;
-    levels are separated by /.  A new or empty one for spam becomes what programs take for it (\\Junk),
-    and is emptied after the same time (user set --spam-days).
+    levels are separated by /; one that is not there is made.  A new or empty one for spam becomes
+    what programs take for it (\\Junk), and is emptied after the same time (user set --spam-days).
     """
     context = Context.load()
     if any(value is not None for value in (spam, ads, spam_folder, promotions_folder, social_folder)):
@@ -65,6 +65,8 @@ def command(
             )
         if spam_folder:
             _make_spam(context, owner, settings.spam_folder)
+        named = ((promotions_folder, settings.promotions_folder), (social_folder, settings.social_folder))
+        _make_folders(context, owner, {name for given, name in named if given})
     else:
         with reader(context) as known:
             settings = account(known, address).filters
@@ -84,6 +86,19 @@ def _check_uses(context: Context, owner: Account, wanted: dict[str, str]) -> Non
     for what, folder in wanted.items():
         if uses.get(folder, "") not in (("", JUNK) if what == "spam folder" else ("",)):
             raise PermanentFailure(f"the {what} cannot be {folder!r}: that folder has another purpose")
+
+
+def _make_folders(context: Context, owner: Account, names: set[str]) -> None:
+    """Makes those that are not there: what is to be filed into a folder that is missing goes to INBOX."""
+    if not names:
+        return
+    with usage.store(context) as store:
+        mailbox = store.of(owner)
+        missing = names - {entry.name for entry in mailbox.folders() if entry.exists}
+        for name in sorted(missing):
+            mailbox.create(name)
+        if missing:
+            usage.tell_all(context, store, owner.address)
 
 
 def _make_spam(context: Context, owner: Account, name: str) -> None:

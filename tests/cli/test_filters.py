@@ -100,3 +100,9 @@ def test_a_folder_that_holds_mail_is_not_emptied_by_surprise(instance: Instance)
         found = instance.cli("filters", "alice@example.test", option, "Ausgang")
         assert found.code == 65 and "another purpose" in found.err
     assert instance.cli("filters", "alice@example.test", "--promotions-folder", "Spam").code == 65
+
+
+def test_folders_for_offers_and_networks_are_made(instance: Instance) -> None:
+    folders = ("--promotions-folder", "Ads/Offers", "--social-folder", "Ads")
+    assert instance.cli("filters", "alice@example.test", *folders).code == 0
+    assert {"Ads", "Ads/Offers"} <= set(uses(instance))
