@@ -113,8 +113,7 @@ async def _work(
         chance=lambda: int.from_bytes(context.random_bytes(4), "big") / 2**32,
         watch=tls,
     )
-    watch = ForwardWatch(queue, home)
-    spam = SpamDigest(queue, home)
+    watch, spam = ForwardWatch(queue, home), SpamDigest(queue, home)
     containing = Containing(
         context.config,
         home.directory,

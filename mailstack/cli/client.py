@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+from mailstack.cli import usage
 from mailstack.cli.context import Context, fail, group, show, talk
 
 app = group("Clients of port 25 that guess recipients or write to spam traps.")
@@ -43,7 +44,7 @@ def list_clients() -> None:
             "client": client,
             "why": "guesses recipients",
             "count": count.unknown,
-            "until": _stamp(until),
+            "until": usage.stamp(until),
             "traps": [],
         }
         for client, (until, count) in sorted(guessing.items())
@@ -52,7 +53,7 @@ def list_clients() -> None:
             "client": network,
             "why": "writes to spam traps" if len(found) >= options.trap_hits else "wrote to a spam trap",
             "count": len(found),
-            "until": _stamp(max(at for at, _ in found) + options.trap_s),
+            "until": usage.stamp(max(at for at, _ in found) + options.trap_s),
             "traps": sorted({trap for _, trap in found}),
         }
         for network, found in sorted(networks.items())
@@ -94,7 +95,3 @@ def _tables(context: Context) -> Iterator[Any]:
     finally:
         for table in tables:
             table.close()
-
-
-def _stamp(at: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))

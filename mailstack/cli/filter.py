@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mailstack.cli import usage
 from mailstack.cli.context import Context, fail, group, render, show, talk
 
 if TYPE_CHECKING:
@@ -79,17 +79,13 @@ def _find(folder: AsideFolder, id_: str) -> Aside:
 def _row(entry: Aside) -> dict[str, Any]:
     return {
         "id": entry.id,
-        "at": _stamp(entry.at),
+        "at": usage.stamp(entry.at),
         "why": entry.why,
         "times": entry.deaths,
-        "last": _stamp(entry.last_at),
+        "last": usage.stamp(entry.last_at),
         "octets": entry.size_octets,
         "sender": entry.sender or "<>",
         "recipients": list(entry.recipients),
         "client": entry.ip,
         "script": entry.script,
     }
-
-
-def _stamp(at: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))

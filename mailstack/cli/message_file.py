@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from mailstack.cli.context import fail
@@ -35,3 +36,14 @@ def to_wire(message: bytes) -> bytes:
     if message.startswith(b"From "):
         message = message.partition(b"\n")[2]
     return _LINE_END.sub(b"\r\n", message)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files of a folder and those below it, by name.
+
+    Raises:
+        CommandFailed: it is no folder (exit 66).
+    """
+    if not folder.is_dir():
+        fail(os.EX_NOINPUT, f"{folder} is not a folder")
+    return (file for file in sorted(folder.rglob("*")) if file.is_file())

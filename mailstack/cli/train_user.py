@@ -6,7 +6,7 @@ import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -15,7 +15,7 @@ import typer
 from mailstack.cli import usage
 from mailstack.cli.context import Context, fail, show
 from mailstack.cli.directory_access import account, reader
-from mailstack.cli.message_file import to_wire
+from mailstack.cli.message_file import files_below, to_wire
 from mailstack.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -116,7 +116,9 @@ def domain(
         ("promotions", promotions),
         ("social", social),
     ]
-    files = [(label, file) for label, folders in given for folder in folders or () for file in _files(folder)]
+    files = [
+        (label, file) for label, folders in given for folder in folders or () for file in files_below(folder)
+    ]
     if not files:
         fail(os.EX_USAGE, "name at least one folder with messages: --spam, --ham, --promotions or --social")
     book = _book(context, name)
@@ -141,12 +143,6 @@ def _octets(file: Path) -> bytes:
         return to_wire(file.read_bytes())
     except OSError as error:
         fail(os.EX_NOINPUT, f"{file}: {error.strerror}")
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    if not folder.is_dir():
-        fail(os.EX_NOINPUT, f"{folder} is not a folder")
-    return (file for file in sorted(folder.rglob("*")) if file.is_file())
 
 
 def _book(context: Context, whose: str) -> LessonBook:
@@ -209,7 +205,7 @@ def _note(context: Context, whose: str, what: str, lessons: int) -> None:
 
 def _row(lesson: Lesson) -> dict[str, object]:
     return {
-        "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(lesson.at)),
+        "at": usage.stamp(lesson.at),
         "label": lesson.label,
         "instead_of": lesson.origin,
         "evidence": lesson.evidence,

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 
 from mailstack.cli.context import fail
-from mailstack.cli.message_file import to_wire
+from mailstack.cli.message_file import files_below, to_wire
 from mailstack.cli.progress import progress
 from mailstack.filters.document import read
 from mailstack.filters.fields import Header
@@ -66,7 +66,7 @@ def read_all(sources: Sources) -> tuple[list[Read], str]:
 
 def read_folders(folders: Sequence[Path], label: Class) -> Iterator[Read]:
     """Every file of the folders, by name."""
-    files = sorted((file for folder in folders for file in _files(folder)), key=lambda file: file.name)
+    files = sorted((file for folder in folders for file in files_below(folder)), key=lambda file: file.name)
     with progress("reading", len(files)) as step:
         for file in files:
             message = to_wire(file.read_bytes()[:MAX_FILE_OCTETS])
@@ -107,10 +107,4 @@ def _everyday(seeds: str) -> Iterator[Read]:
 
 
 def _json_files(folders: Sequence[Path]) -> list[Path]:
-    return [file for folder in folders for file in _files(folder) if file.suffix == ".json"]
-
-
-def _files(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        fail(os.EX_NOINPUT, f"{folder} is not a folder")
-    return sorted(file for file in folder.rglob("*") if file.is_file())
+    return [file for folder in folders for file in files_below(folder) if file.suffix == ".json"]

@@ -354,8 +354,8 @@ EXPLANATIONS: Final[Mapping[str, Explanation]] = {
         "The log of filterd says why; mail servers try again.",
     ),
     "rejected": Explanation(
-        "A rule (Sieve) of the recipient refuses the message, or its domain takes no such attachment: the text"
-        " of the reply says which.",
+        "A rule (Sieve) of the recipient refuses the message, or its domain takes no such attachment: the"
+        " text of the reply says which.",
         (),
         "'mailstack sieve list ADDRESS' and 'mailstack domain mail DOMAIN' show them; the sender may ask the"
         " recipient for another way.",
