@@ -94,23 +94,19 @@ class SpamDigest:
         try:
             store = self._home.store.of(account)
             found = _fresh(store, account.filters.spam_folder, since)
-            headers = [_header(store, folder_id, row.uid) for folder_id, row in found[-MAX_READ:]]
+            if not found:
+                return False
+            language = self._letters.language(account.address)
+            entries = [_entry(store, folder_id, row, language) for folder_id, row in found[-MAX_READ:]]
         except MailboxError as error:
             _log.error("what is in the Spam of %s: %s", account.address, error)
             return False
-        if not found:
-            return False
-        language = self._letters.language(account.address)
-        strange = [is_strange_bounce(header) for header in headers]
-        named = [
-            _entry(row, header, language)
-            for (_, row), header, bounce in zip(found[-MAX_READ:], headers, strange, strict=True)
-            if not bounce
-        ]
+        named = [entry for entry in entries if entry]
+        bounces = len(entries) - len(named)
         days = account.spam_days
         if days is None:
             days = self._home.config.mailbox.spam_expire_days
-        more = len(found) - sum(strange) - len(named[-MAX_NAMED:])
+        more = len(found) - bounces - len(named[-MAX_NAMED:])
         letters = self._letters.letter(
             account.address,
             str(account.address),
@@ -120,9 +116,7 @@ class SpamDigest:
             stays=texts.say(language, "letter.spam_digest.stays", days=str(days)) if days else "",
             entries="\n".join(named[-MAX_NAMED:]),
             more=texts.say(language, "letter.spam_digest.more", count=str(more)) if more > 0 else "",
-            bounces=texts.say(language, "letter.spam_digest.bounces", count=str(sum(strange)))
-            if any(strange)
-            else "",
+            bounces=texts.say(language, "letter.spam_digest.bounces", count=str(bounces)) if bounces else "",
         )
         enqueue(letters, self._queue, self._home.maillog)
         return bool(letters)
@@ -158,7 +152,11 @@ def _header(store: AccountStore, folder_id: int, uid: int) -> Headers:
         message.close()
 
 
-def _entry(row: MessageRow, header: Headers, language: Language) -> str:
+def _entry(store: AccountStore, folder_id: int, row: MessageRow, language: Language) -> str:
+    """The line about a message; "" for a strange bounce.  Its header, maybe a large one, goes at once."""
+    header = _header(store, folder_id, row.uid)
+    if is_strange_bounce(header):
+        return ""
     when = datetime.datetime.fromtimestamp(row.saved_at, datetime.UTC)
     sender, subject = (
         " ".join(decode_words(header.first(name) or b"").split())[:_MAX_TEXT] for name in ("from", "subject")

@@ -6,6 +6,7 @@ import email
 import io
 import os
 import sqlite3
+import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
@@ -182,3 +183,17 @@ def test_a_damaged_mail_log_ends_nothing(kit: Kit, caplog: pytest.LogCaptureFixt
         log.execute("DROP TABLE owner")
     assert kit.digest.tell() == 0
     assert "waits: reading the mail log" in caplog.text
+
+
+def test_headers_of_spam_are_not_kept_together(kit: Kit) -> None:
+    # M6: half a megabyte of header each
+    kit.log_in("pop3")
+    kit.clock.advance(WEEK)
+    for n in range(20):
+        kit.spam(f"{n}\r\nX-Padding: " + "\r\n ".join(["x" * 900] * 500))
+    tracemalloc.start()
+    try:
+        assert kit.digest.tell() == 1
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
