@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mailstack.cli.message_file import to_wire
 from mailstack.filters.authentication.dmarc import find_author
 from mailstack.filters.document import Document, read
 from mailstack.filters.fields import Header
@@ -65,7 +66,7 @@ class Row:
 def messages() -> Iterator[tuple[str, str, bool, bytes]]:
     for label in ("ham", "spam"):
         for file in sorted((CORPUS / label).iterdir()):
-            yield file.name, "corpus", label == "spam", file.read_bytes()
+            yield file.name, "corpus", label == "spam", to_wire(file.read_bytes())
     for folder in (ROOT / "data" / "classifier", ROOT / "tests" / "filters" / "signs"):
         for file in sorted(folder.glob("*.json")):
             for number, entry in enumerate(written.parse(file.read_bytes())):
