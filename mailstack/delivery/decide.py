@@ -62,18 +62,20 @@ def is_junk(verdict: MessageVerdict, account: AccountVerdict) -> bool:
 
 
 def implicit_verdict(target: LocalTarget, verdict: MessageVerdict | None = None) -> AccountVerdict:
-    """What holds for an account the filter said nothing about: the implicit keep."""
-    said = verdict or MessageVerdict()
-    return AccountVerdict(target.number, said.klass, said.score, (Keep(implicit=True),))
+    """What holds for an account the filter said nothing about: the implicit keep; Spam for spam."""
+    said, filters = verdict or MessageVerdict(), target.account.filters
+    home: Keep | FileInto = Keep(implicit=True)
+    if said.virus.is_unwelcome or (said.action in _NOT_SENT_ON and filters.spam):
+        home = FileInto(filters.spam_folder, create=True)
+    return AccountVerdict(target.number, said.klass, said.score, (home,))
 
 
 def _said(target: LocalTarget, verdict: MessageVerdict, said: AccountVerdict | None) -> AccountVerdict:
     """What holds for an account.  A virus in mail without a verdict is spam: nobody has looked at a rule."""
-    said = said or implicit_verdict(target, verdict)
+    implied = implicit_verdict(target, verdict)
     if not verdict.unfiltered or not verdict.virus.is_unwelcome:
-        return said
-    home = FileInto(target.account.filters.spam_folder, create=True)
-    return msgspec.structs.replace(said, klass="spam", actions=(home,))
+        return said or implied
+    return msgspec.structs.replace(said or implied, klass="spam", actions=implied.actions)
 
 
 class _Decider:

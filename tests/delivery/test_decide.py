@@ -289,3 +289,10 @@ def test_a_virus_without_a_verdict_is_filed_as_spam_and_goes_nowhere(
         decided = decide(wanted, verdict, said_of, is_login=False)
         assert [store.actions for store in decided.stores] == [(FileInto("Spam", create=True),)] * 2
         assert (decided.forwards, decided.rejections) == ((), ())
+
+
+def test_spam_nobody_judged_for_an_account_goes_to_its_spam(directory: MemoryDirectory) -> None:
+    # The filter went away between the first recipients and those a rule added.
+    wanted = plan(directory, "alice@us.example", "bob@us.example")
+    decided = decide(wanted, JUNK, {1: said(1, FileInto("Spam", create=True), klass="spam")}, is_login=False)
+    assert [store.actions for store in decided.stores] == [(FileInto("Spam", create=True),)] * 2
