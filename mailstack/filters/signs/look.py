@@ -34,6 +34,8 @@ _COIN = re.compile(
     r"|[48][0-9AB][1-9A-HJ-NP-Za-km-z]{93}|[LMT][a-km-zA-HJ-NP-Z1-9]{26,33})\b"
 )
 _ABOUT_COINS = frozenset({"crypto", "sextortion"})
+#: Addresses only a network's own people reach: what its printers and servers link to.
+_INTERNAL = re.compile(r"(?:10|127|169\.254|172\.(?:1[6-9]|2\d|3[01])|192\.168)(?:\.\d{1,3}){2,3}\Z")
 _ADDRESS = re.compile(r"[^\s<>,;:\"'()]+@[^\s<>,;:\"'()]+")
 
 
@@ -98,11 +100,15 @@ class Look:
 
     @cached_property
     def ways(self) -> list[Way]:
-        """The first different web addresses."""
+        """The first different web addresses, without those of somebody's own network."""
         document, registered = self.document, self.knowledge.registered
         hosts = dict(zip(document.urls[: MAX_LINKS * 4], document.hosts, strict=False))
         cut = ((url, host[-MAX_HOST:]) for url, host in islice(hosts.items(), MAX_LINKS))
-        return [Way(url, host, *behind_host(url), registered(host)) for url, host in cut]
+        return [
+            Way(url, host, *behind_host(url), registered(host))
+            for url, host in cut
+            if not _INTERNAL.match(host)
+        ]
 
     @cached_property
     def recipients(self) -> list[str]:

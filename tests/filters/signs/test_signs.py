@@ -207,6 +207,15 @@ def test_the_header_tells(message: bytes, sign: str) -> None:
     assert sign in found or (sign == "name_unrelated" and "official_unrelated" in found)
 
 
+@pytest.mark.parametrize("host", ["10.0.0.20", "192.168.1.20:5000", "172.16.1.5"])
+def test_what_devices_say_of_themselves_is_nobodys_name(host: str) -> None:
+    # The power supply of a server room is no parcel service, and its own page no place in the Internet
+    report = f"Location: server room\nhttp://{host}/\nWarning: on battery power.\n"
+    found = names(mail("APC UPS <ups@works.example>", "UPS: On battery power", report))
+    assert found.isdisjoint({"brand_name", "brand_leads_elsewhere", "link_ip", "links_elsewhere"})
+    assert "link_ip" in names(mail(text=f"http://203.0.113.7/ {report}"))
+
+
 def test_names_nobody_chose() -> None:
     for name in ("qxvbnkzt", "a1b2c3d4", "xkcdqwrtz"):
         assert strange.is_random(name)
