@@ -13,13 +13,14 @@ import msgspec
 
 from mailstack.app.feedback_keep import keep
 from mailstack.app.feedback_options import FeedbackOptions
+from mailstack.app.feedback_samples import newest
 from mailstack.app.filter_study import Do, Reader
 from mailstack.app.lessons import LessonBook
 from mailstack.filters.teaching import FULL, WEAK, place_of
 from mailstack.mailbox import MailStore
 from mailstack.model.directory import Account
 from mailstack.model.lessons import Digest, Label, Lesson, Place
-from mailstack.model.mailbox import AccountStore, Flags, MailboxError, MessageColumns
+from mailstack.model.mailbox import AccountStore, Flags, MailboxError
 
 #: Messages of each class that are read for one that may be kept.
 _LOOK = 2
@@ -130,21 +131,17 @@ def _mail(
             columns = mailbox.columns(folder_id)
         except MailboxError:
             continue  # removed meanwhile
-        uids = _newest(columns, place, left[place])
+        uids = newest(columns, left[place], _was_read if place == "ham" else _any)
         left[place] -= len(uids)
         rows = mailbox.details(folder_id, uids)
         for row in sorted(rows.values(), key=lambda row: -row.uid):
             yield folder_id, row.uid, row.email_id, place, float(row.internal_at)
 
 
-def _newest(columns: MessageColumns, place: Place, most: int) -> list[int]:
-    """UIDs of messages that say something: wanted ones when they were read."""
-    found: list[int] = []
-    for at in range(len(columns.uids) - 1, -1, -1):
-        if len(found) >= most:
-            break
-        flags = columns.flags[at]
-        is_unread = place == "ham" and not flags & Flags.SEEN
-        if not is_unread and not flags & Flags.DELETED:
-            found.append(columns.uids[at])
-    return found
+def _was_read(uid: int, flags: int) -> bool:
+    """Wanted mail says something once it was read."""
+    return bool(flags & Flags.SEEN)
+
+
+def _any(uid: int, flags: int) -> bool:
+    return True

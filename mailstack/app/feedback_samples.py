@@ -8,7 +8,8 @@ back: after that everything is as before.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import islice
 
 from mailstack.app.feedback_options import FeedbackOptions
 from mailstack.app.filter_study import Do, Reader
@@ -16,7 +17,7 @@ from mailstack.filters.teaching import WEAK, marks_of
 from mailstack.mailbox import MailStore
 from mailstack.model.directory import Account
 from mailstack.model.lessons import Lesson
-from mailstack.model.mailbox import AccountStore, Flags
+from mailstack.model.mailbox import AccountStore, Flags, MessageColumns
 
 #: Samples for each message somebody has judged.
 _EACH = 2
@@ -70,12 +71,21 @@ async def sampled(
 
 def _read_mail(mailbox: AccountStore, most: int) -> tuple[int, list[int]]:
     """Id of the INBOX, and UIDs of what was read and kept there, the newest first."""
-    inbox, found = mailbox.status("INBOX").id, list[int]()
+    inbox = mailbox.status("INBOX").id
     columns = mailbox.columns(inbox)
-    for at in range(len(columns.uids) - 1, -1, -1):
-        uid, flags = columns.uids[at], columns.flags[at]
-        if flags & Flags.SEEN and not flags & Flags.DELETED and not marks_of(columns.keywords.get(uid, ())):
-            found.append(uid)
-            if len(found) >= most:
-                break
-    return inbox, found
+
+    def was_kept(uid: int, flags: int) -> bool:
+        return bool(flags & Flags.SEEN) and not marks_of(columns.keywords.get(uid, ()))
+
+    return inbox, newest(columns, most, was_kept)
+
+
+def newest(columns: MessageColumns, most: int, is_wanted: Callable[[int, int], bool]) -> list[int]:
+    """UIDs of messages of a folder that are not deleted, the newest first.
+
+    Args:
+        is_wanted: is asked with UID and flags.
+    """
+    pairs = zip(reversed(columns.uids), reversed(columns.flags), strict=True)
+    found = (uid for uid, flags in pairs if not flags & Flags.DELETED and is_wanted(uid, flags))
+    return list(islice(found, most))
