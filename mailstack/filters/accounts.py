@@ -153,7 +153,7 @@ class Judge:
         """An attachment the domain does not take; postmasters are never refused anything."""
         if self._material is None:
             return None
-        found = attachment_rules.find(self._material.attachments, self._facts.domain.policy.attachments)
+        found = self._material.unwelcome(self._facts.domain.policy.attachments)
         local = self._recipient.original.rpartition("@")[0].lower()
         if found is not None and local in ALWAYS_REACHED:
             return replace(found, action="junk")

@@ -14,17 +14,17 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mailstack.filters import lists
+from mailstack.filters import attachment_rules, lists
 from mailstack.filters.authentication.dmarc import Author
 from mailstack.filters.classes import bulk
 from mailstack.filters.classes.bulk import Classified
 from mailstack.filters.classes.services import Services
 from mailstack.filters.document import Document
 from mailstack.filters.facts import AccountFacts
-from mailstack.filters.reading.facts import Attachment
 from mailstack.filters.spam import features, model
 from mailstack.filters.spam.score import Score
 from mailstack.mime import links
+from mailstack.model.directory import AttachmentRules
 from mailstack.model.verdict import Authentication, Class, Reason
 
 #: An authenticated sender the account has written to.
@@ -74,6 +74,7 @@ class Material:
         self.threshold = threshold
         self.is_policy_junk = is_policy_junk
         self._services, self._prior = services, prior
+        self._unwelcome: dict[AttachmentRules, attachment_rules.Finding | None] = {}
 
     @functools.cached_property
     def indexes(self) -> Sequence[int]:
@@ -92,10 +93,11 @@ class Material:
             indexes=lambda: self.indexes,
         )
 
-    @property
-    def attachments(self) -> Sequence[Attachment]:
-        """Its parts that are not its text."""
-        return self._document.attachments
+    def unwelcome(self, rules: AttachmentRules) -> attachment_rules.Finding | None:
+        """The attachment a domain does not take; looked for once for all its addresses."""
+        if rules not in self._unwelcome:
+            self._unwelcome[rules] = attachment_rules.find(self._document.attachments, rules)
+        return self._unwelcome[rules]
 
     @functools.cached_property
     def exemption(self) -> str:

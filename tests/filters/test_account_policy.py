@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 
+from mailstack.filters import attachment_rules
 from mailstack.filters.facts import AccountFacts, DomainFacts
+from mailstack.filters.reading.facts import Attachment
 from mailstack.filters.scripts import Step
 from mailstack.filters.spam.learned import Learned
 from mailstack.filters.spam.model import SIZE
@@ -203,3 +206,22 @@ def test_mail_of_own_users_is_not_looked_into() -> None:
     facts = with_policy(attachments=AttachmentRules(refused=frozenset({"program"})))
     said = run(PROGRAM, login="alice@home.test", facts={1: facts}).accounts[0]
     assert said.actions == (Keep("INBOX", implicit=True),)
+
+
+def test_attachments_are_looked_at_once_for_all_addresses_of_a_domain(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # M11: a hundred recipients, a hundred thousand members of archives
+    looked: list[object] = []
+    find = attachment_rules.find
+
+    def look(attachments: Sequence[Attachment], rules: AttachmentRules) -> attachment_rules.Finding | None:
+        looked.append(rules)
+        return find(attachments, rules)
+
+    monkeypatch.setattr(attachment_rules, "find", look)
+    rules = AttachmentRules(frozenset({"program"}))
+    facts = dict.fromkeys(range(1, 4), with_policy(attachments=rules))
+    answer = run(PROGRAM, ip="192.0.2.1", facts=facts, recipients=3)
+    assert [type(one.actions[0]) for one in answer.accounts] == [RejectMail] * 3
+    assert looked == [rules]
