@@ -59,11 +59,16 @@ class Clamd:
             file = _open(message, path)
         except OSError as error:
             return _unscanned(f"the message cannot be read: {error.strerror}")
+        is_asked = False
         try:
             with file:
                 async with asyncio.timeout(min(options.budget_s, budget_s)), self._free:
+                    is_asked = True
                     answer = await self._ask(file)
         except TimeoutError:
+            if not is_asked:
+                # Much mail at once is no failure of clamd's.
+                return _unscanned("too many messages wait for clamd")
             self._failed("clamd does not answer in time", loop.time())
             return _unscanned("clamd does not answer in time")
         except OSError as error:

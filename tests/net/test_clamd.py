@@ -179,3 +179,14 @@ def test_addresses(text: str, where: object) -> None:
 def test_addresses_that_are_none(text: str) -> None:
     with pytest.raises(ConfigError):
         ClamdOptions(address=text)
+
+
+async def test_waiting_for_others_is_no_failure_of_clamd(tmp_path: Path) -> None:
+    async with FakeClamd(tmp_path, b"stream: OK\0", wait_s=0.5) as fake:
+        asked = scanner(fake.address, connections=1, failures=1, budget_s=30)
+        first = asyncio.create_task(scan(asked, CLEAN))
+        await asyncio.sleep(0)
+        waits = await scan(asked, CLEAN, budget_s=0.05)
+        assert waits == VirusScan("unscanned", why="too many messages wait for clamd")
+        assert (await first).result == "clean"
+        assert (await scan(asked, CLEAN)).result == "clean", "it is not left alone"
