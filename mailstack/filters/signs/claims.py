@@ -104,8 +104,11 @@ class Claims:
 
     @cached_property
     def leads_home(self) -> bool:
-        """A third of the links or more lead to brands the message names; one or two true ones are bait."""
-        brands = [*self.in_name, *self.in_subject, *self.in_text]
+        """A third of the links or more lead to brands the message names; one or two true ones are bait.
+
+        Who names one as author or subject is not excused by links to another of its text.
+        """
+        brands = [*self.in_name, *self.in_subject] or self.in_text
         ways = self._look.ways[:MAX_WAYS]
         return bool(ways) and 3 * sum(self.is_owned(brands, way.host) for way in ways) >= len(ways)
 
@@ -131,7 +134,7 @@ def find(look: Look, claims: Claims) -> Iterator[Found]:
         yield from _borrowed_picture(look, claims)
     yield from _lookalikes(look)
     local = look.address.partition("@")[0]
-    if not own and any(
+    if not (own or claims.leads_home) and any(
         part in look.knowledge.labels for part in _SPLIT.split(local) if len(part) >= MIN_LOOKALIKE
     ):
         yield Found("brand_local", local)
@@ -155,7 +158,8 @@ def _doubt(look: Look) -> float:
 
 def _own(look: Look, claims: Claims, own: list[Brand]) -> Iterator[Found]:
     if look.is_proven:
-        yield Found("brand_proven", own[0].name)
+        if not look.is_free_mail:  # of its readers' mail a company is no author
+            yield Found("brand_proven", own[0].name)
     elif look.found.dmarc.result == "fail":
         yield Found("brand_forged", own[0].name)
     elif look.ways and not look.is_free_mail:

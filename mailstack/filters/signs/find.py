@@ -49,6 +49,15 @@ TRUSTED = frozenset(
         *("call_back", "legal", "prize"),
     }
 )
+#: What contradicts a wish that is hardly one counts less: at least that share and the wish's own.
+LEAST_PLAIN = 0.35
+#: Wishes no company has.
+STRANGE = frozenset(
+    {
+        *("advance_fee", "letter", "dating", "invest", "prize", "wallet", "gambling", "extortion"),
+        *("errand", "loan"),
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +100,7 @@ def collect(look: Look, wishes: list[tuple[Intent, Found]], author: Author) -> I
     yield from signs
     names = {sign.name for sign in signs}
     yield from _authors(author)
+    yield from _relayed(look, names, {intent.name for intent, _ in wishes})
     if wishes:
         yield from (wish for _, wish in wishes)
         yield from _contradictions(look, claimed, names, wishes)
@@ -105,6 +115,17 @@ def _authors(author: Author) -> Iterator[Found]:
         yield Found("authors_several")
 
 
+def _relayed(look: Look, names: set[str], wishes: set[str]) -> Iterator[Found]:
+    """What companies never write themselves, in a notice that passes on somebody else's words."""
+    if look.address not in look.knowledge.words_of("relay"):
+        return
+    wanted = wishes & STRANGE
+    if "phone_to_call" in names and "call_back" in wishes:
+        yield Found("relayed", "a number to call")
+    elif wanted or (wishes and names & ASTRAY - {"link_form", "link_storage"}):
+        yield Found("relayed", " ".join(sorted(wanted or wishes)))
+
+
 def _contradictions(
     look: Look, claimed: claims.Claims, names: set[str], wishes: list[tuple[Intent, Found]]
 ) -> Iterator[Found]:
@@ -112,14 +133,15 @@ def _contradictions(
     if len(wishes) > 1:
         yield Found("wants_several", share=min(len(wishes) - 1, 3) / 3)
     astray, loose = names & ASTRAY, names & LOOSE
+    plain = min(1.0, LEAST_PLAIN + max(wish.share for _, wish in wishes))
     if astray:
-        yield Found("wish_leads_astray", " ".join(sorted(astray)))
+        yield Found("wish_leads_astray", " ".join(sorted(astray)), plain)
     if loose:
-        yield Found("wish_of_nobody", " ".join(sorted(loose)))
+        yield Found("wish_of_nobody", " ".join(sorted(loose)), plain)
     if "name_unrelated" in names or "official_unrelated" in names:
-        yield Found("wish_unrelated", look.domain)
+        yield Found("wish_unrelated", look.domain, plain)
     if look.is_free_mail:
-        yield Found("wish_free_mail", look.domain)
+        yield Found("wish_free_mail", look.domain, plain)
     if "links_elsewhere" in names:
         yield Found("wish_leads_elsewhere")
     if not (look.ways or look.document.mail_addresses or look.document.attachments):

@@ -11,6 +11,8 @@ from mailstack.filters.document import is_ip_host
 from mailstack.filters.signs import strange
 from mailstack.filters.signs.look import Found, Look, Way
 
+#: Characters of a letter in which another address to write to is looked for.
+PLEA = 1_500
 #: Links that are looked at one by one.
 MAX_WAYS = 30
 _HACKED = re.compile(
@@ -22,6 +24,12 @@ _ADDRESS = re.compile(r"[#=?&/][^/=&#\s]{1,64}(?:@|%40)[a-z0-9-]{1,63}\.[a-z]{2,
 _KEYWORD = re.compile(
     r"(?:log-?in|sign-?in|verif|secur|account|update|confirm|auth|webmail|wallet|billing|unlock|support|"
     r"recover|suspend|track-?ing|redeliver|kunde|compte|cuenta|conta|acess|bloque|rastre|entrega|resgat)",
+    re.I,
+)
+_PLAIN_ADDRESS = re.compile(r"\b[a-z0-9._+-]{1,64}@([a-z0-9-]{1,63}\.[a-z.]{2,24}[a-z])\b")
+#: Paths that begin a download of what mail servers would not let through.
+_DOWNLOAD = re.compile(
+    r"\.(?:zip|rar|7z|iso|img|exe|msi|js|vbs|hta|lnk|cab|jar|apk|scr|bat|cmd|ps1|one)(?:[?#]|\Z)|export=download",
     re.I,
 )
 _MISDIRECTED = frozenset({"javascript", "vbscript", "data"})
@@ -49,6 +57,11 @@ def find(look: Look) -> Iterator[Found]:
         if domain in knowledge.words_of("free_mail") and domain != look.domain:
             yield Found("mailto_free", address)
             break
+    if look.is_free_mail and not document.is_reply:
+        for match in _PLAIN_ADDRESS.finditer(document.text[:PLEA].lower()):
+            if match[1] in knowledge.words_of("free_mail") and match[0] != look.address:
+                yield Found("other_address", match[0])
+                break
 
 
 def _way(look: Look, way: Way) -> Iterator[Found]:
@@ -77,13 +90,19 @@ def _way(look: Look, way: Way) -> Iterator[Found]:
         kind in ("site", "storage") and strange.is_random(host.partition(".")[0])
     ):
         yield Found("link_random", host)
-    if _HACKED.search(way.path):
-        yield Found("link_hacked", way.url[:80])
+    yield from _path(way, kind)
     if _carries(look, way):
         # Senders of lists let their readers leave so.
         yield Found("link_own_carries_address" if way.site == look.site else "link_carries_address", host)
     if _KEYWORD.search(host) and way.site != look.site and not knowledge.owners(host):
         yield Found("link_keyword", host)
+
+
+def _path(way: Way, kind: str) -> Iterator[Found]:
+    if kind and _DOWNLOAD.search(way.path):
+        yield Found("link_download", way.url[:80])
+    if _HACKED.search(way.path):
+        yield Found("link_hacked", way.url[:80])
 
 
 def _carries(look: Look, way: Way) -> bool:

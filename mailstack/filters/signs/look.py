@@ -34,6 +34,7 @@ _COIN = re.compile(
     r"|[48][0-9AB][1-9A-HJ-NP-Za-km-z]{93}|[LMT][a-km-zA-HJ-NP-Z1-9]{26,33})\b"
 )
 _ABOUT_COINS = frozenset({"crypto", "sextortion"})
+_WRITTEN_URL = re.compile(r"\bhttps?://[^\s<>\"]+", re.I)
 #: Addresses only a network's own people reach: what its printers and servers link to.
 _INTERNAL = re.compile(r"(?:10|127|169\.254|172\.(?:1[6-9]|2\d|3[01])|192\.168)(?:\.\d{1,3}){2,3}\Z")
 _ADDRESS = re.compile(r"[^\s<>,;:\"'()]+@[^\s<>,;:\"'()]+")
@@ -79,9 +80,11 @@ class Look:
     def text(self) -> Text:
         """Subject, the beginning of the text, the title and the pictures' words."""
         document = self.document
+        text = document.text[:MAX_TEXT]
+        if "://" in text:
+            text = _WRITTEN_URL.sub(" ", text)  # what stands in an address is not said
         return phrases.prepare(
-            f"{document.subject} . {document.text[:MAX_TEXT]} . {document.alt_text[:MAX_ASIDE]} . "
-            f"{document.title[:MAX_ASIDE]}"
+            f"{document.subject} . {text} . {document.alt_text[:MAX_ASIDE]} . {document.title[:MAX_ASIDE]}"
         )
 
     @cached_property

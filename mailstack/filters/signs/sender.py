@@ -31,6 +31,10 @@ _GREETS = re.compile(
     r"prezado|caro|ciao|gentile|beste|geachte|witaj|dzie[nń] dobry|mer?haba|say[iı]n|"
     r"здравствуйте|уважаемый|привет|hej|k[aæ]re|tisztelt|stimate|様|尊敬的|亲爱的)[^\n@]{0,12}\Z"
 )
+#: What the reader's address in the subject counts in mail of known companies.
+KNOWN_SHARE = 0.3
+#: Lists at a hosting company, through which notices to somebody else are sent on to thousands.
+HANDED_ON = ".onmicrosoft.com"
 #: Letters of a word of the author's name that are looked for in the address, at least and at most.
 MIN_WORD, MAX_BEGINNING = 3, 4
 #: Programs write these ids for messages that came without one.
@@ -144,8 +148,12 @@ def _readers(look: Look) -> Iterator[Found]:
     header = look.document.header
     if not look.recipients:
         yield Found("to_nobody")
+        if look.is_free_mail and not look.document.is_reply:
+            yield Found("free_mail_to_nobody", look.domain)
     elif look.address in look.recipients:
         yield Found("to_itself", look.address)
+    elif look.recipients[0].endswith(HANDED_ON):
+        yield Found("to_handed_on", look.recipients[0])
     if header.has(b"bcc"):
         yield Found("bcc_shown")
     head = look.document.text[:GREETING].lower()
@@ -161,7 +169,9 @@ def _subject(look: Look) -> Iterator[Found]:
     folded = subject.lower()
     for address in look.recipients:
         if address in folded:
-            yield Found("subject_address", address)
+            # Companies that send invitations and mentions know the address.
+            share = KNOWN_SHARE if look.knowledge.owners(look.domain) else 1.0
+            yield Found("subject_address", address, share)
             break
         local = address.partition("@")[0]
         if len(local) >= MIN_LOCAL and local in _WORD.findall(folded):

@@ -13,6 +13,14 @@ MUCH_HIDDEN = 400
 LITTLE_TEXT = 600
 _PHONE = re.compile(
     r"\+?1?[\s.(-]{0,2}8(?:00|33|44|55|66|77|88)[\s.)-]{1,3}\d{3}[\s.-]{1,2}\d{4}|\(?\b[2-9]\d{2}\)?[\s.-]{1,2}\d{3}[\s.-]{1,2}\d{4}\b"
+    r"|(?:\+|\b00)\d{1,3}[\s.()-]{0,2}\d{1,4}(?:[\s.()-]{1,2}\d{2,4}){2,4}\b|\b0\s?[89]\d{2}(?:[\s.-]\d{2,4}){2,3}\b"
+)
+#: A password given along: "Password: 1234".
+_PASSWORD = re.compile(
+    r"\b(?:pass(?:word|wort|code|wd)?|kennwort|wachtwoord|mot de passe|code|contrase[nñ]a|clave|senha|parola|"
+    r"has[lł]o|heslo|jelsz[oó]|adgangskode|l[oö]senord|salasana|[sş]ifre|parol[aă]|пароль|密码|密碼|パスワード|암호)"
+    r"[^\n:：]{0,20}[:：]\s{0,3}\S{3,16}[ \t\r]*$",
+    re.I | re.M,
 )
 _BIG = re.compile(r"[1-9]\d{0,2}[.,' ]\d{3}[.,' ]\d{3}")
 _MILLIONS = frozenset(
@@ -39,6 +47,7 @@ _TRICKS = frozenset(
         *("holds-program", "holds-disk-image"),
     }
 )
+_DISGUISES = frozenset({"double-extension", "reversed-name", "blanks-in-name", "type-lies"})
 _ACTIVE = frozenset({"form", "password", "smuggling", "script", "refresh"})
 
 
@@ -83,6 +92,8 @@ def _attachments(look: Look) -> Iterator[Found]:
         tricks = one.tricks
         if one.is_suspicious_archive:
             names.add("archive_suspicious")
+        if one.kind == "program" and not _DISGUISES.isdisjoint(tricks):
+            names.add("program_disguised")
         if one.kind == "program" or not _TRICKS.isdisjoint(tricks):
             names.add("program_attached")
         elif one.kind in ("html", "svg"):
@@ -95,6 +106,10 @@ def _attachments(look: Look) -> Iterator[Found]:
             names.add("attached_macros")
         elif one.kind == "pdf" and len(look.document.text) < LITTLE_TEXT and not look.ways:
             names.add("attached_for_text")
+    if any(one.kind == "archive" for one in look.document.attachments[:20]) and _PASSWORD.search(
+        look.document.text[:MAX_TEXT]
+    ):
+        names.add("attached_with_password")
     for name in sorted(names):
         yield Found(name)
 

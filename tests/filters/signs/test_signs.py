@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -334,6 +336,81 @@ def test_only_strangers_are_asked_why_they_want_to_know() -> None:
     found = signs(mail(text="Are you available? I need gift cards, I am in a meeting."))
     assert [reason.name for reason in found.for_strangers] == ["stranger_asks"]
     assert not signs(mail(text="See you at lunch")).for_strangers
+
+
+# -- companies that pass on strangers' words ----------------------------------------------
+
+
+def test_a_number_to_call_in_a_note_a_company_passes_on() -> None:
+    note = (
+        "Note from seller: $499.99 was debited. Not you? Call our fraud desk at +1 (888) 555-0139 to cancel."
+    )
+    own = "You paid $24.00 to Willow Yarns. Transaction ID 5XK88120WT."
+    assert "relayed" in names(mail("service@paypal.com", "Invoice", note))
+    assert "relayed" not in names(mail("service@paypal.com", "Receipt", own))
+    assert "relayed" not in names(mail("Shop <billing@brook.example>", "Invoice", note))
+
+
+def test_notices_to_somebody_else_sent_on_to_lists_of_a_tenant() -> None:
+    assert "to_handed_on" in names(mail(to="list7@whitecanyon.onmicrosoft.com"))
+    assert "to_handed_on" not in names(mail(to="anna@example.org"))
+
+
+def test_a_free_mail_address_is_no_proof_of_a_company() -> None:
+    proven = Authentication(dmarc=DmarcResult("pass", "gmail.com"))
+    assert "brand_proven" not in names(mail("Ann <ann.lee@gmail.com>", "Quick task", "hi"), proven)
+
+
+def test_addresses_of_links_are_no_words_of_the_text() -> None:
+    page = '<p>Your card was not charged</p><a href="https://u1.ct.sendgrid.net/ls/click">Update now</a>'
+    found = names(mail("BBVA <avisos@em1.dental.example>", "Your account", page=page))
+    plain = names(
+        mail("BBVA <avisos@em1.dental.example>", "Your account", "https://u1.ct.sendgrid.net/ls/click")
+    )
+    assert "brand_name" in found
+    assert "brand_name" in plain
+
+
+def test_letters_that_want_answers_elsewhere() -> None:
+    assert "other_address" in names(
+        mail("Eva <eva77@gmail.com>", "hello", "Write to my private address eva.love@yahoo.com please")
+    )
+    assert "other_address" not in names(mail(text="Write to bob@gmail.com please"))
+    assert "free_mail_to_nobody" in names(mail("Eva <eva77@gmail.com>", to="undisclosed-recipients:;"))
+
+
+def test_downloads_from_where_anybody_puts_files() -> None:
+    assert "link_download" in names(mail(text="https://bitbucket.org/docs/downloads/Invoice_1.zip"))
+    assert "link_download" not in names(mail(text="https://brook.example/downloads/Invoice_1.zip"))
+
+
+def attached(name: str, content: bytes, text: str = "Please see the attachment") -> bytes:
+    message = EmailMessage()
+    message["From"], message["To"], message["Subject"] = "Ann <a@brook.example>", "bob@home.example", "order"
+    message.set_content(text)
+    message.add_attachment(content, maintype="application", subtype="octet-stream", filename=name)
+    return message.as_bytes().replace(b"\n", b"\r\n")
+
+
+def zipped(name: str, content: bytes) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr(zipfile.ZipInfo(name), content)
+    return out.getvalue()
+
+
+def test_programs_that_are_called_something_else() -> None:
+    assert "program_disguised" in names(attached("PO-7712.pdf.exe", b"MZ" + bytes(400)))
+    assert "program_disguised" not in names(attached("setup.exe", b"MZ" + bytes(400)))
+
+
+@pytest.mark.parametrize(
+    "said", ["Password: 1234", "Passwort für das Archiv: abc-77", "Hasło: 1234", "密码：8812"]
+)
+def test_archives_whose_password_is_given_along(said: str) -> None:
+    archive = zipped("invoice.xlsx", b"1;2;3")
+    assert "attached_with_password" in names(attached("invoice.zip", archive, f"See attached.\n{said}\n"))
+    assert "attached_with_password" not in names(attached("invoice.zip", archive))
 
 
 # -- what it knows -----------------------------------------------------------------------
