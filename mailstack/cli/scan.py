@@ -183,6 +183,8 @@ def _row(name: str, answer: FilterAnswer) -> dict[str, object]:
 
 
 def _text(row: dict[str, object]) -> str:
+    from mailstack.filters.explain import LEAST_SAID
+
     lines = [f"{cell(row['file'])}: {row['class']}, score {row['score']:.3f}, {row['action']}"]
     authentication = row["authentication"]
     assert isinstance(authentication, dict)
@@ -192,5 +194,9 @@ def _text(row: dict[str, object]) -> str:
             lines.append(f"  {method:<6} {one['result']}" + (f" ({details})" if details else ""))
     reasons = row["reasons"]
     assert isinstance(reasons, list)
-    lines += [f"  {r['weight']:+.2f}  {r['name']}: {cell(r['why'])}" for r in reasons]
+    small = [r for r in reasons if 0 < abs(r["weight"]) < LEAST_SAID]
+    lines += [f"  {r['weight']:+.2f}  {r['name']}: {cell(r['why'])}" for r in reasons if r not in small]
+    if small:
+        together = sum(r["weight"] for r in small)
+        lines.append(f"  {together:+.2f}  together: {', '.join(cell(r['name']) for r in small)}")
     return "\n".join(lines)

@@ -51,8 +51,7 @@ def train(
     """Trains on folders of messages and writes the weights."""
     if ctx.invoked_subcommand is not None:
         return
-    if not (spam and ham) and not written:
-        fail(os.EX_USAGE, "want at least one --spam and one --ham folder, or --written")
+    _want_both(spam, ham, written)
     sources = Sources(spam or (), ham or (), promotions or (), social or (), written or (), everyday)
     messages, fingerprint = read_all(sources)
     samples = _samples(messages)
@@ -77,6 +76,7 @@ def evaluate(
 ) -> None:
     """Measures a model on folders of messages, or by five-fold cross validation."""
     if model_file is None:
+        _want_both(spam, ham, written)
         samples = _samples(read_all(Sources(spam or (), ham or (), (), (), written or (), everyday))[0])
         with progress("training", training.FOLDS * _PASSES) as step:
             scored = training.out_of_fold(samples, step)
@@ -87,12 +87,19 @@ def evaluate(
         return
     try:
         trained = model.load(model_file.read_bytes())
-    except (OSError, model.BadModel) as error:
+    except OSError as error:
+        fail(os.EX_NOINPUT, f"{model_file}: {error.strerror or error}")
+    except model.BadModel as error:
         fail(os.EX_DATAERR, f"{model_file}: {error}")
     found: list[Read] = [*read_folders(spam or (), "spam"), *read_folders(ham or (), "ham")]
     found += read_written(written or ())
     pairs = [(trained.raw(model.indexes(one.tokens)), _unbalanced(one)) for one in found]
     show(_qualities(pairs, trained.slope, trained.intercept))
+
+
+def _want_both(spam: Folders, ham: Folders, written: Written) -> None:
+    if not (spam and ham) and not written:
+        fail(os.EX_USAGE, "want at least one --spam and one --ham folder, or --written")
 
 
 def _unbalanced(one: Read) -> Sample:

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from mailstack.cli.scan import _row
+from mailstack.cli.scan import _row, _text
 from mailstack.filters.explain import JUNK
-from mailstack.model.verdict import AccountVerdict, FileInto, FilterAnswer, MessageVerdict, Reason
+from mailstack.model.verdict import AccountVerdict, FileInto, FilterAnswer, Keep, MessageVerdict, Reason
 from tests.kit.instance import new_instance
 
 ZONE = {
@@ -137,6 +137,19 @@ def test_what_is_scanned_comes_from_a_stranger() -> None:
     ]
     refused = MessageVerdict("ham", 0.6, "reject")
     assert _row("m.eml", FilterAnswer(refused, (account,)))["action"] == "reject"
+
+
+def test_people_read_what_weighs_and_hardly_what_does_not() -> None:
+    small = (Reason("one", 0.03, "x"), Reason("other", -0.01, "y"), Reason("blocked", 0.0, "z"))
+    message = MessageVerdict("ham", 0.6, reasons=(Reason("prior", 0.4, "x"), *small))
+    account = AccountVerdict(1, "ham", 0.6, (Keep(),))
+    lines = _text(_row("m.eml", FilterAnswer(message, (account,)))).splitlines()
+    assert lines[-3:] == ["  +0.40  prior: x", "  +0.00  blocked: z", "  +0.02  together: one, other"]
+
+
+def test_a_table_is_asked_although_nobody_else_is(folder: Path) -> None:
+    found = scan_json(folder, "a.eml", "--offline", "--dns", "dns.json", "--ip", "192.0.2.1")
+    assert found["authentication"]["dmarc"]["policy"] == "reject"
 
 
 def test_an_address_here_is_asked_what_it_wants(tmp_path: Path) -> None:

@@ -57,7 +57,13 @@ def test_a_model_can_be_measured(mails: Path, capsys: pytest.CaptureFixture[str]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code"), [((), os.EX_USAGE), (("--spam", "nowhere", "--ham", "nowhere"), os.EX_NOINPUT)]
+    ("arguments", "code"),
+    [
+        ((), os.EX_USAGE),
+        (("evaluate",), os.EX_USAGE),
+        (("--spam", "nowhere", "--ham", "nowhere"), os.EX_NOINPUT),
+        (("evaluate", "--model", "nowhere"), os.EX_NOINPUT),
+    ],
 )
 def test_mistakes_have_their_exit_codes(
     capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], code: int
