@@ -19,6 +19,8 @@ from mailstack.filters.signs.phrases import Phrases
 
 #: Octets of an operator's file.
 MAX_FILE_OCTETS = 1_048_576
+#: Hosts whose owners are remembered: most links lead to hosts seen before.
+REMEMBERED_HOSTS = 4_096
 #: Kinds no phrase tells: the message has a link, an attachment, an address for coins.
 _FACTS = frozenset({"link", "attached", "coin"})
 _FILES = ("brands", "hosts", "phrases", "intents", "weights")
@@ -96,6 +98,8 @@ class Knowledge:
             _intent(name, entry, _FACTS | frozenset(phrases)) for name, entry in intents.items()
         )
         self.signs = {name: Sign(float(entry["weight"]), entry["why"]) for name, entry in weights.items()}
+        #: The brands a host belongs to, or may: companies have their name in most countries.
+        self.owners = functools.lru_cache(REMEMBERED_HOSTS)(self._find_owners)
 
     # -- brands ----------------------------------------------------------------------
 
@@ -127,8 +131,7 @@ class Knowledge:
             if len("".join(words)) >= 5 and "".join(words).isascii():
                 self.skeletons.setdefault(folding.skeleton("".join(words)), brand)
 
-    def owners(self, host: str) -> list[Brand]:
-        """The brands a host belongs to, or may: companies have their name in most countries."""
+    def _find_owners(self, host: str) -> list[Brand]:
         found: list[Brand] = []
         labels = host.split(".")
         for at in range(len(labels)):

@@ -6,6 +6,7 @@ No I/O.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 _CONSONANTS = re.compile(r"[bcdfghjklmnpqrstvwxz]{6,}")
 _VOWELS = re.compile(r"[aeiouy]")
@@ -18,6 +19,7 @@ _REAL = re.compile(
 MIN_LENGTH = 6
 
 
+@lru_cache(4_096)
 def is_random(name: str) -> bool:
     """A name of a host or a sender without any word in it."""
     if len(name) < MIN_LENGTH or name.startswith("xn--"):

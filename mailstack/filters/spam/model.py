@@ -50,10 +50,14 @@ NORM_FLOOR = 40
 #: One step of a stored weight, and of one of the heads: 16 and 8 bits.
 STEP = 1 / 2_048
 HEAD_STEP = 1 / 16
+#: Tokens of a region whose weights are remembered, so that they are not hashed again.
+MAX_REMEMBERED = 16_384
 #: Characters of a token that people are shown.
 MAX_NAMED = 60
 #: Shares of a logit below this are not named.
 LEAST_NAMED = 0.02
+#: First only those that weigh more are looked at.
+_LEAST_FACTORS: Final = (8, 3, 1)
 #: Heads beside that of spam: the classes of mail that is not.
 CLASS_HEADS: Final = ("promotions", "social")
 #: Logit of a class nothing is known about.
@@ -88,13 +92,30 @@ def sort_out(found: Iterable[str]) -> Tokens:
     return out
 
 
+class _Hashes(dict[str, int]):
+    """Weights of the tokens of one region; most of a message's have been seen before."""
+
+    def __init__(self, start: int, mask: int) -> None:
+        super().__init__()
+        self._start, self._mask = start, mask
+
+    def __missing__(self, token: str) -> int:
+        if len(self) >= MAX_REMEMBERED:
+            self.clear()
+        found = (zlib.crc32(token.encode("utf-8", "surrogatepass")) & self._mask) + self._start
+        self[token] = found
+        return found
+
+
+_HASHES: Final = tuple(_Hashes(start, mask) for start, mask in _REGIONS)
+
+
 def named(found: Tokens | Iterable[str]) -> dict[int, str]:
     """Weights of tokens and a token of each, region after region."""
     tokens = found if isinstance(found, Tokens) else sort_out(found)
-    crc = zlib.crc32
     out: dict[int, str] = {}
-    for kind, (start, mask) in zip(tokens, _REGIONS, strict=True):
-        out.update({(crc(token.encode("utf-8", "surrogatepass")) & mask) + start: token for token in kind})
+    for kind, hashes in zip(tokens, _HASHES, strict=True):
+        out.update(zip(map(hashes.__getitem__, kind), kind, strict=True))
     return out
 
 
@@ -144,7 +165,7 @@ class Head:
         """The calibrated logit for indexes in the order of the regions."""
         weights = self.weights
         single = found[: bisect_left(found, SINGLE_SIZE)]
-        raw = self.bias + HEAD_STEP * sum([weights[n] for n in single]) / norm(len(single))
+        raw = self.bias + HEAD_STEP * sum(map(weights.__getitem__, single)) / norm(len(single))
         return self.slope * raw + self.intercept
 
 
@@ -171,11 +192,11 @@ class Model:
 
     def raw(self, found: Sequence[int]) -> float:
         """The uncalibrated logit of a message with these indexes, region after region."""
-        weights = self.weights
+        weight = self.weights.__getitem__
         total = self.bias
         for start, end in pairwise(cuts(found)):
             if end > start:
-                total += STEP * sum([weights[n] for n in found[start:end]]) / norm(end - start)
+                total += STEP * sum(map(weight, found[start:end])) / norm(end - start)
         return total
 
     def logit(self, found: Sequence[int]) -> float:
@@ -200,14 +221,19 @@ class Model:
             names: of `named`.
             top: how many at most.
         """
-        weights, found = self.weights, list(names)
+        found = list(names)
+        weights = list(map(self.weights.__getitem__, found))
         shares: list[tuple[float, int]] = []
-        for start, end in pairwise(cuts(found)):
-            view = found[start:end]
-            scale = self.slope * STEP / norm(end - start)
+        for factor in _LEAST_FACTORS:
             # Most weigh next to nothing: leaving them out first is cheaper than sorting them.
-            least = int(abs(LEAST_NAMED / scale)) if scale else 1 << 15
-            shares += [(scale * w, n) for n in view if (w := weights[n]) > least or w < -least]
+            shares = []
+            for start, end in pairwise(cuts(found)):
+                scale = self.slope * STEP / norm(end - start)
+                least = int(abs(factor * LEAST_NAMED / scale)) if scale else 1 << 15
+                view = zip(weights[start:end], found[start:end], strict=True)
+                shares += [(scale * w, n) for w, n in view if w > least or w < -least]
+            if len(shares) >= top:
+                break
         largest = heapq.nlargest(top, shares, key=lambda share: (abs(share[0]), share[1]))
         return [(share, names[n][:MAX_NAMED]) for share, n in largest]
 
