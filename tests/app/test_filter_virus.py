@@ -121,7 +121,9 @@ async def test_mail_goes_on_without_it(tmp_path: Path, dns: DnsServer) -> None:
             began = time.monotonic()
             many = await asyncio.gather(*(daemon.ask() for _ in range(10)))
             assert time.monotonic() - began < 10
-            assert {one.verdict.virus.why for one in many} == {"clamd does not answer in time"}
+            # Eight at a time are asked about; the others may find no free connection in time.
+            whys = {one.verdict.virus.why for one in many}
+            assert whys - {"too many messages wait for clamd"} == {"clamd does not answer in time"}
             assert {one.verdict.unfiltered for one in many} == {""}
             fake.path.unlink()
             gone = await daemon.ask()
