@@ -124,7 +124,7 @@ _SENTENCES = {
     "learned_domain": "{messages} messages for spam traps have taught the filter for {domain}",
     "lessons_rebuilt": "what {account} taught the filter was made anew of its folders: {lessons} lessons",
     "lessons_forgotten": "what {account} taught the filter was forgotten: {lessons} lessons",
-    "phishing": "{account} has reported it as phishing; author {author}, authenticated: {authenticated}",
+    "phishing": "{account} has reported a message of {author} as phishing (authenticated: {authenticated})",
     "banned": "{network} may not log in for {seconds} s",
     "guessed_at": "the password of {account} is guessed at",
     "contained": "{account} is stopped (score {score}); {held} of its messages are held in the queue",

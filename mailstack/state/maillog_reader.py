@@ -68,12 +68,14 @@ class MailLogReader:
         Queue ids and accept ids that belong together are followed in both directions.
         """
         ids = {id_}
+        rows: dict[int, tuple[object, ...]] = {}
         if id_.startswith("<"):
             found = self._connection.execute(
-                "SELECT DISTINCT id FROM event WHERE message_id = ?", (id_,)
+                "SELECT at, daemon, name, id, fields, number FROM event WHERE message_id = ?", (id_,)
             ).fetchall()
-            ids = {row[0] for row in found}
-        rows: dict[int, tuple[object, ...]] = {}
+            rows = {row[5]: row for row in found}
+            ids = {row[3] for row in found}
+        ids.discard("")  # of what belongs to no message, or to one in a mailbox: logins, lessons
         todo = set(ids)
         while todo:
             wanted = todo.pop()

@@ -86,6 +86,26 @@ def test_explain_follows_a_message_into_the_queue_and_back(tmp_path: Path) -> No
     reader.close()
 
 
+def test_explain_tells_what_a_message_taught_and_nothing_of_others(tmp_path: Path) -> None:
+    # Lessons and logins have no id of a message here.
+    writer = log(tmp_path / "maillog.db", io.StringIO())
+    bob, ann = "bob@example.org", "ann@example.org"
+    writer.accepted(
+        "A1", peer="192.0.2.1", sender="x@y.example", recipients=[bob], size_octets=5, message_id="<m@y>"
+    )
+    writer.login(protocol="imap", peer="192.0.2.9", account=ann, ok=True, mechanism="PLAIN")
+    writer.write("learned", received_by=[bob], message_id="<m@y>", account=bob, label="spam")
+    writer.write("learned", received_by=[ann], message_id="<other@y>", account=ann, label="ham")
+    writer.close()
+    reader = MailLogReader(tmp_path / "maillog.db")
+    assert [(event.name, event.fields.get("account")) for event in reader.explain("<m@y>")] == [
+        ("accepted", None),
+        ("learned", bob),
+    ]
+    assert reader.explain("") == []
+    reader.close()
+
+
 def test_what_is_older_than_twenty_days_goes(tmp_path: Path) -> None:
     # promise P14
     path = tmp_path / "maillog.db"
