@@ -24,7 +24,7 @@ from mailstack.filters.spam.model import Tokens
 from mailstack.filters.symbols import without_symbols
 
 #: Changes whenever the same message gives other tokens: indexes kept from before are void then.
-VERSION = 2
+VERSION = 3
 MAX_TOKENS = 2_000
 #: Of them, views and words leave room for each other.
 MAX_HEADER_TOKENS = 300
@@ -32,7 +32,7 @@ MAX_BODY_TOKENS = 400
 MAX_WORDS = 700
 MAX_PAIRS = MAX_TOKENS - MAX_HEADER_TOKENS - MAX_BODY_TOKENS - MAX_WORDS
 #: Words of the text that are looked at in pairs.
-MAX_PAIRED = 500
+MAX_PAIRED = 200
 MAX_TOKEN_OCTETS = 40
 #: Characters of text that are looked at; 700 different words rarely need more.
 MAX_CHARACTERS = 65_536
