@@ -142,7 +142,8 @@ class Knowledge:
             if behind and self._is_public(behind):
                 stem, hyphen, _ = labels[at].partition("-")
                 end = ".".join(behind)
-                found += [b for suffix, b in self._wild.get(stem + hyphen, ()) if suffix in ("", end)]
+                for key in dict.fromkeys((stem + hyphen, labels[at])):
+                    found += [b for suffix, b in self._wild.get(key, ()) if suffix in ("", end)]
                 if labels[at] in self.labels:
                     found.append(self.labels[labels[at]])
         return found

@@ -218,6 +218,11 @@ def test_what_devices_say_of_themselves_is_nobodys_name(host: str) -> None:
     assert "link_ip" in names(mail(text=f"http://203.0.113.7/ {report}"))
 
 
+@pytest.mark.parametrize("host", ["news.zalando-lounge.de", "t-mobile.nl", "zalando.fr"])
+def test_a_company_has_its_names_with_hyphens_in_every_country(host: str) -> None:
+    assert shipped().owners(host)
+
+
 def test_names_nobody_chose() -> None:
     for name in ("qxvbnkzt", "a1b2c3d4", "xkcdqwrtz"):
         assert strange.is_random(name)
