@@ -14,6 +14,15 @@ from mailstack.state.maillog_db import RETENTION_DAYS
 #: Deliveries that are looked through for a recipient, of all addresses together: whoever sends a
 #: "bounce" to a hundred people must not have all their mail looked through.
 MAX_ROWS = 10_000
+#: Entries of one Message-ID that are looked through, the oldest first: who sent it was there before
+#: those who send its like a million times.
+MAX_SAME = 200
+
+_LOGINS = (
+    "SELECT DISTINCT json_extract(fields, '$.login') FROM (SELECT name, fields FROM event"
+    " WHERE message_id = ? AND message_id != '' ORDER BY number LIMIT ?)"
+    " WHERE name = 'accepted' AND json_extract(fields, '$.login') != ''"
+)
 
 
 class Sent:
@@ -40,13 +49,8 @@ class Sent:
             TemporaryFailure: the log cannot be read.
         """
         for id_ in ids:
-            for row in self._ask(
-                "SELECT fields FROM event WHERE message_id = ? AND message_id != '' AND name = 'accepted'",
-                id_,
-            ):
-                login = str(json.loads(row[0]).get("login", ""))
-                if login:
-                    yield login
+            for (login,) in self._ask(_LOGINS, id_, MAX_SAME):
+                yield str(login)
 
     def is_recipient(self, owners: Iterable[str], recipients: Iterable[str], *, now: float) -> bool:
         """True when one of these local addresses sent something to one of these recipients.

@@ -61,3 +61,20 @@ def test_a_bounce_to_many_does_not_have_all_their_mail_looked_through(
     assert not found.is_recipient(owners, ["nobody@far.test"], now=NOW)
     assert looked == [10, 10, 5]
     found.close()
+
+
+def test_who_sent_it_is_found_below_a_flood_of_its_like(log: Path) -> None:
+    rows: list[tuple[Event, str, list[tuple[str, str]]]] = [
+        (Event(NOW, "smtp", "accepted", f"q{n}", {"login": login}), "<1@x>", [])
+        for n, login in enumerate(["a@x.test", "a@x.test", "", *["b@x.test"] * sent.MAX_SAME])
+    ]
+    rows.append((Event(NOW, "smtp", "accepted", "late", {"login": "late@x.test"}), "<1@x>", []))
+    rows.append((Event(NOW, "smtp", "refused", "r", {"login": "c@x.test"}), "<2@x>", []))
+    rows.append((Event(NOW, "smtp", "accepted", "n", {}), "<3@x>", []))
+    connection = open_database(log)
+    maillog_db.insert(connection, rows)
+    connection.close()
+    found = Sent(log)
+    assert list(found.logins(["<0@x>", "<1@x>", "<2@x>", "<3@x>", ""])) == ["a@x.test", "b@x.test"]
+    assert found.is_message(["<1@x>"]) and not found.is_message(["<2@x>"])
+    found.close()
