@@ -9,7 +9,14 @@ from pathlib import Path
 import pytest
 
 from mailstack.app.filter_aside import AsideFolder, open_folder
-from mailstack.app.filter_killers import MAX_SHAPES, MIN_BODY_OCTETS, REMEMBER_S, Killers, shape_of
+from mailstack.app.filter_killers import (
+    END_OCTETS,
+    MAX_SHAPES,
+    MIN_BODY_OCTETS,
+    REMEMBER_S,
+    Killers,
+    shape_of,
+)
 from mailstack.disk import durable
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.verdict import FilterRecipient, FilterRequest
@@ -128,6 +135,20 @@ def test_the_shape_is_the_body(tmp_path: Path) -> None:
     assert shape_of(request(message=None, path=str(spooled))) == shape
     spooled.unlink()
     assert shape_of(FilterRequest("", "", "", "", (), 0.0, path=str(spooled))) == ""
+
+
+def test_the_shape_of_a_large_body_is_its_ends_and_its_size(tmp_path: Path) -> None:
+    def shape(at: int = 0, *, octets: int = 5 * END_OCTETS, head: bytes = b"A: 1") -> str:
+        body = bytearray(b"x" * octets)
+        body[at] = ord("y")
+        return shape_of(request(message=head + b"\r\n\r\n" + body))
+
+    middle = shape(2 * END_OCTETS)
+    assert middle == shape(3 * END_OCTETS) == shape(3 * END_OCTETS, head=b"A: 1\r\nB: 2")
+    assert len({middle, shape(9), shape(-9), shape(2 * END_OCTETS, octets=5 * END_OCTETS + 1)}) == 4
+    spooled = tmp_path / "spooled"
+    spooled.write_bytes(b"A: 1\r\n\r\n" + b"y" + b"x" * (5 * END_OCTETS - 1))
+    assert shape_of(request(message=None, path=str(spooled))) == shape()
 
 
 def test_a_short_body_is_no_shape_of_its_own() -> None:
