@@ -25,7 +25,7 @@ from typing import TypeVar
 import msgspec
 
 from mailstack.app.config import Config
-from mailstack.app.feedback_keep import keep
+from mailstack.app.feedback_keep import keep, trap_lesson
 from mailstack.app.feedback_renew import renewed
 from mailstack.app.feedback_samples import sampled
 from mailstack.app.filter_study import Away, Reader
@@ -34,7 +34,6 @@ from mailstack.app.listing import Lists
 from mailstack.directory import Directory
 from mailstack.filters.teaching import (
     FULL,
-    TRAPPED,
     Deed,
     List,
     Opinion,
@@ -367,9 +366,12 @@ class Teacher:
                 self._folders[key] = (await self._do(lambda: mailbox.status(note.folder))).id
         except MailboxError:
             return None
-        return await self._reader.stored(
-            mailbox, self._folders[key], note.uid, message=note.message, do=self._do
-        )
+        folder_id = self._folders[key]
+        found = await self._reader.stored(mailbox, folder_id, note.uid, message=note.message, do=self._do)
+        if found is None or await self._do(lambda: mailbox.was_delivered(folder_id, note.uid)):
+            return found
+        # Whoever made what was uploaded wrote our header fields into it as he liked.
+        return msgspec.structs.replace(found, is_authenticated=False)
 
     def _say(self, account: Account, change: _Change) -> None:
         after = change.after
@@ -452,13 +454,6 @@ class Teacher:
         )
 
 
-def trap_lesson(digest: Digest, *, at: float) -> Lesson:
-    """What a message that nobody asked for teaches a domain: a little."""
-    return Lesson(
-        digest.id, "spam", "", TRAPPED, "place", at, digest.indexes, digest.logit, features=digest.features
-    )
-
-
 def _apply(book: _Book, change: _Change, lesson: Lesson | None, digest: Digest | None) -> None:
     """Keeps the new opinion."""
     old = lesson if lesson is not None and lesson.evidence != "sample" else None
@@ -467,6 +462,8 @@ def _apply(book: _Book, change: _Change, lesson: Lesson | None, digest: Digest |
     after, known = change.after, digest if digest is not None else old
     change.old = old
     change.wanted = list_for(after) if digest is not None and digest.is_authenticated else ""
+    if change.note.what == "uploaded":  # it changes no list: nor does it take back what another did
+        change.wanted = old.listed if old is not None else ""
     if after is None or known is None:
         return
     change.new = known.id

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from mailstack.app.feedback_options import FeedbackOptions
 from mailstack.app.filter_study import Do, Reader
 from mailstack.app.lessons import LessonBook
-from mailstack.filters.teaching import within
-from mailstack.model.lessons import Lesson
+from mailstack.filters.teaching import TRAPPED, within
+from mailstack.model.lessons import Digest, Lesson
 
 
 async def keep(
@@ -39,3 +39,10 @@ async def keep(
         return settled
 
     return await do(write)
+
+
+def trap_lesson(digest: Digest, *, at: float) -> Lesson:
+    """What a message that nobody asked for teaches a domain: a little."""
+    return Lesson(
+        digest.id, "spam", "", TRAPPED, "place", at, digest.indexes, digest.logit, features=digest.features
+    )

@@ -22,6 +22,7 @@ class FeedbackOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     #: Of all lessons, how many may be weak evidence: a program's work, uploaded folders, samples.
     weak_lessons: int = 100
     #: Features of all these messages together; of more, those of the newest. A message has some 200.
+    #: At most 200000: more are not learned within `filter.step_s`.
     features: int = 80_000
     #: Wanted mail of the INBOX taken along at most, so that what all mail has in common is no sign of spam.
     samples: int = 40
@@ -39,8 +40,8 @@ class FeedbackOptions(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
             raise ConfigError("feedback.lessons", "want 1 <= lessons <= 2000")
         if not 0 <= self.weak_lessons <= self.lessons:
             raise ConfigError("feedback.weak_lessons", "want 0 <= weak_lessons <= lessons")
-        if not 1_000 <= self.features <= 400_000:
-            raise ConfigError("feedback.features", "want 1000 <= features <= 400000")
+        if not 1_000 <= self.features <= 200_000:
+            raise ConfigError("feedback.features", "want 1000 <= features <= 200000")
         for key in ("automatic_s", "lessons_per_day", "samples", "waiting_days", "sent_per_day"):
             if getattr(self, key) < 0:
                 raise ConfigError(f"feedback.{key}", "want 0 or more")

@@ -6,6 +6,7 @@ the old ones are not used any more (filters/study.py), and lessons whose message
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 
 import msgspec
@@ -13,6 +14,9 @@ import msgspec
 from mailstack.app.filter_study import Do, Reader
 from mailstack.model.lessons import Lesson
 from mailstack.model.mailbox import AccountStore, MailboxError
+
+#: Messages whose details are asked for at once.
+_BATCH = 500
 
 
 async def renewed(
@@ -46,12 +50,17 @@ def _places(mailbox: AccountStore, wanted: set[str]) -> dict[str, tuple[int, int
     """Folder id and UID by EMAILID."""
     found: dict[str, tuple[int, int]] = {}
     for entry in mailbox.folders():
-        if not entry.exists or len(found) == len(wanted):
+        if not entry.exists:
             continue
-        try:
+        with contextlib.suppress(MailboxError):  # removed meanwhile
             folder_id = mailbox.status(entry.name).id
-            rows = mailbox.rows(folder_id)
-        except MailboxError:
-            continue  # removed meanwhile
-        found |= {row.email_id: (folder_id, row.uid) for row in rows if row.email_id in wanted}
+            uids = mailbox.columns(folder_id).uids
+            # What was judged lately is among the newest.
+            for end in range(len(uids), 0, -_BATCH):
+                if len(found) == len(wanted):
+                    return found
+                rows = mailbox.details(folder_id, uids[max(end - _BATCH, 0) : end])
+                found |= {
+                    row.email_id: (folder_id, row.uid) for row in rows.values() if row.email_id in wanted
+                }
     return found

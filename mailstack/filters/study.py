@@ -4,7 +4,8 @@ Whoever keeps lessons never looks into a message: a filter worker reads it, as i
 all mail, and makes corrections of what was learned.
 
 Above the fields the sender wrote stand those our delivery wrote, down to the second
-Received; only there our own Authentication-Results and verdict are believed.
+Received; only there our own Authentication-Results and verdict are believed, if it was
+delivered at all: of what a mail program uploaded they prove nothing (app/feedback.py).
 
 Imports: filters.  No I/O.
 """

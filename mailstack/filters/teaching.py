@@ -139,13 +139,16 @@ def _placed(opinion: Opinion | None, deed: Deed, filed: Place) -> Opinion | None
         return None
     if target == "ham" and (not thought or (opinion is None and not deed.source and deed.what != "uploaded")):
         return opinion  # back from the Trash, or brought from elsewhere
-    return Opinion(target, origin, _weight(deed, target, filed), "place")
+    return Opinion(target, origin, _weight(deed, target), "place")
 
 
-def _weight(deed: Deed, target: Label, filed: Place) -> float:
-    """Programs move spam by themselves, and migrations bring whole folders of it."""
+def _weight(deed: Deed, target: Label) -> float:
+    """Programs move spam by themselves, and migrations bring whole folders of it.
+
+    Our verdict in what was uploaded may be anybody's, and makes nothing surer.
+    """
     is_weak = target == "spam" and deed.what == "automatic"
-    return WEAK if is_weak or (deed.what == "uploaded" and not filed) else FULL
+    return WEAK if is_weak or deed.what == "uploaded" else FULL
 
 
 def _marked(opinion: Opinion | None, deed: Deed, filed: Place) -> Opinion | None:

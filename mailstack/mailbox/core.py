@@ -134,9 +134,10 @@ class Core:
         """A file in tmp/, where messages are written before they get their name."""
         return os.path.join(self.maildir, "tmp", name)
 
-    def new_base(self) -> str:
-        """A base name for a message file, unique for ever."""
-        return f"{int(self.now())}.R{self.random_bytes(10).hex()}.mailstack"
+    def new_base(self, *, copied: str = "") -> str:
+        """A base name for a message file, unique for ever; it tells whether `copied` was delivered."""
+        mark = maildir.COPY_MARK if maildir.is_delivered(copied) else ""
+        return f"{int(self.now())}.R{self.random_bytes(10).hex()}{mark}.mailstack"
 
     @contextlib.contextmanager
     def disk(self, doing: str) -> Iterator[None]:

@@ -38,6 +38,10 @@ MARKER = "maildirfolder"
 
 SUBFOLDERS = ("tmp", "new", "cur")
 
+#: In the name of a copy of what was delivered; delivery counts from 1 (`delivery.local.base_name`).
+COPY_MARK = "_0_0"
+_DELIVERED = re.compile(r"[0-9]+\.[^.]+_[0-9]+_[0-9]+\.")
+
 _PLAIN_IN_PATH = frozenset(b"abcdefghijklmnopqrstuvwxyz0123456789._-+=")
 _BASE = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._=,+-]{{0,{MAX_BASE_OCTETS - 1}}}\Z")
 _FORBIDDEN = re.compile(r"[%*\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -83,6 +87,11 @@ def _escape(text: str) -> str:
     octets = text.encode("utf-8")
     out = "".join(chr(octet) if octet in _PLAIN_IN_PATH else f"%{octet:02X}" for octet in octets)
     return "%2E" + out[1:] if out.startswith(".") else out
+
+
+def is_delivered(base: str) -> bool:
+    """True for the names of what was delivered, and of its copies; mail programs name no file."""
+    return _DELIVERED.match(base) is not None
 
 
 def check_name(name: str) -> str:

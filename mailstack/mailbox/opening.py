@@ -37,6 +37,14 @@ def open_message(core: Core, folder_id: int, uid: int) -> files.OpenMessage:
     raise MailboxError("UNAVAILABLE", "the message's file is renamed again and again")
 
 
+def was_delivered(core: Core, folder_id: int, uid: int) -> bool:
+    """True when it, or what it was copied from, came by delivery."""
+    try:
+        return maildir.is_delivered(_file(core, folder_id, uid)[1])
+    except MailboxError:
+        return False
+
+
 def _report(core: Core, path: str, error: OSError) -> None:
     """An operator must know which file it is; its reader only sees that it is not there now."""
     core.worker.report(TemporaryFailure(f"{path} cannot be read: {error.strerror}"))

@@ -412,7 +412,7 @@ class _Placing:
         """Gives the file its name in the folder; its own base name when that is free."""
         base = kept.record.base
         if self._is_doomed(base):
-            base = self._core.new_base()
+            base = self._core.new_base(copied=base)
         while True:
             target = f"{self._folder.path}/{maildir.file_name(base, 1, letters)}"
             try:
@@ -420,7 +420,7 @@ class _Placing:
             except FileExistsError:
                 if os.path.samefile(kept.path, target):
                     return base
-                base = self._core.new_base()
+                base = self._core.new_base(copied=base)
             else:
                 return base
 

@@ -391,6 +391,10 @@ class Account(Details):
         """The message; UNAVAILABLE when its file cannot be read, EXPUNGEISSUED when gone."""
         return opening.open_message(self.core, folder_id, uid)
 
+    def was_delivered(self, folder_id: int, uid: int) -> bool:
+        """True when it was delivered here, and no mail program has uploaded it."""
+        return opening.was_delivered(self.core, folder_id, uid)
+
     def change_flags(
         self,
         folder_id: int,

@@ -414,13 +414,13 @@ def _link(
     base, sub, old_letters = file
     origin = f"{source.path}/{maildir.file_name(base, sub, old_letters)}"
     if _is_taken(connection, into.id, base):
-        base = core.new_base()
+        base = core.new_base(copied=file[0])
     for _ in range(_ATTEMPTS):
         final = f"{into.path}/{maildir.file_name(base, 1, letters)}"
         try:
             os.link(origin, final, follow_symlinks=False)
         except FileExistsError:
-            base = core.new_base()  # left by a crash; it is somebody's message now
+            base = core.new_base(copied=file[0])  # left by a crash; it is somebody's message now
         except FileNotFoundError:
             found = background.find_file(source.path, file[0])
             if found is None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from io import StringIO
+from itertools import count
 from pathlib import Path
 
 import msgspec
@@ -18,6 +19,7 @@ from mailstack.app import taught as taught_files
 from mailstack.app.feedback import House, Teacher
 from mailstack.app.feedback_notes import FeedbackNotes
 from mailstack.app.feedback_options import FeedbackOptions
+from mailstack.app.feedback_renew import _places
 from mailstack.app.filter_steps import Setup
 from mailstack.app.filter_study import Away, Reader
 from mailstack.app.filter_worker import make_tools
@@ -32,7 +34,7 @@ from mailstack.model.address import Address
 from mailstack.model.dns import Lookup
 from mailstack.model.errors import ConfigError, TemporaryFailure
 from mailstack.model.lessons import Lesson
-from mailstack.model.mailbox import AccountStore, Flags, NewMessage
+from mailstack.model.mailbox import AccountStore, Flags, MessageRow, NewMessage
 from mailstack.model.verdict import FilterAnswer, FilterRequest, MessageVerdict
 from mailstack.state.feedback import Feedback, Note
 from mailstack.state.maillog import MailLog
@@ -80,6 +82,7 @@ class World:
         self.directory = self.instance.reader()
         self.store = MailStore(self.paths.mail, now=time.time, random_bytes=os.urandom)
         self.threads = ThreadPoolExecutor(2)
+        self._numbers = count(1)
         self.log = StringIO()
         self.told: list[str] = []
         self.reader = DirectReader(tools)
@@ -115,7 +118,8 @@ class World:
             flags=Flags.SEEN if seen else Flags.NONE,
             internal_at=int(time.time()) if new else _OLD,
         )
-        return self.store.of(self.account).append(folder, [message]).uids[0]
+        name = f"1.{next(self._numbers)}_1_1.mx"
+        return self.store.of(self.account).deliver(folder, message, base_name=name).uid
 
     def move(self, uids: Sequence[int], source: str, target: str) -> Sequence[int]:
         return self.box.move(self.box.status(source).id, list(uids), target).target_uids
@@ -294,7 +298,34 @@ def test_large_uploads_come_as_files(world: World, tmp_path: Path) -> None:
         path = world.paths.mail / f"spooled-{number}"
         path.write_bytes(octets)
         world.box.append("INBOX", [NewMessage(None, path=str(path))])
-    assert world.learn() == ["ham"] and world.listed == (set(), {"crew@lamps.test"})
+    assert world.learn() == ["ham weak"] and world.listed == (set(), set())
+
+
+def test_header_fields_of_what_was_uploaded_prove_nothing(world: World) -> None:  # T45
+    for number, folder in enumerate(("INBOX", "Spam", "INBOX")):
+        octets = letter(number).replace(b"X-Mailstack-Verdict: class=ham; ", b"X-Nothing: ")
+        world.box.append(folder, [NewMessage(octets, flags=Flags.SEEN)])
+    assert world.learn() == ["spam weak"] and world.listed == (set(), set())
+    first, last = _uids(world, "INBOX")
+    world.move([first], "INBOX", "Spam")
+    world.move(_uids(world, "Spam")[:1], "Spam", "INBOX")
+    world.mark(last, "INBOX", "+", "$Phishing")
+    assert world.learn() == ["ham", "spam", "spam"] and world.listed == (set(), set())
+    # What was delivered is believed, copied and back again.
+    uid = world.put(9)
+    for source, target in (("INBOX", "Archive"), ("Archive", "INBOX"), ("INBOX", "Spam")):
+        world.box.copy(world.box.status(source).id, [uid], target)
+        uid = _uids(world, target)[-1]
+    world.learn()
+    assert world.listed == ({"crew@lamps.test"}, set())
+
+
+def test_an_upload_takes_nothing_off_a_list(world: World) -> None:
+    world.move([world.put(1)], "INBOX", "Spam")
+    assert world.learn() == ["spam"] and world.listed == ({"crew@lamps.test"}, set())
+    filed = letter(1).replace(b"class=ham; score=0.013; action=accept", b"class=spam; score=1; action=junk")
+    world.box.append("INBOX", [NewMessage(filed)])
+    assert world.learn() == [] and world.listed == ({"crew@lamps.test"}, set())
 
 
 def test_what_programs_set_on_everything_costs_no_note(world: World) -> None:
@@ -509,6 +540,26 @@ def test_after_an_update_messages_are_read_again(
     assert domain.read() == [] and "has to be run again" in caplog.text
 
 
+def test_large_folders_are_looked_through_in_parts(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mailstack.app.feedback_renew._BATCH", 2)
+    there = world.move([world.put(number) for number in range(5)], "INBOX", "Spam")
+    mailbox = world.store.of(world.account)
+    spam = mailbox.status("Spam").id
+    ids = {row.email_id: (spam, uid) for uid, row in mailbox.details(spam, there).items()}
+    asked: list[int] = []
+    details = mailbox.details
+
+    def counted(folder_id: int, uids: Sequence[int]) -> dict[int, MessageRow]:
+        asked.append(len(uids))
+        return details(folder_id, uids)
+
+    monkeypatch.setattr(mailbox, "details", counted)
+    assert _places(mailbox, {*ids, "gone"}) == ids and asked == [2, 2, 1]
+    asked.clear()
+    newest = {email_id: place for email_id, place in ids.items() if place[1] == there[-1]}
+    assert _places(mailbox, set(newest)) == newest and asked == [2]
+
+
 def test_a_mistake_of_ours_ends_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
     async def broken() -> None:
         caplog.clear()
@@ -533,6 +584,7 @@ def test_a_mistake_of_ours_ends_nothing(world: World, caplog: pytest.LogCaptureF
         {"automatic_s": -1},
         {"waiting": 0},
         {"features": 999},
+        {"features": 200_001},
         {"message_octets": 4_194_305},
     ],
 )

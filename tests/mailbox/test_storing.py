@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from mailstack.delivery.local import Job, base_name
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.model.address import Address
 from mailstack.model.errors import TemporaryFailure
@@ -432,3 +433,20 @@ def test_a_message_that_takes_no_more_links_is_copied_octet_by_octet(
     assert body(account, "Archive", done.target_uids[0]) == b"Subject: x\r\n\r\nhello\r\n"
     (row,) = account.rows(account.status("Archive").id)
     assert (row.uid, row.keywords) == (1, ("later",))
+
+
+def test_copies_of_what_was_delivered_are_known_from_copies_of_uploads(account: Account) -> None:
+    inbox = account.status("INBOX").id
+    account.deliver("INBOX", NewMessage(MESSAGE), base_name="1.a_1_1.mx")
+    account.append("INBOX", [NewMessage(MESSAGE)])
+    for _ in range(2):  # the second finds the name taken
+        account.copy(inbox, [1, 2], "Archive")
+    archive = account.status("Archive").id
+    assert [account.was_delivered(inbox, uid) for uid in (1, 2, 3)] == [True, False, False]
+    assert [account.was_delivered(archive, uid) for uid in (1, 2, 3, 4)] == [True, False, True, False]
+
+
+def test_what_was_delivered_is_known_as_such_by_the_name_delivery_gives_it(account: Account) -> None:
+    job = Job("0123456789abcdefg", 1, 1.0, "mx.example.test", NewMessage(MESSAGE), b"")  # type: ignore[arg-type]
+    uid = account.deliver("INBOX", NewMessage(MESSAGE), base_name=base_name(job, 1)).uid
+    assert account.was_delivered(account.status("INBOX").id, uid)
