@@ -12,6 +12,7 @@ import os
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from pathlib import Path
@@ -23,6 +24,8 @@ T = TypeVar("T")
 Synchronous = Literal["FULL", "NORMAL"]
 
 BUSY_TIMEOUT_S = 10.0
+#: What SQLite does not wait for itself is tried again after so many seconds.
+WAL_AGAIN_S = 0.005
 #: COMMITs are collected this long, so that many sessions share one fdatasync.
 GROUP_COMMIT_S = 0.005
 GROUP_COMMIT_MAX = 200
@@ -72,7 +75,7 @@ def open_database(
             cached_statements=256,
         )
         if not read_only:
-            connection.execute("PRAGMA journal_mode=WAL")
+            _use_wal(connection, timeout_s)
         connection.execute(f"PRAGMA synchronous={synchronous}")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA trusted_schema=OFF")
@@ -85,6 +88,19 @@ def open_database(
         raise failure(error, f"opening {path.name}", path) from error
     connection.row_factory = None
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection, timeout_s: float) -> None:
+    """Write-ahead logging; while others create or leave the database SQLite refuses without waiting."""
+    until = time.monotonic() + timeout_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= until:
+                raise
+            time.sleep(WAL_AGAIN_S)
 
 
 @contextlib.contextmanager
