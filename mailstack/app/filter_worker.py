@@ -59,6 +59,8 @@ REMEMBER_S = 60.0
 #: Messages between two looks at the memory.
 MEMORY_LOOK = 50
 MAX_OPEN_FILES = 64
+#: Containers after which garbage is looked for: those of some ten messages, whose garbage is rarely cyclic.
+GARBAGE_AFTER = 20_000
 READ_OCTETS = 262_144
 
 _log = logging.getLogger(__name__)
@@ -345,6 +347,7 @@ def _nursery(control: socket.socket, setup: Setup, tools: Tools) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the dead
     gc.collect()
     gc.freeze()  # what is loaded by now stays shared between the workers
+    gc.set_threshold(GARBAGE_AFTER)
     while True:
         try:
             _, descriptors, _, _ = socket.recv_fds(control, 1, 1)

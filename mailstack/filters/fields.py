@@ -8,14 +8,13 @@ Standards: RFC 5322 section 2.2, 2.2.3 (folding).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 from mailstack.mime.header import MAX_BLOCK_OCTETS, Octets, find_end, iterate, unfold
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One field.
 
     Attributes:

@@ -50,8 +50,6 @@ NORM_FLOOR = 40
 #: One step of a stored weight, and of one of the heads: 16 and 8 bits.
 STEP = 1 / 2_048
 HEAD_STEP = 1 / 16
-#: Tokens of a region whose weights are remembered, so that they are not hashed again.
-MAX_REMEMBERED = 16_384
 #: Characters of a token that people are shown.
 MAX_NAMED = 60
 #: Shares of a logit below this are not named.
@@ -92,30 +90,19 @@ def sort_out(found: Iterable[str]) -> Tokens:
     return out
 
 
-class _Hashes(dict[str, int]):
-    """Weights of the tokens of one region; most of a message's have been seen before."""
-
-    def __init__(self, start: int, mask: int) -> None:
-        super().__init__()
-        self._start, self._mask = start, mask
-
-    def __missing__(self, token: str) -> int:
-        if len(self) >= MAX_REMEMBERED:
-            self.clear()
-        found = (zlib.crc32(token.encode("utf-8", "surrogatepass")) & self._mask) + self._start
-        self[token] = found
-        return found
-
-
-_HASHES: Final = tuple(_Hashes(start, mask) for start, mask in _REGIONS)
-
-
 def named(found: Tokens | Iterable[str]) -> dict[int, str]:
     """Weights of tokens and a token of each, region after region."""
     tokens = found if isinstance(found, Tokens) else sort_out(found)
+    crc = zlib.crc32
     out: dict[int, str] = {}
-    for kind, hashes in zip(tokens, _HASHES, strict=True):
-        out.update(zip(map(hashes.__getitem__, kind), kind, strict=True))
+    for kind, (start, mask) in zip(tokens, _REGIONS, strict=True):
+        try:
+            # Without arguments it is half as dear.
+            for token in kind:
+                out[(crc(token.encode()) & mask) + start] = token
+        except UnicodeEncodeError:  # halves of characters
+            for token in kind:
+                out[(crc(token.encode("utf-8", "surrogatepass")) & mask) + start] = token
     return out
 
 
