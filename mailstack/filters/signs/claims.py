@@ -12,7 +12,7 @@ from functools import cached_property
 
 from mailstack.filters import folding
 from mailstack.filters.signs import fold, phrases
-from mailstack.filters.signs.knowledge import Brand
+from mailstack.filters.signs.knowledge import Brand, Knowledge
 from mailstack.filters.signs.look import Found, Look
 
 #: Names of brands in a text that are looked at.
@@ -194,12 +194,19 @@ def lookalike(look: Look, host: str) -> Brand | None:
             if len(part) < MIN_LOOKALIKE:
                 continue
             brand = knowledge.labels.get(part) or knowledge.label_skeletons.get(folding.skeleton(part))
-            if brand is not None:
+            if brand is not None and not _is_word(knowledge, brand, part, parts):
                 return brand
         brand = _one_letter_off(label, knowledge.labels)
         if brand is not None:
             return brand
     return None
+
+
+def _is_word(knowledge: Knowledge, brand: Brand, part: str, parts: list[str]) -> bool:
+    """A name that is a word of a language too, among others that belong to no company's desk."""
+    if part == parts[0] or brand not in knowledge.ordinary.values():
+        return False
+    return knowledge.words_of("official").isdisjoint(parts)
 
 
 def _decoded(label: str) -> str:

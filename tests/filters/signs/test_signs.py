@@ -117,6 +117,7 @@ def test_each_sign_is_a_reason_in_words_and_together_they_are_the_score() -> Non
         ("Support <help@paypal.com.account-check.example>", "lookalike_sender"),
         ("Support <help@netflix-billing.example>", "lookalike_sender"),
         ("Support <help@mircosoft.com>", "lookalike_sender"),
+        ("Support <help@orange-client.example>", "lookalike_sender"),
         ("Support <help@xn--pypal-4ve.com>", "lookalike_sender"),
         ("Support <netflix-info@brook.example>", "brand_local"),
         ("三井住友カード <info@brook.example>", "brand_name"),
@@ -142,6 +143,7 @@ def test_a_company_is_named_by_somebody_else(sender: str, sign: str) -> None:
         "Apple Pie Club <club@applepie.example>",
         "Chase Miller <chase@miller.example>",
         "Orange Grove <info@orangegrove.example>",
+        "Lea Petit <hello@orange-design-studio.example>",
     ],
 )
 def test_a_company_and_who_only_sounds_so_may_use_the_name(sender: str) -> None:
