@@ -42,6 +42,8 @@ class _Channel(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]
+        if self.closed:
+            transport.close()
 
     def datagram_received(self, data: bytes, addr: object) -> None:
         entry = self.pending.get(int.from_bytes(data[:2], "big"))
@@ -124,11 +126,14 @@ class Server:
         return secrets.choice(usable)
 
     async def _open(self) -> _Channel:
-        loop = asyncio.get_running_loop()
+        loop, channel = asyncio.get_running_loop(), _Channel()
         try:
-            _, channel = await loop.create_datagram_endpoint(_Channel, remote_addr=(self.address, self.port))
+            await loop.create_datagram_endpoint(lambda: channel, remote_addr=(self.address, self.port))
         except OSError as error:
             raise NoServer(str(error)) from None
+        except asyncio.CancelledError:
+            channel.close()  # uvloop does not, and waits for its socket when the loop ends
+            raise
         self._channels.append(channel)
         return channel
 

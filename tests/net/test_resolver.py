@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +15,7 @@ from mailstack.model.dns import Answer, Lookup, Question
 from mailstack.model.errors import ConfigError
 from mailstack.net import dns_table, dns_wire
 from mailstack.net.dns_cache import FAILURE_S, Cache
+from mailstack.net.dns_channel import Server
 from mailstack.net.dns_options import DnsOptions, parse_server
 from mailstack.net.resolver import (
     Budget,
@@ -160,6 +162,28 @@ def test_a_closed_port_is_noticed_at_once_and_its_return_too(factory: object) ->
                 if not resolver.is_down:
                     break
             assert (await resolver.lookup("example.org", "A")).status == "ok"
+
+    with asyncio.Runner(loop_factory=factory) as runner:  # type: ignore[arg-type]
+        runner.run(main())
+
+
+@pytest.mark.parametrize("factory", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_who_gives_up_while_a_socket_is_opened_leaves_none(factory: object) -> None:
+    """An open one would keep uvloop's loop from ending."""
+
+    async def main() -> None:
+        server = Server("127.0.0.1", free_port())
+        await asyncio.sleep(0.05)
+        before = len(os.listdir("/proc/self/fd"))
+        for steps in range(6):
+            asking = asyncio.ensure_future(server.ask(Question("a.test", "A")))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            asking.cancel()
+            await asyncio.gather(asking, return_exceptions=True)
+        server.close()
+        await asyncio.sleep(0.05)
+        assert len(os.listdir("/proc/self/fd")) == before
 
     with asyncio.Runner(loop_factory=factory) as runner:  # type: ignore[arg-type]
         runner.run(main())
