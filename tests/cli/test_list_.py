@@ -93,7 +93,7 @@ def test_a_domain_has_lists_of_its_own(instance: Instance) -> None:
     ],
 )
 def test_whoever_lists_himself_is_warned(instance: Instance, words: list[str], warns: bool) -> None:
-    # product page, section 2.5; issue 6, point 10
+    # product page, section 2.5
     instance.cli("alias", "add", "second@example.test", "alice@example.test")
     found = instance.cli("list", *words, "--json")
     assert (found.code, found.json["warning"] is not None) == (0, warns)
