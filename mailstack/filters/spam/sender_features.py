@@ -50,13 +50,14 @@ _TEXT = 16_384
 def find(document: Document) -> list[str]:
     """Tokens that begin with "h:"."""
     recipient = _recipient(document)
+    text, subject = document.text[:_TEXT].lower(), document.subject.lower()
     facts = chain(
         _subject(document.subject),
         _sender(document, recipient),
         _message_id(document),
         _mime(document),
-        _agreement(document),
-        _reader(document, recipient),
+        _agreement(document, text, subject),
+        _reader(document, recipient, text, subject),
         _pieces("sc", document.subject),
         _pieces("fc", document.author_name),
     )
@@ -201,8 +202,8 @@ def _mime(document: Document) -> Iterator[str]:
         yield f"order-{one.decode()}-{other.decode()}"
 
 
-def _agreement(document: Document) -> Iterator[str]:
-    """Whether those named in From, links, subject and text are the same."""
+def _agreement(document: Document, text: str, subject: str) -> Iterator[str]:
+    """Whether those named in From, links, subject and text are the same; both in small letters."""
     own = site(document.author_domain)
     main = own.partition(".")[0]
     sites = {site(host) for host in document.hosts[:200]}
@@ -213,7 +214,6 @@ def _agreement(document: Document) -> Iterator[str]:
         yield f"sites{min(len(sites), 6)}"
         if len(main) > 3 and own not in sites and any(main in one for one in sites):
             yield "links-alike"
-    text, subject = document.text[:_TEXT].lower(), document.subject.lower()
     if len(main) > 3:
         yield "text-names-sender" if main in text else "text-not-sender"
         if main in subject:
@@ -228,12 +228,12 @@ def _agreement(document: Document) -> Iterator[str]:
     yield f"reply{says:d}{named:d}"
 
 
-def _reader(document: Document, recipient: tuple[str, str]) -> Iterator[str]:
-    """Where the reader's own address turns up."""
+def _reader(document: Document, recipient: tuple[str, str], text: str, subject: str) -> Iterator[str]:
+    """Where the reader's own address turns up; text and subject in small letters."""
     local, domain = recipient
     if len(local) < 3:
         return
-    address, text, subject = f"{local}@{domain}", document.text[:_TEXT].lower(), document.subject.lower()
+    address = f"{local}@{domain}"
     if local in subject:
         yield "subject-names-reader"
     if address in text:
