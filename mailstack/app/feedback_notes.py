@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
+from mailstack.app.around_store import AroundStore
 from mailstack.app.feedback_options import FeedbackOptions
 from mailstack.filters.teaching import MARKS, marks_of, place_of
 from mailstack.mailbox.metadata import SPECIAL_USE
@@ -81,30 +82,24 @@ class _Into:
     is_sent: bool
 
 
-class _Noting:
-    """A mailbox, as `model.mailbox.AccountStore`; what puts messages in or marks them is noted."""
+class _Noting(AroundStore):
+    """What puts messages in or marks them is noted."""
 
-    __slots__ = ("_account", "_ids", "_marked", "_names", "_notes", "_store")
+    __slots__ = ("_ids", "_marked", "_notes")
 
     def __init__(self, store: AccountStore, account: Account, notes: FeedbackNotes) -> None:
-        self._store, self._account, self._notes = store, account, notes
-        #: Own folders that were looked at, by id: before a folder is open somebody asks for its status.
-        self._names: dict[int, str] = {}
+        super().__init__(store, account)
+        self._notes = notes
         #: Ids of folders messages came into: their status costs a look at the disk.
         self._ids: dict[str, int] = {}
         #: Those in which some message has a keyword that says something.
         self._marked: set[int] = set()
 
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._store, name)
-
     def status(self, name: str) -> FolderStatus:
         """See AccountStore."""
-        found = self._store.status(name)
-        if not found.owner:
-            self._names[found.id] = found.name
-            if marks_of(found.keywords):
-                self._marked.add(found.id)
+        found = super().status(name)
+        if not found.owner and marks_of(found.keywords):
+            self._marked.add(found.id)
         return found
 
     def copy(self, folder_id: int, uids: Sequence[int], target: str) -> Copied:

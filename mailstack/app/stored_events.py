@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from mailstack.app.around_store import AroundStore
 from mailstack.app.event_scripts import EventScript, script_for
 from mailstack.app.stored_changes import Change, Report, carry_out, without, words_of
 from mailstack.delivery.local import flags_of
@@ -275,25 +276,14 @@ def _copy(
     return target.id, uids
 
 
-class _Noting:
-    """A mailbox, as `model.mailbox.AccountStore`; what puts messages in or marks them is noted."""
+class _Noting(AroundStore):
+    """What puts messages in or marks them is noted."""
 
-    __slots__ = ("_account", "_events", "_names", "_store")
+    __slots__ = ("_events",)
 
     def __init__(self, store: AccountStore, account: Account, events: StoredEvents) -> None:
-        self._store, self._account, self._events = store, account, events
-        #: Own folders that were looked at, by id: before a folder is open somebody asks for its status.
-        self._names: dict[int, str] = {}
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._store, name)
-
-    def status(self, name: str) -> FolderStatus:
-        """See AccountStore."""
-        found = self._store.status(name)
-        if not found.owner:
-            self._names[found.id] = found.name
-        return found
+        super().__init__(store, account)
+        self._events = events
 
     def append(self, name: str, messages: Sequence[NewMessage]) -> Appended:
         """See AccountStore."""
