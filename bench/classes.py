@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from mailstack.app.filter_worker import load_model
-from mailstack.filters.classes.bulk import classify
-from mailstack.filters.document import Document, read
+from mailstack.filters.document import read
 from mailstack.filters.fields import Header
-from mailstack.filters.spam import features, model, written
-from mailstack.model.verdict import Authentication
+from mailstack.filters.spam import model, written
+from tests.kit.classes import class_of
 
 ROOT = Path(__file__).parent.parent
 LABELS = ("ham", "promotions", "social")
@@ -45,7 +44,7 @@ def _half(files: Iterable[Path], prior: model.Model | None) -> dict[str, Any]:
         for entry in entries:
             for shape in shapes:
                 message = written.render(entry, shape=shape)
-                klass = _classify(read(message, Header(message)), prior)
+                klass = class_of(read(message, Header(message)), prior)
                 matrix[entry.label][klass] += 1
                 if klass != entry.label:
                     wrong[entry.kind][f"{entry.label} as {klass}"] += 1
@@ -54,19 +53,9 @@ def _half(files: Iterable[Path], prior: model.Model | None) -> dict[str, Any]:
     begun = time.process_time()
     for _ in range(_ROUNDS):
         for document in documents:
-            _classify(document, None)
+            class_of(document, None)
     result["cpu_ms"] = round(1_000 * (time.process_time() - begun) / _ROUNDS / len(documents), 3)
     return result
-
-
-def _classify(document: Document, prior: model.Model | None) -> str:
-    found = classify(
-        document,
-        Authentication(),
-        model=prior,
-        indexes=lambda: model.indexes(features.tokens(document)),
-    )
-    return found.klass
 
 
 if __name__ == "__main__":

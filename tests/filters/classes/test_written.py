@@ -11,13 +11,12 @@ from pathlib import Path
 import pytest
 
 from mailstack.filters import spam
-from mailstack.filters.classes.bulk import classify
 from mailstack.filters.classes.services import find, shipped
 from mailstack.filters.document import read
 from mailstack.filters.fields import Header
-from mailstack.filters.spam import features, model, written
+from mailstack.filters.spam import model, written
 from mailstack.filters.spam.written import Shape, Written
-from mailstack.model.verdict import Authentication
+from tests.kit.classes import class_of
 
 ROOT = Path(__file__).parents[3]
 TUNED = written.parse((ROOT / "data/classifier/bulk.json").read_bytes())
@@ -26,7 +25,7 @@ HELD = [
     for label in ("ham", "promotions", "social")
     for entry in written.parse((ROOT / f"tests/cases/classes/{label}.json").read_bytes())
 ]
-#: Languages the issue of the classes names.
+#: Languages that both halves must hold.
 LANGUAGES = {"en", "fr", "de", "it", "es", "pt", "nl"}
 #: Kinds of mail that is never filed away.
 EXEMPT = {
@@ -40,14 +39,7 @@ PRIOR = model.load((Path(spam.__file__).parent / "prior.bin").read_bytes())
 
 def klass(entry: Written, shape: Shape | None = None, prior: model.Model | None = PRIOR) -> str:
     message = written.render(entry, shape=shape)
-    document = read(message, Header(message))
-    found = classify(
-        document,
-        Authentication(),
-        model=prior,
-        indexes=lambda: model.indexes(features.tokens(document)),
-    )
-    return found.klass
+    return class_of(read(message, Header(message)), prior)
 
 
 def test_there_is_enough_mail_in_both_halves_and_no_sender_in_both() -> None:
