@@ -67,7 +67,7 @@ def test_wrong_passwords_do_not_log_in(reader: Directory, password: str) -> None
 
 
 def test_unknown_user_costs_a_hash_too(instance: Instance, monkeypatch: pytest.MonkeyPatch) -> None:
-    # T81, A11: counted here; times are compared in test_credentials.py
+    # T81, A11: what each costs stands in test_credentials.py
     reader = instance.reader()
     spent: list[str] = []
     monkeypatch.setattr(credentials, "waste_time", lambda *_: spent.append("hash"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import statistics
 import time
 
 import pytest
@@ -15,6 +14,7 @@ from mailstack.directory.credentials import HashParameters, SuccessCache
 from mailstack.model.errors import PermanentFailure
 from tests.kit.clock import Clock
 from tests.kit.fuzzing import FUZZ
+from tests.kit.hashes import watch_hashes
 
 CHEAP = HashParameters(1024, 1, 1)
 
@@ -109,22 +109,17 @@ def test_an_absurd_stored_hash_raises_an_alarm(caplog: pytest.LogCaptureFixture)
     assert "malformed or has absurd parameters" in caplog.text
 
 
-def test_wasted_time_equals_the_time_of_a_check() -> None:
-    # A11, A6: medians differ by less than 5 %; 15 % here, the machine is shared
+def test_wasted_time_equals_the_time_of_a_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    # A11, A6: the same function with the same parameters; bench/wrong_login.py measures it
     hash_ = credentials.hash_password("a good password", os.urandom)
-
-    def timed(wrong: bool) -> float:
-        start = time.process_time()
-        if wrong:
-            credentials.verify(hash_, "a bad password")
-        else:
-            credentials.waste_time()
-        return time.process_time() - start
-
-    pairs = [(timed(True), timed(False)) for _ in range(15)]
-    known = statistics.median(pair[0] for pair in pairs)
-    unknown = statistics.median(pair[1] for pair in pairs)
-    assert abs(known - unknown) / known < 0.15
+    computed = watch_hashes(monkeypatch)
+    assert not credentials.verify(hash_, "a bad password")
+    known = computed.copy()
+    computed.clear()
+    credentials.waste_time()
+    assert computed == known
+    assert len(known) == 1
+    assert (known[0].memory_cost, known[0].time_cost, known[0].parallelism) == (19_456, 2, 1)
 
 
 def test_generated_passwords_differ_and_pass_the_rules() -> None:
