@@ -20,7 +20,7 @@ from dataclasses import replace
 
 from mailstack.app.mail import Services
 from mailstack.app.transaction import Transaction
-from mailstack.delivery.decide import Decision, Rejection, Store, decide
+from mailstack.delivery.decide import Decision, Rejection, Store
 from mailstack.model.envelope import Body, Envelope, Recipient
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
@@ -54,7 +54,12 @@ class EachTransaction(Transaction):
             self._refuse(refusal, "policy")
             return [refusal] * len(self._recipients)
         mail = self._mail
-        decision = self._refusals(decide(mail.plan, mail.answer.verdict, mail.verdicts, is_login=False))
+        decision = await self._decide()
+        refusal = await self._no_room(decision)
+        if refusal is not None:
+            self._refuse(refusal, "queue_full")
+            return [refusal] * len(self._recipients)
+        decision = self._refusals(decision)
         ok = Reply(250, "0.0", f"Ok id={mail.envelope.accept_id}")
         if len(self._said) < len(self._recipients):
             self._still_wanted()

@@ -84,10 +84,7 @@ class Transaction:
             await self._note_scripts()
             return self._refuse(refusal, "policy")
         mail = self._mail
-        if any(remote.by_rule for remote in mail.plan.remotes):
-            # Not before: what is refused, or comes again later, is not counted.
-            mail.plan = await self._blocking(self._s.scripts.hold, mail)
-        decision = decide(mail.plan, mail.answer.verdict, mail.verdicts, is_login=mail.account is not None)
+        decision = await self._decide()
         is_taken = decision.stores or decision.forwards or decision.mails or decision.discards
         # A relay would have to bounce what a rule refuses, to a sender that may be forged.
         if not is_taken and not (mail.is_relayed and decision.rejections):
@@ -216,6 +213,14 @@ class Transaction:
                 envid=envelope.envid,
             )
         )
+
+    async def _decide(self) -> Decision:
+        """What is to happen, with what rules may still send on today."""
+        mail = self._mail
+        if any(remote.by_rule for remote in mail.plan.remotes):
+            # Not before: what is refused, or comes again later, is not counted.
+            mail.plan = await self._blocking(self._s.scripts.hold, mail)
+        return decide(mail.plan, mail.answer.verdict, mail.verdicts, is_login=mail.account is not None)
 
     # -- refusals -------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from mailstack.app.transaction import Transaction
@@ -222,6 +223,25 @@ async def test_what_a_rule_has_sent_on_is_not_sent_on_again_by_the_clients_next_
     kit.filter.rules["full@example.test"] = (Redirect(to), Keep())
     assert await kit.each("full@example.test") == ["250 2.0.0"]
     assert ("full@example.test", "local") in kit.queued()
+
+
+async def test_rules_send_on_so_much_a_day_and_the_rest_stays(kit: EachKit) -> None:
+    options = msgspec.structs.replace(kit.service._config.sieve, redirects_per_day=2)
+    kit.service._services.scripts._options = options
+    kit.filter.rules["bob@example.test"] = (Redirect("friend@outside.test"),)
+    for _ in range(4):
+        assert await kit.each("bob@example.test") == ["250 2.0.0"]
+    assert kit.queued().count(("friend@outside.test", "remote")) == 2
+    assert kit.count("bob@example.test") == 2
+
+
+async def test_a_queue_that_is_full_of_what_an_address_sends_on_takes_no_more_of_it(kit: EachKit) -> None:
+    queue = kit.service._services.queue
+    queue.options = msgspec.structs.replace(queue.options, max_messages=1, max_messages_per_account=1)
+    assert await kit.each("out@example.test") == ["250 2.0.0"]
+    assert await kit.each("out@example.test", "bob@example.test") == ["452 4.3.1"] * 2
+    assert kit.count("bob@example.test") == 0
+    assert len(kit.queued()) == 1
 
 
 async def test_a_directory_that_fails_later_on_does_not_bring_stored_mail_twice(
