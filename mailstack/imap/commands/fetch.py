@@ -25,6 +25,7 @@ from mailstack.imap.parser import Cursor
 from mailstack.imap.requests import Steps, quick, slow
 from mailstack.imap.response import date_time
 from mailstack.imap.telling import enable_condstore, fetch_word, flag_column, number_column
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import Flags, MailboxError
 
 if TYPE_CHECKING:
@@ -107,6 +108,10 @@ def _mark_seen(session: Session, places: list[int]) -> Steps[bool]:
                 raise
             # The right was taken away meanwhile: RFC 4314 section 4 wants the message all the same.
             return False
+        except TemporaryFailure as failure:
+            if failure.fatal:
+                raise
+            return False  # a full or read-only disk: reading goes on (promise P7), and it stays unread
     return bool(unseen)
 
 

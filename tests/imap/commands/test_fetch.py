@@ -7,6 +7,7 @@ import base64
 import pytest
 
 from mailstack.imap.sections import WHOLE_OCTETS
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import Flags
 from tests.kit.bare_session import BareSession, fill, message
 from tests.kit.memory_mailbox import MemoryMailbox
@@ -26,6 +27,25 @@ def test_reading_marks_as_read_and_says_so_in_the_same_line(store: MemoryMailbox
     assert b"FLAGS" not in session.command(b"FETCH 2 BODY.PEEK[TEXT]")
     assert store.rows(store.status("INBOX").id)[1].flags == Flags.NONE
     assert b"FLAGS (\\Seen" in session.command(b"FETCH 3 RFC822")
+
+
+@pytest.mark.parametrize("is_fatal", [False, True])
+def test_a_disk_that_takes_no_flags_lets_mail_be_read(
+    store: MemoryMailbox, monkeypatch: pytest.MonkeyPatch, is_fatal: bool
+) -> None:
+    # P7; P8: a broken disk is another matter
+    def change_flags(*_: object, **__: object) -> None:
+        raise TemporaryFailure("changing flags: the disk is full", status="3.1", fatal=is_fatal)
+
+    session = BareSession(store).select()
+    monkeypatch.setattr(store, "change_flags", change_flags)
+    said = session.command(b"FETCH 1 (FLAGS BODY[TEXT])")
+    if is_fatal:
+        assert said.startswith(b"t NO [UNAVAILABLE]")
+    else:
+        assert said == (
+            b"* 1 FETCH (FLAGS (\\Recent) BODY[TEXT] {5}\r\none\r\n)\r\nt OK Fetch completed\r\n"
+        )
 
 
 def test_size_is_exactly_what_the_body_has(store: MemoryMailbox) -> None:
