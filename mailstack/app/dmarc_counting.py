@@ -16,6 +16,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mailstack.app.beside import go_on
 from mailstack.app.report_options import ReportOptions
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
@@ -51,7 +52,7 @@ class DmarcCounting:
     def start(self) -> None:
         """Writes from now on; call it in the running loop."""
         if self._options.dmarc:
-            self._task = asyncio.get_running_loop().create_task(self._go())
+            self._task = asyncio.get_running_loop().create_task(go_on("counting for DMARC reports", self._go))
 
     async def close(self) -> None:
         """Writes what is left."""

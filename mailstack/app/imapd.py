@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mailstack.app.beside import go_on
 from mailstack.app.daemon import Context
 from mailstack.app.event_scripts import compiled
 from mailstack.app.gate import Gate
@@ -100,10 +101,11 @@ async def serve(context: Context) -> None:
             hubs = _hubs(house, events, stack)
             # Every worker hears of new mail; one is enough to index it, and to learn.
             indexer = Indexer(store, threads) if context.worker == 0 else None
-            tasks = [asyncio.create_task(rest(store, hubs.imap.services.at_work, threads))]
+            resting = partial(rest, store, hubs.imap.services.at_work, threads)
+            tasks = [asyncio.create_task(go_on("closing mailboxes", resting))]
             if indexer is not None:
-                tasks.append(asyncio.create_task(indexer.run()))
-                tasks.append(asyncio.create_task(feedback.run()))
+                tasks.append(asyncio.create_task(go_on("indexing", indexer.run)))
+                tasks.append(asyncio.create_task(go_on("learning", feedback.run)))
             try:
                 await _serve(context, hubs, indexer)
             finally:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from mailstack.app.beside import go_on
 from mailstack.app.containment import Containing, keep_watch
 from mailstack.app.forward_watch import ForwardWatch
 from mailstack.app.letters import languages
@@ -169,12 +171,14 @@ def _beside(
     spam: SpamDigest,
 ) -> list[asyncio.Task[None]]:
     """What one process does beside delivering."""
-    works = (
-        keep_watch(containing),
-        keep_reporting(context, home, queue, resolver),
-        tidy(context),
-        keep_telling(context, watch.tell_lists, what="what was not sent on"),
-        keep_telling(context, spam.tell, what="spam"),
-        upkeep(context, home.directory, home.store),
-    )
-    return [asyncio.create_task(work) for work in works]
+    works = {
+        "the look at stopped accounts": partial(keep_watch, containing),
+        "reporting": partial(keep_reporting, context, home, queue, resolver),
+        "tidying": partial(tidy, context),
+        "telling what was not sent on": partial(
+            keep_telling, context, watch.tell_lists, what="what was not sent on"
+        ),
+        "telling what is in Spam": partial(keep_telling, context, spam.tell, what="spam"),
+        "upkeep": partial(upkeep, context, home.directory, home.store),
+    }
+    return [asyncio.create_task(go_on(what, work)) for what, work in works.items()]

@@ -15,6 +15,7 @@ from concurrent.futures import Executor
 from dataclasses import replace
 from pathlib import Path
 
+from mailstack.app.beside import go_on
 from mailstack.app.mx_options import MxOptions
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.network import Networks, is_outside, network_of
@@ -163,7 +164,9 @@ class Reputation:
 
     def start(self) -> None:
         """Writes and reads from now on; call it in the running loop."""
-        self._task = asyncio.get_running_loop().create_task(self._go())
+        self._task = asyncio.get_running_loop().create_task(
+            go_on("sharing what is known of clients", self._go)
+        )
 
     async def close(self) -> None:
         """Writes what is left."""

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mailstack.directory import Directory
     from mailstack.directory.values import RemovedAccount
     from mailstack.mailbox import MailStore
+    from mailstack.model.address import Address
 
 #: Seconds from one run to the next, half of it by chance.
 EVERY_S = 3_600.0
@@ -119,12 +120,8 @@ class Upkeep:
         for account in rest[:MOST_ACCOUNTS]:
             if self._context.stop.is_set() or time.monotonic() > until:
                 return
-            try:
+            with _alone(account.address):
                 self._account(account, notes)
-            except (TemporaryFailure, MailboxError) as error:
-                if isinstance(error, TemporaryFailure) and error.fatal:
-                    raise
-                _log.error("upkeep of %s: %s", account.address, error)
             notes.after = account.address.key
             time.sleep(PAUSE_S)
         if len(rest) <= MOST_ACCOUNTS:
@@ -174,20 +171,23 @@ class Upkeep:
         seen: dict[str, float] = {}
         keep_s = self._context.config.auth.restore_days * _DAY_S
         for gone in self._directory.removed(""):
-            if not self._store.exists(gone.address):
-                continue
             key = f"{gone.id}:{gone.removed_at}"
             seen[key] = notes.removed.get(key, notes.clock.elapsed_s)
-            if notes.clock.elapsed_s - seen[key] < keep_s:
-                continue
-            self._store.account(gone.address).core.close()
-            is_removed = partial(self._is_removed, gone)
-            if homes.remove(self._context.paths.mail, gone.address, is_removed=is_removed):
-                self._sending.forget(gone.id)
-                self._targets.forget(gone.address)
-                _log.info("the mailbox of %s, removed long ago, is gone for good", gone.address)
-            del seen[key]
+            with _alone(gone.address):
+                if not self._store.exists(gone.address):
+                    del seen[key]
+                elif notes.clock.elapsed_s - seen[key] >= keep_s:
+                    self._remove(gone)
+                    del seen[key]
         notes.removed = seen
+
+    def _remove(self, gone: RemovedAccount) -> None:
+        self._store.account(gone.address).core.close()
+        is_removed = partial(self._is_removed, gone)
+        if homes.remove(self._context.paths.mail, gone.address, is_removed=is_removed):
+            self._sending.forget(gone.id)
+            self._targets.forget(gone.address)
+            _log.info("the mailbox of %s, removed long ago, is gone for good", gone.address)
 
     def _is_removed(self, gone: RemovedAccount) -> bool:
         # Removing the homes before it may have taken long, and it may have been restored since.
@@ -203,6 +203,19 @@ class Upkeep:
     def _save(self, notes: Notes) -> None:
         with durable.guarded(f"writing {self._notes_path}"):
             durable.replace_text(self._notes_path, msgspec.json.encode(notes).decode() + "\n")
+
+
+@contextlib.contextmanager
+def _alone(address: Address) -> Iterator[None]:
+    """What is wrong with one mailbox is told, and stops only what is done with that one."""
+    try:
+        yield
+    except (TemporaryFailure, MailboxError, OSError) as error:
+        if isinstance(error, TemporaryFailure) and error.fatal:
+            raise
+        _log.error("upkeep of %s: %s", address, error)
+    except Exception:
+        _log.exception("upkeep of %s: a mistake in mailstack itself", address)
 
 
 def _clear(folder: Path, before: dict[str, float], elapsed_s: float, keep_s: float) -> dict[str, float]:

@@ -274,6 +274,29 @@ def test_one_broken_mailbox_does_not_stop_the_others(kit: Kit, caplog: pytest.Lo
     assert "upkeep of alice@example.test" in caplog.text and "mailbox rebuild" in caplog.text
 
 
+def test_one_place_that_cannot_be_looked_at_does_not_stop_the_others(
+    kit: Kit, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("alice", "bob"):
+        kit.account(name).append("Spam", [NewMessage(OCTETS)])
+    with kit.instance.writer(now=kit.clock) as writer:
+        writer.domains.add("loop.test")
+        for name in ("aaron", "abel"):
+            writer.accounts.add(f"{name}@loop.test")
+        writer.accounts.remove("abel@loop.test")
+    loop = kit.instance.config.paths.mail / "loop.test"
+    loop.symlink_to(loop)
+    quarantined = kit.instance.config.paths.queue_quarantine / "damaged"
+    quarantined.parent.mkdir(parents=True, exist_ok=True)
+    quarantined.write_bytes(OCTETS)
+    kit.job.run()
+    kit.pass_days(31)
+    kit.job.run()
+    assert (kit.held("alice", "Spam"), kit.held("bob", "Spam")) == (0, 0)
+    assert not quarantined.exists()
+    assert "upkeep of aaron@loop.test" in caplog.text and "abel@loop.test" in caplog.text
+
+
 def test_lost_notes_keep_things_longer(kit: Kit) -> None:
     change(kit, lambda a: a.remove("bob@example.test"))  # type: ignore[attr-defined]
     kit.account("bob").append("INBOX", [NewMessage(OCTETS)])

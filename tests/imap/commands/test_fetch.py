@@ -43,9 +43,7 @@ def test_a_disk_that_takes_no_flags_lets_mail_be_read(
     if is_fatal:
         assert said.startswith(b"t NO [UNAVAILABLE]")
     else:
-        assert said == (
-            b"* 1 FETCH (FLAGS (\\Recent) BODY[TEXT] {5}\r\none\r\n)\r\nt OK Fetch completed\r\n"
-        )
+        assert said == (b"* 1 FETCH (FLAGS (\\Recent) BODY[TEXT] {5}\r\none\r\n)\r\nt OK Fetch completed\r\n")
 
 
 def test_size_is_exactly_what_the_body_has(store: MemoryMailbox) -> None:
