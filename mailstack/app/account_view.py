@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import TypeVar
@@ -73,6 +74,40 @@ class OperatorScripts:
         return None
 
 
+@dataclass(frozen=True, slots=True)
+class Own:
+    """What runs for an account of its own making.
+
+    Attributes:
+        answer: of the autoresponder's step; None: it says nothing.
+    """
+
+    steps: tuple[Step, ...]
+    answer: Autoresponse | None
+
+
+def find_own(directory: Directory, account: Account) -> Own:
+    """Its rules, script and autoresponder, in the order in which they run.
+
+    Raises:
+        TemporaryFailure: the directory cannot be read.
+    """
+    rules = directory.rules(account.id)
+    # Failures are counted by name: that of one text is not the other's.
+    texts: list[tuple[str, bytes, MailKind]] = [
+        (RULES, script(rules), "ham"),
+        (RULES_FOR_SPAM, script(rules, spam=True), "spam"),
+    ]
+    steps = [Step(name, source, "rules", mail) for name, source, mail in texts if source]
+    own = directory.active_script(account.id)
+    if own is not None:
+        steps.append(Step(f"script {own.name}", own.source, "script"))
+    answer = autoresponder.active(directory, account)
+    if answer is not None:
+        steps.append(Step(NAME, source(answer), "reply"))
+    return Own(tuple(steps), answer)
+
+
 class AccountView:
     """One account; made for one message."""
 
@@ -87,6 +122,7 @@ class AccountView:
         time_zone: str,
         begin: Begin,
         sent: Sent | None = None,
+        own: Own | None = None,
     ) -> None:
         """
         Args:
@@ -95,6 +131,7 @@ class AccountView:
             mail: root of the account homes; None: folders are not known.
             time_zone: the server's.
             begin: is told which script runs.
+            own: None: looked up when it is asked for.
         """
         self._account = account
         self._directory = directory
@@ -103,7 +140,7 @@ class AccountView:
         self._sent = sent
         self._time_zone = time_zone
         self._begin = begin
-        self._answer: Autoresponse | None = None
+        self._own = own
         self.name = account.name
         self.folders = None if mail is None else FolderFacts(mail, account.address)
 
@@ -113,33 +150,12 @@ class AccountView:
         Raises:
             TemporaryFailure: the directory cannot be read.
         """
-        steps = []
+        if self._own is None:
+            self._own = find_own(self._directory, self._account)
         before = self._scripts.before()
-        if before is not None:
-            steps.append(Step("before", before, "before", "all"))
-        steps += self._rules()
-        own = self._directory.active_script(self._account.id)
-        if own is not None:
-            steps.append(Step(f"script {own.name}", own.source, "script"))
-        answer = autoresponder.active(self._directory, self._account)
-        if answer is not None:
-            self._answer = answer
-            steps.append(Step(NAME, source(answer), "reply"))
-        return tuple(steps)
-
-    def _rules(self) -> list[Step]:
-        """The rules made in a page: for all that is not spam, and those that are marked for it."""
-
-        def make() -> list[Step]:
-            rules = self._directory.rules(self._account.id)
-            # Failures are counted by name: that of one text is not the other's.
-            texts: list[tuple[str, bytes, MailKind]] = [
-                (RULES, script(rules), "ham"),
-                (RULES_FOR_SPAM, script(rules, spam=True), "spam"),
-            ]
-            return [Step(name, source, "rules", mail) for name, source, mail in texts if source]
-
-        return self._directory.derived(("rule steps", self._account.id), make)
+        if before is None:
+            return self._own.steps
+        return (Step("before", before, "before", "all"), *self._own.steps)
 
     @property
     def addresses(self) -> Sequence[str]:
@@ -233,9 +249,9 @@ class AccountView:
 
     def silence(self, at: float, senders: Sequence[str]) -> str:
         """Why its autoresponder says nothing to any of them at some time; "" when it answers."""
-        if self._answer is None:
+        if self._own is None or self._own.answer is None:
             return ""
-        return silence(self._answer, now=at, zone=self._zone(), senders=senders)
+        return silence(self._own.answer, now=at, zone=self._zone(), senders=senders)
 
     def _zone(self) -> tzinfo:
         try:

@@ -22,6 +22,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from importlib import resources
 from pathlib import Path
@@ -30,10 +31,11 @@ from typing import Any
 import msgspec
 
 from mailstack.app import logs
-from mailstack.app.account_view import AccountView, OperatorScripts
+from mailstack.app.account_view import AccountView, OperatorScripts, Own, find_own
 from mailstack.app.filter_steps import OUT_OF_MEMORY, Begins, Done, Record, Setup, Step, to_answer
 from mailstack.app.taught import Taught
 from mailstack.directory import Directory
+from mailstack.directory.values import SenderLists
 from mailstack.filters.classes import services
 from mailstack.filters.facts import AccountFacts, DomainFacts, Tools
 from mailstack.filters.options import FilterOptions
@@ -42,7 +44,7 @@ from mailstack.filters.rules import Rules
 from mailstack.filters.signs import knowledge
 from mailstack.filters.spam import model
 from mailstack.filters.study import Study
-from mailstack.model.directory import Account
+from mailstack.model.directory import Account, MailPolicy
 from mailstack.model.dns import Answer, Lookup, NeedLookup, Question
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.verdict import FilterRequest
@@ -151,9 +153,8 @@ class Worker:
         self._seen = Seen(Path(setup.state)) if setup.state else None
         self._sent = Sent(Path(setup.mail_log)) if setup.mail_log else None
         self._tools = tools
-        self._taught = Taught(
-            Path(setup.mail) if setup.mail else None, Path(setup.taught) if setup.taught else None
-        )
+        self._mail = Path(setup.mail) if setup.mail else None
+        self._taught = Taught(self._mail, Path(setup.taught) if setup.taught else None)
         self._directory: Directory | None = None
         self._jobs: dict[int, tuple[Evaluation | Study, dict[Question, Answer]]] = {}
         self._remembered: dict[Question, tuple[float, Answer]] = {}
@@ -210,38 +211,37 @@ class Worker:
         try:
             if self._directory is None:
                 self._directory = Directory(Path(self._setup.directory), read_only=True)
-            account = self._directory.account_by_id(account_id)
-            if account is None:
+            directory = self._directory
+            # All at once: each question of its own looks whether somebody has committed.
+            known = directory.derived(("filter", account_id), lambda: _standing(directory, account_id))
+            if known is None:
                 return AccountFacts()
-            view = self._view(account, self._directory)
-            listed = self._directory.sender_lists(account_id)
+            account, address = known.account, known.account.address
+            view = self._view(account, directory, known.own)
             return AccountFacts(
                 account.filters,
                 account.plan,
                 view.steps(),
-                listed.blocked,
-                listed.allowed,
+                known.listed.blocked,
+                known.listed.allowed,
                 view,
-                learned=self._taught.account(account.address),
-                domain=DomainFacts(
-                    self._directory.mail_policy(account.address.domain),
-                    self._taught.domain(account.address.domain),
-                ),
+                learned=self._taught.account(address),
+                domain=DomainFacts(known.policy, self._taught.domain(address.domain)),
             )
         except TemporaryFailure as error:
             _log.error("directory: %s", error.why)
             return AccountFacts()
 
-    def _view(self, account: Account, directory: Directory) -> AccountView:
-        setup = self._setup
+    def _view(self, account: Account, directory: Directory, own: Own) -> AccountView:
         return AccountView(
             account,
             directory,
             self._scripts,
             seen=self._seen,
             sent=self._sent,
-            mail=Path(setup.mail) if setup.mail else None,
-            time_zone=setup.time_zone,
+            mail=self._mail,
+            time_zone=self._setup.time_zone,
+            own=own,
             begin=lambda id_, script, version: self._begins(
                 Done(self._job, begins=Begins(id_, script, version))
             ),
@@ -266,6 +266,31 @@ class Worker:
         return self.finished % MEMORY_LOOK == 0 and resident_octets() > options.worker_resident_octets
 
 
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """What the directory says of an account."""
+
+    account: Account
+    own: Own
+    listed: SenderLists
+    policy: MailPolicy
+
+
+def _standing(directory: Directory, account_id: int) -> _Standing | None:
+    account = directory.account_by_id(account_id)
+    if account is None:
+        return None
+    return _Standing(
+        account,
+        find_own(directory, account),
+        directory.sender_lists(account_id),
+        directory.mail_policy(account.address.domain),
+    )
+
+
+_STALE = (float("-inf"), Answer("temperror"))
+
+
 class _Known(Mapping[Question, Answer]):
     """This job's answers, and fresh ones of earlier jobs."""
 
@@ -275,14 +300,25 @@ class _Known(Mapping[Question, Answer]):
         self._now = time.monotonic()
 
     def __getitem__(self, question: Question) -> Answer:
-        answer = self._own.get(question)
+        answer = self.get(question)
         if answer is None:
-            until, answer = self._shared[question]
-            if until <= self._now:
-                raise KeyError(question)
-            # From now on the job sticks to it, also when it gets stale meanwhile.
-            self._own[question] = answer
+            raise KeyError(question)
         return answer
+
+    def get(self, question: Question, default: Answer | None = None) -> Answer | None:  # type: ignore[override]
+        """As of any mapping, but without its way round by way of KeyError."""
+        answer = self._own.get(question)
+        if answer is not None:
+            return answer
+        until, shared = self._shared.get(question, _STALE)
+        if until <= self._now:
+            return default
+        # From now on the job sticks to it, also when it gets stale meanwhile.
+        self._own[question] = shared
+        return shared
+
+    def __contains__(self, question: object) -> bool:
+        return self.get(question) is not None  # type: ignore[arg-type]
 
     def __iter__(self) -> Any:
         return iter(self._own)

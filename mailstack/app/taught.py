@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import OrderedDict
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,6 +17,8 @@ from mailstack.model.address import Address
 
 #: Files whose corrections a worker keeps, together; in memory they take twelve times as much.
 MAX_KEPT_OCTETS = 2_097_152
+#: Accounts and domains whose file's name is remembered.
+MAX_FILES = 4_096
 _NOTHING = Learned()
 
 _log = logging.getLogger(__name__)
@@ -26,19 +29,25 @@ class Taught:
 
     def __init__(self, mail: Path | None, domains: Path | None) -> None:
         """None: nothing was taught there."""
-        self._mail, self._domains = mail, domains
+        self._account_file = lru_cache(MAX_FILES)(
+            lambda address: "" if mail is None else f"{home_of(mail, address)}/{LEARNED}"
+        )
+        self._domain_file = lru_cache(MAX_FILES)(
+            lambda name: "" if domains is None else f"{domains / quote(name.lower(), safe='')}/{LEARNED}"
+        )
         self._kept: OrderedDict[str, tuple[tuple[int, int, int], Learned]] = OrderedDict()
 
     def account(self, address: Address) -> Learned:
         """What an account's owner taught."""
-        return _NOTHING if self._mail is None else self._of(home_of(self._mail, address))
+        return self._of(self._account_file(address))
 
     def domain(self, name: str) -> Learned:
         """What counts for all accounts of a domain."""
-        return _NOTHING if self._domains is None else self._of(self._domains / quote(name.lower(), safe=""))
+        return self._of(self._domain_file(name))
 
-    def _of(self, folder: Path) -> Learned:
-        path = f"{folder}/{LEARNED}"
+    def _of(self, path: str) -> Learned:
+        if not path:
+            return _NOTHING
         try:
             status = os.stat(path)
         except OSError:  # there is none; or nobody may look, which the reading would say

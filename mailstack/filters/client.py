@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from mailstack.filters.remembered import Remembered
 from mailstack.model.address import AddressError, parse_domain
 from mailstack.model.dns import Lookup
 from mailstack.model.network import is_outside
@@ -42,19 +43,32 @@ class Client:
     reasons: tuple[Reason, ...] = ()
 
 
-def check(ip: str, helo: str, *, ours: Collection[str], lookup: Lookup) -> Client:
+def check(
+    ip: str,
+    helo: str,
+    *,
+    ours: Collection[str],
+    lookup: Lookup,
+    memory: Remembered[Client] | None = None,
+) -> Client:
     """Looks at one client.
 
     Args:
         ip: "" or an inside address: nothing is asked or said.
         helo: "" when it is not known.
         ours: names of this host, lower case.
+        memory: of earlier checks, with the same names.
 
     Raises:
         NeedLookup: questions are recorded in `lookup`.
     """
     if not is_outside(ip):
         return Client()
+    memory = memory or Remembered()
+    return memory.get((ip, helo), functools.partial(_check, ip, helo, ours), lookup)
+
+
+def _check(ip: str, helo: str, ours: Collection[str], lookup: Lookup) -> Client:
     host = _host(helo)
     kind = "AAAA" if ":" in ip else "A"
     if host:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from mailstack.filters import virus
-from mailstack.filters.authentication.helo import HeloMemory
+from mailstack.filters.authentication.sender import Memory
 from mailstack.filters.classes.services import Services, shipped
+from mailstack.filters.client import Client
 from mailstack.filters.options import FilterOptions
+from mailstack.filters.remembered import Remembered
 from mailstack.filters.rules import Rules
 from mailstack.filters.scripts import Step
 from mailstack.filters.signs import knowledge as signs
@@ -67,7 +69,7 @@ class Tools:
         model: None when no weights could be loaded: then only rules score (M20).
         authserv_id: our name in Authentication-Results, lower case.
         services: social and other services the classes know.
-        helo: what SPF said of clients lately.
+        senders, clients: what checks of earlier messages gave.
         on_virus: what is done about viruses; "": nobody looks for them.
         knowledge: brands, hosts and phrases the signs of fraud know.
     """
@@ -79,7 +81,8 @@ class Tools:
     services: Services = field(default_factory=shipped)
     knowledge: Knowledge = field(default_factory=signs.shipped)
     on_virus: virus.Policy = ""
-    helo: HeloMemory = field(default_factory=HeloMemory)
+    senders: Memory = field(default_factory=Memory)
+    clients: Remembered[Client] = field(default_factory=Remembered)
 
     @property
     def names(self) -> frozenset[str]:

@@ -71,7 +71,7 @@ class Evaluation:
             self._header,
             author=self._author,
             sealers=tools.options.arc_sealers,
-            memory=tools.helo,
+            memory=tools.senders,
         )
         self._outside: tuple[Reason, ...] | None = None
         self._virus = None if tools.on_virus else VirusScan()
@@ -145,7 +145,9 @@ class Evaluation:
             lookup.prefetch(name, "A")
         seen = client.Client()
         if options.client_facts:
-            seen = client.check(request.ip, request.helo, ours=self._tools.names, lookup=lookup)
+            seen = client.check(
+                request.ip, request.helo, ours=self._tools.names, lookup=lookup, memory=self._tools.clients
+            )
         listed = block_lists.check(
             request.ip, options.block_list, lookup, max_weight=options.block_lists_weight
         )

@@ -26,7 +26,7 @@ class FolderFacts:
 
     def __init__(self, root: Path, address: Address) -> None:
         """`root`: of the account homes."""
-        self._path = maildir.account_home(root, address) / "account.db"
+        self._root, self._address = root, address
         self._connection: sqlite3.Connection | None = None
 
     def exists(self, name: str) -> bool:
@@ -114,14 +114,17 @@ class FolderFacts:
             return None
 
     def _open(self) -> sqlite3.Connection | None:
-        if self._connection is None and self._path.exists():
+        if self._connection is not None:
+            return self._connection
+        path = maildir.account_home(self._root, self._address) / "account.db"
+        if path.exists():
             try:
-                self._connection = open_database(self._path, read_only=True, timeout_s=_TIMEOUT_S)
+                self._connection = open_database(path, read_only=True, timeout_s=_TIMEOUT_S)
                 self._connection.execute("SELECT 1 FROM folders LIMIT 1")
             except (sqlite3.Error, TemporaryFailure):
                 self.close()
                 # Where the disk is read-only to us, SQLite opens what nobody else has open only like this.
-                uri = f"{self._path.absolute().as_uri()}?mode=ro&immutable=1"
+                uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
                 self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
         return self._connection
 

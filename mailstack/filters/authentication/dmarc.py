@@ -8,11 +8,13 @@ Standards: RFC 9989 sections 4.8 to 4.10, 5.3; RFC 7489 records are still read.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from mailstack.filters.authentication.dmarc_record import POLICIES, Policy, Record, is_record, parse
 from mailstack.filters.fields import Header
+from mailstack.filters.remembered import Remembered
 from mailstack.mime.addresses import Unparsable, strict_addresses
 from mailstack.model.dns import Lookup, NeedLookup
 from mailstack.model.verdict import DkimResult, DmarcResult, PublishedPolicy, SpfResult
@@ -95,8 +97,25 @@ def find_author(header: Header) -> Author:
     return Author(domains, 1, address=addresses[0].key if len(addresses) == 1 else "")
 
 
-def check(author: Author, spf: SpfResult, dkim: Sequence[DkimResult], lookup: Lookup) -> DmarcResult:
+def prefetch(author: Author, lookup: Lookup) -> None:
+    """Records what a check will ask first."""
+    for domain in author.domains:
+        for name in tree(domain):
+            lookup.prefetch(f"_dmarc.{name}", "TXT")
+
+
+def check(
+    author: Author,
+    spf: SpfResult,
+    dkim: Sequence[DkimResult],
+    lookup: Lookup,
+    *,
+    memory: Remembered[DmarcResult] | None = None,
+) -> DmarcResult:
     """Evaluates DMARC.
+
+    Args:
+        memory: of earlier checks.
 
     Returns:
         pass, fail, none, temperror or permerror; `policy` is what the record asks for,
@@ -109,11 +128,15 @@ def check(author: Author, spf: SpfResult, dkim: Sequence[DkimResult], lookup: Lo
         # An author nobody can read is a failure, not an absence of policy.
         word = "none" if author.count == 0 else "fail"
         return DmarcResult(word, why=author.problem, problem=author.problem)
+    memory = memory or Remembered()
+    # Of SPF and DKIM it looks at results and domains only.
+    proven = (spf.result, spf.domain, *((one.result, one.domain) for one in dkim))
     results = []
     waiting = False
     for domain in author.domains:
+        evaluate = functools.partial(_check_domain, domain, spf, dkim)
         try:
-            results.append(_check_domain(domain, spf, dkim, lookup))
+            results.append(memory.get((domain, proven), evaluate, lookup))
         except NeedLookup:
             waiting = True
     if waiting:

@@ -8,6 +8,7 @@ not be able to use up the look-ups of what decides.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from mmap import mmap
 from typing import TypeVar
 
@@ -15,12 +16,28 @@ from mailstack.filters.authentication import dmarc, spf
 from mailstack.filters.authentication.arc_chain import Chain, ChainVerifier
 from mailstack.filters.authentication.arc_trust import find_vouching
 from mailstack.filters.authentication.dkim import Verifier
-from mailstack.filters.authentication.helo import HeloMemory
 from mailstack.filters.fields import Header
+from mailstack.filters.remembered import Remembered
 from mailstack.model.dns import Lookup, NeedLookup
-from mailstack.model.verdict import ArcResult, Authentication, DkimResult, FilterRequest, Reason, SpfResult
+from mailstack.model.verdict import (
+    ArcResult,
+    Authentication,
+    DkimResult,
+    DmarcResult,
+    FilterRequest,
+    Reason,
+    SpfResult,
+)
 
 T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What checks of earlier messages gave."""
+
+    spf: Remembered[SpfResult] = field(default_factory=Remembered)
+    dmarc: Remembered[DmarcResult] = field(default_factory=Remembered)
 
 
 class Sender:
@@ -34,12 +51,12 @@ class Sender:
         *,
         author: dmarc.Author,
         sealers: Sequence[str] = (),
-        memory: HeloMemory | None = None,
+        memory: Memory | None = None,
     ) -> None:
         """
         Args:
             sealers: domains whose word in a chain is believed.
-            memory: of what was said about the client's HELO.
+            memory: of earlier messages; None: there were none.
         """
         self._request = request
         self._author = author
@@ -47,10 +64,8 @@ class Sender:
         self._verifier = Verifier(message, header, now=request.received_at)
         self._chain_verifier = ChainVerifier(message, header, now=request.received_at)
         self._spf: SpfResult | None = None
-        self._memory = memory
+        self._memory = memory or Memory()
         self._helo: SpfResult | None = None
-        if memory is not None and request.sender:
-            self._helo = memory.get(request.ip, request.helo, now=request.received_at)
         self._dkim: tuple[DkimResult, ...] | None = None
         self._chain: Chain | None = None
 
@@ -60,41 +75,44 @@ class Sender:
         Raises:
             NeedLookup: questions are recorded.
         """
-        for domain in self._author.domains:
-            for name in dmarc.tree(domain):
-                lookup.prefetch(f"_dmarc.{name}", "TXT")
         self._spf = self._spf or _try(lambda: self._check_spf(self._request.sender, lookup))
         if self._dkim is None:
             self._dkim = _try(lambda: self._verifier.verify(lookup))
         self._chain = self._chain or _try(lambda: self._chain_verifier.verify(lookup))
-        hasty = Lookup(lookup.known)
-        if self._request.sender and self._helo is None:
-            spf.prefetch(self._request.ip, self._request.helo, hasty)
-        lookup.add_hasty(hasty)
-        if self._spf is None or self._dkim is None or self._chain is None:
-            raise NeedLookup
-        policy = dmarc.check(self._author, self._spf, self._dkim, lookup)
+        try:
+            if self._spf is None or self._dkim is None or self._chain is None:
+                dmarc.prefetch(self._author, lookup)
+                raise NeedLookup
+            policy = dmarc.check(self._author, self._spf, self._dkim, lookup, memory=self._memory.dmarc)
+        except NeedLookup:
+            self._prefetch_helo(lookup)
+            raise
         self._helo = self._helo or self._check_helo(self._spf, lookup)
         return Authentication(self._spf, self._helo, self._dkim, policy, self._arc(self._chain))
 
     def _check_spf(self, sender: str, lookup: Lookup) -> SpfResult:
         request = self._request
-        return spf.check(request.ip, sender, request.helo, now=request.received_at, lookup=lookup)
+        return spf.check(
+            request.ip, sender, request.helo, now=request.received_at, lookup=lookup, memory=self._memory.spf
+        )
+
+    def _prefetch_helo(self, lookup: Lookup) -> None:
+        """Its first question, while others wait."""
+        if self._request.sender and self._helo is None:
+            hasty = Lookup(lookup.known)
+            spf.prefetch(self._request.ip, self._request.helo, hasty)
+            lookup.add_hasty(hasty)
 
     def _check_helo(self, of_sender: SpfResult, lookup: Lookup) -> SpfResult:
         """RFC 7208 section 2.3: checked beside MAIL FROM; for a null sender it is the same."""
         if not self._request.sender:
             return of_sender
         hasty = Lookup(lookup.known)
-        request = self._request
         try:
-            result = self._check_spf("", hasty)
+            return self._check_spf("", hasty)
         except NeedLookup:
             lookup.add_hasty(hasty)
             raise
-        if self._memory is not None:
-            self._memory.put(request.ip, request.helo, result, now=request.received_at)
-        return result
 
     def _arc(self, chain: Chain) -> ArcResult:
         domains = self._author.domains

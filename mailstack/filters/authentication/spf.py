@@ -12,10 +12,12 @@ from __future__ import annotations
 import functools
 import ipaddress
 import re
+from collections.abc import Collection
 from typing import Any
 
 import spf as pyspf
 
+from mailstack.filters.remembered import Remembered
 from mailstack.model.address import AddressError, parse_domain
 from mailstack.model.dns import Answer, Lookup, NeedLookup
 from mailstack.model.verdict import SpfResult
@@ -80,13 +82,22 @@ class _Query(pyspf.query):  # type: ignore[misc]  # pyspf has no types
         return [address for _, host in hosts if host.strip(".") for address in self.dns_a(host, self.A)]
 
 
-def check(ip: str, sender: str, helo: str, *, now: float, lookup: Lookup) -> SpfResult:
+def check(
+    ip: str,
+    sender: str,
+    helo: str,
+    *,
+    now: float,
+    lookup: Lookup,
+    memory: Remembered[SpfResult] | None = None,
+) -> SpfResult:
     """Evaluates MAIL FROM, or HELO when the sender is null.
 
     Args:
         ip: the client's address; "" gives "none".
         sender: envelope sender; "" for the null sender.
         now: Unix seconds, for the %{t} macro.
+        memory: of earlier checks.
 
     Raises:
         NeedLookup: questions are recorded in `lookup`.
@@ -97,13 +108,25 @@ def check(ip: str, sender: str, helo: str, *, now: float, lookup: Lookup) -> Spf
     if not domain or not _is_ip(ip):
         return SpfResult("none", domain)
     local = sender.rpartition("@")[0] or "postmaster"
-    asked = Lookup(lookup.known)
-    result, why = _evaluate(_Query(ip, local, domain, _domain(helo) or domain, now=now, lookup=asked), asked)
-    if asked.wanted:
-        # Also when pyspf has swallowed our exception: a result from missing answers is none.
-        lookup.wanted.update(asked.wanted)
-        raise NeedLookup
-    return SpfResult(result, domain, why)
+
+    def evaluate(lookup: Lookup) -> SpfResult:
+        asked = Lookup(lookup.known)
+        query = _Query(ip, local, domain, _domain(helo) or domain, now=now, lookup=asked)
+        result, why = _evaluate(query, asked)
+        if asked.wanted:
+            # Also when pyspf has swallowed our exception: a result from missing answers is none.
+            lookup.wanted.update(asked.wanted)
+            raise NeedLookup
+        return SpfResult(result, domain, why)
+
+    if memory is None:
+        return evaluate(lookup)
+    return memory.get((ip, domain), evaluate, lookup, may_keep=_is_without_macros)
+
+
+def _is_without_macros(answers: Collection[Answer]) -> bool:
+    """Local part, HELO and time are seen by macros only."""
+    return not any(isinstance(text, bytes) and b"%" in text for one in answers for text in one.records)
 
 
 def prefetch(ip: str, helo: str, lookup: Lookup) -> None:
