@@ -151,7 +151,7 @@ class _Noting(AroundStore):
         done = self._store.change_flags(
             folder_id, uids, operation, flags=flags, keywords=words, unchanged_since=unchanged_since
         )
-        name = self._names.get(folder_id, "")
+        name = self._folder(folder_id).name
         if name and done.rows and (marks_of(words) or (operation == "=" and folder_id in self._marked)):
             self._flagged(folder_id, name, operation, words, done.rows)
         return done
@@ -160,7 +160,7 @@ class _Noting(AroundStore):
 
     def _look(self, folder_id: int, target: str) -> tuple[Place, _Into | None]:
         """Class of the source, and the target if the two together say anything."""
-        name = self._names.get(folder_id, "")
+        name = self._folder(folder_id).name
         source = self._place(name)[0] if name else ""
         into = self._watch(target)
         if into is None or into.place == source or (not into.place and source == "ham"):

@@ -11,6 +11,7 @@ Standard: RFC 6785.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -19,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
-from mailstack.app.around_store import AroundStore
+from mailstack.app.around_store import AroundStore, Known
 from mailstack.app.event_scripts import EventScript, script_for
 from mailstack.app.stored_changes import Change, Report, carry_out, without, words_of
 from mailstack.delivery.local import flags_of
@@ -59,6 +60,7 @@ class _Happened:
     """What one command did.
 
     Attributes:
+        uid_validity: of the folder: another one may have its name when the script's turn comes.
         changed: flags that were set or reset, by UID; of Cause.FLAG.
     """
 
@@ -66,6 +68,7 @@ class _Happened:
     cause: Cause
     account: Account
     folder: str
+    uid_validity: int
     uids: Sequence[int]
     changed: Mapping[int, tuple[str, ...]]
 
@@ -124,12 +127,12 @@ class StoredEvents:
         self,
         cause: Cause,
         account: Account,
-        folder: str,
+        where: Known,
         uids: Sequence[int],
         changed: Mapping[int, tuple[str, ...]] | None = None,
     ) -> None:
         """Something happened; never waits, never fails."""
-        folder = "INBOX" if folder.upper() == "INBOX" else folder
+        folder = "INBOX" if where.name.upper() == "INBOX" else where.name
         script = script_for(self._scripts, cause, folder)
         if script is None or not uids or split_shared(folder) is not None:
             return
@@ -146,7 +149,9 @@ class StoredEvents:
                 left_out,
             )
         if uids:
-            self._queue.put(_Happened(script, cause, account, folder, uids, changed or {}))
+            self._queue.put(
+                _Happened(script, cause, account, folder, where.uid_validity, uids, changed or {})
+            )
 
     # -- the thread ---------------------------------------------------------------------
 
@@ -189,6 +194,8 @@ class StoredEvents:
     def _look(self, happened: _Happened, uid: int) -> None:
         store = self._open_own(happened.account)
         status = store.status(happened.folder)
+        if status.uid_validity != happened.uid_validity:
+            return  # renamed or deleted meanwhile, and this is another one
         row = store.details(status.id, [uid]).get(uid)
         if row is None:
             return
@@ -254,9 +261,10 @@ def _carry_out(
         carry_out(store, status.id, [change], report)
         if report.problems:
             raise _Failed(report.problems[0])
-    except (MailboxError, _Failed):
+    except (MailboxError, TemporaryFailure, _Failed):
         for folder_id, uids in made:
-            store.expunge(folder_id, uids)
+            with contextlib.suppress(MailboxError, TemporaryFailure):
+                store.expunge(folder_id, uids)
         raise
     return dict.fromkeys([*(copy.mailbox for copy in outcome.copies), *([status.name] if change else ())])
 
@@ -288,25 +296,25 @@ class _Noting(AroundStore):
     def append(self, name: str, messages: Sequence[NewMessage]) -> Appended:
         """See AccountStore."""
         done = self._store.append(name, messages)
-        self._events.note(Cause.APPEND, self._account, name, done.uids)
+        self._events.note(Cause.APPEND, self._account, Known(name, done.uid_validity), done.uids)
         return done
 
     def replace(self, folder_id: int, uid: int, name: str, message: NewMessage) -> Appended:
         """See AccountStore."""
         done = self._store.replace(folder_id, uid, name, message)
-        self._events.note(Cause.APPEND, self._account, name, done.uids)
+        self._events.note(Cause.APPEND, self._account, Known(name, done.uid_validity), done.uids)
         return done
 
     def copy(self, folder_id: int, uids: Sequence[int], target: str) -> Copied:
         """See AccountStore."""
         done = self._store.copy(folder_id, uids, target)
-        self._events.note(Cause.COPY, self._account, target, done.target_uids)
+        self._events.note(Cause.COPY, self._account, Known(target, done.uid_validity), done.target_uids)
         return done
 
     def move(self, folder_id: int, uids: Sequence[int], target: str) -> Copied:
         """See AccountStore."""
         done = self._store.move(folder_id, uids, target)
-        self._events.note(Cause.COPY, self._account, target, done.target_uids)
+        self._events.note(Cause.COPY, self._account, Known(target, done.uid_validity), done.target_uids)
         return done
 
     def change_flags(
@@ -321,8 +329,8 @@ class _Noting(AroundStore):
     ) -> FlagChange:
         """See AccountStore."""
         words = tuple(keywords)
-        folder = self._names.get(folder_id, "")
-        is_wanted = bool(folder) and self._events.wants_flags(folder)
+        folder = self._folder(folder_id)
+        is_wanted = bool(folder.name) and self._events.wants_flags(folder.name)
         before = self._flags(folder_id, uids) if is_wanted else {}
         done = self._store.change_flags(
             folder_id, uids, operation, flags=flags, keywords=words, unchanged_since=unchanged_since

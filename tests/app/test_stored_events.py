@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from mailstack.app import stored_events
 from mailstack.app.event_scripts import compiled
 from mailstack.filters.sieve_options import ImapScript, SieveOptions
+from mailstack.model.errors import TemporaryFailure
 from tests.app.test_imapd import daemon
 from tests.kit.imap_service import RawClient
 
@@ -116,6 +118,21 @@ async def test_without_a_keep_the_message_is_marked_deleted(tmp_path: Path) -> N
         await _until(client, b"Done", [b""])
 
 
+async def test_a_folder_that_took_the_name_of_another_is_not_taken_for_it(tmp_path: Path) -> None:
+    async with _session(tmp_path, b"discard;", causes=("flag",)) as client:
+        await _append(client, b"Work")
+        await _ok(client, b"SELECT Work")
+        await _ok(client, b"RENAME Work Old")
+        await _ok(client, b"CREATE Work")
+        await _append(client, b"Work")
+        await _ok(client, b"STORE 1 +FLAGS (\\Flagged)")  # of the one in Old, which is selected
+        await _append(client, b"Work")
+        await _ok(client, b"SELECT Work")
+        await _ok(client, b"STORE 2 +FLAGS (\\Flagged)")  # whatever waits comes before this
+        await _until(client, b"Work", [b"", b"\\Deleted \\Flagged"])
+        assert await _flags(client, b"Old") == [b"\\Flagged"]
+
+
 async def test_what_a_script_does_is_no_event(tmp_path: Path) -> None:
     """Flags set because of flags, and copies into a folder with the same script, end there."""
     source = b'addflag "ran"; fileinto :copy "Work"; fileinto :copy "Done";'
@@ -148,6 +165,21 @@ async def test_a_failing_script_changes_nothing(
     assert (
         len(said) == 1 and words in said[0] and "event.sieve: alice@example.test: Work: 1 messages" in said[0]
     )
+
+
+async def test_what_the_disk_does_not_let_end_leaves_no_copy(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise TemporaryFailure("changing flags: the disk is full", status="3.1")
+
+    monkeypatch.setattr(stored_events, "carry_out", full)
+    async with _session(tmp_path, b'fileinto "Done";') as client:
+        await _append(client, b"Work")
+        async with asyncio.timeout(10):
+            while "the disk is full" not in caplog.text:
+                await asyncio.sleep(0.02)
+        assert (await _flags(client, b"Work"), await _flags(client, b"Done")) == ([b""], [])
 
 
 async def test_more_than_may_wait_stay_as_they_are(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
