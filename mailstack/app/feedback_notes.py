@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import cast
 
 from mailstack.app.around_store import AroundStore
 from mailstack.app.feedback_options import FeedbackOptions
+from mailstack.app.fuse import Fuse
 from mailstack.filters.teaching import MARKS, marks_of, place_of
 from mailstack.mailbox.metadata import SPECIAL_USE
 from mailstack.model.directory import Account
@@ -60,15 +62,19 @@ class FeedbackNotes:
     ) -> None:
         """`current`: the account as it is now; a session may have begun before its settings changed."""
         self._table, self.options, self.now, self.current = table, options, now, current
+        self._turn, self._fuse = threading.Lock(), Fuse()
 
     def around(self, store: AccountStore, account: Account) -> AccountStore:
         """The same mailbox; what happens in it is noted."""
         return cast(AccountStore, _Noting(store, account, self))
 
     def note(self, notes: Sequence[Note]) -> None:
-        """Never fails: a mail program is not told that nothing was learned."""
+        """Never fails: a mail program is not told that nothing was learned, and hardly waits for it."""
+        if not notes:
+            return
         try:
-            self._table.note(notes, most=self.options.waiting)
+            with self._turn:  # whoever waits behind one that failed does not wait again
+                self._fuse.call(lambda: self._table.note(notes, most=self.options.waiting))
         except TemporaryFailure as failure:
             _log.error("what a mail program did is not learned: %s", failure.why)
 
@@ -171,18 +177,14 @@ class _Noting(AroundStore):
         """The folder as it is before messages come into it; None: they say nothing there."""
         if split_shared(name) is not None:
             return None
-        try:
-            place, is_sent = self._place(name)
-        except TemporaryFailure:
-            return None  # what follows says so itself
-        return _Into(name, place, is_sent)
+        return _Into(name, *self._place(name))
 
     def _place(self, name: str) -> tuple[Place, bool]:
-        """Its class, and whether it holds sent mail."""
+        """Its class, and whether it holds sent mail; what cannot be looked at says nothing."""
         try:
             use = self._store.annotations(name).get(SPECIAL_USE, b"") or b""
-        except MailboxError:
-            return "", False
+        except (MailboxError, TemporaryFailure):
+            return "", False  # what the client wants done says so itself, or is done already
         text = use.decode("ascii", "replace")
         place = place_of(name, text, self._notes.current(self._account).filters)
         is_sent = not place and (text == SENT or (not text and role_of_name(name) == SENT))

@@ -346,6 +346,36 @@ def test_ordinary_moves_cost_no_note(world: World) -> None:
     assert world.table.accounts() == []
 
 
+def test_a_database_that_does_not_answer_is_waited_for_once(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[None] = []
+
+    def locked(*_: object, **__: object) -> None:
+        asked.append(None)
+        raise TemporaryFailure("noting what teaches the filter: the database is locked")
+
+    monkeypatch.setattr(world.table, "note", locked)
+    for number in range(5):
+        assert world.move([world.put(number)], "INBOX", "Spam")
+    assert len(asked) == 1
+    assert caplog.text.count("what a mail program did is not learned") == 5
+
+
+def test_a_folder_that_cannot_be_looked_at_breaks_no_command(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def locked(*_: object) -> None:
+        raise TemporaryFailure("reading the mailbox: the database is locked")
+
+    uid = world.put(1)
+    world.box.status("INBOX")
+    monkeypatch.setattr(type(world.store.of(world.account)), "annotations", locked)
+    world.mark(uid, "INBOX", "+", "$Junk")
+    assert world.move([uid], "INBOX", "Spam")
+    assert world.learn() == []
+
+
 def test_at_most_so_many_a_day(tmp_path: Path, tools: Tools) -> None:  # T45
     world = World(tmp_path / "instance", tools, lessons_per_day=2)
     there = world.move([world.put(number) for number in range(4)], "INBOX", "Spam")
