@@ -25,7 +25,7 @@ async def test_a_mistake_is_told_and_the_work_begins_again(
         await asyncio.Event().wait()
 
     task = asyncio.create_task(go_on("upkeep", work))
-    await asyncio.wait_for(again.wait(), 10)
+    await asyncio.wait_for(again.wait(), 60)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -56,7 +56,7 @@ class Toy:
     def command(self) -> list[str | Path]:
         return python("-m", "tests.kit.toy_daemon", self.file, "smtp")
 
-    def ask(self, word: str, timeout_s: float = 10.0) -> str:
+    def ask(self, word: str, timeout_s: float = 60.0) -> str:
         with socket.create_connection(("127.0.0.1", self.port), timeout=timeout_s) as connection:
             connection.sendall(word.encode() + b"\n")
             return connection.makefile("r").readline().strip()
@@ -105,7 +105,7 @@ def test_a_killed_worker_is_replaced_within_a_second(toy: Toy, running: Process)
     os.kill(victim, signal.SIGKILL)
     begun = time.monotonic()
     after = toy.workers()
-    assert time.monotonic() - begun < 5.0  # one second on a machine with nothing else to do
+    assert time.monotonic() - begun < 20  # one second on a machine with nothing else to do
     assert victim in before
     assert victim not in after
     assert toy.ask("pid")
@@ -122,7 +122,7 @@ def test_workers_die_with_their_main_process(toy: Toy, running: Process) -> None
     family = [process.pid for process in descendants(running.pid)]
     assert len(family) == 2
     running.signal(signal.SIGKILL)
-    eventually(lambda: not any(alive(pid) for pid in family), 3.0)
+    eventually(lambda: not any(alive(pid) for pid in family))
 
 
 def test_the_next_generation_begins_when_the_last_one_is_gone(toy: Toy) -> None:
@@ -139,28 +139,28 @@ def test_a_second_daemon_on_the_same_state_is_refused(toy: Toy, running: Process
     (tmp_path / "other.toml").write_text(other)
     command = [*toy.command()[:-2], tmp_path / "other.toml", "smtp"]
     with started(command, environ={"MAILSTACK_ALLOW_ROOT": "1", "TOY_LOCK_WAIT_S": "0.3"}) as second:
-        assert second.wait(20) == os.EX_TEMPFAIL
+        assert second.wait() == os.EX_TEMPFAIL
         assert "it runs already" in second.output
 
 
 def test_sigterm_lets_the_work_in_flight_finish(toy: Toy, running: Process) -> None:
-    with socket.create_connection(("127.0.0.1", toy.port), timeout=10) as busy:
+    with socket.create_connection(("127.0.0.1", toy.port), timeout=60) as busy:
         busy.sendall(b"slow\n")
-        time.sleep(0.3)
+        running.wait_for("begins slow")
         running.signal(signal.SIGTERM)
         assert busy.makefile("r").readline().strip().isdigit()
-    assert running.wait(3) == 0
+    assert running.wait() == 0
 
 
 def test_sigterm_cuts_off_what_does_not_finish(tmp_path: Path) -> None:
     toy = Toy(tmp_path, grace_s=0.5)
     with started(toy.command(), environ=toy.environ) as process:
         toy.hear("READY")
-        with socket.create_connection(("127.0.0.1", toy.port), timeout=10) as busy:
+        with socket.create_connection(("127.0.0.1", toy.port), timeout=60) as busy:
             busy.sendall(b"forever\n")
-            time.sleep(0.3)
+            process.wait_for("begins forever")
             process.signal(signal.SIGTERM)
-            assert process.wait(5) == 0
+            assert process.wait() == 0
         assert "did not finish in time" in process.output
     toy.manager.close()
 
@@ -169,18 +169,18 @@ def test_a_hanging_worker_is_ended_and_shows_where_it_hung(tmp_path: Path) -> No
     toy = Toy(tmp_path)
     with started(toy.command(), environ={**toy.environ, "TOY_SILENT_S": "1"}) as process:
         toy.hear("READY")
-        with socket.create_connection(("127.0.0.1", toy.port), timeout=10) as victim:
+        with socket.create_connection(("127.0.0.1", toy.port), timeout=60) as victim:
             victim.sendall(b"hang\n")
             toy.hear("X_MAILSTACK_WORKERS")
             toy.workers()
-        process.wait_for("Timeout (")
-        assert "in say" in process.output, "the traceback names the place"
+        # The traceback names the place.
+        assert "Timeout (" in process.wait_for("in say")
     toy.manager.close()
 
 
 def test_a_stopped_worker_that_cannot_even_end_itself_is_killed(tmp_path: Path) -> None:
     toy = Toy(tmp_path)
-    with started(toy.command(), environ={**toy.environ, "TOY_SILENT_S": "0.1"}) as process:
+    with started(toy.command(), environ={**toy.environ, "TOY_SILENT_S": "1"}) as process:
         toy.hear("READY")
         os.kill(int(toy.ask("pid")), signal.SIGSTOP)
         process.wait_for("hangs and is killed")
@@ -193,11 +193,11 @@ def test_a_hanging_orphan_ends_itself(tmp_path: Path) -> None:
     with started(toy.command(), environ={**toy.environ, "TOY_SILENT_S": "1"}) as process:
         toy.hear("READY")
         family = [process.pid for process in descendants(process.pid)]
-        with socket.create_connection(("127.0.0.1", toy.port), timeout=10) as victim:
+        with socket.create_connection(("127.0.0.1", toy.port), timeout=60) as victim:
             victim.sendall(b"hang\n")
-            time.sleep(0.2)
+            process.wait_for("begins hang")
             process.signal(signal.SIGKILL)
-            eventually(lambda: not any(alive(pid) for pid in family), 5.0)
+            eventually(lambda: not any(alive(pid) for pid in family))
     toy.manager.close()
 
 
@@ -223,7 +223,7 @@ def test_a_worker_that_returns_unasked_is_replaced(toy: Toy, running: Process) -
 def test_after_a_disk_error_the_whole_daemon_exits_for_a_restart(toy: Toy, running: Process) -> None:
     # promise P8
     toy.ask("fatal")
-    assert running.wait(5) == os.EX_SOFTWARE
+    assert running.wait() == os.EX_SOFTWARE
     assert "stopping for a restart: fsync said EIO" in running.output
 
 
@@ -294,7 +294,7 @@ def test_the_watchdog_is_fed_while_workers_answer(toy: Toy) -> None:
         begun = time.monotonic()
         for _ in range(5):
             toy.hear("WATCHDOG")
-        assert time.monotonic() - begun < 3.0
+        assert time.monotonic() - begun < 20  # 1.5 s on a machine with nothing else to do
         assert process.running
 
 
@@ -319,5 +319,5 @@ async def test_fatal_may_be_called_from_any_thread(tmp_path: Path) -> None:
     )
     await asyncio.to_thread(context.fatal, "EIO")
     context.fatal("again")
-    await asyncio.wait_for(stop.wait(), 5)
+    await asyncio.wait_for(stop.wait(), 60)
     assert (context.failed, said) == ("EIO", ["fatal"])

@@ -240,7 +240,7 @@ def _command(pid: int) -> bytes:
 
 def said(demo: Demo) -> list[str]:
     """Its lines for people; they come just after demo.json."""
-    eventually(lambda: "Another user:" in demo.process.output, 10.0)
+    eventually(lambda: "Another user:" in demo.process.output)
     return [line for line in demo.process.output.splitlines() if not line.startswith("mailstack: ")]
 
 
@@ -277,7 +277,7 @@ def test_what_the_lines_say_works(demo: Demo) -> None:
 def run(command: str) -> str:
     """What a shell command prints; fails when it does."""
     done = subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT
+        ["bash", "-c", command], capture_output=True, text=True, timeout=180, check=False, cwd=ROOT
     )
     assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     return done.stdout + done.stderr
@@ -293,8 +293,8 @@ def test_nobody_else_can_read_what_the_demo_keeps(demo: Demo) -> None:
 def test_a_killed_process_is_replaced_and_the_file_rewritten(demo: Demo, daemon: str, which: int) -> None:
     before = demo.pids(daemon)
     os.kill(before[which], signal.SIGKILL)
-    eventually(lambda: before[which] not in demo.pids(daemon), 1.5)
-    eventually(lambda: len(demo.pids(daemon)) == len(before), 10.0)
+    eventually(lambda: before[which] not in demo.pids(daemon))
+    eventually(lambda: len(demo.pids(daemon)) == len(before))
     assert all(alive(pid) for pid in demo.pids(daemon))
 
 
@@ -309,14 +309,14 @@ def test_a_second_start_keeps_accounts_passwords_mail_and_edits(tmp_path: Path) 
         family = [process.pid for process in descendants(first.process.pid)]
         begun = time.monotonic()
         assert first.process.stop() == 0
-        assert time.monotonic() - begun < 20  # 5 s on a quiet machine
+        assert time.monotonic() - begun < 60  # 5 s on a quiet machine
         assert not any(alive(pid) for pid in family)
         assert not (tmp_path / "demo" / "demo.json").exists()
     file = tmp_path / "demo" / "mailstack.toml"
     file.write_text(file.read_text().replace("[smtp]", "[smtp]\nerrors = 7"))
     begun = time.monotonic()
     with running_demo(tmp_path / "demo", port_base=base) as second:
-        assert time.monotonic() - begun < 40  # 10 s on a quiet machine
+        assert time.monotonic() - begun < 90  # 10 s on a quiet machine
         assert second.users == users
         assert "dave@example.test" in second.cli("user", "list")
         assert kept.exists()
@@ -328,7 +328,7 @@ def test_nothing_is_left_when_the_demo_is_killed(tmp_path: Path) -> None:
     with running_demo(tmp_path / "demo", port_base=base) as first:
         family = [process.pid for process in descendants(first.process.pid)]
         first.process.signal(signal.SIGKILL)
-        eventually(lambda: not any(alive(pid) for pid in family), 6.0)
+        eventually(lambda: not any(alive(pid) for pid in family))
     with running_demo(tmp_path / "demo", port_base=base) as second:
         assert second.users
 

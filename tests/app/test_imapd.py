@@ -128,7 +128,7 @@ async def daemon(
         yield Running(instance, context, *ports[:2], certificate, log, said, *ports[2:])
     finally:
         stop.set()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 60)
         context.bus.close()
         for sock in sockets:
             sock.close()

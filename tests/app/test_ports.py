@@ -87,7 +87,7 @@ async def running(
     try:
         yield Running(acceptor, ports, f"{folder}/lmtp", log, context.stop.set)
         context.stop.set()
-        await asyncio.wait_for(task, 10)
+        await asyncio.wait_for(task, 60)
     finally:
         task.cancel()
         daemon.close(sockets)

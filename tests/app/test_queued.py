@@ -254,7 +254,7 @@ def test_a_crash_while_delivering_ends_every_recipient_once(daemon: Daemon, poin
     before = daemon.marks()
     process = daemon.start()
     try:
-        eventually(daemon.is_empty, 30, explain=lambda: process.output)
+        eventually(daemon.is_empty, explain=lambda: process.output)
     finally:
         process.stop()
     # P4: only what the far server took before our commit may come again, also of messages beside the one
@@ -321,7 +321,7 @@ def test_random_kills_end_every_recipient(daemon: Daemon) -> None:
             time.sleep(chance.random() * 0.4)
             for worker in _workers(process.pid):
                 os.kill(worker, signal.SIGKILL)
-        eventually(daemon.is_empty, 40, explain=lambda: process.output[-3000:])
+        eventually(daemon.is_empty, explain=lambda: process.output[-3000:])
     finally:
         process.stop()
     _check(daemon.marks(), marks, marks, twice=2 * 10 * 6)
@@ -369,7 +369,7 @@ def test_two_processes_share_one_queue_and_send_everything_once(daemon: Daemon) 
     daemon.put(*((mark, ("a@live.test", "b@live.test")) for mark in marks))
     process = daemon.start()
     try:
-        eventually(daemon.is_empty, 40, explain=lambda: process.output[-3000:])
+        eventually(daemon.is_empty, explain=lambda: process.output[-3000:])
         assert len(_workers(process.pid)) == 2
         names = {path.name.partition("-")[0] for path in (daemon.paths.queue / "leases").iterdir()}
         assert names == {str(pid) for pid in _workers(process.pid)}
@@ -391,7 +391,7 @@ def test_what_a_dead_process_had_claimed_is_taken_over_by_the_other(daemon: Daem
         eventually(lambda: daemon.sink.connections >= 1)
         (holder,) = {owner.partition("-")[0] for owner in holders(daemon)}
         os.kill(int(holder), signal.SIGKILL)
-        eventually(daemon.is_empty, 40, explain=lambda: process.output[-3000:])
+        eventually(daemon.is_empty, explain=lambda: process.output[-3000:])
     finally:
         process.stop()
     assert daemon.marks() == [("m0", "a@live.test")]

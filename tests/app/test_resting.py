@@ -31,7 +31,7 @@ async def test_an_idle_mailbox_is_closed_and_works_again(tmp_path: Path) -> None
     at_work = AtWork()
     with ThreadPoolExecutor(1) as executor:
         resting = asyncio.create_task(rest(store, at_work, executor, idle_s=0.2))
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while open_databases(tmp_path):
                 await asyncio.sleep(0.02)
         assert store.idle(0.0) == []

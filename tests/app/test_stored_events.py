@@ -69,7 +69,7 @@ async def _count(client: RawClient, folder: bytes) -> int:
 async def _until(client: RawClient, folder: bytes, wanted: list[bytes]) -> None:
     found: list[bytes] = []
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while (found := await _flags(client, folder)) != wanted:
                 await asyncio.sleep(0.02)
     except TimeoutError:
@@ -176,7 +176,7 @@ async def test_what_the_disk_does_not_let_end_leaves_no_copy(
     monkeypatch.setattr(stored_events, "carry_out", full)
     async with _session(tmp_path, b'fileinto "Done";') as client:
         await _append(client, b"Work")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while "the disk is full" not in caplog.text:
                 await asyncio.sleep(0.02)
         assert (await _flags(client, b"Work"), await _flags(client, b"Done")) == ([b""], [])

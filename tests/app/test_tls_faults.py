@@ -119,7 +119,7 @@ async def s_client(port: int, *options: str, commands: bytes = b"", starttls: bo
             process.stdin.write(b"Q\n" if commands else b"QUIT\n")
             process.stdin.close()
         assert process.stdout is not None
-        said = await asyncio.wait_for(process.stdout.read(), 20)
+        said = await asyncio.wait_for(process.stdout.read(), 60)
         await process.wait()
     except TimeoutError:
         process.kill()

@@ -99,7 +99,7 @@ def test_a_full_disk_refuses_new_mail_shows_the_old_and_recovers_by_itself(
         with demo.imap(ALICE) as client:
             client.select("INBOX")
             fill(small_disk, what)
-            eventually(lambda: send(demo, "during").startswith("452"), 15)
+            eventually(lambda: send(demo, "during").startswith("452"))
             assert re.match(r"452 4\.3\.1", send(demo, "during-2"))
             client.noop()
             shown = subjects(client)
@@ -108,7 +108,7 @@ def test_a_full_disk_refuses_new_mail_shows_the_old_and_recovers_by_itself(
             assert client.append("INBOX", "", None, marked("appended", size_octets=50_000))[0] == "NO"
             resize(small_disk, ROOMY)
             (small_disk / "ballast").unlink(missing_ok=True)
-            eventually(lambda: send(demo, "after") == "250", 15)
+            eventually(lambda: send(demo, "after") == "250")
             assert client.append("INBOX", "", None, marked("appended-after"))[0] == "OK"
             assert client.store("1", "+FLAGS", "\\Flagged")[0] == "OK"
             assert subjects(client) == shown + 2
@@ -155,7 +155,7 @@ def test_a_disk_that_becomes_read_only_is_read_on_and_nothing_crashes_in_a_loop(
         with running_demo(at / "demo") as demo:
             recorder = Recorder(demo.host, demo.port("mx"))
             threads = recorder.start(2, [[ALICE], [BOB], [BOB, GONE]])
-            eventually(lambda: len(recorder.acknowledged) > 10, 30)
+            eventually(lambda: len(recorder.acknowledged) > 10)
             with demo.imap(ALICE) as client:
                 client.select("INBOX")
                 shown = subjects(client)
@@ -166,7 +166,7 @@ def test_a_disk_that_becomes_read_only_is_read_on_and_nothing_crashes_in_a_loop(
                 # What ext4 does to itself after an error.
                 if debian.run(["mount", "-o", "remount,abort", at]).returncode:
                     pytest.skip("this kernel lets no file system be aborted")
-                eventually(lambda: send(demo, "during")[:1] == "4", 20, demo.log)
+                eventually(lambda: send(demo, "during")[:1] == "4", explain=demo.log)
                 pids = {name: demo.pids(name) for name in ("smtp", "imap")}
                 assert subjects(client) >= shown
                 assert client.store("1", "+FLAGS", "\\Flagged")[0] == "NO"
@@ -205,7 +205,7 @@ def test_a_message_that_cannot_be_read_is_named_and_the_others_are_fine(tmp_path
                 shown = repr(client.untagged_responses["FETCH"])
                 assert "X-Test-Mark: m1 " in shown and "X-Test-Mark: m0 " not in shown
                 assert client.noop()[0] == "OK"
-            eventually(lambda: broken.name in demo.log(), 10, demo.log)
+            eventually(lambda: broken.name in demo.log(), explain=demo.log)
             assert send(demo, "m2") == "250"
         with demo.imap(ALICE) as client:
             client.select("INBOX")
@@ -231,9 +231,9 @@ def test_an_error_at_an_fsync_is_451_and_ends_the_daemon_for_a_restart(tmp_path:
         before = demo.pids("smtp")
         with failing(before, "fsync,fdatasync", path):
             assert re.match("451 |421 4.3.2 ", send(demo, "during", to))
-            eventually(lambda: not any(map(alive, before)), 15, demo.log)
+            eventually(lambda: not any(map(alive, before)), explain=demo.log)
         recorder.sent.append(Sent("during", (to,)))
-        eventually(lambda: send(demo, "after", to) == "250", 30, demo.log)
+        eventually(lambda: send(demo, "after", to) == "250", explain=demo.log)
         recorder.sent.append(Sent("after", (to,), "some id"))
         settle(demo)
         found = count(demo)
@@ -248,12 +248,12 @@ def test_a_queued_message_that_cannot_be_read_waits_and_the_others_leave(tmp_pat
         recorder = Recorder(demo.host, demo.port("mx"))
         sent.sink.replies["rcpt"] = "451 4.7.1 later"
         stuck = recorder.send("stuck", [GONE]).accept_id
-        eventually(lambda: "deferred" in demo.log(), 20, demo.log)
+        eventually(lambda: "deferred" in demo.log(), explain=demo.log)
         del sent.sink.replies["rcpt"]
         path = demo.folder / "state" / "queue" / "messages" / f"{stuck}-1"
         with failing(demo.pids("queue"), "read,pread64", path):
             demo.cli("queue", "retry", "--all")
-            eventually(lambda: "cannot be read" in demo.log(), 20, demo.log)
+            eventually(lambda: "cannot be read" in demo.log(), explain=demo.log)
             recorder.send("other", [GONE])
             sent.sink.wait_for(1)
         assert b"X-Test-Mark: other " in sent.sink.messages[0].data
@@ -289,7 +289,7 @@ def test_a_daemon_without_descriptors_loses_nothing_and_recovers_by_itself(
         if daemon == "queue":
             for pid in pids:
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, normal[pid])
-        eventually(lambda: bool(recorder.send("after", [ALICE, GONE]).accept_id), 30, demo.log)
+        eventually(lambda: bool(recorder.send("after", [ALICE, GONE]).accept_id), explain=demo.log)
         assert demo.pids(daemon) == pids
         sent.sent = [one for one in recorder.sent if one.mark != "after"]
         sent.check(demo)
@@ -339,7 +339,7 @@ def test_a_backup_under_load_is_consistent(tmp_path: Path) -> None:
     with running_demo(tmp_path / "demo") as demo:
         recorder = Recorder(demo.host, demo.port("mx"))
         threads = recorder.start(3, [[ALICE], [ALICE, BOB]])
-        eventually(lambda: len(recorder.acknowledged) > 20, 30)
+        eventually(lambda: len(recorder.acknowledged) > 20)
         known = {sent.mark for sent in recorder.acknowledged}
         home, copy = demo.maildir(ALICE).parent, tmp_path / "restored"
         started = time.monotonic()
@@ -353,7 +353,7 @@ def test_a_backup_under_load_is_consistent(tmp_path: Path) -> None:
                 break
         assert time.monotonic() - started < 30
         before = len(recorder.acknowledged)
-        eventually(lambda: len(recorder.acknowledged) > before + 5, 30)
+        eventually(lambda: len(recorder.acknowledged) > before + 5)
         recorder.stop.set()
         for thread in threads:
             thread.join(60)

@@ -85,7 +85,7 @@ def test_the_whole_matrix(tmp_path: Path, place: str, action: str, occurrence: i
         with sent.life({"MAILSTACK_FAULT": f"{place}:{action}:{occurrence}"}) as demo:
             for _ in range(ROUNDS):
                 sent.send_all(demo)
-            eventually(lambda: (place, action) in came(demo), 30, demo.log)
+            eventually(lambda: (place, action) in came(demo), explain=demo.log)
         with sent.life() as demo:
             # P4: when the queue daemon ended, others were between the sink's 250 and our COMMIT.
             sent.check(demo, may_come_twice=action != "enospc")
@@ -98,7 +98,7 @@ def test_kill_minus_nine_of_everybody_while_one_stands_at_a_place(tmp_path: Path
         with sent.life({"MAILSTACK_FAULT": f"{place}:sleep:2"}) as demo:
             recorder = Recorder(demo.host, demo.port("mx"))
             threads = recorder.start(4, list(SHAPES.values()), prefix=place)
-            eventually(lambda: (place, "sleep") in came(demo), 30, demo.log)
+            eventually(lambda: (place, "sleep") in came(demo), explain=demo.log)
             kill([psutil.Process(demo.process.pid), *psutil.Process(demo.process.pid).children(True)])
             recorder.stop.set()
             for thread in threads:
@@ -163,7 +163,7 @@ def test_a_disk_that_hangs_holds_up_nobody_else(tmp_path: Path) -> None:
         for number, recipients in enumerate(([ALICE], [GONE])):
             threads.append(threading.Thread(target=slow.send, args=(f"slow-{number}", recipients)))
             threads[-1].start()
-            eventually(lambda: len(came(demo)) == len(threads), 20, demo.log)
+            eventually(lambda: len(came(demo)) == len(threads), explain=demo.log)
         for number, recipients in enumerate(([ALICE], [GONE], [ALICE, BOB])):
             assert others.send(f"other-{number}", recipients).accept_id
         assert slow.sent == []

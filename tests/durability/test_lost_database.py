@@ -67,5 +67,5 @@ def test_a_damaged_database_is_refused_in_words_and_made_anew_from_the_files(tmp
             path.unlink()
         sent.sink.replies.update(REPLIES)
         with sent.life() as demo:
-            eventually(lambda: len(sent.sink.messages) == 3, 30, demo.log)
+            eventually(lambda: len(sent.sink.messages) == 3, explain=demo.log)
             sent.check(demo)

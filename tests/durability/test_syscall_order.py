@@ -156,7 +156,7 @@ def send_everything(demo: Demo) -> dict[str, str]:
     for name, send in ways.items():
         accepted[name] = send(f"order-{name.replace(' ', '-')}").accept_id
         assert accepted[name], demo.log()[-2000:]
-        eventually(lambda: not list(messages.iterdir()), 30, demo.log)
+        eventually(lambda: not list(messages.iterdir()), explain=demo.log)
     demo.wait_for_message(ALICE, b"nobody of that name")
     return accepted
 

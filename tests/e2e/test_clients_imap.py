@@ -84,7 +84,7 @@ async def test_new_mail_shows_in_idle_within_a_second(
     pushed = await client.wait_server_push(timeout=5)
     assert any(b"EXISTS" in line for line in pushed)
     client.idle_done()
-    await asyncio.wait_for(idle, 5)
+    await asyncio.wait_for(idle, 60)
 
 
 async def test_a_session_from_append_to_expunge(account: str, client: aioimaplib.IMAP4_SSL) -> None:

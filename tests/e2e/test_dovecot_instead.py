@@ -97,7 +97,7 @@ def serving(instance: Instance, folder: Path) -> Iterator[int]:
     (folder / "dovecot.conf").write_text(config)
     process = subprocess.Popen([program, "-F", "-c", str(folder / "dovecot.conf")])
     try:
-        eventually(lambda: _answers(port) or process.poll() is not None, 20)
+        eventually(lambda: _answers(port) or process.poll() is not None)
         yield port
     finally:
         process.terminate()

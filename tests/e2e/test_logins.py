@@ -242,7 +242,9 @@ def test_who_would_act_for_another_is_counted_in_imap_and_pop3_too(limited: Demo
         assert imap.ask(f"t AUTHENTICATE PLAIN {line}").startswith("t NO [AUTHENTICATIONFAILED]")
         assert pop3.ask(f"AUTH PLAIN {line}").startswith("-ERR [AUTH]")
     shown = limited.cli("log", "show", account)
-    eventually(lambda: limited.cli("log", "show", account).count("may not act for") == 2, 20, lambda: shown)
+    eventually(
+        lambda: limited.cli("log", "show", account).count("may not act for") == 2, explain=lambda: shown
+    )
 
 
 @pytest.mark.parametrize("mechanism", ["OAUTHBEARER", "XOAUTH2", "CRAM-MD5", "NTLM", "GSSAPI", "EXTERNAL"])
@@ -290,7 +292,7 @@ def test_an_app_password_is_good_for_its_protocols(limited: Demo, account: str) 
     def uses() -> list[str]:
         return [one["last_used_for"] for one in limited.json("apppw", "list", account)]
 
-    eventually(lambda: uses() == list(ALL), 10, lambda: str(uses()))
+    eventually(lambda: uses() == list(ALL), explain=lambda: str(uses()))
     limited.cli("apppw", "revoke", account, "imap")
     assert "[AUTHENTICATIONFAILED]" in log_in(limited, "imap", account, made["imap"])
 
@@ -335,7 +337,7 @@ def test_guessing_over_all_protocols_shuts_a_network_out_of_all_of_them(limited:
         assert line.greeting.startswith("220")
     ban = next(one for one in limited.json("ban", "list") if one["network"] == f"{guesser}/32")
     assert ban["by"] == "wrong passwords" and "for 10 logins" in ban["why"]
-    eventually(lambda: "at=connect check=banned code=421 status=4.7.0" in limited.log(), 10, limited.log)
+    eventually(lambda: "at=connect check=banned code=421 status=4.7.0" in limited.log(), explain=limited.log)
     limited.cli("ban", "clear", guesser)
     assert [log_in(limited, protocol, account, PASSWORD, source=guesser) for protocol in ALL] == ["OK"] * 3
 
@@ -383,7 +385,7 @@ def test_an_account_guessed_at_from_everywhere_is_slow_for_strangers(limited: De
 
     assert not is_answered_at_once(network())
     assert log_in(limited, "smtp", account, PASSWORD) == "OK"
-    eventually(lambda: "is guessed at" in limited.cli("log", "show", account), 20, limited.log)
+    eventually(lambda: "is guessed at" in limited.cli("log", "show", account), explain=limited.log)
 
 
 @pytest.mark.parametrize("change", ["password", "suspended", "removed", "revoked"])
@@ -440,7 +442,7 @@ def test_the_log_says_who_what_and_why(limited: Demo, account: str) -> None:
         "configuration  smtp.login_delays_s",
         "'mailstack apppw list' shows them",
     ]
-    eventually(lambda: all(text in said() for text in wanted), 40, said)
+    eventually(lambda: all(text in said() for text in wanted), explain=said)
 
 
 async def test_two_hundred_logins_at_once(limited: Demo) -> None:

@@ -143,7 +143,7 @@ def test_an_editor_session_from_the_first_look_to_the_mail_that_is_sorted(demo: 
         assert client.command(b"SETACTIVE", "main").kind == "OK"
         assert client.command(b"LISTSCRIPTS").lines == [[b"main", b"ACTIVE"]]
         _send(demo, account, "sorted mail")
-        eventually(lambda: _is_sorted(demo, account), 15.0, lambda: demo.cli("log", "show", account))
+        eventually(lambda: _is_sorted(demo, account), explain=lambda: demo.cli("log", "show", account))
         assert client.command(b"LOGOUT").kind == "OK"
     assert [one["name"] for one in demo.json("sieve", "list", account)] == ["main"]
     changes = [

@@ -104,7 +104,7 @@ def test_a_refusal_is_explained(
         events = json.loads(demo.cli("--json", "log", "explain", "127.0.0.1", check=False) or "[]")
         return [event for event in events if event["fields"].get("check") == word]
 
-    eventually(lambda: bool(found()), 20)
+    eventually(lambda: bool(found()))
     event = found()[-1]
     said = event["explanation"]
     assert isinstance(said, dict)
@@ -117,14 +117,14 @@ def test_an_unknown_recipient_is_found_by_its_address(demo: Demo) -> None:
     probe = _mx(demo)
     probe.ask("MAIL FROM:<explain@outside.test>")
     assert probe.ask(f"RCPT TO:<{NOBODY}>").code == 550
-    eventually(lambda: "rule" in demo.cli("log", "explain", NOBODY, check=False), 20)
+    eventually(lambda: "rule" in demo.cli("log", "explain", NOBODY, check=False))
 
 
 def test_a_refused_recipient_is_found_by_its_sender_too(demo: Demo) -> None:
     _relay(demo, "explain-sender@outside.test")
-    eventually(lambda: "relay" in demo.cli("log", "explain", "explain-sender@outside.test", check=False), 20)
+    eventually(lambda: "relay" in demo.cli("log", "explain", "explain-sender@outside.test", check=False))
 
 
 def test_what_a_login_was_refused_is_found_by_its_address(demo: Demo) -> None:
     _mismatch(demo, "not-me@outside.test")
-    eventually(lambda: "not-me@outside.test" in demo.cli("log", "explain", ALICE, check=False), 20)
+    eventually(lambda: "not-me@outside.test" in demo.cli("log", "explain", ALICE, check=False))

@@ -28,13 +28,13 @@ def test_a_client_lost_behind_the_dot_sends_again_and_both_arrive(demo: Demo, ma
         lost.envelope([ALICE])
         assert lost.ask("DATA").code == 354
         lost.send(stuffed(message) + b".\r\n")
-    processes.eventually(lambda: any(mark.encode() in m for m in demo.messages(ALICE)), 20, demo.log)
+    processes.eventually(lambda: any(mark.encode() in m for m in demo.messages(ALICE)), explain=demo.log)
     with Probe((demo.host, demo.port("mx"))) as again:
         again.open()
         again.envelope([ALICE])
         assert again.message(message).code == 250
     assert sum(mark.encode() in found for found in demo.messages(ALICE)) == 2
-    processes.eventually(lambda: "unheard id=" in demo.log(), 10, demo.log)
+    processes.eventually(lambda: "unheard id=" in demo.log(), explain=demo.log)
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_nobody_says_who_he_is_by_command(demo: Demo, probe: Probe, line: str) -
     before = demo.log().count("check=unknown")
     answer = probe.ask(line)
     assert (answer.code, answer.status) == (500, "5.5.2")
-    processes.eventually(lambda: demo.log().count("check=unknown") > before, 10, demo.log)
+    processes.eventually(lambda: demo.log().count("check=unknown") > before, explain=demo.log)
 
 
 LINES = (
@@ -176,10 +176,10 @@ def test_every_end_gives_everything_back(demo: Demo, ending: str) -> None:
     # S50: descriptors and spool files of the daemon; what it opens once is open after the first round
     for _ in range(2):
         leave(demo, len(LINES), ending)
-    processes.eventually(lambda: not spooled(demo), 20, demo.log)
+    processes.eventually(lambda: not spooled(demo), explain=demo.log)
     before = descriptors(demo)
     for steps in range(len(LINES) + 1):
         for _ in range(8):
             leave(demo, steps, ending)
-    processes.eventually(lambda: not spooled(demo), 20, demo.log)
-    processes.eventually(lambda: descriptors(demo) <= before + 5, 20, demo.log)
+    processes.eventually(lambda: not spooled(demo), explain=demo.log)
+    processes.eventually(lambda: descriptors(demo) <= before + 5, explain=demo.log)

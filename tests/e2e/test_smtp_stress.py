@@ -55,7 +55,7 @@ def test_thousands_of_idle_clients_stop_nobody_who_logs_in(demo: Demo) -> None:
     if room < 1500:
         pytest.skip("wants 1800 file descriptors")
     with crowd(demo.port("mx"), min(WANTED, room)):
-        processes.eventually(lambda: "stress begins" in demo.log(), 30, demo.log)
+        processes.eventually(lambda: "stress begins" in demo.log(), explain=demo.log)
         before = time.monotonic()
         with Probe((demo.host, demo.port("submissions")), tls=demo.tls()) as laptop:
             laptop.open()

@@ -80,7 +80,7 @@ async def test_aioimaplib_idles_and_fetches(tmp_path: Path) -> None:
         service.hub.heard({"event": "mailbox", "account": USER, "folder": "INBOX"})
         assert b"1 EXISTS" in await client.wait_server_push(timeout=5)
         client.idle_done()
-        await asyncio.wait_for(idle, 5)
+        await asyncio.wait_for(idle, 60)
         answer = await client.uid("fetch", "1", "(FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
         assert answer.result == "OK" and b"Subject: new" in answer.lines[1]
         assert (await client.append(message(), "Drafts")).result == "OK"

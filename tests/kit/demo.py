@@ -31,7 +31,7 @@ from tests.kit.instance import Instance
 from tests.kit.ports import free_base
 
 OFFSETS = (24, 25, 26, 110, 143, 190, 465, 587, 993, 995)
-START_S = 30.0
+START_S = 90.0
 #: Of accounts that tests make.
 PASSWORD = "pass word $1 long"
 
@@ -93,7 +93,7 @@ class Demo:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             cwd=processes.ROOT,
             check=False,
         )
@@ -144,7 +144,9 @@ class Demo:
         found = [path for part in ("new", "cur") for path in (home / part).glob("*")]
         return [path.read_bytes() for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
 
-    def wait_for_message(self, address: str, text: bytes, folder: str = "", timeout_s: float = 20.0) -> bytes:
+    def wait_for_message(
+        self, address: str, text: bytes, folder: str = "", timeout_s: float = processes.WAIT_S
+    ) -> bytes:
         """The first message of the folder that holds `text`."""
         return _wait_for(lambda: self.messages(address, folder), text, timeout_s)
 
@@ -153,7 +155,7 @@ class Demo:
         found = [path for path in (self.folder / "outside").rglob("*") if path.is_file()]
         return [path.read_bytes() for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
 
-    def wait_for_outside(self, text: bytes, timeout_s: float = 20.0) -> bytes:
+    def wait_for_outside(self, text: bytes, timeout_s: float = processes.WAIT_S) -> bytes:
         """The first message outside that holds `text`."""
         return _wait_for(self.outside, text, timeout_s)
 

@@ -112,12 +112,12 @@ class RawClient:
         self.writer.write(data)
         await self.writer.drain()
 
-    async def line(self, *, wait_s: float = 5.0) -> bytes:
+    async def line(self, *, wait_s: float = 60.0) -> bytes:
         """The next line without its end; b"" at the end of the connection."""
         async with asyncio.timeout(wait_s):
             return (await self.reader.readline()).removesuffix(b"\r\n")
 
-    async def until(self, start: bytes, *, wait_s: float = 5.0) -> list[bytes]:
+    async def until(self, start: bytes, *, wait_s: float = 60.0) -> list[bytes]:
         """Lines up to one that starts so, or the end of the connection."""
         lines = []
         while True:

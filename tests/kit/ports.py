@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import random
 import socket
+from collections import deque
 
 
 def _range() -> tuple[int, int]:
@@ -17,6 +18,8 @@ def _range() -> tuple[int, int]:
 
 LOWEST, HIGHEST = _range()
 _chance = random.Random(os.getpid())
+#: Those given lately: whoever asked may not listen there yet, or may want nobody to.
+_given: deque[int] = deque(maxlen=(HIGHEST - LOWEST) // 4)
 
 
 def is_free(port: int) -> bool:
@@ -39,6 +42,8 @@ def free_base(offsets: tuple[int, ...]) -> int:
     """A base so that base + offset is free for every offset."""
     for _ in range(200):
         base = _chance.randrange(LOWEST, HIGHEST - max(offsets))
-        if all(is_free(base + offset) for offset in offsets):
+        ports = [base + offset for offset in offsets]
+        if not any(port in _given for port in ports) and all(map(is_free, ports)):
+            _given.extend(ports)
             return base
     raise RuntimeError("no free ports")

@@ -22,12 +22,13 @@ from tests.kit.smtp_sink import SmtpSink
 
 OPTIONS = QueueOptions(
     allow_loopback=True,
-    connect_timeout_s=1,
-    command_timeout_s=0.5,
-    data_timeout_s=0.5,
-    end_timeout_s=0.5,
-    quit_timeout_s=0.3,
-    session_idle_s=2,
+    # Who waits for nobody's silence is not to fail by a machine that stands still for a moment.
+    connect_timeout_s=30,
+    command_timeout_s=30,
+    data_timeout_s=30,
+    end_timeout_s=30,
+    quit_timeout_s=30,
+    session_idle_s=60,
 )
 FACTS = Facts(
     queue_id="q1",

@@ -155,7 +155,7 @@ class SmtpSink:
         for thread in self._threads:
             thread.join(5)
 
-    def wait_for(self, count: int, timeout_s: float = 10.0) -> list[Received]:
+    def wait_for(self, count: int, timeout_s: float = 60.0) -> list[Received]:
         """Returns once so many messages were taken."""
         until = time.monotonic() + timeout_s
         while len(self.messages) < count:
@@ -184,12 +184,13 @@ class SmtpSink:
     def _serve(self, connection: socket.socket, number: int) -> None:
         talk = _Talk(self, connection, number)
         try:
-            talk.run()
+            if not self._stop.is_set():
+                talk.run()
         except (OSError, _Over):
             pass
         finally:
             with self._lock:
-                self._sockets.discard(connection)
+                self._sockets -= {connection, talk.connection}
                 self.open_now -= 1
             with contextlib.suppress(OSError):
                 talk.connection.close()
@@ -329,6 +330,8 @@ class _Talk:
                 self.sink._sockets.discard(self.connection)
                 self.sink._sockets.add(secured)
             self.connection = secured
+            if self.sink._stop.is_set():  # it may have cut the connection before this one took its place
+                raise _Over
             secured.do_handshake()
         except OSError:
             raise _Over from None

@@ -72,7 +72,7 @@ def failing(
         [debian.need("strace"), "-f", "-q", "-P", str(path), *inject, "-o", "/dev/null", *words]
     )
     try:
-        eventually(lambda: all(is_traced(pid) for pid in pids), 15)
+        eventually(lambda: all(is_traced(pid) for pid in pids))
         yield tracer
     finally:
         tracer.terminate()

@@ -1,7 +1,8 @@
 """A daemon with nothing but the life of one: `python -m tests.kit.toy_daemon CONFIG ROLE`.
 
 One word per line and connection: pid, parent, slow (answers after a second), hang (the
-loop stands still), raise, return, config, fatal, forever (ignores the stop).
+loop stands still), raise, return, config, fatal, forever (ignores the stop).  "begins WORD" is
+printed once one that takes its time is under way.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ async def serve(context: Context) -> None:
         busy.discard(task)
 
     async def say(word: str) -> object:
+        if word in ("slow", "forever", "hang"):
+            print(f"begins {word}", file=sys.stderr, flush=True)
         if word == "slow":
             await asyncio.sleep(SLOW_S)
         elif word == "forever":

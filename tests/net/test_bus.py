@@ -95,7 +95,7 @@ async def test_what_follows_at_once_leaves_together(run_dir: Path, sender: Bus) 
             sender.publish("imap", {"number": number})
         assert daemon.recv(100) == b'{"number":1}'
         loop = asyncio.get_running_loop()
-        together = await asyncio.wait_for(loop.sock_recv(daemon, 100), 10)
+        together = await asyncio.wait_for(loop.sock_recv(daemon, 100), 60)
         assert together == b'{"number":2}\n{"number":3}'
 
 

@@ -39,7 +39,7 @@ class PackedClient:
 
     async def line(self) -> bytes:
         """The next line; b"" at the end."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while b"\r\n" not in self._text:
                 data = await self.raw.reader.read(65_536)
                 if not data:

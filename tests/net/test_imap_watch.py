@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import pytest
 
 from mailstack.imap.options import ImapOptions
 from mailstack.mailbox import MailStore
+from mailstack.mailbox.store import Account
 from mailstack.net import imap_watch
 from tests.kit.bare_session import ACCOUNT, message
 from tests.kit.imap_service import ImapService, RawClient, running
@@ -75,6 +77,38 @@ async def test_a_folder_removed_by_another_program_ends_the_session_that_has_it_
         await client.close()
 
 
+async def test_a_long_look_at_one_mailbox_stops_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looking, goes_on, ended = threading.Event(), threading.Event(), list[bool]()
+
+    def look(account: Account, folder_id: int) -> bool:
+        # What a folder with very many messages takes long for.
+        with account.core.db.read():
+            looking.set()
+            ended.append(goes_on.wait(20))
+        return False
+
+    async with real(tmp_path) as (service, maildir):
+        sibling = await (await RawClient.connect(service.port)).log_in()
+        assert (await sibling.command(b"SELECT INBOX"))[-1].startswith(b"t OK")
+        stranger = await RawClient.connect(service.port)
+        await stranger.line()
+        client = await idling(service)
+        assert isinstance(service.store, Account)
+        service.store.core.db._open_reader()  # as where somebody once read beside a writer
+        monkeypatch.setattr(Account, "refresh", look)
+        put(maildir, "1.other")
+        assert await asyncio.to_thread(looking.wait, 20)
+        await sibling.send(b"n UID SEARCH ALL\r\n")
+        assert (await stranger.command(b"CAPABILITY"))[-1].startswith(b"t OK")
+        goes_on.set()
+        await sibling.until(b"n OK")
+        assert all(ended)
+        for one in (client, sibling, stranger):
+            await one.close()
+
+
 @pytest.mark.parametrize("most", [0, 2])
 async def test_folders_that_cannot_be_watched_are_polled(tmp_path: Path, most: int) -> None:
     # 2: the home fits, the folder's new/ and cur/ do not.
@@ -108,7 +142,7 @@ async def test_a_directory_is_watched_once_for_many_and_no_longer_than_somebody_
         for client in clients[1:]:
             await client.send(b"DONE\r\n")
             assert (await client.until(b"i "))[-1].startswith(b"i OK")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while service.hub.watch.watches > 3:
                 service.hub.watch.forget()
                 await asyncio.sleep(0.01)
@@ -123,7 +157,7 @@ async def test_a_folder_watched_again_shows_what_happened_in_between(tmp_path: P
         client = await idling(service)
         await client.send(b"DONE\r\n")
         await client.until(b"i ")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             while service.hub.watch.watches:
                 service.hub.watch.forget()
                 await asyncio.sleep(0.01)

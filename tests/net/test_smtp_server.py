@@ -81,7 +81,7 @@ async def test_pipelined_mails_are_answered_in_order_in_few_writes(tmp_path: Pat
                 b"MAIL FROM:<a@b.test>\r\nRCPT TO:<bob@example.test>\r\nRCPT TO:<x@example.test>\r\nDATA\r\n"
             )
             replies = await asyncio.wait_for(
-                talk.reader.readuntil(b"354 Go ahead, end with CRLF.CRLF\r\n"), 5
+                talk.reader.readuntil(b"354 Go ahead, end with CRLF.CRLF\r\n"), 60
             )
             assert [line[:3] for line in replies.split(b"\r\n")] == [b"250", b"250", b"550", b"354", b""]
             # RFC 2920: the text of a message and the next commands may travel together.

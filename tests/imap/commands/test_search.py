@@ -149,7 +149,7 @@ async def test_a_search_ends_with_its_client(tmp_path: Path, monkeypatch: pytest
         writer.write(b"c SEARCH TEXT x\r\n")
         assert await asyncio.to_thread(store.begun.wait, 20)
         writer.transport.abort()
-        await asyncio.wait_for(lost.wait(), 20)
+        await asyncio.wait_for(lost.wait(), 60)
         store.gate.set()
     assert 0 < len(store.opened) < 200
 
