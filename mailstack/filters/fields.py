@@ -8,10 +8,10 @@ Standards: RFC 5322 section 2.2, 2.2.3 (folding).
 
 from __future__ import annotations
 
-from functools import cached_property
+from collections.abc import Collection
 from typing import NamedTuple
 
-from mailstack.mime.header import MAX_BLOCK_OCTETS, Octets, find_end, iterate, unfold
+from mailstack.mime.header import MAX_BLOCK_OCTETS, Octets, find_end, matches, unfold
 
 
 class Field(NamedTuple):
@@ -52,20 +52,27 @@ class Header:
     def __init__(self, message: Octets) -> None:
         end, self.body_at = find_end(message)
         block = bytes(message[: min(end, MAX_BLOCK_OCTETS)])
-        fields = []
-        for found in iterate(block):
-            raw = block[found.start : found.end]
-            if not raw.endswith(b"\n"):
-                raw += b"\r\n"
-            fields.append(Field(found.name, raw, found.value - 1 - found.start, found.start, found.end))
+        fields = [
+            Field(
+                match[1].lower(), match[0], match.start(2) - 1 - (start := match.start()), start, match.end()
+            )
+            for match in matches(block)
+        ]
+        if fields and not fields[-1].raw.endswith(b"\n"):
+            fields[-1] = fields[-1]._replace(raw=fields[-1].raw + b"\r\n")
         self.fields = tuple(fields)
+        self._by_name: dict[bytes, list[Field]] = {}
+        for field in fields:
+            same = self._by_name.get(field[0])
+            if same is None:
+                self._by_name[field[0]] = [field]
+            else:
+                same.append(field)
 
-    @cached_property
-    def _by_name(self) -> dict[bytes, list[Field]]:
-        found: dict[bytes, list[Field]] = {}
-        for field in self.fields:
-            found.setdefault(field.name, []).append(field)
-        return found
+    @property
+    def names(self) -> Collection[bytes]:
+        """The names of its fields, lower case, each once."""
+        return self._by_name.keys()
 
     def all(self, name: bytes) -> list[Field]:
         """Every field of that (lower case) name, top to bottom."""

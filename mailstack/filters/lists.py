@@ -60,6 +60,9 @@ class Listed:
         return f"{self.pattern} is on the {self.kind} list{of}"
 
 
+_UNLISTED = Listed()
+
+
 def judge(author: str, sender: str, blocked: AbstractSet[str], allowed: AbstractSet[str]) -> Listed:
     """Which of two lists decides, by its most particular entry; in doubt it is blocked.
 
@@ -79,8 +82,10 @@ def judge(author: str, sender: str, blocked: AbstractSet[str], allowed: Abstract
 
 def decide(author: str, sender: str, own: Lists, domain: Lists) -> Listed:
     """The account's own lists first, then those of its domain; each as (blocked, allowed)."""
-    found = judge(author, sender, *own)
-    return found if found.kind else replace(judge(author, sender, *domain), whose="domain")
+    found = judge(author, sender, *own) if any(own) else _UNLISTED
+    if found.kind or not any(domain):
+        return found
+    return replace(judge(author, sender, *domain), whose="domain")
 
 
 def _rank(pattern: str) -> tuple[bool, int]:

@@ -14,7 +14,6 @@ Order of filing: product page, section 2.8.
 from __future__ import annotations
 
 import contextlib
-import functools
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -141,8 +140,9 @@ class Evaluation:
     def _look_outside(self, lookup: Lookup) -> tuple[Reason, ...]:
         """What is known beside the message: block lists, the client's names, smtp's hints."""
         request, options = self._request, self._tools.options
-        for _, name in block_lists.questions(request.ip, options.block_list):
-            lookup.prefetch(name, "A")
+        if options.block_list:
+            for _, name in block_lists.questions(request.ip, options.block_list):
+                lookup.prefetch(name, "A")
         seen = client.Client()
         if options.client_facts:
             seen = client.check(
@@ -151,8 +151,9 @@ class Evaluation:
         listed = block_lists.check(
             request.ip, options.block_list, lookup, max_weight=options.block_lists_weight
         )
-        is_big = any(f".{seen.name}".endswith(f".{big}") for big in options.big_providers)
-        hints = [hint for hint in request.hints if not (is_big and hint.name == TRAP_NETWORK)]
+        hints = request.hints
+        if hints and any(f".{seen.name}".endswith(f".{big}") for big in options.big_providers):
+            hints = tuple(hint for hint in hints if hint.name != TRAP_NETWORK)
         return (*hints, *seen.reasons, *listed)
 
     def _told_outside(self, found: Authentication) -> Sequence[Reason]:
@@ -228,16 +229,17 @@ class Evaluation:
     ) -> tuple[AccountVerdict, ...]:
         request = self._request
 
-        @functools.lru_cache(maxsize=1)
-        def view_with(own: bytes) -> View:
-            return self._script_view(cuts, own)
+        shown: dict[bytes, View] = {}
 
         def view(said: AccountVerdict) -> View:
             own = b""
             if len(self._message) <= MAX_SCRIPT_VIEW_OCTETS:
                 own = f"Authentication-Results: {results_header}\r\n".encode()
                 own += explain.headers(verdict, said, required=self._tools.options.spam_score)
-            return view_with(own)
+            if own not in shown:
+                shown.clear()
+                shown[own] = self._script_view(cuts, own)
+            return shown[own]
 
         out = []
         room = MAX_WISHES_OCTETS

@@ -89,10 +89,14 @@ def iterate(data: bytes, start: int = 0, end: int | None = None) -> Iterator[Raw
 
     At most MAX_FIELDS fields of the first MAX_BLOCK_OCTETS octets.
     """
-    end = len(data) if end is None else end
-    stop = min(end, start + MAX_BLOCK_OCTETS)
-    for match in islice(_FIELD.finditer(data, start, stop), MAX_FIELDS):
+    for match in matches(data, start, end):
         yield RawField(match[1].lower(), match.start(), match.start(2), match.end())
+
+
+def matches(data: bytes, start: int = 0, end: int | None = None) -> Iterator[re.Match[bytes]]:
+    """As `iterate`: each match is a field, its first group the name, the second what follows the colon."""
+    end = len(data) if end is None else end
+    return islice(_FIELD.finditer(data, start, min(end, start + MAX_BLOCK_OCTETS)), MAX_FIELDS)
 
 
 def unfold(value: bytes) -> bytes:

@@ -85,6 +85,7 @@ _INSIDE = Networks(
 )  # fmt: skip
 
 
+@lru_cache(maxsize=_KNOWN)
 def is_outside(ip: str) -> bool:
     """True for an address of the Internet; False for those of this machine and its own network."""
     try:

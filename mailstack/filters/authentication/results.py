@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import re
 
-import authres
-from authres.arc import ARCAuthenticationResult
-from authres.dmarc import DMARCAuthenticationResult
-
 from mailstack.filters.fields import Header
-from mailstack.model.verdict import ArcResult, Authentication, SpfResult
+from mailstack.model.verdict import ArcResult, Authentication, DkimResult, DmarcResult
 
 #: Semicolons too: readers exist that split at each of them.
 _UNQUOTABLE = re.compile(r"[^ A-Za-z0-9._@+=/:,?*'-]")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._@+=/:\[\]-]")
+#: RFC 2045 section 5.1: what stands without quotes.
+_PLAIN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+\Z")
 _TOKEN = re.compile(rb'[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))')
 _RECEIVER = re.compile(rb'receiver\s*=\s*"?([^\s;"]+)', re.IGNORECASE)
 #: Fields that only we write into a stored copy.
@@ -28,58 +26,64 @@ def build(authserv_id: str, found: Authentication, *, sender: str, helo: str, ip
 
     Source: RFC 8601 section 2.2; RFC 8617 section 6 for arc.
     """
-    results: list[object] = []
+    results = []
     spf = found.spf
     if sender:
-        results.append(_spf(spf, smtp_mailfrom=safe(sender)))
+        results.append(f"spf={spf.result}{_reason(spf.why)}{_property('smtp.mailfrom', sender)}")
     if not sender or found.helo_spf.result != "none":
-        results.append(_spf(found.helo_spf if sender else spf, smtp_helo=safe(helo) or "unknown"))
-    for one in found.dkim:
-        names = {"header_d": safe(one.domain), "header_s": safe(one.selector)} if one.domain else {}
-        results.append(authres.DKIMAuthenticationResult(result=one.result, reason=_reason(one.why), **names))
-    if not found.dkim:
-        results.append(authres.DKIMAuthenticationResult(result="none"))
-    results.append(_dmarc(found))
+        one = found.helo_spf if sender else spf
+        results.append(f"spf={one.result}{_reason(one.why)}{_property('smtp.helo', helo or 'unknown')}")
+    results += map(_dkim, found.dkim or (DkimResult("none"),))
+    results.append(_dmarc(found.dmarc))
     if found.arc.result != "none":
         results.append(_arc(found.arc, ip))
     return _fold(authserv_id, results)
 
 
-def _spf(spf: SpfResult, **names: str) -> object:
-    return authres.SPFAuthenticationResult(result=spf.result, reason=_reason(spf.why), **names)
+def _dkim(one: DkimResult) -> str:
+    said = f"dkim={one.result}{_reason(one.why)}"
+    if not one.domain:
+        return said
+    return said + _property("header.d", one.domain) + _property("header.s", one.selector)
 
 
-def _arc(arc: ArcResult, ip: str) -> object:
-    properties = [authres.AuthenticationResultProperty("smtp", "remote-ip", safe(ip))] if ip else []
-    if arc.result == "pass":
-        # RFC 8617 section 10.2: how far back the message is as it was.
-        oldest = str(arc.oldest_pass)
-        properties.append(authres.AuthenticationResultProperty("header", "oldest-pass", oldest))
-    return ARCAuthenticationResult(result=arc.result, reason=_reason(arc.why), properties=properties)
+def _dmarc(dmarc: DmarcResult) -> str:
+    comment = f" (p={dmarc.policy} dis={dmarc.disposition})" if dmarc.policy else ""
+    return f"dmarc={dmarc.result}{comment}{_reason(dmarc.problem)}{_property('header.from', dmarc.domain)}"
 
 
-def _reason(why: str) -> str | None:
-    """As a quoted string: nothing in it ends the result."""
-    text = _UNQUOTABLE.sub("_", why.replace(";", ","))[:160]
-    # authres puts nothing with an "@" in it into quotes.
-    return text.replace("@", " at ").strip() or None
+def _arc(arc: ArcResult, ip: str) -> str:
+    said = f"arc={arc.result}{_reason(arc.why)}{_property('smtp.remote-ip', ip)}"
+    # RFC 8617 section 10.2: how far back the message is as it was.
+    return f"{said} header.oldest-pass={arc.oldest_pass}" if arc.result == "pass" else said
+
+
+def _property(name: str, text: str) -> str:
+    """What a peer or a domain is called; "" without a name."""
+    value = safe(text)
+    return f" {name}={_quoted(value)}" if value else ""
+
+
+def _reason(why: str) -> str:
+    """As a token or a quoted string: nothing in it ends the result."""
+    if not why:
+        return ""
+    text = _UNQUOTABLE.sub("_", why.replace(";", ","))[:160].replace("@", " at ").strip()
+    return f" reason={_quoted(text)}" if text else ""
+
+
+def _quoted(text: str) -> str:
+    """Quotes where the syntax wants them; RFC 8601 section 2.2: not around an address."""
+    return text if "@" in text or _PLAIN.match(text) else f'"{text}"'
 
 
 def build_submission(authserv_id: str, login: str) -> str:
     """The value for mail of our own users: `auth=pass` (RFC 8601 section 2.7.4)."""
-    return _fold(authserv_id, [authres.SMTPAUTHAuthenticationResult(result="pass", smtp_auth=safe(login))])
+    return _fold(authserv_id, [f"auth=pass{_property('smtp.auth', login)}"])
 
 
-def _dmarc(found: Authentication) -> object:
-    dmarc = found.dmarc
-    names = {"header_from": safe(dmarc.domain)} if dmarc.domain else {}
-    comment = f"p={dmarc.policy} dis={dmarc.disposition}" if dmarc.policy else None
-    why = _reason(dmarc.problem)
-    return DMARCAuthenticationResult(result=dmarc.result, result_comment=comment, reason=why, **names)
-
-
-def _fold(authserv_id: str, results: list[object]) -> str:
-    return ";\r\n\t".join([safe(authserv_id) or "localhost", *(str(result) for result in results)])
+def _fold(authserv_id: str, results: list[str]) -> str:
+    return ";\r\n\t".join([safe(authserv_id) or "localhost", *results])
 
 
 def safe(text: str) -> str:
@@ -95,16 +99,11 @@ def find_cuts(header: Header, names: frozenset[str]) -> tuple[tuple[int, int], .
     Args:
         names: our authserv-ids, lower case.
     """
+    found = [field for name in header.names if name.startswith(_OURS) for field in header.all(name)]
     wanted = {name.lower().encode("utf-8") for name in names}
-    cuts = []
-    for field in header.fields:
-        if (
-            field.name.startswith(_OURS)
-            or (field.name == b"authentication-results" and _claims(field.text, wanted))
-            or (field.name == b"received-spf" and _claims_receiver(field.text, wanted))
-        ):
-            cuts.append((field.start, field.end))
-    return tuple(cuts)
+    for name, claims in ((b"authentication-results", _claims), (b"received-spf", _claims_receiver)):
+        found += [field for field in header.all(name) if claims(field.text, wanted)]
+    return tuple(sorted((field.start, field.end) for field in found))
 
 
 def _claims(value: bytes, names: set[bytes]) -> bool:
