@@ -46,6 +46,7 @@ from mailstack.model.directory import Account
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.lessons import Digest, Lesson
 from mailstack.model.mailbox import AccountStore, MailboxError
+from mailstack.net.session_hub import AtWork, account_key
 from mailstack.state.feedback import Feedback, Note
 from mailstack.state.maillog import MailLog
 from mailstack.state.sending import Sending
@@ -76,6 +77,7 @@ class House:
     Attributes:
         executor: threads for what blocks.
         operator: is told of phishing that was reported: what it is about, subject, lines.
+        at_work: keeps the event loop from waiting for a mailbox that is learned from.
     """
 
     config: Config
@@ -85,6 +87,7 @@ class House:
     maillog: MailLog
     now: Callable[[], float]
     operator: Callable[[str, str, Sequence[str]], None]
+    at_work: AtWork
 
 
 @dataclass(slots=True)
@@ -207,7 +210,8 @@ class Teacher:
             return
         self._folders.clear()
         if account is not None:
-            await self._teach(account, notes)
+            with self._h.at_work.on(account_key(account)):
+                await self._teach(account, notes)
         await self._do(lambda: self._table.done(account_id, notes[-1].number))
 
     async def _teach(self, account: Account, notes: Sequence[Note]) -> None:
@@ -258,11 +262,11 @@ class Teacher:
         return [(whose, files) for whose, files in found if files.features()]
 
     async def _renew_account(self, account: Account, files: LessonBook, features: int) -> None:
-        async with self._alone(files):
-            mailbox = self._h.store.of(account)
-            lessons = await self._renewed(files, mailbox, features)
-            taken = await sampled(account, lessons, self._h.store, self._reader, self._do, self._options)
-            await self._write(files, taken)
+        with self._h.at_work.on(account_key(account)):
+            async with self._alone(files):
+                lessons = await self._renewed(files, self._h.store.of(account), features)
+                taken = await sampled(account, lessons, self._h.store, self._reader, self._do, self._options)
+                await self._write(files, taken)
         _log.info("%s: %d lessons were read again", account.address, len(lessons))
 
     async def _renewed(self, files: LessonBook, mailbox: AccountStore | None, features: int) -> list[Lesson]:

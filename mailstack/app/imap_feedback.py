@@ -19,6 +19,7 @@ from mailstack.model.directory import Account
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import AccountStore
 from mailstack.net.filter_client import FilterClient
+from mailstack.net.session_hub import AtWork
 from mailstack.state.feedback import Feedback
 from mailstack.state.senders import LongSenders
 from mailstack.state.sending import Sending
@@ -29,8 +30,16 @@ _log = logging.getLogger(__name__)
 class ImapFeedback:
     """Made and closed with a worker."""
 
-    def __init__(self, context: Context, directory: Directory, store: MailStore, threads: Executor) -> None:
+    def __init__(
+        self,
+        context: Context,
+        directory: Directory,
+        store: MailStore,
+        threads: Executor,
+        at_work: AtWork,
+    ) -> None:
         self._context, self._directory, self._store, self._threads = context, directory, store, threads
+        self._at_work = at_work
         self._is_on = context.config.feedback.enabled
         self._table = Feedback(context.paths.state_db)
         self._notes = FeedbackNotes(
@@ -57,6 +66,7 @@ class ImapFeedback:
             context.maillog,
             context.now,
             self._tell_operator,
+            self._at_work,
         )
         teacher = Teacher(house, reader)
         try:

@@ -40,7 +40,7 @@ from mailstack.net.login_slots import LoginSlots
 from mailstack.net.managesieve_server import ManageSieveConnection, ManageSieveHub
 from mailstack.net.pop3_server import Pop3Connection, Pop3Hub
 from mailstack.net.proxy_wire import Proxies
-from mailstack.net.session_hub import SessionHub, SessionServices, account_key
+from mailstack.net.session_hub import AtWork, SessionHub, SessionServices, account_key
 from mailstack.net.tls import TlsContexts
 from mailstack.state.shares import Shares
 
@@ -94,14 +94,15 @@ async def serve(context: Context) -> None:
     shares = Shares(context.paths.state_db)
     try:
         with contextlib.ExitStack() as stack:
-            feedback = ImapFeedback(context, directory, store, threads)
+            at_work = AtWork()
+            feedback = ImapFeedback(context, directory, store, threads, at_work)
             stack.callback(feedback.close)
-            house = _House(context, directory, store, shares, threads, gate, feedback)
+            house = _House(context, directory, store, shares, threads, gate, feedback, at_work)
             events = _Events(house, asyncio.get_running_loop(), stack)
             hubs = _hubs(house, events, stack)
             # Every worker hears of new mail; one is enough to index it, and to learn.
             indexer = Indexer(store, threads) if context.worker == 0 else None
-            resting = partial(rest, store, hubs.imap.services.at_work, threads)
+            resting = partial(rest, store, at_work, threads)
             tasks = [asyncio.create_task(go_on("closing mailboxes", resting))]
             if indexer is not None:
                 tasks.append(asyncio.create_task(go_on("indexing", indexer.run)))
@@ -131,6 +132,7 @@ class _House:
     threads: ThreadPoolExecutor
     gate: Gate
     feedback: ImapFeedback
+    at_work: AtWork
 
 
 class _Events:
@@ -209,6 +211,7 @@ def _imap_hub(house: _House, events: _Events) -> ImapHub:
             why_not=house.gate.why_not,
             verifier=directory.verifier if config.auth.scram else None,
             version=directory.version,
+            at_work=house.at_work,
             options=config.imap,
         )
     )
@@ -227,7 +230,7 @@ def _services(house: _House, imap: ImapHub, protocol: str) -> SessionServices:
         stamp=partial(_stamp, directory),
         why_not=gate.why_not,
         version=directory.version,
-        at_work=imap.services.at_work,
+        at_work=house.at_work,
         verifier=directory.verifier if context.config.auth.scram else None,
     )
 

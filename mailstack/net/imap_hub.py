@@ -49,7 +49,7 @@ class ImapHub(SessionHub[Watching]):
             max_per_account_and_address=options.max_per_account_and_address,
             stalled_time_s=options.stalled_time_s,
         )
-        self.watch = FolderWatch(options, services.executor)
+        self.watch = FolderWatch(options, services.executor, services.at_work)
         #: By address key of an account: connections of others that wait on folders of it.
         self._followers: dict[str, set[Watching]] = {}
 

@@ -24,6 +24,7 @@ from mailstack.disk.inotify import Inotify
 from mailstack.imap.options import ImapOptions
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import AccountStore, MailboxError
+from mailstack.net.session_hub import AtWork
 
 #: From an event to the look.  A delivery's row is there this long after its file.
 DELAY_S: Final = 0.03
@@ -85,9 +86,11 @@ class _Folder:
 class FolderWatch:
     """The folders of one event loop's waiting sessions."""
 
-    def __init__(self, options: ImapOptions, executor: Executor) -> None:
+    def __init__(self, options: ImapOptions, executor: Executor, at_work: AtWork) -> None:
+        """`at_work`: keeps the event loop from waiting for a mailbox that is looked at."""
         self._options = options
         self._executor = executor
+        self._at_work = at_work
         self._inotify: Inotify | None = None
         self._folders: dict[tuple[str, int | None], _Folder] = {}
         self._of_watch: dict[int, _Folder] = {}
@@ -211,7 +214,8 @@ class FolderWatch:
             loop = asyncio.get_running_loop()
             begun = loop.time()
             if folder.id is None:
-                await loop.run_in_executor(self._executor, _list, folder.store)
+                with self._at_work.on(folder.key):
+                    await loop.run_in_executor(self._executor, _list, folder.store)
                 siblings = [one for (key, _), one in self._folders.items() if key == folder.key]
             else:
                 siblings = [folder]
@@ -225,7 +229,10 @@ class FolderWatch:
     async def _compare(self, folders: Iterable[_Folder]) -> None:
         """Wakes those who know an older state of these folders than there is."""
         asked = {folder: folder.store for folder in folders}
-        highest = await asyncio.get_running_loop().run_in_executor(self._executor, _highest, asked)
+        with contextlib.ExitStack() as stack:
+            for key in {folder.key for folder in asked}:
+                stack.enter_context(self._at_work.on(key))
+            highest = await asyncio.get_running_loop().run_in_executor(self._executor, _highest, asked)
         for folder in asked:
             for connection in tuple(folder.waiting):
                 known = [one for one in connection.watched() if (one.key, one.folder_id) == _id(folder)]

@@ -34,8 +34,9 @@ from mailstack.model.address import Address
 from mailstack.model.dns import Lookup
 from mailstack.model.errors import ConfigError, TemporaryFailure
 from mailstack.model.lessons import Lesson
-from mailstack.model.mailbox import AccountStore, Flags, MessageRow, NewMessage
+from mailstack.model.mailbox import AccountStore, Flags, MessageFile, MessageRow, NewMessage
 from mailstack.model.verdict import FilterAnswer, FilterRequest, MessageVerdict
+from mailstack.net.session_hub import AtWork
 from mailstack.state.feedback import Feedback, Note
 from mailstack.state.maillog import MailLog
 from tests.kit.instance import new_instance
@@ -85,6 +86,7 @@ class World:
         self._numbers = count(1)
         self.log = StringIO()
         self.told: list[str] = []
+        self.at_work = AtWork()
         self.reader = DirectReader(tools)
         house = House(
             self.config,
@@ -94,6 +96,7 @@ class World:
             MailLog(None, daemon="imap", now=time.time, stream=self.log),
             time.time,
             lambda about, subject, lines: self.told.extend(lines),
+            self.at_work,
         )
         self.teacher = Teacher(house, self.reader)
         self.table = Feedback(self.paths.state_db)
@@ -234,6 +237,23 @@ def test_a_program_that_moves_at_once_teaches_little(world: World) -> None:
 def test_who_moves_many_at_once_is_no_program(world: World) -> None:
     world.move([world.put(number, seen=False, new=True) for number in range(5)], "INBOX", "Spam")
     assert world.learn() == ["spam"] * 5
+
+
+def test_no_event_loop_waits_for_a_mailbox_that_is_learned_from(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = type(world.store.of(world.account)).open
+    found: list[bool] = []
+
+    def look(store: AccountStore, folder_id: int, uid: int) -> MessageFile:
+        found.append(world.at_work.is_on(ALICE))
+        return opened(store, folder_id, uid)  # type: ignore[arg-type]
+
+    world.move([world.put(1)], "INBOX", "Spam")
+    monkeypatch.setattr(type(world.store.of(world.account)), "open", look)
+    world.learn()
+    assert found and all(found)
+    assert not world.at_work.is_on(ALICE)
 
 
 def test_while_there_is_no_filter_everything_waits(world: World) -> None:
