@@ -22,6 +22,14 @@ _KEYWORD = re.compile(
     r"resgat|cadastr|paiement|livraison|colis|pacote|paket|pakket|parcel|track|servic|offer|deal|bonus|win|claim",
     re.I,
 )
+#: Desks and offices that companies have on their own domain.
+_DESK = re.compile(
+    r"office|desk|direc|direkt|diret|presid|princip|gerenc|geschaeft|vorstand|zarzad|manager|staff|account|payment|"
+    r"billing|support|service|recruit|rrhh|delivery|invoice|pedido|factur|financ|secur|notar|avocat|advoc|lawyer|"
+    r"legal|attorney|claim|refund|agent|helpdesk|biuro|ufficio|buero|(?:^|[._-])(?:ceo|hr|loans?|funds?|grants?|"
+    r"admin|info|bank|order|vd|help)(?:$|[._\d-])",
+    re.I,
+)
 #: Shorter local parts are words of their own.
 MIN_LOCAL = 4
 #: Characters at the beginning of a text that hold whom it speaks to, and of the words before.
@@ -37,6 +45,8 @@ KNOWN_SHARE = 0.3
 HANDED_ON = ".onmicrosoft.com"
 #: Letters of a word of the author's name that are looked for in the address, at least and at most.
 MIN_WORD, MAX_BEGINNING = 3, 4
+#: Letters of a domain's label that are no part of other words.
+MIN_LABEL = 5
 #: Programs write these ids for messages that came without one.
 _BY_RECEIVER = re.compile(
     rb"@[^>]*\.(?:prod\.outlook\.com|mail\.protection\.outlook\.com|prod\.protection\.outlook\.com)|@mx\.google\.com"
@@ -77,11 +87,23 @@ def _name(look: Look) -> Iterator[Found]:
     official = look.knowledge.words_of("official")
     if any(word in official for word in look.name_words) and look.is_free_mail:
         yield Found("official_free_mail", f"{name[:60]} at {look.domain}")
+    if look.is_free_mail:
+        if _is_desk(look):
+            yield Found("free_mail_office", look.address)
+        if shown is None and _is_unlike(look):
+            yield Found("free_mail_unlike", f"{name[:60]} at {look.address}")
+    if _is_of_reader(look):
+        yield Found("name_of_reader", f"{name[:60]} at {look.domain}")
     if shown is None and not look.is_free_mail:
         own = [word for word in look.name_words if word not in official]
         if _is_unrelated(look, own or look.name_words):
             kind = "official_unrelated" if len(own) < len(look.name_words) else "name_unrelated"
             yield Found(kind, f"{name[:60]} at {look.domain}")
+    yield from _written(name)
+
+
+def _written(name: str) -> Iterator[Found]:
+    """How the name is written."""
     letters = [c for c in name if c.isalpha()]
     if len(letters) >= 8 and all(c.isupper() for c in letters) and letters[0].lower() != letters[0]:
         yield Found("name_shouts", name[:60])
@@ -100,6 +122,34 @@ def _is_unrelated(look: Look, own: list[str]) -> bool:
     # Initials: "Federal Trade Commission" is ftc.gov, "Ann Lee" al@ or alee@.
     initials = "".join(word[0] for word in own)
     return len(initials) < 2 or (initials not in address and initials[0] + words[-1][:3] not in address)
+
+
+def _is_of_reader(look: Look) -> bool:
+    """The name has that of the reader's domain in it, which is not the author's."""
+    if not look.recipients or look.document.header.has(b"list-id"):
+        return False
+    site = look.knowledge.registered(look.recipients[0].rpartition("@")[2])
+    if site == look.site or site in look.knowledge.words_of("free_mail"):
+        return False
+    label = site.partition(".")[0]
+    return len(label) >= MIN_LABEL and label in "".join(look.name_words)
+
+
+def _is_desk(look: Look) -> bool:
+    """An office's address at a provider for anybody, and not the provider's own."""
+    local, _, domain = look.address.partition("@")
+    if domain.partition(".")[0] in "".join(look.name_words):
+        return False
+    return _DESK.search(local) is not None
+
+
+def _is_unlike(look: Look) -> bool:
+    """A person's whole name, of which the address knows nothing, not even the initials."""
+    words = [word for word in look.name_words if len(word) >= MIN_WORD and word.isascii()]
+    local = "".join(c for c in look.address.partition("@")[0] if c.isalnum())
+    if len(words) < 2 or any(word[:MAX_BEGINNING] in local for word in words):
+        return False
+    return "".join(word[0] for word in words) not in local
 
 
 def _address(look: Look) -> Iterator[Found]:

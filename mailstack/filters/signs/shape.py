@@ -13,13 +13,14 @@ MUCH_HIDDEN = 400
 LITTLE_TEXT = 600
 _PHONE = re.compile(
     r"\+?1?[\s.(-]{0,2}8(?:00|33|44|55|66|77|88)[\s.)-]{1,3}\d{3}[\s.-]{1,2}\d{4}|\(?\b[2-9]\d{2}\)?[\s.-]{1,2}\d{3}[\s.-]{1,2}\d{4}\b"
+    r"|\+?1?[\s.-]{0,2}\(\d{3}\)[\s.-]{0,2}\d{3}[\s.-]{1,2}\d{4}\b"
     r"|(?:\+|\b00)\d{1,3}[\s.()-]{0,2}\d{1,4}(?:[\s.()-]{1,2}\d{2,4}){2,4}\b|\b0\s?[89]\d{2}(?:[\s.-]\d{2,4}){2,3}\b"
 )
 #: A password given along: "Password: 1234".
 _PASSWORD = re.compile(
     r"\b(?:pass(?:word|wort|code|wd)?|kennwort|wachtwoord|mot de passe|code|contrase[nñ]a|clave|senha|parola|"
     r"has[lł]o|heslo|jelsz[oó]|adgangskode|l[oö]senord|salasana|[sş]ifre|parol[aă]|пароль|密码|密碼|パスワード|암호)"
-    r"[^\n:：]{0,20}[:：]\s{0,3}\S{3,16}[ \t\r]*$",
+    r"[^\n:：]{0,20}(?:[:：]\s{0,3}|\s(?:is|ist|es|est|è|é|to|je|är|er|on)\s)\S{3,16}[ \t\r]*$",
     re.I | re.M,
 )
 _BIG = re.compile(r"[1-9]\d{0,2}[.,' ]\d{3}[.,' ]\d{3}")
@@ -114,12 +115,17 @@ def _attachments(look: Look) -> Iterator[Found]:
         yield Found(name)
 
 
+def has_phone(look: Look) -> bool:
+    """A telephone number stands in it."""
+    return _PHONE.search(look.document.text[:MAX_TEXT]) is not None
+
+
 def _figures(look: Look) -> Iterator[Found]:
     text = look.document.text[:MAX_TEXT]
     kinds = look.kinds
     if "coin" in kinds:
         yield Found("coin_address")
-    if "charged" in kinds and "call" in kinds and _PHONE.search(text) is not None:
+    if "charged" in kinds and "call" in kinds and has_phone(look):
         yield Found("phone_to_call")
     if not _ABOUT_MONEY.isdisjoint(kinds) and (
         not _MILLIONS.isdisjoint(look.text.words) or _BIG.search(text) is not None

@@ -34,7 +34,11 @@ MAX_WORDS = 8
 LEAST_SHARE = 0.02
 #: Signs that a way to unsubscribe does not excuse.
 _UNEXCUSED = frozenset(
-    {"brand_and_wish", "brand_disguised", "brand_name_free", "brand_forged", "wants_extortion"}
+    {
+        *("brand_and_wish", "brand_disguised", "brand_name_free", "brand_forged", "brand_name", "relayed"),
+        *("wants_extortion", "wants_easy_money", "wants_esoteric", "wants_gambling", "wants_advance_fee"),
+        *("wants_loan", "wants_wallet", "wants_mail_login", "wish_in_page", "wish_of_outsider"),
+    }
 )
 
 

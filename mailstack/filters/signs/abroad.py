@@ -1,0 +1,107 @@
+"""Mail in the language of some countries from another country, as from sites and mailboxes broken into.
+
+English and the domains of no country say nothing, nor do countries whose companies sell to each other.
+
+No I/O.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Set
+from typing import Final
+
+#: Small words that are written on every page of a language, folded.
+_WORDS: Final = {
+    "de": "und nicht ihre ihr wir bitte wurde werden fur auf ist eine einen oder durch bei uns zum zur",
+    "fr": "vous votre vos nous est pour dans avec cette sont afin veuillez bonjour ete aux les des une sur",
+    "es": "usted sus nuestro esta una para con los las del puede hola gracias este como por que desde hasta",
+    "it": "della del gentile per che con non sono suo sua nostro stato puo questo gli nel delle alla dei",
+    "pt": "voce nao sua seu uma para com dos das foi ate pelo nosso prezado pela mais por voces ao",
+    "nl": "uw het een niet voor van wij met naar zijn wordt deze bij dat geen je wij om",
+    "pl": "nie jest sie prosimy aby oraz przez panstwa zostanie dla lub jak tego moze przed zostala zostal",
+    "cs": "neni jste vas vase prosim byl aby nebo pokud jsme pro bude vasi byla ktery jeho tento",
+    "hu": "nem egy hogy kerjuk meg vagy ezt es onnek kell az tisztelt kerem",
+    "ro": "dumneavoastra este pentru sau din fost acest prin sunt care dvs va rugam cand fi",
+    "tr": "icin bir olarak lutfen sizin bu ile veya degil tarafindan olan gibi kadar merhaba sayin",
+    "sv": "och att inte ar med eller som oss ditt din for har fran till kommer",
+    "da": "og ikke er med eller som dit din for har fra til kommer blev af",
+    "no": "og ikke er med eller som ditt din for har fra til kommer ble av",
+    "fi": "on ja etta tai ei ole sinun olet voit ovat mutta kun jos hei",
+}
+#: Domains of the countries where it is at home, and of their neighbours.
+_HOMES: Final = {
+    "de": "de at ch li lu be it nl dk pl cz",
+    "fr": "fr be ch lu ca mc ma tn dz sn ci cm re ht mg",
+    "es": "es mx ar cl pe ve uy ec bo py cr pa gt sv hn ni do pr cu ad",
+    "it": "it ch va mt",
+    "pt": "pt br ao mz cv",
+    "nl": "nl be sr cw aw de",
+    "pl": "pl de",
+    "cs": "cz sk",
+    "hu": "hu ro sk rs at",
+    "ro": "ro md",
+    "tr": "tr cy de",
+    "sv": "se fi ax no dk",
+    "da": "dk fo no se",
+    "no": "no dk se",
+    "fi": "fi se ee",
+    "ja": "jp",
+    "ko": "kr",
+    "he": "il",
+    "el": "gr cy",
+    "ru": "ru by kz ua kg uz am ge az ee lv lt md",
+}
+#: Countries whose names are sold to everybody, and the union.
+_SOLD: Final = """
+ac ag ai am bz cc cf co eu fm ga gd gg gl gq gs im io is la li ly me ml ms mu nu pw sc sh st su tk to tv uk
+us vc ws
+"""
+_EVERYBODYS: Final = frozenset(_SOLD.split())
+#: Languages with letters of their own.
+_LETTERS: Final = (
+    ("ja", re.compile("[\u3040-\u30ff]")),
+    ("ko", re.compile("[\uac00-\ud7af]")),
+    ("he", re.compile("[\u05d0-\u05ea]")),
+    ("el", re.compile("[\u0391-\u03c9]")),
+    ("ru", re.compile("[\u0410-\u044f]")),
+)
+#: So many of its letters, or of its small words, are no quotation.
+_MIN_LETTERS, _MIN_WORDS = 20, 4
+#: Languages that share most small words: whichever it is, all of them are at home.
+_ALIKE: Final = frozenset({"sv", "da", "no"})
+_BY_WORD: Final = {
+    word: tuple(lang for lang, listed in _WORDS.items() if word in listed.split())
+    for listed in _WORDS.values()
+    for word in listed.split()
+}
+_AT_HOME: Final = {lang: frozenset(listed.split()) for lang, listed in _HOMES.items()}
+
+
+def country(host: str) -> str:
+    """The country a host belongs to; "" for none."""
+    tail = host.rpartition(".")[2]
+    return tail if len(tail) == 2 and tail.isalpha() and tail not in _EVERYBODYS else ""
+
+
+def homes(text: str, words: Set[str]) -> frozenset[str]:
+    """The countries a text is at home in; none when its language is that of many, or not known.
+
+    Args:
+        words: its folded words.
+    """
+    if not text.isascii():
+        for lang, letters in _LETTERS:
+            if len(letters.findall(text)) >= _MIN_LETTERS:
+                return _AT_HOME[lang]
+    counts: dict[str, int] = {}
+    for word in words & _BY_WORD.keys():
+        for lang in _BY_WORD[word]:
+            counts[lang] = counts.get(lang, 0) + 1
+    most = max(counts.values(), default=0)
+    if most < _MIN_WORDS:
+        return frozenset()
+    first = frozenset(lang for lang, count in counts.items() if count == most)
+    if len(first) > 1 and not first <= _ALIKE:
+        return frozenset()
+    return frozenset().union(*(_AT_HOME[lang] for lang in first))

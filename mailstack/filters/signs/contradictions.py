@@ -1,0 +1,183 @@
+"""What a message wants, against who it is, where it leads, and whose reader it speaks to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mailstack.filters.signs import abroad, claims, shape
+from mailstack.filters.signs.knowledge import Intent
+from mailstack.filters.signs.look import MAX_TEXT, Found, Look
+
+#: Links under names without an owner, or that are hidden.
+ASTRAY = frozenset(
+    {
+        *("link_site", "link_storage", "link_form", "link_short", "link_redirect", "link_ip", "link_hacked"),
+        *("link_odd_tld", "link_random", "link_punycode", "link_user", "link_port", "lookalike_link"),
+        *("link_keyword", "link_carries_address", "link_lies", "mailto_free", "link_program"),
+    }
+)
+#: Senders nobody can be held to.
+LOOSE = frozenset(
+    {
+        *("sender_tenant", "sender_odd_tld", "sender_doubtful_tld", "sender_random_domain", "reply_to_free"),
+        *("official_free_mail", "official_unrelated", "free_mail_office", "name_of_reader", "name_unseen"),
+        *("name_other_address", "name_other_domain", "lookalike_sender"),
+        *("brand_name", "brand_name_free", "brand_disguised", "brand_local"),
+    }
+)
+#: Nothing in the address fits the name.
+UNRELATED = frozenset({"name_unrelated", "official_unrelated", "free_mail_unlike"})
+#: Answers go where the author is not.
+ANSWERED_ELSEWHERE = frozenset({"reply_to_free", "reply_to_other_free", "other_address"})
+#: Wishes that use the name of somebody the reader trusts.
+TRUSTED = frozenset(
+    {
+        *("account", "password", "storage", "payment", "expired", "parcel", "refund", "document", "wallet"),
+        *("call_back", "legal", "prize", "mail_login", "office", "scan_code", "utility", "fine"),
+    }
+)
+#: Wishes no company has.
+STRANGE = frozenset(
+    {
+        *("advance_fee", "letter", "dating", "invest", "prize", "wallet", "gambling", "extortion"),
+        *("errand", "loan", "easy_money", "esoteric", "relative", "rental", "payroll"),
+    }
+)
+#: Of these, those that wanted mail hardly speaks of, and money sent to another account.
+RARE = STRANGE - {"letter", "prize"} | {"bank_change"}
+#: Wishes of the reader's own office or mail server, and others that are where it speaks of a mailbox.
+INSIDE = frozenset({"office", "mail_login", "scan_code"})
+ABOUT_MAILBOX = INSIDE | {"storage", "password"}
+#: Wishes that say why an attached page is to be opened.
+SHOWN_IN_PAGE = frozenset({"office", "mail_login", "document", "payment", "storage", "password", "legal"})
+#: What speaks for a company, but not for those whose words it passes on.
+VOUCHING = frozenset({"brand_proven", "links_home"})
+#: Where talk goes on that no mail server sees.
+MESSENGERS = frozenset({"whatsapp", "telegram", "wechat", "signal", "viber", "skype", "ватсап", "телеграм"})
+#: Kinds of words of which one beside a number makes a call.
+TO_CALL = frozenset({"charged", "call"})
+#: Links whose country and owner are looked at.
+MAX_WAYS = 20
+#: Letters that names of one company begin with in common.
+MIN_KIN = 4
+#: What contradicts a wish that is hardly one counts less: at least that share and the wish's own.
+LEAST_PLAIN = 0.35
+
+
+def relayed(look: Look, names: set[str], wishes: list[tuple[Intent, Found]]) -> Iterator[Found]:
+    """What companies never write themselves, in a notice that passes on somebody else's words.
+
+    Args:
+        names: of the other signs.
+    """
+    if look.address not in look.knowledge.words_of("relay"):
+        return
+    wanted = {intent.name for intent, _ in wishes}
+    if not look.kinds.keys().isdisjoint(TO_CALL) and shape.has_phone(look):
+        yield Found("relayed", "a number to call")
+    elif wanted & STRANGE or (wanted and names & ASTRAY - {"link_form", "link_storage"}):
+        yield Found("relayed", " ".join(sorted(wanted & STRANGE or wanted)))
+
+
+def find(
+    look: Look, claimed: claims.Claims, names: set[str], wishes: list[tuple[Intent, Found]]
+) -> Iterator[Found]:
+    """The contradictions of a message that wants something; `names` as in `relayed`."""
+    wanted = {intent.name for intent, _ in wishes}
+    plain = min(1.0, LEAST_PLAIN + max(wish.share for _, wish in wishes))
+    if len(wishes) > 1:
+        yield Found("wants_several", share=min(len(wishes) - 1, 3) / 3)
+    yield from _sender(look, names, plain)
+    yield from _place(look, claimed, names, wanted, plain)
+    if wanted & RARE:
+        if not MESSENGERS.isdisjoint(look.text.words):
+            yield Found("wish_by_messenger")
+        if names & ANSWERED_ELSEWHERE:
+            yield Found("wish_answers_elsewhere")
+    if wanted & (TRUSTED | STRANGE):
+        yield from _from_abroad(look)
+    if wanted & TRUSTED:
+        yield from _company(look, claimed)
+
+
+def _sender(look: Look, names: set[str], plain: float) -> Iterator[Found]:
+    loose = names & LOOSE
+    if loose:
+        yield Found("wish_of_nobody", " ".join(sorted(loose)), plain)
+    if names & UNRELATED:
+        yield Found("wish_unrelated", look.domain, plain)
+    if look.is_free_mail:
+        yield Found("wish_free_mail", look.domain, plain)
+
+
+def _place(
+    look: Look, claimed: claims.Claims, names: set[str], wanted: set[str], plain: float
+) -> Iterator[Found]:
+    """Where it is to be done, and by whose order."""
+    astray = names & ASTRAY
+    if astray:
+        yield Found("wish_leads_astray", " ".join(sorted(astray)), plain)
+    if "links_elsewhere" in names:
+        yield Found("wish_leads_elsewhere")
+    if wanted & TRUSTED and _leads_to_stranger(look, claimed):
+        yield Found("wish_leads_to_stranger", look.ways[0].host)
+    if "attached_page" in names and wanted & SHOWN_IN_PAGE:
+        yield Found("wish_in_page")
+    inside = ABOUT_MAILBOX if "mailroom" in look.kinds else INSIDE
+    if wanted & inside and _is_outside(look, claimed, names):
+        yield Found("wish_of_outsider", look.domain, plain)
+
+
+def _company(look: Look, claimed: claims.Claims) -> Iterator[Found]:
+    """A company's name in which somebody else wants it."""
+    if not (look.ways or look.document.mail_addresses or look.document.attachments):
+        return  # nothing can be done but write back
+    if claimed.own:
+        return
+    if claimed.foreign:
+        yield Found("brand_and_wish", claimed.foreign[0].name)
+    elif claimed.in_text and not claimed.leads_home and not look.document.is_reply:
+        yield Found("brand_text_and_wish", claimed.in_text[0].name)
+
+
+def _is_outside(look: Look, claimed: claims.Claims, names: set[str]) -> bool:
+    """Neither of the reader's own domain nor a service that leads to its own site."""
+    if not look.recipients or claimed.own or ("links_home" in names and not names & ASTRAY):
+        return False
+    return look.knowledge.registered(look.recipients[0].rpartition("@")[2]) != look.site
+
+
+def _leads_to_stranger(look: Look, claimed: claims.Claims) -> bool:
+    """All links lead to one site that has nothing to do with the sender, its name, or a company known."""
+    ways = look.ways[:MAX_WAYS]
+    if not ways or not look.name or look.is_free_mail or claimed.own:
+        return False
+    way, knowledge = ways[0], look.knowledge
+    if way.site == look.site or any(other.site != way.site for other in ways):
+        return False
+    if knowledge.covers("mailer", way.host) or knowledge.owners(way.host):
+        return False
+    if knowledge.shared_kind(way.host, way.path[1:]) in ("form", "storage"):
+        return False  # clubs and schools have their lists there
+    ours, theirs = look.site.partition(".")[0], way.site.partition(".")[0]
+    return ours[:MIN_KIN] != theirs[:MIN_KIN] and not any(
+        len(word) >= MIN_KIN and word in theirs for word in (*look.name_words, ours)
+    )
+
+
+def _from_abroad(look: Look) -> Iterator[Found]:
+    """What is written for one country comes from another, or leads there."""
+    sender = abroad.country(look.domain)
+    hosts = [way.host for way in look.ways[:MAX_WAYS] if abroad.country(way.host)]
+    if not sender and not hosts:
+        return
+    homes = abroad.homes(look.document.text[:MAX_TEXT], look.text.words)
+    if not homes:
+        return
+    if sender and sender not in homes:
+        yield Found("wish_from_abroad", look.domain)
+        return
+    for host in hosts:
+        if abroad.country(host) not in homes and not look.knowledge.owners(host):
+            yield Found("wish_leads_abroad", host)
+            return
