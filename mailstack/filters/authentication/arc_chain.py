@@ -134,7 +134,7 @@ def hash_seal(sets: tuple[Set, ...], seal: Field) -> bytes:
     for one in sets:
         for field in (one.results, one.signature, one.seal):
             if field is not seal:
-                digest.update(relaxed_field(field.raw[: field.colon], field.value))
+                digest.update(relaxed_field(field.name, field.value))
     digest.update(relaxed_field(b"arc-seal", without_signature(seal.value)).rstrip(b"\r\n"))
     return digest.digest()
 

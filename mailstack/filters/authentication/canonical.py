@@ -10,14 +10,10 @@ Standards: RFC 6376 section 3.4.
 from __future__ import annotations
 
 import hashlib
-import re
 from mmap import mmap
 
 #: Octets of body handled at one time.
 PIECE_OCTETS = 262_144
-
-_BLANKS = re.compile(rb"[ \t]+")
-_FOLD = re.compile(rb"\r?\n")
 
 
 def relaxed_field(name: bytes, value: bytes) -> bytes:
@@ -25,8 +21,10 @@ def relaxed_field(name: bytes, value: bytes) -> bytes:
 
     Source: RFC 6376 section 3.4.2.
     """
-    text = _BLANKS.sub(b" ", _FOLD.sub(b"", value)).strip(b" ")
-    return name.rstrip(b" \t").lower() + b":" + text + b"\r\n"
+    text = value.replace(b"\r\n", b"")
+    if b"\n" in text:
+        text = text.replace(b"\n", b"")
+    return name.rstrip(b" \t").lower() + b":" + _without_runs(text).strip(b" ") + b"\r\n"
 
 
 class BodyHash:
@@ -98,11 +96,16 @@ def hash_body(message: bytes | mmap, body_at: int, *, relaxed: bool) -> tuple[by
 
 
 def _relax(piece: bytes) -> bytes:
-    if b"\t" in piece:
-        piece = piece.replace(b"\t", b" ")
-    while b"  " in piece:  # halves the runs each time; a pattern's sub would build a list of every piece
-        piece = piece.replace(b"  ", b" ")
-    return piece.replace(b" \r\n", b"\r\n")
+    return _without_runs(piece).replace(b" \r\n", b"\r\n")
+
+
+def _without_runs(text: bytes) -> bytes:
+    """Each run of blanks as one space."""
+    if b"\t" in text:
+        text = text.replace(b"\t", b" ")
+    while b"  " in text:  # halves the runs each time; a pattern's sub would build a list of every piece
+        text = text.replace(b"  ", b" ")
+    return text
 
 
 def _without_final_empty_lines(piece: bytes) -> bytes:

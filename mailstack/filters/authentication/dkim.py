@@ -341,14 +341,13 @@ def hash_fields(header: Header, signature: Signature) -> bytes:
 
     Source: RFC 6376 sections 3.7 and 5.4.2.
     """
-    digest = hashlib.sha256()
     # As dkimpy does (Debian bug 644046): one more From than signed breaks the signature.
-    for field in select_fields(header, (*signature.names, b"from")):
-        digest.update(canonical_field(field.raw, field.colon, relaxed=signature.relaxed_header))
+    signed = select_fields(header, (*signature.names, b"from"))
     own = signature.field
-    bare = own.raw[: own.colon + 1] + without_signature(own.value)
-    digest.update(canonical_field(bare, own.colon, relaxed=signature.relaxed_header).rstrip(b"\r\n"))
-    return digest.digest()
+    bare = own._replace(raw=own.raw[: own.colon + 1] + without_signature(own.value))
+    forms = [canonical_field(field, relaxed=signature.relaxed_header) for field in (*signed, bare)]
+    forms[-1] = forms[-1].rstrip(b"\r\n")
+    return hashlib.sha256(b"".join(forms)).digest()
 
 
 def select_fields(header: Header, names: tuple[bytes, ...]) -> list[Field]:
@@ -364,9 +363,9 @@ def select_fields(header: Header, names: tuple[bytes, ...]) -> list[Field]:
     return out
 
 
-def canonical_field(raw: bytes, colon: int, *, relaxed: bool) -> bytes:
+def canonical_field(field: Field, *, relaxed: bool) -> bytes:
     """One field in the form that is hashed."""
-    return relaxed_field(raw[:colon], raw[colon + 1 :]) if relaxed else raw
+    return relaxed_field(field.name, field.value) if relaxed else field.raw
 
 
 def without_signature(value: bytes) -> bytes:

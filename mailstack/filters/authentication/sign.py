@@ -91,7 +91,7 @@ def field_names(header: Header) -> tuple[bytes, ...]:
 
 def relaxed_fields(header: Header, names: tuple[bytes, ...]) -> bytes:
     """The fields that h= means, in the form that is hashed."""
-    return b"".join(relaxed_field(f.raw[: f.colon], f.value) for f in select_fields(header, names))
+    return b"".join(relaxed_field(f.name, f.value) for f in select_fields(header, names))
 
 
 def hash_to_sign(selected: bytes, name: bytes, value: bytes) -> bytes:
