@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import queue
 import re
-import sqlite3
 import sys
 import threading
 import time
@@ -21,10 +20,7 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple, TextIO
 
-from mailstack.disk import migrations
-from mailstack.disk.sqlite import open_database
 from mailstack.model.envelope import Envelope
-from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
 from mailstack.state import maillog_db
 from mailstack.state.maillog_db import Event, Row, Value
@@ -429,12 +425,7 @@ class MailLog:
 
     def _run(self) -> None:
         assert self._path is not None
-        try:
-            connection = open_database(self._path, synchronous="NORMAL")
-            migrations.check(connection, maillog_db.SCHEMA)
-        except TemporaryFailure as error:
-            print(f"mail log: {error.why}", file=sys.stderr)  # noqa: T201
-            connection = None
+        rows = maillog_db.RowWriter(self._path, _tell)
         closing = False
         while not closing:
             batch = [self._queue.get()]
@@ -445,9 +436,8 @@ class MailLog:
             said = [entry for entry in batch if entry is not None]
             if said:
                 self._print([each.event for each in said])
-                self._insert(connection, [_row(each) for each in said])
-        if connection is not None:
-            connection.close()
+                self.dropped += rows.write([_row(each) for each in said])
+        rows.close()
 
     def _print(self, events: Iterable[Event]) -> None:
         held: list[str] = []
@@ -471,14 +461,9 @@ class MailLog:
         except (OSError, ValueError):
             self.dropped += len(lines)
 
-    def _insert(self, connection: sqlite3.Connection | None, rows: list[Row]) -> None:
-        if connection is None:
-            self.dropped += len(rows)
-            return
-        try:
-            maillog_db.insert(connection, rows)
-        except TemporaryFailure:
-            self.dropped += len(rows)
+
+def _tell(sentence: str) -> None:
+    print(sentence, file=sys.stderr)  # noqa: T201
 
 
 def _row(said: _Said) -> Row:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -129,6 +131,48 @@ def test_a_log_that_cannot_be_written_stops_nothing(
     writer.close()
     assert writer.dropped == 1
     assert "mail log" in capsys.readouterr().err
+
+
+def test_whatever_is_said_the_log_goes_on(tmp_path: Path) -> None:
+    writer = log(tmp_path / "maillog.db", io.StringIO())
+    writer.write("test", "A\ud800", received_by=["a@example.org", "\udc80"], message_id="<\ud801@x>")
+    writer.write("test", "B", received_by=["a@example.org"], accept_id="\udfff")
+    writer.close()
+    assert writer.dropped == 0
+    reader = MailLogReader(tmp_path / "maillog.db")
+    assert [event.id for event in reader.of_address("a@example.org")] == ["A?", "B"]
+    reader.close()
+
+
+def test_a_database_in_trouble_is_written_again_once_it_is_mended(tmp_path: Path) -> None:
+    path, told, clock = tmp_path / "maillog.db", list[str](), [0.0]
+    rows = maillog_db.RowWriter(path, told.append, clock=lambda: clock[0])
+
+    def write(name: str) -> int:
+        return rows.write([(maillog_db.Event(NOW, "smtp", name, name, {}), "", [("a@example.org", "sent")])])
+
+    assert [write(name) for name in "ab"] == [1, 1]
+    assert len(told) == 1 and str(path) in told[0]
+    maillog_db.migrate(path)
+    clock[0] += maillog_db.AGAIN_S
+    assert write("c") == 0
+    # As after a database was made anew from what could be read of it.
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("DELETE FROM sqlite_sequence")
+        connection.commit()
+    assert write("d") == 1
+    clock[0] += maillog_db.SILENT_S
+    assert write("e") == 1
+    assert len(told) == 2 and "3 events" in told[1]
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', 1)")
+        connection.commit()
+    clock[0] += maillog_db.AGAIN_S
+    assert write("f") == 0
+    rows.close()
+    reader = MailLogReader(path)
+    assert [event.id for event in reader.of_address("a@example.org")] == ["c", "f"]
+    reader.close()
 
 
 def test_many_events_are_whole_lines_and_rows_in_their_order(tmp_path: Path) -> None:
