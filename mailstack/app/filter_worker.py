@@ -63,7 +63,8 @@ MEMORY_LOOK = 50
 MAX_OPEN_FILES = 64
 #: Containers after which garbage is looked for: those of some ten messages, whose garbage is rarely cyclic.
 GARBAGE_AFTER = 20_000
-READ_OCTETS = 262_144
+#: More at once is dear to allocate, and only large messages would have it.
+READ_OCTETS = 65_536
 
 _log = logging.getLogger(__name__)
 _encode = msgspec.msgpack.Encoder().encode
