@@ -9,11 +9,10 @@ In `state.db`.  A commit is not waited for: a power failure may forget the last 
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailstack.disk.sqlite import failure, open_database, transaction
+from mailstack.disk.sqlite import open_database, transaction
 from mailstack.model.address import Address
 from mailstack.state.forward_options import ForwardOptions
 from mailstack.state.statedb import StateTable
@@ -216,15 +215,12 @@ class ForwardTargets(StateTable):
             return done.rowcount > 0
 
     def _ask(self, where: str, *values: str) -> list[TargetState]:
-        with self._lock:
-            try:
-                rows = self._open().execute(
-                    f"SELECT {_COLUMNS} FROM forward_target WHERE {where}",  # noqa: S608
-                    values,
-                )
-                return [TargetState(*row) for row in rows]
-            except sqlite3.Error as error:
-                raise failure(error, "looking up targets of forwards") from error
+        rows = self._look(
+            "looking up targets of forwards",
+            f"SELECT {_COLUMNS} FROM forward_target WHERE {where}",  # noqa: S608
+            *values,
+        )
+        return [TargetState(*row) for row in rows]  # type: ignore[arg-type]
 
 
 def purge(path: Path, options: ForwardOptions, *, now: float) -> int:

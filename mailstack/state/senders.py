@@ -6,10 +6,9 @@ when a bounce comes back.  In `state.db`; rows outlive the address's validity.
 
 from __future__ import annotations
 
-import sqlite3
 from pathlib import Path
 
-from mailstack.disk.sqlite import failure, transaction
+from mailstack.disk.sqlite import transaction
 from mailstack.model.address import Address, AddressError
 from mailstack.srs import rewrite
 from mailstack.state.statedb import StateTable
@@ -37,15 +36,11 @@ class LongSenders(StateTable):
             connection.execute("DELETE FROM srs_sender WHERE seen_at < ?", (now - self._keep_s,))
 
     def find(self, key: str) -> Address | None:
-        """The sender behind a key; None when it is unknown or was forgotten."""
-        with self._lock:
-            try:
-                row = self._open().execute("SELECT sender FROM srs_sender WHERE key = ?", (key,)).fetchone()
-            except sqlite3.Error as error:
-                raise failure(error, "looking a sender up") from error
-        if row is None:
+        """The sender behind a key; None when it is unknown or was forgotten.  Waits for no writer."""
+        found = self._look("looking a sender up", "SELECT sender FROM srs_sender WHERE key = ?", key)
+        if not found:
             return None
         try:
-            return Address.parse(row[0])
+            return Address.parse(str(found[0][0]))
         except AddressError:
             return None

@@ -347,6 +347,8 @@ class StateTable:
         self._synchronous: Synchronous = synchronous
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
+        self._looking = threading.Lock()
+        self._viewer: sqlite3.Connection | None = None
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
@@ -364,9 +366,22 @@ class StateTable:
             except sqlite3.Error as error:
                 raise failure(error, doing, self._path) from error
 
+    def _look(self, doing: str, statement: str, *values: object) -> list[tuple[object, ...]]:
+        """As `_read`, for the event loop: it waits for nobody who writes, not here either."""
+        with self._looking:
+            try:
+                if self._viewer is None:
+                    viewer = open_database(self._path, read_only=True, timeout_s=BUSY_TIMEOUT_S)
+                    migrations.check(viewer, SCHEMA)
+                    self._viewer = viewer
+                return self._viewer.execute(statement, values).fetchall()
+            except sqlite3.Error as error:
+                raise failure(error, doing, self._path) from error
+
     def close(self) -> None:
         """Releases the database."""
-        with self._lock:
-            if self._connection is not None:
-                self._connection.close()
-                self._connection = None
+        with self._lock, self._looking:
+            for connection in (self._connection, self._viewer):
+                if connection is not None:
+                    connection.close()
+            self._connection = self._viewer = None
