@@ -54,8 +54,8 @@ class Claims:
         if joined in self._knowledge.ordinary:
             found.append(self._knowledge.ordinary[joined])
         elif words and words[0] in self._knowledge.ordinary:
-            official = self._knowledge.words_of("official")
-            if any(word in official for word in words[1:]):
+            behind = self._knowledge.words_of("official") | self._knowledge.words_of("countries")
+            if any(word in behind for word in words[1:]):
                 found.append(self._knowledge.ordinary[words[0]])
         return found
 

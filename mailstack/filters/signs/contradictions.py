@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
-from mailstack.filters.signs import abroad, claims, shape
+from mailstack.filters.signs import abroad, claims, sender, shape
 from mailstack.filters.signs.knowledge import Intent
 from mailstack.filters.signs.look import MAX_TEXT, Found, Look
 
@@ -52,10 +53,19 @@ ABOUT_MAILBOX = INSIDE | {"storage", "password"}
 SHOWN_IN_PAGE = frozenset({"office", "mail_login", "document", "payment", "storage", "password", "legal"})
 #: What speaks for a company, but not for those whose words it passes on.
 VOUCHING = frozenset({"brand_proven", "links_home"})
+#: Wishes in which a bank account may be named.
+PAID = frozenset({"bank_change", "payment", "legal", "fine", "rental", "relative", "refund", "utility"})
+#: The country of an account (ISO 13616).
+_IBAN = re.compile(r"\b([A-Z]{2})\d{2}(?: ?[A-Z0-9]{4}){3,7}")
 #: Where talk goes on that no mail server sees.
 MESSENGERS = frozenset({"whatsapp", "telegram", "wechat", "signal", "viber", "skype", "ватсап", "телеграм"})
 #: Kinds of words of which one beside a number makes a call.
 TO_CALL = frozenset({"charged", "call"})
+#: Kinds of words, and how many of them no company puts into its notices.
+NEVER_RELAYED = ("crypto", "fund", "easymoney", "sextortion", "dating", "gambling")
+RELAYED_WORDS = 2
+#: Attachments that ask for what they should not.
+TRAPS = frozenset({"attached_page", "attached_page_active", "program_attached", "program_disguised"})
 #: Links whose country and owner are looked at.
 MAX_WAYS = 20
 #: Letters that names of one company begin with in common.
@@ -75,6 +85,8 @@ def relayed(look: Look, names: set[str], wishes: list[tuple[Intent, Found]]) -> 
     wanted = {intent.name for intent, _ in wishes}
     if not look.kinds.keys().isdisjoint(TO_CALL) and shape.has_phone(look):
         yield Found("relayed", "a number to call")
+    elif any(look.kinds.get(kind, 0) >= RELAYED_WORDS for kind in NEVER_RELAYED):
+        yield Found("relayed", "words of fraud")
     elif wanted & STRANGE or (wanted and names & ASTRAY - {"link_form", "link_storage"}):
         yield Found("relayed", " ".join(sorted(wanted & STRANGE or wanted)))
 
@@ -96,8 +108,10 @@ def find(
             yield Found("wish_answers_elsewhere")
     if wanted & (TRUSTED | STRANGE):
         yield from _from_abroad(look)
+    if wanted & PAID:
+        yield from _paid_abroad(look)
     if wanted & TRUSTED:
-        yield from _company(look, claimed)
+        yield from _company(look, claimed, names)
 
 
 def _sender(look: Look, names: set[str], plain: float) -> Iterator[Found]:
@@ -128,11 +142,13 @@ def _place(
         yield Found("wish_of_outsider", look.domain, plain)
 
 
-def _company(look: Look, claimed: claims.Claims) -> Iterator[Found]:
+def _company(look: Look, claimed: claims.Claims, names: set[str]) -> Iterator[Found]:
     """A company's name in which somebody else wants it."""
     if not (look.ways or look.document.mail_addresses or look.document.attachments):
         return  # nothing can be done but write back
     if claimed.own:
+        if names & ASTRAY and "brand_own_leads_elsewhere" in names:
+            yield Found("brand_own_astray", claimed.own[0].name)
         return
     if claimed.foreign:
         yield Found("brand_and_wish", claimed.foreign[0].name)
@@ -141,10 +157,15 @@ def _company(look: Look, claimed: claims.Claims) -> Iterator[Found]:
 
 
 def _is_outside(look: Look, claimed: claims.Claims, names: set[str]) -> bool:
-    """Neither of the reader's own domain nor a service that leads to its own site."""
-    if not look.recipients or claimed.own or ("links_home" in names and not names & ASTRAY):
+    """Neither of the reader's own domain nor a service that leads to its own site.
+
+    Who only says that he is of the reader's domain, and leads out of it, is not.
+    """
+    if not look.recipients or claimed.own or sender.is_called_answer(look):
         return False
-    return look.knowledge.registered(look.recipients[0].rpartition("@")[2]) != look.site
+    if look.knowledge.registered(look.recipients[0].rpartition("@")[2]) != look.site:
+        return "links_home" not in names or bool(names & ASTRAY)
+    return not look.is_proven and bool(names & (ASTRAY | TRAPS))
 
 
 def _leads_to_stranger(look: Look, claimed: claims.Claims) -> bool:
@@ -167,17 +188,29 @@ def _leads_to_stranger(look: Look, claimed: claims.Claims) -> bool:
 
 def _from_abroad(look: Look) -> Iterator[Found]:
     """What is written for one country comes from another, or leads there."""
-    sender = abroad.country(look.domain)
+    author = abroad.country(look.domain)
     hosts = [way.host for way in look.ways[:MAX_WAYS] if abroad.country(way.host)]
-    if not sender and not hosts:
+    if not author and not hosts:
         return
     homes = abroad.homes(look.document.text[:MAX_TEXT], look.text.words)
     if not homes:
         return
-    if sender and sender not in homes:
+    if author and author not in homes:
         yield Found("wish_from_abroad", look.domain)
         return
     for host in hosts:
         if abroad.country(host) not in homes and not look.knowledge.owners(host):
             yield Found("wish_leads_abroad", host)
             return
+
+
+def _paid_abroad(look: Look) -> Iterator[Found]:
+    """The account to be paid to is in another country than the sender and the letter."""
+    found = _IBAN.search(look.document.text[:MAX_TEXT])
+    if found is None:
+        return
+    homes = {abroad.country(look.domain), *abroad.homes(look.document.text[:MAX_TEXT], look.text.words)} - {
+        ""
+    }
+    if homes and found[1].lower() not in homes:
+        yield Found("account_abroad", found[0])

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from itertools import islice
 
+from mailstack.filters import folding
 from mailstack.filters.signs import strange
-from mailstack.filters.signs.look import Found, Look
+from mailstack.filters.signs.look import MAX_TEXT, Found, Look
 
 _ADDRESS = re.compile(r"[^\s<>,;:\"'()]+@([a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.I)
 _DOMAIN = re.compile(
@@ -45,6 +47,10 @@ KNOWN_SHARE = 0.3
 HANDED_ON = ".onmicrosoft.com"
 #: Letters of a word of the author's name that are looked for in the address, at least and at most.
 MIN_WORD, MAX_BEGINNING = 3, 4
+#: Letters of a domain's label that are like another's by no accident; addresses that are compared.
+MIN_DOUBLE, MAX_ADDRESSES = 7, 15
+#: Octets of each field that names those who are answered.
+MAX_NAMED = 600
 #: Letters of a domain's label that are no part of other words.
 MIN_LABEL = 5
 #: Programs write these ids for messages that came without one.
@@ -170,6 +176,9 @@ def _address(look: Look) -> Iterator[Found]:
     if knowledge.covers("tenant", domain) or knowledge.shared_kind(domain) == "site":
         yield Found("sender_tenant", domain)
     label = look.site.partition(".")[0]
+    other = _double(look)
+    if other:
+        yield Found("sender_double", f"{domain} for {other}")
     if strange.is_random(label) or (domain.count(".") >= 2 and strange.is_random(domain.partition(".")[0])):
         yield Found("sender_random_domain", domain)
     if strange.is_random(local) or len(local) > 30:
@@ -180,6 +189,37 @@ def _address(look: Look) -> Iterator[Found]:
         yield Found("sender_keyword", domain)
     if domain.count(".") >= 3 + (look.site.count(".") - 1):
         yield Found("sender_deep", domain)
+
+
+def _double(look: Look) -> str:
+    """A domain of who is answered or quoted, that the sender's looks like; "" for none."""
+    label = look.site.partition(".")[0]
+    header = look.document.header
+    if len(label) < MIN_DOUBLE or not (header.has(b"references") or is_called_answer(look)):
+        return ""
+    named = b" ".join(header.first(name)[-MAX_NAMED:] for name in (b"references", b"in-reply-to", b"cc"))
+    text = f"{named.decode('latin-1')} {look.document.text[:MAX_TEXT]}"
+    seen = folding.skeleton(label)
+    for match in islice(_ADDRESS.finditer(text), MAX_ADDRESSES):
+        other = look.knowledge.registered(match[1].lower())
+        theirs = other.partition(".")[0]
+        if theirs == label or len(theirs) < MIN_DOUBLE:
+            continue
+        if folding.skeleton(theirs) == seen or _is_one_off(label, theirs):
+            return other
+    return ""
+
+
+def _is_one_off(one: str, other: str) -> bool:
+    """The same but for one letter more, less, or another, or two for one."""
+    begin = 0
+    while begin < min(len(one), len(other)) and one[begin] == other[begin]:
+        begin += 1
+    end = 0
+    while end < min(len(one), len(other)) - begin and one[-1 - end] == other[-1 - end]:
+        end += 1
+    changed, theirs = one[begin : len(one) - end], other[begin : len(other) - end]
+    return 0 < max(len(changed), len(theirs)) <= 2 and not (changed + theirs).isdigit()
 
 
 def _answers(look: Look) -> Iterator[Found]:
@@ -234,11 +274,16 @@ def _subject(look: Look) -> Iterator[Found]:
     if not subject.strip():
         yield Found("subject_none")
     named = any(look.document.header.has(name) for name in (b"references", b"in-reply-to"))
-    if not named and _REPLY.match(subject) is not None:
+    if not named and is_called_answer(look):
         yield Found("reply_to_nothing")
     disguise = look.document.disguise
     if disguise.styled or disguise.mixed_words or disguise.invisible >= 3:
         yield Found("letters_disguised", " ".join(disguise.words[:3]))
+
+
+def is_called_answer(look: Look) -> bool:
+    """Its subject says that it answers something, or was sent on."""
+    return _REPLY.match(look.document.subject) is not None
 
 
 def _identity(look: Look) -> Iterator[Found]:
