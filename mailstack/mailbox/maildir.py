@@ -176,6 +176,11 @@ def check_base(base: str) -> None:
         raise ValueError(f"{base!r} is no base name of a message file")
 
 
+def is_too_long(base: str) -> bool:
+    """True for a base name, given by another program, that leaves no room for flags."""
+    return len(os.fsencode(base)) > MAX_BASE_OCTETS
+
+
 def split_file_name(name: str) -> tuple[str, str]:
     """Base name and flag letters of a file in new/ or cur/; letters are sorted."""
     base, colon, info = name.partition(":")

@@ -411,7 +411,7 @@ class _Placing:
     def _link(self, kept: Kept, letters: str) -> str:
         """Gives the file its name in the folder; its own base name when that is free."""
         base = kept.record.base
-        if self._is_doomed(base):
+        if self._is_doomed(base) or maildir.is_too_long(base):
             base = self._core.new_base(copied=base)
         while True:
             target = f"{self._folder.path}/{maildir.file_name(base, 1, letters)}"

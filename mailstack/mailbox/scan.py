@@ -31,7 +31,6 @@ BATCH = 500
 BATCH_OCTETS = 64 * 1024 * 1024
 ROUNDS = 16
 _MAX_ROUNDS = 10_000
-_MAX_BASE = 250
 
 
 class _File(NamedTuple):
@@ -165,7 +164,7 @@ def _listing(folder: FolderRow, *, full: bool) -> dict[str, str]:
 
 def is_message_name(name: str, base: str) -> bool:
     """False for names the index cannot hold or other programs mean something else by."""
-    return name[0] != "." and name.isprintable() and 0 < len(base) <= _MAX_BASE and not name.endswith(".lock")
+    return name[0] != "." and name.isprintable() and base != "" and not name.endswith(".lock")
 
 
 def _compare(
@@ -219,20 +218,23 @@ def _file(path: str) -> _File:
     return _File(base, int(directory == "cur"), letters, path)
 
 
-def _canonical(folder: FolderRow, file: _File) -> _File:
+def _canonical(core: Core, folder: FolderRow, file: _File) -> _File:
     """Gives a file the name we would look for, when another program spells it otherwise.
 
-    `cur/x` becomes `cur/x:2,`, letters are sorted, and what has flags lies in cur/.
+    `cur/x` becomes `cur/x:2,`, letters are sorted, and what has flags lies in cur/; a name that
+    leaves no room for flags is replaced.
     """
-    sub = 1 if file.letters else file.sub
-    wanted = maildir.file_name(file.base, sub, file.letters)
+    sub, base = 1 if file.letters else file.sub, file.base
+    if maildir.is_too_long(base):
+        base = core.new_base(copied=base)
+    wanted = maildir.file_name(base, sub, file.letters)
     if wanted == file.name or os.path.lexists(f"{folder.path}/{wanted}"):
         return file
     try:
         os.rename(f"{folder.path}/{file.name}", f"{folder.path}/{wanted}")
     except FileNotFoundError:
         return file
-    return _File(file.base, sub, file.letters, wanted)
+    return _File(base, sub, file.letters, wanted)
 
 
 def _examine(folder: FolderRow, difference: Difference, examined: dict[str, Examined | None]) -> None:
@@ -297,7 +299,7 @@ def _add(
     unseen = deleted = 0
     for number, (internal_at, base, found) in enumerate(ready, uid):
         with core.disk("naming a message"):
-            file = _canonical(folder, unknown[base])
+            file = _canonical(core, folder, unknown[base])
         bits, _ = maildir.split_letters(file.letters)
         flags, forwarded = bits & 31, bool(bits & ~31)
         words = (
@@ -308,8 +310,8 @@ def _add(
         connection.execute(
             INSERT,
             (
-                folder.id, number, base, file.sub, file.letters, flags, " ".join(words), modseq, found.size,
-                found.disk_size, internal_at, saved_at, new_mid(folder.id, number),
+                folder.id, number, file.base, file.sub, file.letters, flags, " ".join(words), modseq,
+                found.size, found.disk_size, internal_at, saved_at, new_mid(folder.id, number),
                 0, None,
             ),
         )  # fmt: skip
@@ -352,7 +354,7 @@ def _merge(
     unseen = deleted = 0
     for row, file in moved:
         with core.disk("naming a message"):
-            file = _canonical(folder, file)
+            file = _canonical(core, folder, file)
         ours = maildir.bits_of(row.flags, row.keywords)
         theirs, foreign = maildir.split_letters(file.letters)
         base, _ = maildir.split_letters(row.letters)

@@ -13,7 +13,7 @@ from mailstack.mailbox.aside import Doomed
 from mailstack.mailbox.core import Core
 from mailstack.mailbox.options import MailboxOptions
 from mailstack.mailbox.store import Account, MailStore
-from mailstack.model.mailbox import NewMessage
+from mailstack.model.mailbox import Flags, NewMessage
 from tests.kit.clock import Clock
 from tests.mailbox.conftest import ALICE
 
@@ -100,3 +100,41 @@ def test_what_is_restored_while_its_old_file_is_still_to_go_stays(
     assert [each.outcome for each in restore.restore(store, ALICE, found)] == ["restored"]
     remove_all(account.core)
     assert texts(account, "INBOX") == [MESSAGE]
+
+
+@pytest.mark.parametrize("base", ["b" * 250, "b" * 255, "ü" * 127], ids=["some", "all", "utf-8"])
+def test_a_file_with_a_name_too_long_for_flags_holds_up_no_other(
+    store: MailStore, account: Account, maildir: Path, base: str
+) -> None:
+    inbox = account.status("INBOX").id
+    (maildir / "new" / base).write_bytes(MESSAGE)
+    account.refresh(inbox)
+    account.append("INBOX", [NewMessage(MESSAGE)])
+    account.claim_recent(inbox)
+    account.change_flags(inbox, [1, 2], "+", flags=Flags.SEEN | Flags.FLAGGED | Flags.ANSWERED)
+    store.flush()
+    assert len(list((maildir / "cur").glob("*:2,FRS"))) == 2
+    account.refresh(inbox)
+    assert [row.uid for row in account.rows(inbox)] == [1, 2]
+    copied = account.copy(inbox, [1, 2], "Archive")
+    moved = account.move(inbox, [1], "Trash")
+    assert (len(copied.target_uids), len(moved.target_uids)) == (2, 1)
+    store.flush()
+    assert [row.flags for row in account.rows(inbox)] == [Flags.SEEN | Flags.FLAGGED | Flags.ANSWERED]
+    assert texts(account, "Archive") == [MESSAGE] * 2
+    trash = account.status("Trash").id
+    account.expunge(trash, [1])
+    store.flush()
+    assert texts(account, "Trash") == []
+    assert list((maildir / ".Trash" / "cur").iterdir()) == []
+
+
+def test_a_file_with_too_long_a_name_comes_back_with_its_folder(
+    store: MailStore, account: Account, maildir: Path
+) -> None:
+    account.create("work")
+    (maildir / ".work" / "cur" / ("b" * 250 + ":2,S")).write_bytes(MESSAGE)
+    account.delete("work")
+    found = restore.find(store, ALICE, restore.Wanted())
+    assert [one.outcome for one in restore.restore(store, ALICE, found)] == ["restored"]
+    assert texts(account, "work") == [MESSAGE]
