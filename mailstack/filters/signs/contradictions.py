@@ -21,7 +21,7 @@ ASTRAY = frozenset(
 LOOSE = frozenset(
     {
         *("sender_tenant", "sender_odd_tld", "sender_doubtful_tld", "sender_random_domain", "reply_to_free"),
-        *("official_free_mail", "official_unrelated", "free_mail_office", "name_of_reader", "name_unseen"),
+        *("official_free_mail", "free_mail_office", "name_of_reader", "name_unseen"),
         *("name_other_address", "name_other_domain", "lookalike_sender"),
         *("brand_name", "brand_name_free", "brand_disguised", "brand_local"),
     }
@@ -46,6 +46,8 @@ STRANGE = frozenset(
 )
 #: Of these, those that wanted mail hardly speaks of, and money sent to another account.
 RARE = STRANGE - {"letter", "prize"} | {"bank_change"}
+#: Wishes for which somebody trusted is played.
+BY_NAME = frozenset({"payroll", "errand", "relative", "rental", "bank_change", "advance_fee"})
 #: Wishes of the reader's own office or mail server, and others that are where it speaks of a mailbox.
 INSIDE = frozenset({"office", "mail_login", "scan_code"})
 ABOUT_MAILBOX = INSIDE | {"storage", "password"}
@@ -66,6 +68,7 @@ NEVER_RELAYED = ("crypto", "fund", "easymoney", "sextortion", "dating", "gamblin
 RELAYED_WORDS = 2
 #: Attachments that ask for what they should not.
 TRAPS = frozenset({"attached_page", "attached_page_active", "program_attached", "program_disguised"})
+LED_OUT = ASTRAY | TRAPS | {"links_elsewhere"}
 #: Links whose country and owner are looked at.
 MAX_WAYS = 20
 #: Letters that names of one company begin with in common.
@@ -101,6 +104,8 @@ def find(
         yield Found("wants_several", share=min(len(wishes) - 1, 3) / 3)
     yield from _sender(look, names, plain)
     yield from _place(look, claimed, names, wanted, plain)
+    if wanted & BY_NAME and look.is_free_mail and not look.document.header.has(b"references"):
+        yield Found("wish_of_mere_name", look.address)
     if wanted & RARE:
         if not MESSENGERS.isdisjoint(look.text.words):
             yield Found("wish_by_messenger")
@@ -164,7 +169,7 @@ def _is_outside(look: Look, claimed: claims.Claims, names: set[str]) -> bool:
     if not look.recipients or claimed.own or sender.is_called_answer(look):
         return False
     if look.knowledge.registered(look.recipients[0].rpartition("@")[2]) != look.site:
-        return "links_home" not in names or bool(names & ASTRAY)
+        return bool(names & LED_OUT) or (not look.ways and not look.document.attachments)
     return not look.is_proven and bool(names & (ASTRAY | TRAPS))
 
 

@@ -32,6 +32,9 @@ _DESK = re.compile(
     r"admin|info|bank|order|vd|help)(?:$|[._\d-])",
     re.I,
 )
+#: Labels under which only a state lets anybody have a name.
+_STATE = frozenset({"gov", "gob", "gouv", "gv", "go", "mil", "govt", "gub"})
+_PARTS = re.compile(r"[@._-]")
 #: Shorter local parts are words of their own.
 MIN_LOCAL = 4
 #: Characters at the beginning of a text that hold whom it speaks to, and of the words before.
@@ -120,14 +123,18 @@ def _written(name: str) -> Iterator[Found]:
 def _is_unrelated(look: Look, own: list[str]) -> bool:
     """No word of the name stands in the address, as people's and companies' own do."""
     words = [word for word in own if len(word) >= MIN_WORD and word.isascii()]
-    if not words:
+    if not words or not _STATE.isdisjoint(look.domain.split(".")):
         return False
     address = "".join(c for c in look.address if c.isalnum())
     if any(word[:MAX_BEGINNING] in address for word in words):
         return False
     # Initials: "Federal Trade Commission" is ftc.gov, "Ann Lee" al@ or alee@.
     initials = "".join(word[0] for word in own)
-    return len(initials) < 2 or (initials not in address and initials[0] + words[-1][:3] not in address)
+    if len(initials) >= 2 and (initials in address or initials[0] + words[-1][:3] in address):
+        return False
+    # "Banco do Brasil" is bb.com.br.
+    long = "".join(word[0] for word in look.name_words if len(word) >= MIN_WORD)
+    return len(long) < 2 or long not in _PARTS.split(look.address)[:-1]
 
 
 def _is_of_reader(look: Look) -> bool:
