@@ -12,7 +12,8 @@ Standards: RFC 4314 section 4 (which right for what), RFC 5464 section 3.3.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from mailstack.mailbox import transfer
@@ -130,18 +131,21 @@ class Mailboxes(SharedMessages):
         is_same = (source.owner if source else "") == (into.owner if into else "")
         if is_same and (into is None or set(into.rights) >= _ALL_FLAGS):
             work = store.move if move else store.copy
-            return work(own_id, uids, target if into is None else into.name)
+            with _discreet(into):
+                return work(own_id, uids, target if into is None else into.name)
         goal = Target(self.own, target, "") if into is None else Target(into.store, into.name, into.rights)
         if into is None:
             goal = goal._replace(rights="".join(_ALL_FLAGS))
-        return transfer.send(Source(store, own_id), uids, goal, move=move)
+        with _discreet(into):
+            return transfer.send(Source(store, own_id), uids, goal, move=move)
 
     def append(self, name: str, messages: Sequence[NewMessage]) -> Appended:
         """All or nothing; flags as far as one may set them."""
         at = self._target(name)
         if at is None:
             return self.own.append(name, messages)
-        return at.store.append(at.name, transfer.stripped(messages, at.rights))
+        with _discreet(at):
+            return at.store.append(at.name, transfer.stripped(messages, at.rights))
 
     def replace(self, folder_id: int, uid: int, name: str, message: NewMessage) -> Appended:
         """Within one account in one transaction, else the old one goes last."""
@@ -255,3 +259,14 @@ class Mailboxes(SharedMessages):
     def quota(self) -> QuotaState:
         """Of one's own account."""
         return self.own.quota()
+
+
+@contextlib.contextmanager
+def _discreet(at: There | None) -> Iterator[None]:
+    """How full somebody else's account is, is their business."""
+    try:
+        yield
+    except MailboxError as error:
+        if at is None or error.code != "OVERQUOTA":
+            raise
+        raise MailboxError(error.code, "the mailbox of this folder's owner is full") from None

@@ -330,6 +330,30 @@ def test_a_full_account_takes_nothing_and_nothing_is_lost(street: Street, alice:
     assert (alice.status("INBOX").messages, bob.status("Archive").messages) == (3, 0)
 
 
+def test_how_full_an_account_is_is_told_to_its_owner_alone(
+    street: Street, alice: Mailboxes, bob: Mailboxes
+) -> None:
+    name = share(bob, "INBOX", ALICE, FULL)
+    add(alice, "INBOX", "one")
+    add(bob, "INBOX", "theirs")
+    for account in street.accounts.values():
+        assert isinstance(account, Account)
+        account.limits = Limits(octets=1)
+    own, theirs = alice.status("INBOX").id, alice.status(name).id
+    for put in (
+        lambda: add(alice, name, "two"),
+        lambda: alice.copy(own, [1], name),
+        lambda: alice.copy(theirs, [1], name),
+        lambda: alice.replace(own, 1, name, NewMessage(b"Subject: x\r\n\r\nx\r\n")),
+    ):
+        with raises("OVERQUOTA") as caught:
+            put()
+        assert "full" in caught.value.text and "octets" not in caught.value.text
+    with raises("OVERQUOTA") as caught:
+        add(alice, "INBOX", "two")
+    assert "octets" in caught.value.text
+
+
 def test_where_nothing_may_be_put(bob: Mailboxes, alice: Mailboxes) -> None:
     (uid,) = add(alice, "INBOX", "one")
     inbox = alice.status("INBOX").id
