@@ -45,7 +45,7 @@ STRANGE = frozenset(
     }
 )
 #: Of these, those that wanted mail hardly speaks of, and money sent to another account.
-RARE = STRANGE - {"letter", "prize"} | {"bank_change"}
+RARE = STRANGE - {"letter", "prize"} | {"bank_change", "promotion_offer"}
 #: Wishes for which somebody trusted is played.
 BY_NAME = frozenset({"payroll", "errand", "relative", "rental", "bank_change", "advance_fee"})
 #: Wishes of the reader's own office or mail server, and others that are where it speaks of a mailbox.
@@ -66,6 +66,8 @@ TO_CALL = frozenset({"charged", "call"})
 #: Kinds of words, and how many of them no company puts into its notices.
 NEVER_RELAYED = ("crypto", "fund", "easymoney", "sextortion", "dating", "gambling")
 RELAYED_WORDS = 2
+#: What an office counts that shares something from an address anybody gets.
+OFFICE_SHARE = 0.7
 #: Attachments that ask for what they should not.
 TRAPS = frozenset({"attached_page", "attached_page_active", "program_attached", "program_disguised"})
 LED_OUT = ASTRAY | TRAPS | {"links_elsewhere"}
@@ -92,6 +94,10 @@ def relayed(look: Look, names: set[str], wishes: list[tuple[Intent, Found]]) -> 
         yield Found("relayed", "words of fraud")
     elif wanted & STRANGE or (wanted and names & ASTRAY - {"link_form", "link_storage"}):
         yield Found("relayed", " ".join(sorted(wanted & STRANGE or wanted)))
+    else:
+        office = sender.office_in_text(look)
+        if office:
+            yield Found("relayed", office, OFFICE_SHARE)
 
 
 def find(
@@ -116,7 +122,7 @@ def find(
     if wanted & PAID:
         yield from _paid_abroad(look)
     if wanted & TRUSTED:
-        yield from _company(look, claimed, names)
+        yield from _company(look, claimed)
 
 
 def _sender(look: Look, names: set[str], plain: float) -> Iterator[Found]:
@@ -143,17 +149,15 @@ def _place(
     if "attached_page" in names and wanted & SHOWN_IN_PAGE:
         yield Found("wish_in_page")
     inside = ABOUT_MAILBOX if "mailroom" in look.kinds else INSIDE
-    if wanted & inside and _is_outside(look, claimed, names):
-        yield Found("wish_of_outsider", look.domain, plain)
+    if wanted & inside:
+        yield from _outsider(look, claimed, names, plain)
 
 
-def _company(look: Look, claimed: claims.Claims, names: set[str]) -> Iterator[Found]:
+def _company(look: Look, claimed: claims.Claims) -> Iterator[Found]:
     """A company's name in which somebody else wants it."""
     if not (look.ways or look.document.mail_addresses or look.document.attachments):
         return  # nothing can be done but write back
     if claimed.own:
-        if names & ASTRAY and "brand_own_leads_elsewhere" in names:
-            yield Found("brand_own_astray", claimed.own[0].name)
         return
     if claimed.foreign:
         yield Found("brand_and_wish", claimed.foreign[0].name)
@@ -161,16 +165,15 @@ def _company(look: Look, claimed: claims.Claims, names: set[str]) -> Iterator[Fo
         yield Found("brand_text_and_wish", claimed.in_text[0].name)
 
 
-def _is_outside(look: Look, claimed: claims.Claims, names: set[str]) -> bool:
-    """Neither of the reader's own domain nor a service that leads to its own site.
-
-    Who only says that he is of the reader's domain, and leads out of it, is not.
-    """
+def _outsider(look: Look, claimed: claims.Claims, names: set[str], plain: float) -> Iterator[Found]:
+    """Neither of the reader's own domain nor a service that leads to its own site; or only says to be."""
     if not look.recipients or claimed.own or sender.is_called_answer(look):
-        return False
+        return
     if look.knowledge.registered(look.recipients[0].rpartition("@")[2]) != look.site:
-        return bool(names & LED_OUT) or (not look.ways and not look.document.attachments)
-    return not look.is_proven and bool(names & (ASTRAY | TRAPS))
+        if names & LED_OUT or not (look.ways or look.document.attachments):
+            yield Found("wish_of_outsider", look.domain, plain)
+    elif not look.is_proven and names & (ASTRAY | TRAPS):
+        yield Found("wish_of_insider", look.domain)
 
 
 def _leads_to_stranger(look: Look, claimed: claims.Claims) -> bool:

@@ -63,6 +63,8 @@ def collect(look: Look, wishes: list[tuple[Intent, Found]], author: Author) -> I
         signs = [sign for sign in signs if sign.name not in contradictions.VOUCHING]
     yield from signs
     yield from relayed
+    if "brand_own_leads_elsewhere" in names and names & contradictions.ASTRAY:
+        yield Found("brand_own_astray", look.ways[0].host)
     yield from _authors(author)
     if wishes:
         yield from (wish for _, wish in wishes)

@@ -28,7 +28,7 @@ _KEYWORD = re.compile(
 _DESK = re.compile(
     r"office|desk|direc|direkt|diret|presid|princip|gerenc|geschaeft|vorstand|zarzad|manager|staff|account|payment|"
     r"billing|support|service|recruit|rrhh|delivery|invoice|pedido|factur|financ|secur|notar|avocat|advoc|lawyer|"
-    r"legal|attorney|claim|refund|agent|helpdesk|biuro|ufficio|buero|(?:^|[._-])(?:ceo|hr|loans?|funds?|grants?|"
+    r"legal|attorney|claim|refund|agent|helpdesk|biuro|ufficio|buero|(?:^|[._-])(?:ceo|hr|pay|loans?|funds?|grants?|"
     r"admin|info|bank|order|vd|help)(?:$|[._\d-])",
     re.I,
 )
@@ -156,6 +156,17 @@ def _is_desk(look: Look) -> bool:
     return _DESK.search(local) is not None
 
 
+def office_in_text(look: Look) -> str:
+    """An office's address at a provider for anybody, in the text of a notice; "" for none."""
+    for match in islice(_ADDRESS.finditer(look.document.text[:MAX_TEXT]), MAX_ADDRESSES):
+        address = match[0].lower()
+        if match[1].lower() not in look.knowledge.words_of("free_mail") or address in look.recipients:
+            continue
+        if _DESK.search(address.partition("@")[0]) is not None:
+            return address
+    return ""
+
+
 def _is_unlike(look: Look) -> bool:
     """A person's whole name, of which the address knows nothing, not even the initials."""
     words = [word for word in look.name_words if len(word) >= MIN_WORD and word.isascii()]
@@ -226,7 +237,7 @@ def _is_one_off(one: str, other: str) -> bool:
     while end < min(len(one), len(other)) - begin and one[-1 - end] == other[-1 - end]:
         end += 1
     changed, theirs = one[begin : len(one) - end], other[begin : len(other) - end]
-    return 0 < max(len(changed), len(theirs)) <= 2 and not (changed + theirs).isdigit()
+    return 0 < max(len(changed), len(theirs)) <= 2 and (changed + theirs).isalpha()
 
 
 def _answers(look: Look) -> Iterator[Found]:
