@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import tempfile
@@ -10,6 +11,15 @@ from pathlib import Path
 import pytest
 
 from tests.kit.demo import demo as demo
+
+# Nothing of what is collected goes away again; looking for what does takes as long as all the rest.
+gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From now on there is garbage."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_configure(config: pytest.Config) -> None:

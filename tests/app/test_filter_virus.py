@@ -21,6 +21,7 @@ from tests.kit.clamd import NAME, VIRUS, FakeClamd, real_clamd
 from tests.kit.dns_server import DnsServer
 from tests.kit.filter_daemon import MESSAGE, ZONE, running
 from tests.kit.instance import new_instance
+from tests.kit.loops import until
 
 BAD = MESSAGE + VIRUS + b"\r\n"
 
@@ -148,12 +149,12 @@ async def test_a_virus_that_kills_the_pipeline_is_still_a_virus(tmp_path: Path, 
     ):
         asking = asyncio.create_task(daemon.ask(message=BAD * 10))
         for _ in range(2):
-            await daemon.until(lambda: bool(daemon.server.pool.workers))
+            await until(lambda: bool(daemon.server.pool.workers))
             (worker,) = daemon.server.pool.workers
             os.kill(worker.pid, signal.SIGSTOP)
-            await daemon.until(lambda w=worker: w.job != 0 or asking.done())  # type: ignore[misc]
+            await until(lambda w=worker: w.job != 0 or asking.done())  # type: ignore[misc]
             os.kill(worker.pid, signal.SIGKILL)
-            await daemon.until(lambda w=worker: w not in daemon.server.pool.workers)  # type: ignore[misc]
+            await until(lambda w=worker: w not in daemon.server.pool.workers)  # type: ignore[misc]
         verdict = (await asking).verdict
         assert (verdict.action, verdict.virus.name) == ("reject", "Eicar")
 

@@ -30,6 +30,8 @@ from mailstack.model.verdict import FilterRecipient, Keep
 from tests.kit.dns_server import DnsServer
 from tests.kit.filter_daemon import MESSAGE, ZONE, request, running
 from tests.kit.instance import new_instance
+from tests.kit.loops import until
+from tests.kit.process import eventually
 
 
 @pytest.fixture(scope="module")
@@ -69,14 +71,14 @@ async def test_a_worker_killed_in_the_middle_costs_nothing(tmp_path: Path, dns: 
         victim = daemon.server.pool.workers[0]
         os.kill(victim.pid, signal.SIGSTOP)  # it takes the next step and does not come back
         asking = [asyncio.create_task(daemon.ask()) for _ in range(20)]
-        await daemon.until(lambda: victim.job != 0)
+        await until(lambda: victim.job != 0)
         await asyncio.sleep(0.3)  # the other worker serves the rest meanwhile
         os.kill(victim.pid, signal.SIGKILL)
         answers = await asyncio.gather(*asking)
         words = [a.verdict.unfiltered for a in answers]
         assert words.count("") == 20
         assert daemon.aside.entries() == []
-        await daemon.until(lambda: daemon.idle_workers() == 2)
+        await until(lambda: daemon.idle_workers() == 2)
         assert victim.pid not in daemon.worker_pids()
         assert set(before) != set(daemon.worker_pids())
         assert (await daemon.ask()).verdict.unfiltered == ""
@@ -95,7 +97,7 @@ async def test_a_worker_killed_in_a_script_names_it(tmp_path: Path, dns: DnsServ
         asking = asyncio.create_task(
             daemon.ask(message=MESSAGE + b"abcdefg" * 20_000, recipients=(recipient,))
         )
-        await daemon.until(lambda: any(w.begun for w in daemon.server.pool.workers))
+        await until(lambda: any(w.begun for w in daemon.server.pool.workers))
         victim = next(w for w in daemon.server.pool.workers if w.begun)
         os.kill(victim.pid, signal.SIGKILL)
         answer = await asking
@@ -113,28 +115,28 @@ async def test_a_worker_killed_in_a_script_names_it(tmp_path: Path, dns: DnsServ
 
 
 async def test_a_hanging_worker_is_killed_after_its_budget(tmp_path: Path, dns: DnsServer) -> None:
-    async with running(tmp_path, dns, step_s=0.5, budget_s=5) as daemon:
+    async with running(tmp_path, dns, step_s=1.5, budget_s=30) as daemon:
         victim = daemon.server.pool.workers[0]
         os.kill(victim.pid, signal.SIGSTOP)
         began = time.monotonic()
         answers = await asyncio.gather(*(daemon.ask() for _ in range(10)))
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 20  # by the step, not by the budget
         words = [a.verdict.unfiltered for a in answers]
         assert words.count("") == 10
-        await daemon.until(lambda: daemon.idle_workers() == 2)
-        await daemon.until(lambda: not is_alive(victim.pid))
+        await until(lambda: daemon.idle_workers() == 2)
+        await until(lambda: not is_alive(victim.pid))
 
 
 async def test_all_workers_hanging_are_answered_by_the_deadline(tmp_path: Path, dns: DnsServer) -> None:
-    async with running(tmp_path, dns, step_s=0.4, budget_s=0.6) as daemon:
+    async with running(tmp_path, dns, step_s=1.0, budget_s=1.5) as daemon:
         for worker in daemon.server.pool.workers:
             os.kill(worker.pid, signal.SIGSTOP)
         began = time.monotonic()
         answers = await asyncio.gather(*(daemon.ask() for _ in range(6)))
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 20
         assert all(a.verdict.unfiltered in ("timeout", "filter too slow", "") for a in answers)
         assert any(a.verdict.unfiltered for a in answers)
-        await daemon.until(lambda: daemon.idle_workers() == 2)
+        await until(lambda: daemon.idle_workers() == 2)
         assert (await daemon.ask(message=MESSAGE + b"another")).verdict.unfiltered == ""
 
 
@@ -144,10 +146,10 @@ async def test_a_worker_that_talks_nonsense_is_killed(tmp_path: Path, dns: DnsSe
         victim = daemon.server.pool.workers[0]
         os.kill(victim.pid, signal.SIGSTOP)
         asking = asyncio.create_task(daemon.ask())
-        await daemon.until(lambda: victim.job != 0)
+        await until(lambda: victim.job != 0)
         daemon.server.pool._received(victim, b"nonsense")
         assert (await asking).verdict.unfiltered == ""
-        await daemon.until(lambda: victim not in daemon.server.pool.workers and daemon.idle_workers() == 2)
+        await until(lambda: victim not in daemon.server.pool.workers and daemon.idle_workers() == 2)
         assert (await daemon.ask()).verdict.unfiltered == ""
 
 
@@ -159,10 +161,10 @@ async def test_what_kills_worker_after_worker_is_set_aside(tmp_path: Path, dns: 
             os.kill(worker.pid, signal.SIGSTOP)
         asking = asyncio.create_task(daemon.ask(message=killer, accept_id="the-killer"))
         for _ in range(2):
-            await daemon.until(lambda: any(w.job for w in daemon.server.pool.workers))
+            await until(lambda: any(w.job for w in daemon.server.pool.workers))
             victim = next(w for w in daemon.server.pool.workers if w.job)
             os.kill(victim.pid, signal.SIGKILL)
-            await daemon.until(lambda gone=victim: gone not in daemon.server.pool.workers)  # type: ignore[misc]
+            await until(lambda gone=victim: gone not in daemon.server.pool.workers)  # type: ignore[misc]
             for worker in daemon.server.pool.workers:
                 os.kill(worker.pid, signal.SIGSTOP)
         answer = await asking
@@ -172,7 +174,7 @@ async def test_what_kills_worker_after_worker_is_set_aside(tmp_path: Path, dns: 
         assert (entry.id, entry.why, entry.ip) == ("the-killer", "filter crashed", "192.0.2.1")
         assert daemon.aside.message("the-killer") == killer
         # Another header, the same body: no worker sees it.
-        await daemon.until(lambda: daemon.idle_workers() == 2)
+        await until(lambda: daemon.idle_workers() == 2)
         before = daemon.worker_pids()
         again = await daemon.ask(message=b"Subject: other\r\n" + killer)
         assert again.verdict.unfiltered == "it ended the filter before"
@@ -192,7 +194,7 @@ async def test_what_is_not_done_in_time_is_set_aside(tmp_path: Path, dns: DnsSer
         slow = asyncio.create_task(
             daemon.ask(message=None, path=str(spilled), size_octets=spilled.stat().st_size, accept_id="slow")
         )
-        await daemon.until(lambda: worker.job != 0)
+        await until(lambda: worker.job != 0)
         waiting = asyncio.create_task(daemon.ask(accept_id="waiting"))
         answer = await slow
         spilled.unlink()
@@ -211,7 +213,7 @@ async def test_all_memory_taken_is_the_same_as_a_death(tmp_path: Path, dns: DnsS
             os.kill(worker.pid, signal.SIGSTOP)
         asking = asyncio.create_task(daemon.ask(accept_id="large"))
         for _ in range(2):
-            await daemon.until(lambda: any(w.job and not w.is_retired for w in server.pool.workers))
+            await until(lambda: any(w.job and not w.is_retired for w in server.pool.workers))
             victim = next(w for w in server.pool.workers if w.job and not w.is_retired)
             done = Done(victim.job, problem=OUT_OF_MEMORY, retire=True)
             server.pool._received(victim, msgspec.msgpack.encode(done))
@@ -222,7 +224,7 @@ async def test_all_memory_taken_is_the_same_as_a_death(tmp_path: Path, dns: DnsS
         assert answer.verdict.aside == "large"
         for worker in server.pool.workers:
             os.kill(worker.pid, signal.SIGCONT)
-        await daemon.until(lambda: daemon.idle_workers() == 2)
+        await until(lambda: daemon.idle_workers() == 2)
 
 
 async def test_an_error_in_the_filter_is_set_aside_at_once(tmp_path: Path, dns: DnsServer) -> None:
@@ -231,7 +233,7 @@ async def test_an_error_in_the_filter_is_set_aside_at_once(tmp_path: Path, dns: 
         for worker in daemon.server.pool.workers:
             os.kill(worker.pid, signal.SIGSTOP)
         asking = asyncio.create_task(daemon.ask(accept_id="odd"))
-        await daemon.until(lambda: victim.job != 0)
+        await until(lambda: victim.job != 0)
         done = Done(victim.job, problem="KeyError in the filter")
         daemon.server.pool._received(victim, msgspec.msgpack.encode(done))
         answer = await asking
@@ -245,8 +247,8 @@ async def test_the_nursery_may_die_too(tmp_path: Path, dns: DnsServer) -> None:
         before = daemon.server.pool.pids
         for pid in before:
             os.kill(pid, signal.SIGKILL)
-        await daemon.until(lambda: not set(before) & set(daemon.server.pool.pids))
-        await daemon.until(lambda: daemon.idle_workers() == 2)
+        await until(lambda: not set(before) & set(daemon.server.pool.pids))
+        await until(lambda: daemon.idle_workers() == 2)
         assert (await daemon.ask()).verdict.unfiltered == ""
 
 
@@ -254,7 +256,7 @@ async def test_a_dead_nursery_is_replaced_before_it_is_needed(tmp_path: Path, dn
     async with running(tmp_path, dns) as daemon:
         nursery, *workers = daemon.server.pool.pids
         os.kill(nursery, signal.SIGKILL)
-        await daemon.until(lambda: daemon.server.pool.pids[0] not in (nursery, *workers))
+        await until(lambda: daemon.server.pool.pids[0] not in (nursery, *workers))
         assert daemon.reported[-1] == daemon.server.pool.pids
         assert daemon.worker_pids() == workers
 
@@ -264,13 +266,13 @@ async def test_workers_are_replaced_when_they_grow_old(tmp_path: Path, dns: DnsS
         before = daemon.worker_pids()
         answers = await asyncio.gather(*(daemon.ask() for _ in range(40)))
         assert {a.verdict.unfiltered for a in answers} == {""}
-        await daemon.until(lambda: not set(before) & set(daemon.worker_pids()))
-        await daemon.until(lambda: not any(map(is_alive, before)))
+        await until(lambda: not set(before) & set(daemon.worker_pids()))
+        await until(lambda: not any(map(is_alive, before)))
 
 
 async def test_slow_dns_delays_only_its_own_message(tmp_path: Path, dns: DnsServer) -> None:
     # D2
-    async with running(tmp_path, dns) as daemon:
+    async with running(tmp_path, dns, dns_try_s=1.0) as daemon:
         slow = asyncio.create_task(daemon.ask(sender="x@slow.test"))
         await asyncio.sleep(0.05)
         for _ in range(20):
@@ -280,17 +282,17 @@ async def test_slow_dns_delays_only_its_own_message(tmp_path: Path, dns: DnsServ
 
 
 async def test_too_many_jobs_are_answered_at_once(tmp_path: Path, dns: DnsServer) -> None:
-    async with running(tmp_path, dns, jobs=3) as daemon:
+    async with running(tmp_path, dns, dns_try_s=0.5, jobs=3) as daemon:
         answers = await asyncio.gather(*(daemon.ask(sender="x@slow.test") for _ in range(10)))
         assert [a.verdict.unfiltered for a in answers].count("filter busy") == 7
 
 
 async def test_a_client_that_leaves_takes_its_jobs_along(tmp_path: Path, dns: DnsServer) -> None:
-    async with running(tmp_path, dns) as daemon:
+    async with running(tmp_path, dns, dns_try_s=1.0) as daemon:
         asking = asyncio.create_task(daemon.ask(sender="x@slow.test"))
-        await daemon.until(lambda: len(daemon.server._jobs) == 1)
+        await until(lambda: len(daemon.server._jobs) == 1)
         await daemon.client.close()
-        await daemon.until(lambda: not daemon.server._jobs)
+        await until(lambda: not daemon.server._jobs)
         assert daemon.server._held == 0
         assert (await asking).verdict.unfiltered == "filter gone"
 
@@ -331,10 +333,7 @@ def test_workers_die_with_their_parent(tmp_path: Path) -> None:
     parent.kill()
     parent.wait()
     parent.stdout.close()
-    deadline = time.monotonic() + 5
-    while any(map(is_alive, pids)):
-        assert time.monotonic() < deadline, "a worker outlived its parent"
-        time.sleep(0.02)
+    eventually(lambda: not any(map(is_alive, pids)), explain=lambda: "a worker outlived its parent")
 
 
 def test_a_worker_has_little_memory_and_no_core(tmp_path: Path) -> None:

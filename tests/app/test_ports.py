@@ -25,7 +25,7 @@ from mailstack.smtp.lmtp_options import LmtpOptions
 from mailstack.smtp.options import SmtpOptions
 from tests.kit import certificates
 from tests.kit.contexts import smtp_context
-from tests.kit.loops import on_uvloop
+from tests.kit.loops import on_uvloop, until
 from tests.kit.smtp_acceptor import FakeAcceptor
 from tests.kit.smtp_talk import WAIT_S, Talk, client_context, old_context
 
@@ -48,11 +48,7 @@ class Running:
     stop: Callable[[], None]
 
     async def until_logged(self, text: str) -> None:
-        for _ in range(500):
-            if text in self.log.getvalue():
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError(self.log.getvalue())
+        await until(lambda: text in self.log.getvalue(), self.log.getvalue)
 
 
 @contextlib.asynccontextmanager

@@ -144,7 +144,7 @@ def until(demo: Demo, address: str, wanted: Sequence[str]) -> None:
         found[:] = labels(demo, address)
         return found == list(wanted)
 
-    eventually(is_so, 30, lambda: f"{found} {demo.log()[-2000:]}")
+    eventually(is_so, explain=lambda: f"{found} {demo.log()[-2000:]}")
 
 
 def settled(demo: Demo, address: str) -> None:
@@ -155,7 +155,7 @@ def settled(demo: Demo, address: str) -> None:
         with contextlib.closing(sqlite3.connect(path)) as connection:
             return connection.execute("SELECT count(*) FROM feedback").fetchone()[0] == 0
 
-    eventually(is_empty, 30, lambda: demo.log()[-2000:])
+    eventually(is_empty, explain=lambda: demo.log()[-2000:])
 
 
 def lists(demo: Demo, address: str) -> tuple[list[str], list[str]]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +26,7 @@ from mailstack.net.filter_client import FilterClient
 from mailstack.net.resolver import Resolver
 from tests.kit.dns_server import DnsServer
 from tests.kit.instance import Instance
+from tests.kit.loops import until
 
 ZONE: dict[str, dict[str, Any]] = {
     "example.net": {"TXT": ["v=spf1 ip4:192.0.2.1 -all"], "A": ["192.0.2.1"]},
@@ -59,9 +59,10 @@ class Daemon:
         dns: str,
         instance: Instance | None = None,
         clamd: ClamdOptions | None = None,
+        dns_try_s: float = 3.0,
     ) -> None:
         self.path = folder / "filter.sock"
-        self.resolver = Resolver(DnsOptions(servers=(dns,), try_s=0.5))
+        self.resolver = Resolver(DnsOptions(servers=(dns,), try_s=dns_try_s))
         self.reported: list[list[int]] = []
         setup = Setup(options, "mx.home.test")
         if instance is not None:
@@ -87,7 +88,7 @@ class Daemon:
         await self.server.pool.start()
         loop = asyncio.get_running_loop()
         self.listener = await loop.create_unix_server(self.server.connection, self.path)
-        await self.until(lambda: self.idle_workers() == self.server._setup.options.workers)
+        await until(lambda: self.idle_workers() == self.server._setup.options.workers)
 
     async def stop(self) -> None:
         self.listener.close()
@@ -101,12 +102,6 @@ class Daemon:
     def worker_pids(self) -> list[int]:
         return [w.pid for w in self.server.pool.workers]
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 10) -> None:
-        deadline = time.monotonic() + seconds
-        while not condition():
-            assert time.monotonic() < deadline, "it did not come to pass"
-            await asyncio.sleep(0.01)
-
     async def ask(self, **changes: object) -> FilterAnswer:
         return await self.client.ask(request(**changes))
 
@@ -117,9 +112,10 @@ async def running(
     dns: DnsServer,
     instance: Instance | None = None,
     clamd: ClamdOptions | None = None,
+    dns_try_s: float = 3.0,
     **options: object,
 ) -> AsyncIterator[Daemon]:
-    daemon = Daemon(folder, FilterOptions(**options), dns.address, instance, clamd)  # type: ignore[arg-type]
+    daemon = Daemon(folder, FilterOptions(**options), dns.address, instance, clamd, dns_try_s)  # type: ignore[arg-type]
     await daemon.start()
     try:
         yield daemon

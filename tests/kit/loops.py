@@ -1,4 +1,4 @@
-"""Runs an async test under stock asyncio and under uvloop."""
+"""Runs an async test under stock asyncio and under uvloop; waits in one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,21 @@ import uvloop
 Factory = Callable[[], asyncio.AbstractEventLoop]
 
 
+#: Nothing takes so long but on a machine that has much else to do.
+WAIT_S = 60.0
+
 _LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+
+
+async def until(
+    holds: Callable[[], bool], explain: Callable[[], object] = lambda: "", *, timeout_s: float = WAIT_S
+) -> None:
+    """Waits until `holds()`; fails with `explain()` after the time."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + timeout_s
+    while not holds():
+        assert loop.time() < deadline, f"not within {timeout_s} s: {explain()}"
+        await asyncio.sleep(0.01)
 
 
 def both_loops(test: Callable[..., Coroutine[Any, Any, None]]) -> Callable[..., None]:

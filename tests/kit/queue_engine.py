@@ -29,6 +29,7 @@ from mailstack.model.reply import Reply
 from mailstack.net.resolver import OfflineResolver
 from mailstack.net.smtp_delivery import SmtpDelivery
 from mailstack.state.maillog import MailLog
+from tests.kit.loops import WAIT_S, until
 from tests.kit.queues import QueueKit
 from tests.kit.smtp_sink import SmtpSink
 
@@ -47,6 +48,7 @@ FAST = QueueOptions(
     quit_timeout_s=30,
     session_idle_s=60,
 )
+
 #: A five-day life in five seconds.
 SHORT_LIFE = {"give_up_after_s": 5.0, "bounce_give_up_after_s": 2.0, "delay_notice_after_s": 1.0}
 
@@ -112,16 +114,11 @@ class EngineKit:
     def logged(self, event: str) -> list[str]:
         return [line for line in self.log if line.startswith(f"{event} ")]
 
-    async def until(self, holds: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    async def until(self, holds: Callable[[], bool], timeout_s: float = WAIT_S) -> None:
         """Waits until `holds()`."""
-        try:
-            async with asyncio.timeout(timeout_s):
-                while not holds():
-                    await asyncio.sleep(0.01)
-        except TimeoutError:
-            raise AssertionError("\n".join(["not in time; log:", *self.log])) from None
+        await until(holds, lambda: "\n".join(["", *self.log]), timeout_s=timeout_s)
 
-    async def until_empty(self, timeout_s: float = 60.0) -> None:
+    async def until_empty(self, timeout_s: float = WAIT_S) -> None:
         """Waits until the queue is empty."""
         await self.until(lambda: not self.kit.queue.read("SELECT 1 FROM message LIMIT 1"), timeout_s)
 

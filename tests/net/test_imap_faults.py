@@ -52,7 +52,7 @@ async def test_a_stranger_cannot_make_us_hold_much(tmp_path: Path, octets: bytes
 
 async def test_no_line_end_ever_is_sent_away_by_length_and_by_time(tmp_path: Path) -> None:
     # I1
-    async with running(tmp_path, options=ImapOptions(login_time_s=0.3)) as service:
+    async with running(tmp_path, options=ImapOptions(login_time_s=1.0)) as service:
         slow = await RawClient.connect(service.port)
         await slow.line()
         await slow.send(b"a NOOP")

@@ -19,7 +19,7 @@ from mailstack.model.mailbox import FolderEntry, FolderStatus, NewMessage
 from mailstack.net.imap_server import ImapConnection, sweep
 from tests.kit.bare_session import PASSWORD, USER, message
 from tests.kit.imap_service import ImapService, RawClient, running
-from tests.kit.loops import both_loops
+from tests.kit.loops import both_loops, until
 from tests.kit.memory_mailbox import MemoryMailbox
 
 LOGIN = f'a LOGIN "{USER}" "{PASSWORD}"\r\n'.encode()
@@ -128,17 +128,16 @@ async def test_commands_sent_before_a_half_close_are_still_answered(tmp_path: Pa
 @both_loops
 async def test_idle_shows_new_mail_at_once_when_the_bus_says_so(tmp_path: Path) -> None:
     store = MemoryMailbox()
-    async with running(tmp_path, store=store) as service:
+    options = ImapOptions(allow_plaintext_loopback=True, poll_s=600)
+    async with running(tmp_path, store=store, options=options) as service:
         client = await (await RawClient.connect(service.tls_port, service.client_context)).log_in()
         await client.command(b"SELECT INBOX")
         await client.send(b"i IDLE\r\n")
         assert await client.line() == b"+ idling"
         await asyncio.sleep(0.05)
         store.add("INBOX", message())
-        begin = time.monotonic()
         service.hub.heard({"event": "mailbox", "account": USER, "folder": "INBOX"})
         assert await client.line() == b"* 1 EXISTS"
-        assert time.monotonic() - begin < 3  # 20 ms on a quiet machine
         assert await client.line() == b"* 1 RECENT"
         await client.send(b"DONE\r\n")
         assert (await client.line()).startswith(b"i OK")
@@ -186,6 +185,7 @@ async def test_many_new_messages_in_idle_are_told_in_few_updates(tmp_path: Path)
         await client.command(b"SELECT INBOX")
         await client.send(b"i IDLE\r\n")
         await client.line()
+        began = time.monotonic()
         for number in range(10_000):
             store.add("INBOX", b"Subject: x\r\n\r\n")
             if not number % 100:
@@ -193,7 +193,8 @@ async def test_many_new_messages_in_idle_are_told_in_few_updates(tmp_path: Path)
                 await asyncio.sleep(0.001)
         service.hub.heard({"event": "mailbox", "account": USER, "folder": "INBOX"})
         lines = await client.until(b"* 10000 EXISTS")
-        assert len([line for line in lines if line.endswith(b"EXISTS")]) <= 12
+        updates = len([line for line in lines if line.endswith(b"EXISTS")])
+        assert updates <= 2 + 5 * (time.monotonic() - began)
         await client.send(b"DONE\r\n")
         assert (await client.until(b"i "))[-1].startswith(b"i OK")
         await client.close()
@@ -202,13 +203,13 @@ async def test_many_new_messages_in_idle_are_told_in_few_updates(tmp_path: Path)
 @both_loops
 async def test_silence_in_idle_gets_still_here_and_at_last_bye(tmp_path: Path) -> None:
     # I19: IDLE without DONE
-    options = ImapOptions(allow_plaintext_loopback=True, idle_keepalive_s=0.3, idle_time_s=1.0, poll_s=5)
+    options = ImapOptions(allow_plaintext_loopback=True, idle_keepalive_s=0.3, idle_time_s=1.5, poll_s=5)
     async with running(tmp_path, options=options) as service:
         client = await (await RawClient.connect(service.port)).log_in()
         await client.command(b"SELECT INBOX")
         await client.send(b"i IDLE\r\n")
         lines = await client.until(b"* BYE")
-        assert lines.count(b"* OK Still here") == 3
+        assert 1 <= lines.count(b"* OK Still here") <= 4
         assert await client.line() == b""
         await client.close()
 
@@ -217,7 +218,7 @@ async def test_silence_in_idle_gets_still_here_and_at_last_bye(tmp_path: Path) -
 
 
 async def test_a_client_that_does_not_log_in_is_sent_away(tmp_path: Path) -> None:
-    options = ImapOptions(login_time_s=0.2)
+    options = ImapOptions(login_time_s=1.0)
     async with running(tmp_path, options=options) as service:
         client = await RawClient.connect(service.port)
         await client.line()
@@ -237,7 +238,7 @@ async def test_connections_of_one_account_and_address_are_counted(tmp_path: Path
         await third.send(LOGIN)
         assert (await third.line()).startswith(b"* BYE [LIMIT] This account has 2 connections")
         await clients[0].close()
-        await asyncio.sleep(0.05)
+        await until(lambda: len(service.hub.connections) == 1)
         fourth = await (await RawClient.connect(service.port)).log_in()
         for client in (clients[1], third, fourth):
             await client.close()
@@ -321,11 +322,7 @@ async def test_an_interrupted_append_stores_nothing_and_leaves_no_file(tmp_path:
             await asyncio.sleep(0.02)
             client.reset()
             await client.close()
-        for _ in range(100):
-            if not os.listdir(service.spool):
-                break
-            await asyncio.sleep(0.02)
-        assert os.listdir(service.spool) == []
+        await until(lambda: not os.listdir(service.spool))
     assert store.status("INBOX").messages == 0
 
 
@@ -369,18 +366,16 @@ async def test_a_client_that_stops_reading_is_waited_for_and_then_cut_off(tmp_pa
     store = MemoryMailbox()
     body = message(body="y" * 20_000_000)
     store.append("INBOX", [NewMessage(body)])
-    options = ImapOptions(allow_plaintext_loopback=True, stalled_time_s=0.5)
+    options = ImapOptions(allow_plaintext_loopback=True, stalled_time_s=1.5)
     async with running(tmp_path, store=store, options=options) as service:
         sock = _with_little_room(service.port)
         sock.sendall(LOGIN + b"b SELECT INBOX\r\nc FETCH 1 BODY[]\r\nd NOOP\r\n")
         most = 0
-        for _ in range(100):
+        await until(lambda: bool(service.hub.connections))
+        while service.hub.connections:
             await asyncio.sleep(0.02)
             most = max(most, _unsent(service))
-            if not service.hub.connections and most:
-                break
         assert 0 < most <= 1_048_576
-        assert not service.hub.connections
         sock.close()
 
 
@@ -389,20 +384,18 @@ async def test_a_client_that_asks_again_and_again_and_reads_nothing_is_cut_off(t
     # I11: each command is served where its octets arrive, as long as the answers leave.
     store = MemoryMailbox()
     store.append("INBOX", [NewMessage(message(body="y" * 60_000))])
-    options = ImapOptions(allow_plaintext_loopback=True, stalled_time_s=0.5)
+    options = ImapOptions(allow_plaintext_loopback=True, stalled_time_s=1.5)
     async with running(tmp_path, store=store, options=options) as service:
         sock = _with_little_room(service.port)
         sock.sendall(LOGIN + b"b SELECT INBOX\r\n")
         most = 0
-        for _ in range(2_000):
+        await until(lambda: bool(service.hub.connections))
+        while service.hub.connections:
             await asyncio.sleep(0.002)
             with contextlib.suppress(OSError):
                 sock.send(b"c FETCH 1 BODY.PEEK[]\r\n", socket.MSG_DONTWAIT)
             most = max(most, _unsent(service))
-            if not service.hub.connections and most:
-                break
         assert 0 < most <= 1_048_576
-        assert not service.hub.connections
         sock.close()
 
 
@@ -416,9 +409,8 @@ async def test_ten_megabytes_are_streamed_and_other_clients_are_served_meanwhile
         await slow.command(b"SELECT INBOX")
         quick = await (await RawClient.connect(service.port)).log_in()
         await slow.send(b"f FETCH 1 (BODY.PEEK[TEXT] UID BODY.PEEK[]<5.1000000>)\r\n")
-        begin = time.monotonic()
+        # Nobody reads the ten megabytes meanwhile: they are not sent yet.
         assert (await quick.command(b"NOOP"))[-1].startswith(b"t OK")
-        assert time.monotonic() - begin < 1
         head = await slow.line()
         assert head.startswith(b"* 1 FETCH (UID 1 BODY[TEXT] {")
         size = int(head.split(b"{")[1].rstrip(b"}"))
@@ -440,7 +432,7 @@ async def test_our_own_mistake_ends_that_session_without_a_word_about_it(tmp_pat
         client = await (await RawClient.connect(service.port)).log_in()
         assert await client.command(b'LIST "" *') == [b"* BYE [SERVERBUG] Internal error", b""]
         await client.close()
-        await asyncio.sleep(0.05)
+        await until(lambda: bool(service.crashes))
         assert [type(error) for error in service.crashes] == [RuntimeError]
         service.crashes.clear()
 
@@ -473,7 +465,7 @@ def test_old_temporary_files_are_swept(tmp_path: Path) -> None:
 async def test_long_waits_end_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mailstack.net.session_server.LONG_WAIT_S", 0.0)
     options = ImapOptions(
-        allow_plaintext_loopback=True, idle_keepalive_s=0.2, idle_time_s=3.0, login_time_s=0.2
+        allow_plaintext_loopback=True, idle_keepalive_s=0.2, idle_time_s=30.0, login_time_s=1.0
     )
     async with running(tmp_path, options=options) as service:
         stranger = await RawClient.connect(service.port)

@@ -18,7 +18,7 @@ from mailstack.net.listener import Admission, ConnectionCaps, Listener, Peer, Wa
 from mailstack.net.tls import TlsContexts
 from mailstack.net.tls_options import TlsOptions
 from tests.kit import certificates
-from tests.kit.loops import both_loops
+from tests.kit.loops import both_loops, until
 
 
 class Echo(asyncio.Protocol):
@@ -98,14 +98,6 @@ async def leave(*writers: asyncio.StreamWriter) -> None:
             await writer.wait_closed()
         except OSError:
             pass
-
-
-async def until(true: Callable[[], bool]) -> None:
-    for _ in range(200):
-        if true():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never came true")
 
 
 @both_loops

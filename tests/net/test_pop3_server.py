@@ -98,7 +98,7 @@ async def test_a_client_that_stops_reading_is_waited_for_then_cut_off(tmp_path: 
     # POP8, I11
     store = MemoryMailbox()
     store.add("INBOX", message() + b"x" * 50_000_000)
-    options = Pop3Options(stalled_time_s=0.5)
+    options = Pop3Options(stalled_time_s=1.5)
     async with running(tmp_path, store=store, options=options) as service:
         client = await service.log_in()
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]

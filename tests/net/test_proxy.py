@@ -26,7 +26,7 @@ from mailstack.net.tls_options import TlsOptions
 from mailstack.smtp.options import SmtpOptions
 from mailstack.state.maillog import MailLog
 from tests.kit import certificates
-from tests.kit.loops import both_loops
+from tests.kit.loops import both_loops, until
 from tests.kit.smtp_acceptor import FakeAcceptor
 from tests.kit.smtp_talk import Talk, old_context
 from tests.smtp.test_proxy import binary
@@ -42,11 +42,7 @@ class Running:
     log: io.StringIO
 
     async def until_idle(self) -> None:
-        for _ in range(500):
-            if not self.listener.connections:
-                return
-            await asyncio.sleep(0.01)
-        raise AssertionError("a connection stays")
+        await until(lambda: not self.listener.connections)
 
 
 @asynccontextmanager

@@ -26,6 +26,7 @@ from mailstack.net.resolver import (
     run_check,
 )
 from tests.kit.dns_server import DnsServer
+from tests.kit.loops import until
 from tests.kit.ports import free_port
 
 TABLE = {
@@ -54,7 +55,16 @@ def server() -> Iterator[DnsServer]:
 
 @pytest.fixture
 async def resolver(server: DnsServer) -> AsyncIterator[Resolver]:
-    resolver = Resolver(DnsOptions(servers=(server.address,), try_s=0.3, down_s=0.2))
+    resolver = Resolver(DnsOptions(servers=(server.address,), down_s=0.2))
+    await resolver.start()
+    yield resolver
+    await resolver.close()
+
+
+@pytest.fixture
+async def hasty(server: DnsServer) -> AsyncIterator[Resolver]:
+    """For names that are never answered."""
+    resolver = Resolver(DnsOptions(servers=(server.address,), try_s=0.7, down_s=0.2))
     await resolver.start()
     yield resolver
     await resolver.close()
@@ -87,14 +97,14 @@ async def test_aliases_are_followed_and_loops_are_failures(resolver: Resolver) -
 
 
 @pytest.mark.parametrize("name", ["bad.test", "slow.test"])
-async def test_failures_are_temporary(resolver: Resolver, name: str) -> None:
-    assert (await resolver.lookup(name, "TXT")).status == "temperror"
-    assert not resolver.is_down
+async def test_failures_are_temporary(hasty: Resolver, name: str) -> None:
+    assert (await hasty.lookup(name, "TXT")).status == "temperror"
+    assert not hasty.is_down
 
 
-async def test_garbage_and_forged_answers_are_dropped(resolver: Resolver) -> None:
+async def test_garbage_and_forged_answers_are_dropped(hasty: Resolver) -> None:
     # D27
-    assert (await resolver.lookup("garbage.test", "A")).status == "temperror"
+    assert (await hasty.lookup("garbage.test", "A")).status == "temperror"
 
 
 @pytest.mark.parametrize(
@@ -121,10 +131,9 @@ async def test_budget_of_questions_ends_in_temperror(resolver: Resolver) -> None
 
 async def test_budget_of_time_ends_in_temperror(resolver: Resolver, server: DnsServer) -> None:
     server.delay_s = 3.0
-    began = time.monotonic()
     budget = Budget(64, asyncio.get_running_loop().time() + 0.05)
     assert (await resolver.lookup("example.org", "A", budget=budget)).status == "temperror"
-    assert time.monotonic() - began < 2
+    assert resolver._flights, "the question itself is still on its way"
 
 
 async def test_ad_bit_counts_only_from_a_configured_loopback_server() -> None:
@@ -154,13 +163,10 @@ def test_a_closed_port_is_noticed_at_once_and_its_return_too(factory: object) ->
         assert (await resolver.lookup("example.org", "A")).status == "temperror"
         for n in range(200):
             assert (await resolver.lookup(f"{n}.example.org", "A")).status == "temperror"
-        assert time.monotonic() - began < 2.5  # not 3 s each
+        assert time.monotonic() - began < 60  # not 3 s each
         assert resolver.is_down
         with DnsServer(TABLE, port=port):
-            for _ in range(100):
-                await asyncio.sleep(0.02)
-                if not resolver.is_down:
-                    break
+            await until(lambda: not resolver.is_down)
             assert (await resolver.lookup("example.org", "A")).status == "ok"
 
     with asyncio.Runner(loop_factory=factory) as runner:  # type: ignore[arg-type]
@@ -192,21 +198,21 @@ def test_who_gives_up_while_a_socket_is_opened_leaves_none(factory: object) -> N
 async def test_silence_is_noticed_once_and_everybody_fails_fast() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
-        resolver = Resolver(DnsOptions(servers=(f"127.0.0.1:{silent.getsockname()[1]}",)))
+        resolver = Resolver(DnsOptions(servers=(f"127.0.0.1:{silent.getsockname()[1]}",), try_s=30))
         await resolver.start()
         began = time.monotonic()
         answers = await lookup_all(resolver, [Question(f"{n}.test", "A") for n in range(20)])
         assert {a.status for a in answers.values()} == {"temperror"}
-        assert time.monotonic() - began < 2.5  # not 2 tries of 3 s
+        assert time.monotonic() - began < 20  # not two tries
         assert resolver.is_down
         began = time.monotonic()
         await lookup_all(resolver, [Question(f"{n}.example", "A") for n in range(100)])
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 20
         await resolver.close()
 
 
 async def test_one_silent_name_does_not_make_the_world_silent(server: DnsServer) -> None:
-    resolver = Resolver(DnsOptions(servers=(server.address,), try_s=1.0, tries=1))
+    resolver = Resolver(DnsOptions(servers=(server.address,), try_s=2.0, tries=1))
     await resolver.start()
     assert (await resolver.lookup("slow.test", "TXT")).status == "temperror"
     assert not resolver.is_down
@@ -258,13 +264,13 @@ def test_answers_are_kept_between_30_s_and_1_h_and_denials_5_min(answer: Answer,
 
 
 @pytest.mark.parametrize("kind", ["TXT", "MX", "A", "CNAME", "TLSA", "AAAA", "PTR"])
-async def test_table_answers_as_the_server_does(resolver: Resolver, kind: str) -> None:
+async def test_table_answers_as_the_server_does(resolver: Resolver, hasty: Resolver, kind: str) -> None:
     table = TableResolver(TABLE)
     for name in (*TABLE, "nobody.test"):
-        mine = await table.lookup(name, kind)
-        theirs = await resolver.lookup(name, kind)
         if name == "garbage.test" and kind == "A":
             continue
+        mine = await table.lookup(name, kind)
+        theirs = await (hasty if name == "slow.test" else resolver).lookup(name, kind)
         assert (mine.status, set(mine.records)) == (theirs.status, set(theirs.records)), name
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.loops import both_loops, on_uvloop
+from tests.kit.loops import both_loops, on_uvloop, until
 from tests.kit.smtp_acceptor import running
 from tests.kit.smtp_talk import Talk, client_context
-from tests.net.test_smtp_server import spooled, until
+from tests.net.test_smtp_server import spooled
 
 
 async def begin(talk: Talk, more: str = "") -> None:

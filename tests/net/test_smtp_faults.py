@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from mailstack.net.listener import ConnectionCaps
-from tests.kit.loops import both_loops, on_uvloop
+from tests.kit.loops import both_loops, on_uvloop, until
 from tests.kit.smtp_acceptor import running
 from tests.kit.smtp_talk import Talk
-from tests.net.test_smtp_server import ALICE, until
+from tests.net.test_smtp_server import ALICE
 
 # -- lines and words -----------------------------------------------------------------------------
 
@@ -359,7 +359,7 @@ async def test_hundreds_of_clients_at_once_are_served_or_told(tmp_path: Path) ->
             sock.bind((f"127.0.{1 + n % 200}.{1 + n // 200}", 0))
             sock.connect_ex(("127.0.0.1", server.port))
             socks.append(sock)
-        await until(lambda: server.listener.connections == 150, 10)
+        await until(lambda: server.listener.connections == 150)
         for sock in socks[:200]:
             sock.close()
         async with await Talk.hello(server.port) as talk:
@@ -367,7 +367,7 @@ async def test_hundreds_of_clients_at_once_are_served_or_told(tmp_path: Path) ->
             assert (await talk.ask("a: b\r\n."))[:3] == "250"
         for sock in socks[200:]:
             sock.close()
-        await until(lambda: server.listener.connections == 0, 10)
+        await until(lambda: server.listener.connections == 0)
 
 
 # -- endings -----------------------------------------------------------------------------------------

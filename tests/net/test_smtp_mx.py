@@ -69,7 +69,7 @@ MX = {"x.test": {"MX": [[10, "mx.x.test"]]}}
 async def test_the_message_finds_its_host(table: Table) -> None:
     # D13, D14, Q12
     with SmtpSink() as sink:
-        assert "[127.0.0.1]" in await answer(table, sink)
+        assert "[127.0.0.1]" in await answer(table, sink, connect_timeout_s=1)
         assert len(sink.messages) == 1
 
 

@@ -10,7 +10,6 @@ import socket
 import ssl
 import struct
 from base64 import b64encode
-from collections.abc import Callable
 from pathlib import Path
 
 import aiosmtplib
@@ -23,19 +22,11 @@ from mailstack.net.listener import ConnectionCaps
 from mailstack.net.smtp_server import SmtpConnection
 from mailstack.state.maillog import MailLog
 from tests.kit import accounts
-from tests.kit.loops import both_loops, on_uvloop
+from tests.kit.loops import both_loops, on_uvloop, until
 from tests.kit.smtp_acceptor import Running, running
 from tests.kit.smtp_talk import Talk, client_context, old_context
 
 ALICE = {"login": "alice@example.test", "password": "a$1 geheim"}
-
-
-async def until(true: Callable[[], bool], seconds: float = 3.0) -> None:
-    for _ in range(int(seconds * 100)):
-        if true():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never came true")
 
 
 def spooled(server: Running) -> list[str]:
@@ -589,7 +580,7 @@ async def test_other_protocols_get_one_reply(tmp_path: Path, octets: bytes) -> N
 @both_loops
 async def test_a_command_has_a_deadline_that_octets_do_not_move(tmp_path: Path) -> None:
     # S17
-    async with running(tmp_path, command_wait_s=0.4) as server, await Talk.hello(server.port) as talk:
+    async with running(tmp_path, command_wait_s=1.0) as server, await Talk.hello(server.port) as talk:
         loop = asyncio.get_running_loop()
         before = loop.time()
         said = asyncio.ensure_future(talk.reply())
@@ -597,15 +588,15 @@ async def test_a_command_has_a_deadline_that_octets_do_not_move(tmp_path: Path) 
             talk.send(b"N")
             await asyncio.sleep(0.05)
         assert (await said)[:9] == "421 4.4.2"
-        assert loop.time() - before < 1.5
+        assert loop.time() - before < 20
         assert any("check=timeout" in line for line in server.lines)
 
 
 @on_uvloop
 async def test_each_command_has_its_own_deadline(tmp_path: Path) -> None:
-    async with running(tmp_path, command_wait_s=0.4) as server, await Talk.hello(server.port) as talk:
-        for _ in range(6):
-            await asyncio.sleep(0.15)
+    async with running(tmp_path, command_wait_s=2.0) as server, await Talk.hello(server.port) as talk:
+        for _ in range(4):
+            await asyncio.sleep(0.6)
             assert (await talk.ask("NOOP"))[:3] == "250"
 
 
@@ -620,7 +611,7 @@ async def test_a_message_that_drips_is_ended_by_its_rate(tmp_path: Path) -> None
             talk.send(b"x")
             await asyncio.sleep(0.05)
         assert (await said)[:9] == "421 4.4.2"
-        assert asyncio.get_running_loop().time() - before < 2.5
+        assert asyncio.get_running_loop().time() - before < 20
         assert spooled(server) == []
         assert any("check=too_slow" in line for line in server.lines)
 
@@ -658,20 +649,19 @@ async def test_an_answer_that_takes_too_long_is_421_and_the_delivery_goes_on(tmp
 @on_uvloop
 async def test_errors_are_delayed(tmp_path: Path) -> None:
     # S19
-    async with running(tmp_path, error_delay_s=0.15) as server, await Talk.hello(server.port) as talk:
+    async with running(tmp_path, error_delay_s=1.0) as server, await Talk.hello(server.port) as talk:
         loop = asyncio.get_running_loop()
         waits = []
-        for _ in range(7):
+        for _ in range(6):
             before = loop.time()
             assert (await talk.ask("FROB"))[:3] == "500"
             waits.append(loop.time() - before)
-        assert max(waits[:5]) < 0.15
-        assert min(waits[5:]) >= 0.14
+        assert max(waits[:5]) < 0.99 <= waits[5]
 
 
 @on_uvloop
 async def test_stress_makes_waits_short(tmp_path: Path) -> None:
-    async with running(tmp_path, stress_wait_s=0.2) as server:
+    async with running(tmp_path, stress_wait_s=1.0) as server:
         server.shared.is_stressed = lambda: True
         async with await Talk.hello(server.port) as talk:
             assert (await talk.reply())[:3] == "421"
@@ -682,7 +672,7 @@ async def test_stress_makes_waits_short(tmp_path: Path) -> None:
 
 @both_loops
 async def test_a_client_that_does_not_read_is_made_to_wait_and_then_cut(tmp_path: Path) -> None:
-    async with running(tmp_path, output_wait_s=0.3, junk_commands="off", command_wait_s=60) as server:
+    async with running(tmp_path, output_wait_s=2.0, junk_commands="off", command_wait_s=60) as server:
         server.listener._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
         sock = socket.socket()
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -700,7 +690,7 @@ async def test_a_client_that_does_not_read_is_made_to_wait_and_then_cut(tmp_path
         (connection,) = server.server.connections
         held = sum(map(len, connection._chunks)) + 8 * len(connection._lines)
         assert held < 800_000
-        await until(lambda: server.listener.connections == 0, 5)
+        await until(lambda: server.listener.connections == 0)
         assert sent < 1_000_000
         sock.close()
 
