@@ -9,12 +9,15 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from mailstack.disk.sqlite import open_database, transaction
 from mailstack.model.errors import TemporaryFailure
+
+_NAP_S = 0.002
 
 
 def version(connection: sqlite3.Connection) -> int:
@@ -87,11 +90,35 @@ def split_statements(script: str) -> Iterator[str]:
 
 
 @contextmanager
-def exclusive(lock_file: Path) -> Iterator[None]:
-    """Holds a file lock, so that only one process migrates or verifies at a time."""
+def exclusive(lock_file: Path, *, wait_s: float | None = None) -> Iterator[None]:
+    """Holds a file lock, so that only one process migrates or verifies at a time.
+
+    Args:
+        wait_s: how long to wait for whoever holds it, who may be stopped; None: for ever.
+
+    Raises:
+        OSError: the file cannot be opened.
+        TemporaryFailure: somebody holds it for longer.
+    """
     fd = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
+        if wait_s is None:
+            fcntl.flock(fd, fcntl.LOCK_EX)
+        else:
+            _lock(fd, lock_file, wait_s)
         yield
     finally:
         os.close(fd)
+
+
+def _lock(fd: int, lock_file: Path, wait_s: float) -> None:
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > until:
+                raise TemporaryFailure(f"{lock_file} is held by another process") from None
+            time.sleep(_NAP_S)
+        else:
+            return

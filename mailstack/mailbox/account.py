@@ -306,7 +306,7 @@ class AccountDatabase:
         doing = f"opening {self.path}"
         connection = None
         try:
-            with migrations.exclusive(self._home / "lock"):
+            with migrations.exclusive(self._home / "lock", wait_s=TURN_TIMEOUT_S):
                 if not self.path.exists():
                     # A -wal or -shm without its database belongs to one that is gone.
                     remove_database(self.path)

@@ -20,6 +20,8 @@ from mailstack.mailbox.account import remove_database
 from mailstack.model.errors import TemporaryFailure
 
 _CACHE_KIB = 512
+#: Whoever needs it goes on without when somebody holds it for longer.
+_WAIT_S = 2.0
 
 
 class Disposable:
@@ -80,7 +82,7 @@ class Disposable:
         """Throws it away."""
         with self._lock:
             self._drop()
-            with contextlib.suppress(OSError), migrations.exclusive(self.path.parent / "lock"):
+            with contextlib.suppress(OSError, TemporaryFailure), self._alone():
                 remove_database(self.path)
 
     def close(self, *, wait: bool = True) -> None:
@@ -100,6 +102,9 @@ class Disposable:
                 self.remove()
             return None
 
+    def _alone(self) -> contextlib.AbstractContextManager[None]:
+        return migrations.exclusive(self.path.parent / "lock", wait_s=_WAIT_S)
+
     def _drop(self) -> None:
         if self._connection is not None:
             with contextlib.suppress(sqlite3.Error):
@@ -115,7 +120,7 @@ class Disposable:
                 pass
             self._drop()
         try:
-            with migrations.exclusive(self.path.parent / "lock"):
+            with self._alone():
                 self._connection = self._open(epoch)
                 self._inode = os.stat(self.path).st_ino
         except OSError as error:
@@ -127,7 +132,7 @@ class Disposable:
             if not self.path.exists():
                 # Its -wal and -shm belong to whoever still has the deleted one open.
                 remove_database(self.path)
-            connection = open_database(self.path, synchronous="NORMAL", timeout_s=2.0)
+            connection = open_database(self.path, synchronous="NORMAL", timeout_s=_WAIT_S)
             try:
                 if self._is_ours(connection, epoch):
                     connection.execute(f"PRAGMA cache_size=-{self._cache_kib}")

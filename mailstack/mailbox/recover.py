@@ -170,7 +170,7 @@ def _mend(core: Core, problems: list[str]) -> str:
 def _alone(core: Core) -> Iterator[None]:
     with (
         core.disk("rebuilding the mailbox"),
-        migrations.exclusive(core.home / "lock"),
+        migrations.exclusive(core.home / "lock", wait_s=BUSY_TIMEOUT_S),
         _held(core.db.path),
     ):
         yield

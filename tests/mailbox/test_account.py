@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from mailstack.mailbox import account as account_module
+from mailstack.mailbox import disposable
 from mailstack.mailbox.account import BLOCK, read_witness
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.model.address import Address
@@ -332,6 +333,28 @@ def test_a_stopped_process_that_has_the_turn_is_not_waited_for_for_ever(
             deliver(account, 1)
         assert account.status("INBOX").messages == 1
     deliver(account, 1)
+
+
+def test_a_stopped_process_that_opens_a_mailbox_is_not_waited_for_for_ever(
+    store: MailStore, account: Account, root: Path, home: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliver(account, 0)
+    store.close()
+    monkeypatch.setattr(account_module, "TURN_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(disposable, "_WAIT_S", 0.05)
+    with (home / "lock").open("wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        other, account = reopened(root, clock, "second boot")
+        with pytest.raises(TemporaryFailure, match="is held by another process"):
+            deliver(account, 1)
+        inbox = account.status("INBOX")
+        assert inbox.messages == 1
+        assert len(account.texts(inbox.id, [1])) == 1
+        assert other.last_trouble is not None
+        other.last_trouble = None
+    deliver(account, 1)
+    assert account.status("INBOX").messages == 2
+    other.close()
 
 
 def test_an_account_can_be_opened_for_reading_while_another_process_holds_its_lock(
