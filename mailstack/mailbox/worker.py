@@ -102,7 +102,8 @@ class Worker:
             TemporaryFailure: the disk is in trouble.
         """
         with self._turn:
-            while self._busy:
+            # A job that needs what waits is busy itself.
+            while self._busy and threading.current_thread() is not self._thread:
                 self._turn.wait()
             cores = set(self._texts) | {each for kind, each in self._due if kind != "index"}
             if core is not None:

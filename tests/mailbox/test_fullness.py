@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mailstack.app.notices import quota_warning
-from mailstack.mailbox import fullness
+from mailstack.mailbox import fullness, messages
 from mailstack.mailbox.fullness import Memory
 from mailstack.mailbox.options import MailboxOptions
 from mailstack.mailbox.quota import limits_of
@@ -21,6 +21,7 @@ from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import MailboxError, NewMessage
 from mailstack.model.quota import Limits, QuotaState
 from tests.kit.clock import START, Clock
+from tests.kit.process import eventually
 from tests.mailbox.conftest import ALICE
 
 MESSAGE = b"Subject: x\r\n\r\n" + b"x" * 84 + b"\r\n"  # 100 octets
@@ -200,6 +201,27 @@ def test_a_warning_survives_a_crash_and_is_written_once(
         assert warnings(again.account(ALICE, Limits(100))) == 1
         again.close()
     assert words.levels == [95]
+
+
+def test_a_warning_that_is_to_be_written_again_does_not_stop_what_is_done_in_the_background(
+    store: MailStore, words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = store.account(ALICE, Limits(250))
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            fullness, "told", lambda connection, notice_at: None
+        )  # the disk was full at this moment
+        for number in range(3):
+            deliver(account, number)
+        eventually(lambda: len(words.stored_for) == 1)
+    inbox = account.status("INBOX").id
+    uid = account.rows(inbox)[-1].uid
+    # Its reader has thrown it away, and the file is still to be removed.
+    with account.core.db.write("test", durable_commit=False) as connection:
+        messages.remove(connection, inbox, [uid], keep=False)
+    account.core.worker.notices(account.core)
+    eventually(lambda: len(words.stored_for) == 2)
+    assert warnings(account) == 1
 
 
 @pytest.mark.parametrize(
