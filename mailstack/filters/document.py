@@ -114,7 +114,7 @@ _REPLY = re.compile(
 
 def read(message: bytes, header: Header) -> Document:
     """Reads a message; never raises, whatever it holds."""
-    structure = scan(message)
+    structure = scan(message, known=header.mime)
     senders = [entry for entry in parse(header.first(b"from")) if entry.is_mailbox]
     document = Document(
         header,

@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import NamedTuple
 
-from mailstack.mime.header import MAX_BLOCK_OCTETS, Octets, find_end, matches, unfold
+from mailstack.mime.header import MAX_BLOCK_OCTETS, MAX_FIELDS, Octets, find_end, matches, unfold
+from mailstack.mime.scanner import MIME_FIELDS, Known
 
 
 class Field(NamedTuple):
@@ -73,6 +74,16 @@ class Header:
     def names(self) -> Collection[bytes]:
         """The names of its fields, lower case, each once."""
         return self._by_name.keys()
+
+    @property
+    def mime(self) -> Known | None:
+        """What tells of the message's parts; None when it may stand behind the last field looked at."""
+        if len(self.fields) == MAX_FIELDS:
+            return None
+        return Known(
+            self.body_at,
+            {name: self.first(name) for name in MIME_FIELDS if name in self._by_name},
+        )
 
     def all(self, name: bytes) -> list[Field]:
         """Every field of that (lower case) name, top to bottom."""

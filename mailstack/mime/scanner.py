@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import islice
 
 from mailstack.mime import parameters
@@ -29,9 +30,16 @@ SEARCH_ALLOWANCE_OCTETS = 32 * 1024 * 1024
 #: Lines that begin like a boundary and are none; beyond, the part is opaque.
 MAX_FALSE_BOUNDARIES = 10_000
 
+#: Fields that tell of a part (RFC 2045, RFC 2183, RFC 3282, RFC 2557, RFC 1864).
+MIME_FIELDS = tuple(
+    b"content-" + name
+    for name in (
+        *(b"type", b"transfer-encoding", b"disposition", b"id", b"description"),
+        *(b"language", b"location", b"md5"),
+    )
+)
 _WANTED = re.compile(
-    rb"^((?:content-(?:type|transfer-encoding|disposition|id|description|language|location|md5))"
-    rb"|date|subject|from|sender|reply-to|to|cc|bcc|in-reply-to|message-id)"
+    rb"^(" + b"|".join(MIME_FIELDS) + rb"|date|subject|from|sender|reply-to|to|cc|bcc|in-reply-to|message-id)"
     rb"[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)",
     re.MULTILINE | re.IGNORECASE,
 )
@@ -115,17 +123,31 @@ class Part:
         return name or self.parameter("name") or ""
 
 
-def scan(data: Octets, start: int = 0, end: int | None = None) -> Part:
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What somebody who read a message's header before has found.
+
+    Attributes:
+        body_at: where the body begins.
+        fields: as `Part.fields`, but only MIME_FIELDS.
+    """
+
+    body_at: int
+    fields: dict[bytes, bytes]
+
+
+def scan(data: Octets, start: int = 0, end: int | None = None, *, known: Known | None = None) -> Part:
     """Finds the parts of the message in `data[start:end]`.
 
     Args:
         data: `bytes`, or a `mmap`.
+        known: of its header; None: it is read.
 
     Returns:
         The message as a Part; its header begins at `start`.
     """
     end = len(data) if end is None else end
-    return _Scan(data, end - start).run(start, end)
+    return _Scan(data, end - start).run(start, end, known)
 
 
 def find_part(message: Part, path: Sequence[int]) -> Part | None:
@@ -169,8 +191,8 @@ class _Scan:
         self._octets_left = 8 * size + SEARCH_ALLOWANCE_OCTETS
         self._false_left = MAX_FALSE_BOUNDARIES
 
-    def run(self, start: int, end: int) -> Part:
-        root = self._part(start, end, _TEXT_PLAIN)
+    def run(self, start: int, end: int, known: Known | None) -> Part:
+        root = self._part(start, end, _TEXT_PLAIN, known)
         work = [root]
         while work:
             part = work.pop()
@@ -181,12 +203,13 @@ class _Scan:
             work.extend(child for child in reversed(part.children) if child.is_multipart or child.is_message)
         return root
 
-    def _part(self, start: int, end: int, default: tuple[bytes, bytes]) -> Part:
-        data = self._data
-        fields_end, body = find_end(data, start, end)
-        block = data[start : min(fields_end, start + MAX_BLOCK_OCTETS)]
-        fields = _wanted_fields(block)
-        part = Part(start, body, end, fields)
+    def _part(self, start: int, end: int, default: tuple[bytes, bytes], known: Known | None = None) -> Part:
+        if known is None:
+            fields_end, body_at = find_end(self._data, start, end)
+            block = self._data[start : min(fields_end, start + MAX_BLOCK_OCTETS)]
+            known = Known(body_at, _wanted_fields(block))
+        fields = known.fields
+        part = Part(start, known.body_at, end, fields)
         value = fields.get(b"content-type")
         if value:
             _set_type(part, value, default)

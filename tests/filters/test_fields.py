@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailstack.filters.fields import Header
+from mailstack.mime.scanner import MIME_FIELDS, Part, scan
 
 
 def test_fields_keep_their_octets() -> None:
@@ -36,3 +37,25 @@ def test_no_octets_raise(message: bytes) -> None:
     assert 0 <= header.body_at <= len(message)
     for field in header.fields:
         assert field.raw.rstrip(b"\r\n") == message[field.start : field.end].rstrip(b"\r\n")
+
+
+PIECES = st.sampled_from(
+    [b"Content-Type", b"content-id ", b"Content-Disposition", b"X", b"From x", b":", b": a/b; c=d", b" ", b"\t",
+     b"\r\n", b"\n", b"\r", b"\r\n ", b"\n\t", b"multipart/mixed; boundary=x", b"--x", b"--x--", b"\xff"]
+)  # fmt: skip
+
+
+def outline(part: Part) -> object:
+    mime = {name: value for name, value in part.fields.items() if name in MIME_FIELDS}
+    place = part.start, part.header_end, part.end
+    return place, part.content_type, part.parameters, mime, [outline(child) for child in part.children]
+
+
+@given(st.lists(PIECES, max_size=30).map(b"".join))
+def test_parts_are_found_as_if_the_header_were_read_again(message: bytes) -> None:
+    assert outline(scan(message, known=Header(message).mime)) == outline(scan(message))
+
+
+def test_what_tells_of_the_parts_is_found_behind_a_thousand_fields() -> None:
+    message = b"X: 1\r\n" * 1_000 + b"Content-Type: text/html\r\n\r\nx"
+    assert scan(message, known=Header(message).mime).content_type == "text/html"
