@@ -25,6 +25,20 @@ MAX_WAYS = 20
 MIN_LOOKALIKE = 5
 #: What a name was before it was taken apart: "N e t f l i x".
 _GAPPED = re.compile(r"(?:\b\w\b[\s.*_-]*){4,}")
+#: Words that companies put to their name for a domain of their mailings, and where.
+_MAILINGS = (
+    "mail",
+    "email",
+    "mails",
+    "emails",
+    "mailing",
+    "mailings",
+    "emailing",
+    "news",
+    "newsletter",
+    "club",
+)
+_COMMON = frozenset({"com", "net", "org", "eu"})
 _ADDRESS = re.compile(r"\S+@\S+")
 _SPLIT = re.compile(r"[-_.]")
 
@@ -84,6 +98,20 @@ class Claims:
         """Named anywhere in it."""
         return self._brands(self._knowledge.names.find(self._look.text))
 
+    @cached_property
+    def kin(self) -> Brand | None:
+        """The brand whose name and a word for mailings are the author's domain: `telekom-mail.de`."""
+        look = self._look
+        label, _, tail = look.site.partition(".")
+        if not (tail in _COMMON or len(tail.rpartition(".")[2]) == 2):
+            return None
+        label = label.replace("-", "")
+        for word in _MAILINGS:
+            for rest in (label.removesuffix(word), label.removeprefix(word)):
+                if rest != label and rest in self._knowledge.labels:
+                    return self._knowledge.labels[rest]
+        return None
+
     def _named(self, text: str) -> list[Brand]:
         return self._brands(self._knowledge.names.find(phrases.prepare(text)))
 
@@ -100,7 +128,7 @@ class Claims:
         claimed = [*self.in_name, *([self.disguised] if self.disguised else [])]
         if not self._look.document.is_reply:
             claimed += self.in_subject
-        return [brand for brand in dict.fromkeys(claimed) if brand not in self.own]
+        return [brand for brand in dict.fromkeys(claimed) if brand not in self.own and brand is not self.kin]
 
     @cached_property
     def leads_home(self) -> bool:
@@ -123,8 +151,8 @@ def find(look: Look, claims: Claims) -> Iterator[Found]:
         yield Found("brand_disguised", claims.disguised.name)
     if named and len(named) == len(claims.in_name):
         kind = "brand_name_free" if look.is_free_mail else "brand_name"
-        if kind == "brand_name" and claims.leads_home:
-            kind = "brand_name_home"
+        if kind == "brand_name" and (claims.leads_home or named[0] is claims.kin):
+            kind = "brand_name_home" if claims.leads_home else "brand_name_kin"
         yield Found(kind, f"{named[0].name}, but {look.domain or 'no domain'}", _doubt(look))
     elif not look.document.is_reply and not own and claims.in_subject:
         yield Found("brand_subject", f"{claims.in_subject[0].name}, but {look.domain or 'no domain'}")
@@ -132,7 +160,7 @@ def find(look: Look, claims: Claims) -> Iterator[Found]:
         yield Found("brand_leads_elsewhere", look.ways[0].host, _doubt(look))
     if not own:
         yield from _borrowed_picture(look, claims)
-    yield from _lookalikes(look)
+    yield from _lookalikes(look, claims)
     local = look.address.partition("@")[0]
     if not (own or claims.leads_home) and any(
         part in look.knowledge.labels for part in _SPLIT.split(local) if len(part) >= MIN_LOOKALIKE
@@ -168,13 +196,13 @@ def _own(look: Look, claims: Claims, own: list[Brand]) -> Iterator[Found]:
             yield Found("brand_own_leads_elsewhere", f"{own[0].name}, but {look.ways[0].host}")
 
 
-def _lookalikes(look: Look) -> Iterator[Found]:
+def _lookalikes(look: Look, claims: Claims) -> Iterator[Found]:
     found = lookalike(look, look.domain)
-    if found is not None and not look.is_free_mail:
+    if found is not None and found is not claims.kin and not look.is_free_mail:
         yield Found("lookalike_sender", f"{look.domain} for {found.name}")
     for way in look.ways[:MAX_WAYS]:
         found = lookalike(look, way.host)
-        if found is not None:
+        if found is not None and not (found is claims.kin and way.site == look.site):
             yield Found("lookalike_link", f"{way.host} for {found.name}")
             return
 

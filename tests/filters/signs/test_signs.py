@@ -112,6 +112,23 @@ def test_a_company_and_who_only_sounds_so_may_use_the_name(sender: str) -> None:
     assert not {name for name in found if name.startswith(("brand_name", "brand_disg", "lookalike"))}
 
 
+@pytest.mark.parametrize(
+    "sender",
+    [
+        "Vodafone <a@vodafonemail.de>",
+        "Santander <a@emailsantander.es>",
+        "Commerzbank <a@commerzbank-mail.de>",
+    ],
+)
+def test_a_domain_for_mailings_nobody_listed_is_doubtful_but_no_double(sender: str) -> None:
+    host = sender.rpartition("@")[2].rstrip(">")
+    found = names(mail(sender, page=link(f"https://www.{host}/bill")))
+    assert "brand_name_kin" in found
+    assert not found & {"brand_name", "brand_leads_elsewhere", "lookalike_sender", "lookalike_link"}
+    for other in ("netflixbilling.com", "netflix-mail.top", "secure-netflix.com"):
+        assert "brand_name_kin" not in names(mail(f"Netflix <a@{other}>"))
+
+
 def test_the_company_itself_is_known_by_its_proof() -> None:
     message = mail("PayPal <service@paypal.com>", page=link("https://www.paypal.com/x"))
     assert "brand_proven" in names(message, Authentication(dmarc=DmarcResult("pass", "paypal.com")))
