@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import errno
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -134,9 +134,9 @@ class FolderWatch:
         for one in connection.watched():
             folder = self._folders.get((one.key, one.folder_id))
             if folder is None:
-                self._enter(one.key, None, one.store)
+                home = self._enter(one.key, None, one.store)
                 folder = self._enter(one.key, one.folder_id, one.store)
-                self._changed(folder)  # what happened before the watch began
+                self._start(self._begin_watch(home, folder))
             folder.waiting.add(connection)
 
     # -- watches ----------------------------------------------------------------------
@@ -145,12 +145,25 @@ class FolderWatch:
         folder = self._folders.get((key, folder_id))
         if folder is None:
             folder = self._folders[key, folder_id] = _Folder(key, folder_id, store)
-            self._cover(folder)
         return folder
 
-    def _cover(self, folder: _Folder) -> None:
-        directories = _directories(folder)
-        if self._inotify is None or not directories:
+    async def _begin_watch(self, home: _Folder, folder: _Folder) -> None:
+        await self._cover(home)
+        await self._cover(folder)
+        if self._is_known(folder):
+            self._changed(folder)  # what happened before the watch began
+
+    def _is_known(self, folder: _Folder) -> bool:
+        return self._folders.get(_id(folder)) is folder
+
+    async def _cover(self, folder: _Folder) -> None:
+        if folder.watches:
+            return
+        # Somebody else's mailbox, or one that is closed: not to be asked on the loop.
+        with self._at_work.on(folder.key):
+            loop = asyncio.get_running_loop()
+            directories = await loop.run_in_executor(self._executor, _directories, folder)
+        if self._inotify is None or folder.watches or not directories or not self._is_known(folder):
             return
         if len(self._of_watch) + len(directories) > self._options.watch_directories:
             self._complain(f"more than {self._options.watch_directories} directories")
@@ -204,7 +217,10 @@ class FolderWatch:
             folder.timer = loop.call_later(due, self._begin, folder)
 
     def _begin(self, folder: _Folder) -> None:
-        look = asyncio.get_running_loop().create_task(self._look(folder))
+        self._start(self._look(folder))
+
+    def _start(self, work: Coroutine[object, object, None]) -> None:
+        look = asyncio.get_running_loop().create_task(work)
         self._looks.add(look)
         look.add_done_callback(self._looks.discard)
 
@@ -262,9 +278,9 @@ class FolderWatch:
             await asyncio.sleep(TIDY_S)
             self.forget()
             self._is_full = False
-            for folder in self._folders.values():
+            for folder in list(self._folders.values()):
                 if not folder.watches:
-                    self._cover(folder)
+                    await self._cover(folder)
             now = asyncio.get_running_loop().time()
             if now - checked_at >= CHECK_S:
                 checked_at = now

@@ -45,6 +45,13 @@ async def idling(service: ImapService, name: bytes = b"INBOX") -> RawClient:
     return client
 
 
+async def covered(service: ImapService, directories: int) -> None:
+    """So many directories are watched."""
+    async with asyncio.timeout(60):
+        while service.hub.watch.watches != directories:
+            await asyncio.sleep(0.01)
+
+
 def put(maildir: Path, base: str, *, flags: str = "") -> Path:
     """Another program delivers."""
     (maildir / "tmp" / base).write_bytes(MESSAGE)
@@ -109,12 +116,38 @@ async def test_a_long_look_at_one_mailbox_stops_nobody_else(
             await one.close()
 
 
+async def test_a_mailbox_that_does_not_answer_stops_nobody_when_somebody_begins_to_wait_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, goes_on, ended = threading.Event(), threading.Event(), list[bool]()
+    directory = Account.directory
+
+    def slow(account: Account, folder_id: int | None) -> str:
+        asked.set()
+        ended.append(goes_on.wait(20))
+        return directory(account, folder_id)
+
+    monkeypatch.setattr(Account, "directory", slow)
+    async with real(tmp_path) as (service, maildir):
+        stranger = await RawClient.connect(service.port)
+        await stranger.line()
+        client = await idling(service)
+        assert await asyncio.to_thread(asked.wait, 20)
+        assert (await stranger.command(b"CAPABILITY"))[-1].startswith(b"t OK")
+        put(maildir, "1.other")  # before anything is watched
+        goes_on.set()
+        assert await client.line() == b"* 1 EXISTS"
+        assert all(ended)
+        for one in (client, stranger):
+            await one.close()
+
+
 @pytest.mark.parametrize("most", [0, 2])
 async def test_folders_that_cannot_be_watched_are_polled(tmp_path: Path, most: int) -> None:
     # 2: the home fits, the folder's new/ and cur/ do not.
     async with real(tmp_path, poll_s=0.05, watch_directories=most) as (service, maildir):
         client = await idling(service)
-        assert service.hub.watch.watches == most // 2
+        await covered(service, most // 2)
         put(maildir, "1.other", flags="S")
         assert await client.line() == b"* 1 EXISTS"
         await client.close()
@@ -138,7 +171,7 @@ async def test_a_directory_is_watched_once_for_many_and_no_longer_than_somebody_
     async with real(tmp_path) as (service, maildir):
         clients = [await idling(service) for _ in range(5)]
         clients.append(await idling(service, b"Sent"))
-        assert service.hub.watch.watches == 5
+        await covered(service, 5)
         for client in clients[1:]:
             await client.send(b"DONE\r\n")
             assert (await client.until(b"i "))[-1].startswith(b"i OK")
@@ -155,6 +188,7 @@ async def test_a_directory_is_watched_once_for_many_and_no_longer_than_somebody_
 async def test_a_folder_watched_again_shows_what_happened_in_between(tmp_path: Path) -> None:
     async with real(tmp_path) as (service, maildir):
         client = await idling(service)
+        await covered(service, 3)
         await client.send(b"DONE\r\n")
         await client.until(b"i ")
         async with asyncio.timeout(60):
