@@ -58,6 +58,14 @@ ac ag ai am bz cc cf co eu fm ga gd gg gl gq gs im io is la li ly me ml ms mu nu
 us vc ws
 """
 _EVERYBODYS: Final = frozenset(_SOLD.split())
+#: Characters of an account's number by country (ISO 13616), and what looks like one.
+_LENGTHS: Final = """
+no15 be16 dk18 fi18 nl18 at20 ba20 ee20 lt20 lu20 ch21 hr21 li21 lv21 bg22 de22 gb22 ge22 ie22 me22
+rs22 ae23 gi23 il23 ad24 cz24 es24 md24 ro24 sa24 se24 sk24 tn24 pt25 is26 tr26 fr27 gr27 it27 mc27
+sm27 al28 az28 cy28 hu28 lb28 pl28 ua29 mt31
+"""
+_ACCOUNTS: Final = {one[:2]: int(one[2:]) for one in _LENGTHS.split()}
+_ACCOUNT: Final = re.compile(r"\b[A-Z]{2}\d\d(?: ?[A-Z0-9]){11,30}")
 #: Languages with letters of their own.
 _LETTERS: Final = (
     ("ja", re.compile("[\u3040-\u30ff]")),
@@ -82,6 +90,19 @@ def country(host: str) -> str:
     """The country a host belongs to; "" for none."""
     tail = host.rpartition(".")[2]
     return tail if len(tail) == 2 and tail.isalpha() and tail not in _EVERYBODYS else ""
+
+
+def country_of_account(text: str) -> str:
+    """The country of the first bank account a text names; "" for none."""
+    found = _ACCOUNT.search(text)
+    if found is None:
+        return ""
+    number = found[0].replace(" ", "")
+    at = number[:2].lower()
+    length = _ACCOUNTS.get(at, 0)
+    if len(number) < length or sum(map(str.isdigit, number[:length])) * 2 <= length:
+        return ""
+    return at
 
 
 def homes(text: str, words: Set[str]) -> frozenset[str]:

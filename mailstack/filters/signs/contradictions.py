@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 
 from mailstack.filters.signs import abroad, claims, sender, shape
@@ -55,10 +54,6 @@ ABOUT_MAILBOX = INSIDE | {"storage", "password"}
 SHOWN_IN_PAGE = frozenset({"office", "mail_login", "document", "payment", "storage", "password", "legal"})
 #: What speaks for a company, but not for those whose words it passes on.
 VOUCHING = frozenset({"brand_proven", "links_home"})
-#: Wishes in which a bank account may be named.
-PAID = frozenset({"bank_change", "payment", "legal", "fine", "rental", "relative", "refund", "utility"})
-#: The country of an account (ISO 13616).
-_IBAN = re.compile(r"\b([A-Z]{2})\d{2}(?: ?[A-Z0-9]{4}){3,7}")
 #: Where talk goes on that no mail server sees.
 MESSENGERS = frozenset({"whatsapp", "telegram", "wechat", "signal", "viber", "skype", "ватсап", "телеграм"})
 #: Kinds of words of which one beside a number makes a call.
@@ -119,8 +114,6 @@ def find(
             yield Found("wish_answers_elsewhere")
     if wanted & (TRUSTED | STRANGE):
         yield from _from_abroad(look)
-    if wanted & PAID:
-        yield from _paid_abroad(look)
     if wanted & TRUSTED:
         yield from _company(look, claimed)
 
@@ -212,13 +205,14 @@ def _from_abroad(look: Look) -> Iterator[Found]:
             return
 
 
-def _paid_abroad(look: Look) -> Iterator[Found]:
+def paid_abroad(look: Look) -> Iterator[Found]:
     """The account to be paid to is in another country than the sender and the letter."""
-    found = _IBAN.search(look.document.text[:MAX_TEXT])
-    if found is None:
+    country = abroad.country_of_account(look.document.text[:MAX_TEXT])
+    if not country:
         return
     homes = {abroad.country(look.domain), *abroad.homes(look.document.text[:MAX_TEXT], look.text.words)} - {
         ""
     }
-    if homes and found[1].lower() not in homes:
-        yield Found("account_abroad", found[0])
+    if homes and country not in homes:
+        answers = look.document.header.has(b"references") or sender.is_called_answer(look)
+        yield Found("answer_account_abroad" if answers else "account_abroad", country.upper())

@@ -32,6 +32,12 @@ _DESK = re.compile(
     r"admin|info|bank|order|vd|help)(?:$|[._\d-])",
     re.I,
 )
+#: Offices about money, as they name themselves where services share their files.
+_BOOKS = re.compile(
+    r"contab|pagos|cobros|buchhalt|kasse|compta|tesor|amministr|adminis|zahlung|rechnung|payroll|salary|bonus|"
+    r"remit|wire|ksiegow|ucetni|muhasebe|finans|bogholder|ekonomi|boekhoud",
+    re.I,
+)
 #: Labels under which only a state lets anybody have a name.
 _STATE = frozenset({"gov", "gob", "gouv", "gv", "go", "mil", "govt", "gub"})
 _PARTS = re.compile(r"[@._-]")
@@ -158,11 +164,13 @@ def _is_desk(look: Look) -> bool:
 
 def office_in_text(look: Look) -> str:
     """An office's address at a provider for anybody, in the text of a notice; "" for none."""
-    for match in islice(_ADDRESS.finditer(look.document.text[:MAX_TEXT]), MAX_ADDRESSES):
+    text = f"{look.document.subject} {look.document.text[:MAX_TEXT]}"
+    for match in islice(_ADDRESS.finditer(text), MAX_ADDRESSES):
         address = match[0].lower()
         if match[1].lower() not in look.knowledge.words_of("free_mail") or address in look.recipients:
             continue
-        if _DESK.search(address.partition("@")[0]) is not None:
+        local = address.partition("@")[0]
+        if _DESK.search(local) is not None or _BOOKS.search(local) is not None:
             return address
     return ""
 

@@ -170,11 +170,14 @@ def test_what_is_no_language_is_at_home_nowhere(text: str) -> None:
 
 
 def test_the_account_is_in_another_country() -> None:
-    text = "Bitte nutzen Sie die neue Bankverbindung für die Zahlung, wir haben die Rechnung und das Konto nicht: {}"
+    text = "Bitte nutzen Sie das Konto für die Zahlung, wir haben die Rechnung und die Bank nicht: {} BIC"
     lithuania, home = "LT12 1000 0111 0100 1000", "DE89 3704 0044 0532 0130 00"
     assert "account_abroad" in names(mail("a <x@brook.de>", text=text.format(lithuania)))
-    assert "account_abroad" not in names(mail("a <x@brook.de>", text=text.format(home)))
-    assert "account_abroad" not in names(mail(text="We changed our bank, please use the new bank account."))
+    answer = mail("a <x@brook.de>", "Re: invoice", text.format(lithuania))
+    assert "answer_account_abroad" in names(answer)
+    for number in (home, "LT12 1000 0111", "XX12 1000 0111 0100 1000", "LT12 ABCD EFGH IJKL MNOP"):
+        assert "account_abroad" not in names(mail("a <x@brook.de>", text=text.format(number)))
+    assert "account_abroad" not in names(mail(text=f"Please pay to {lithuania}"))
 
 
 def test_it_goes_on_elsewhere() -> None:
