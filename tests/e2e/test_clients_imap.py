@@ -68,7 +68,7 @@ def test_mbsync_keeps_both_sides_equal(demo: Demo, account: str, tmp_path: Path)
 @pytest.fixture
 async def client(demo: Demo, account: str) -> AsyncIterator[aioimaplib.IMAP4_SSL]:
     context = ssl.create_default_context(cafile=demo.state["ca_file"])
-    client = aioimaplib.IMAP4_SSL("localhost", demo.port("imaps"), ssl_context=context, timeout=20)
+    client = aioimaplib.IMAP4_SSL("localhost", demo.port("imaps"), ssl_context=context, timeout=60)
     await client.wait_hello_from_server()
     assert (await client.login(account, PASSWORD)).result == "OK"
     yield client
@@ -79,9 +79,9 @@ async def test_new_mail_shows_in_idle_within_a_second(
     demo: Demo, account: str, client: aioimaplib.IMAP4_SSL
 ) -> None:
     assert (await client.select("INBOX")).result == "OK"
-    idle = await client.idle_start(timeout=20)
+    idle = await client.idle_start(timeout=120)
     await asyncio.to_thread(deliver, demo, "idle-1", account)
-    pushed = await client.wait_server_push(timeout=5)
+    pushed = await client.wait_server_push(timeout=60)
     assert any(b"EXISTS" in line for line in pushed)
     client.idle_done()
     await asyncio.wait_for(idle, 60)
@@ -118,7 +118,7 @@ async def test_a_file_put_there_by_another_program_is_seen(
     target.chmod(0o600)
     owner = demo.maildir(account).stat()
     os.chown(target, owner.st_uid, owner.st_gid)
-    for _ in range(30):
+    for _ in range(300):
         await client.noop()
         found = await client.search('SUBJECT "by-hand"')
         if found.lines[0].strip():

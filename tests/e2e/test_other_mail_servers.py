@@ -5,7 +5,6 @@ from __future__ import annotations
 import email
 import smtplib
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from tests.kit.demo import OFFSETS, Demo, running_demo
 from tests.kit.dns_server import DnsServer, Table
 from tests.kit.mta import Kind, Mta, running_mta
 from tests.kit.ports import free_base
+from tests.kit.process import eventually
 
 pytestmark = pytest.mark.debian
 
@@ -223,12 +223,10 @@ def test_their_refusal_comes_back_as_our_report(both: Both) -> None:
 
 def test_what_they_put_off_waits(both: Both) -> None:
     submit(both, "out-later", "later@peer.test")
-    until = time.monotonic() + 30
-    while "busy" not in (shown := both.demo.cli("queue", "list")) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert "later@peer.test" in shown
-    for entry in both.demo.json("queue", "list"):
-        both.demo.cli("queue", "remove", entry["id"])
+    eventually(lambda: "busy" in str(both.demo.json("queue", "list")), explain=both.demo.log)
+    (entry,) = both.demo.json("queue", "list")
+    assert [one["address"] for one in entry["recipients"]] == ["later@peer.test"]
+    both.demo.cli("queue", "remove", entry["id"])
 
 
 def test_our_users_hear_of_success_from_them(both: Both) -> None:
@@ -257,10 +255,7 @@ def test_a_redirection_through_us_reaches_them_and_its_failure_finds_back(both: 
 
 
 def _wait_until_idle(demo: Demo) -> None:
-    until = time.monotonic() + 60
-    while demo.json("queue", "list"):
-        assert time.monotonic() < until, demo.json("queue", "list")
-        time.sleep(0.2)
+    eventually(lambda: not demo.json("queue", "list"), explain=lambda: demo.json("queue", "list"))
 
 
 def test_a_circle_of_two_systems_ends_with_one_report_to_our_user(both: Both) -> None:
@@ -304,10 +299,9 @@ def test_msmtp_sends_and_asks_for_reports(both: Both, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout
     both.peer.wait_for(b"Subject: msmtp-1")
     both.demo.wait_for_message(BOB, b"Subject: msmtp-1")
-    until = time.monotonic() + 30
-    actions: list[str] = []
-    while len(actions) < 2 and time.monotonic() < until:
-        actions = [fields["Action"] for r in reports(both.demo, ALICE, "msmtp-1") for fields in r[1:]]
-        time.sleep(0.1)
-    assert sorted(actions)[0] == "delivered"
-    assert len(actions) == 2
+
+    def actions() -> list[str]:
+        return [fields["Action"] for r in reports(both.demo, ALICE, "msmtp-1") for fields in r[1:]]
+
+    eventually(lambda: len(actions()) == 2, explain=actions)
+    assert sorted(actions())[0] == "delivered"

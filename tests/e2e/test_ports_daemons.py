@@ -9,7 +9,6 @@ import smtplib
 import socket
 import ssl
 import subprocess
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +16,7 @@ import pytest
 from tests.kit import certificates
 from tests.kit.demo import OFFSETS, Demo, running_demo
 from tests.kit.ports import free_base, free_port
+from tests.kit.process import eventually
 
 MESSAGE = b"From: list@lists.test\r\nTo: everybody@lists.test\r\nSubject: %s\r\n\r\nhello\r\n"
 #: Listed as a proxy; 127.0.0.1 is not.
@@ -138,14 +138,16 @@ def test_a_renewed_certificate_is_shown_without_a_restart(special: Demo) -> None
     # L10
     certificate, _ = certificates.write(special.folder, stem="customer", name="imap.customer.example")
     trusting = ssl.create_default_context(cafile=certificate)
-    for _ in range(60):
-        raw = socket.create_connection((special.host, special.port("imaps")), timeout=30)
-        try:
-            with trusting.wrap_socket(raw, server_hostname="imap.customer.example"):
-                return
-        except ssl.SSLError:
-            time.sleep(0.5)
-    raise AssertionError("the old certificate is still shown")
+
+    def is_shown() -> bool:
+        with socket.create_connection((special.host, special.port("imaps")), timeout=30) as raw:
+            try:
+                trusting.wrap_socket(raw, server_hostname="imap.customer.example").close()
+            except ssl.SSLError:
+                return False
+        return True
+
+    eventually(is_shown, explain=lambda: "the old certificate is still shown", every_s=0.5)
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")

@@ -324,16 +324,6 @@ def test_bare_lf_commands_get_one_sane_answer(probe: Probe) -> None:
     assert probe.reply().code in (250, 500, 501)
 
 
-def test_errors_come_to_an_end(probe: Probe) -> None:
-    # RFC 5321 section 7.8: a session of nothing but errors is closed with 421
-    codes: list[int] = []
-    while len(codes) < 200 and 421 not in codes:
-        probe.send(b"BLAH\r\n")
-        codes.append(probe.reply().code)
-    assert set(codes) == {500, 421}
-    assert probe.is_closed()
-
-
 def test_a_client_that_never_reads(demo: Demo) -> None:
     with Probe((demo.host, demo.port("mx"))) as deaf:
         deaf._socket.settimeout(1)

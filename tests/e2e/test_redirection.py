@@ -15,6 +15,7 @@ from mailstack.filters.authentication.sign import sign
 from tests.kit.demo import Demo, running_demo
 from tests.kit.dkim_keys import rsa_key, rsa_record
 from tests.kit.dns_server import DnsServer
+from tests.kit.process import eventually
 from tests.kit.smtp_sink import SmtpSink
 from tests.kit.smtp_wire import Wire
 
@@ -64,17 +65,17 @@ def send(demo: Demo, sender: str, to: str, message: bytes) -> str:
 
 def outside(demo: Demo, mark: str, count: int = 1) -> list[tuple[dict[str, Any], bytes]]:
     """Envelope and octets of what the outside sink holds with that mark."""
-    until = time.monotonic() + 15
-    while True:
+
+    def find() -> list[tuple[dict[str, Any], bytes]]:
         found = []
         for path in sorted((demo.folder / "outside").glob("*.json")):
             octets = path.with_suffix(".eml").read_bytes()
             if mark.encode() in octets:
                 found.append((json.loads(path.read_text()), octets))
-        if len(found) >= count:
-            return found
-        assert time.monotonic() < until, f"{mark} did not come out"
-        time.sleep(0.05)
+        return found
+
+    eventually(lambda: len(find()) >= count, explain=demo.log)
+    return find()
 
 
 def test_the_copy_has_an_srs_sender_and_its_signature_verifies(demo: Demo) -> None:
@@ -182,7 +183,7 @@ def test_a_report_about_a_forward_goes_to_the_original_sender(tmp_path: Path) ->
         running_demo(tmp_path / "demo", "--dns", dns.address, "--outside", f"127.0.0.1:{sink.port}") as demo,
     ):
         assert send(demo, SENDER, GONE, signed(letter("dsn-2"))).startswith("250")
-        sink.wait_for(1, 15)
+        sink.wait_for(1)
         (report,) = [message for message in sink.messages if message.is_accepted]
     assert report.sender == ""
     assert report.recipients == (SENDER,)

@@ -49,6 +49,13 @@ def cpu_s(pids: list[int]) -> float:
     return sum(int(one[11]) + int(one[12]) for one in fields) / TICKS
 
 
+def rests(pids: list[int]) -> bool:
+    """True when they leave most of the next two seconds to others."""
+    began = cpu_s(pids)
+    time.sleep(2)
+    return cpu_s(pids) - began < 1
+
+
 def test_thousands_of_idle_clients_stop_nobody_who_logs_in(demo: Demo) -> None:
     # S43
     room = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 300
@@ -65,12 +72,10 @@ def test_thousands_of_idle_clients_stop_nobody_who_logs_in(demo: Demo) -> None:
             assert laptop.message(message).code == 250
         with demo.imap(ALICE) as client:
             assert client.select()[0] == "OK"
-        assert time.monotonic() - before < 30
-        # Nobody spins: one that asks again and again would use a whole processor.
-        began = cpu_s(demo.pids("smtp"))
-        time.sleep(3)
-        assert cpu_s(demo.pids("smtp")) - began < 2
-    processes.eventually(lambda: "stress is over" in demo.log(), 60, demo.log)
+        assert time.monotonic() - before < 60
+        # Nobody spins: one that asks again and again would use a whole processor, for ever.
+        processes.eventually(lambda: rests(demo.pids("smtp")))
+    processes.eventually(lambda: "stress is over" in demo.log(), explain=demo.log)
     with Probe((demo.host, demo.port("mx"))) as probe:
         probe.open()
         probe.envelope([ALICE])

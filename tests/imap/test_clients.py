@@ -57,7 +57,7 @@ async def test_imapclient_works_through_a_day(tmp_path: Path) -> None:
                 assert client.folder_status("Trash")[b"MESSAGES"] == 1
                 client.idle()
                 store.add("INBOX", message(subject="three"))
-                found = client.idle_check(timeout=5)
+                found = client.idle_check(timeout=60)
                 client.idle_done()
                 assert (1, b"EXISTS") in found
                 client.unselect_folder()
@@ -74,11 +74,11 @@ async def test_aioimaplib_idles_and_fetches(tmp_path: Path) -> None:
         await client.wait_hello_from_server()
         assert (await client.login(USER, PASSWORD)).result == "OK"
         assert (await client.select("INBOX")).result == "OK"
-        idle = await client.idle_start(timeout=10)
+        idle = await client.idle_start(timeout=120)
         await asyncio.sleep(0.05)
         store.add("INBOX", message(subject="new"))
         service.hub.heard({"event": "mailbox", "account": USER, "folder": "INBOX"})
-        assert b"1 EXISTS" in await client.wait_server_push(timeout=5)
+        assert b"1 EXISTS" in await client.wait_server_push(timeout=60)
         client.idle_done()
         await asyncio.wait_for(idle, 60)
         answer = await client.uid("fetch", "1", "(FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])")

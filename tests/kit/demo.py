@@ -111,14 +111,14 @@ class Demo:
     @contextlib.contextmanager
     def smtp(self, local_hostname: str = "client.outside.test") -> Iterator[smtplib.SMTP]:
         """A client on the MX port."""
-        with smtplib.SMTP(self.host, self.port("mx"), local_hostname, timeout=30) as client:
+        with smtplib.SMTP(self.host, self.port("mx"), local_hostname, timeout=60) as client:
             yield client
 
     @contextlib.contextmanager
     def submission(self, address: str) -> Iterator[smtplib.SMTP_SSL]:
         """A client on the TLS submission port, logged in."""
         with smtplib.SMTP_SSL(
-            "localhost", self.port("submissions"), timeout=30, context=self.tls()
+            "localhost", self.port("submissions"), timeout=60, context=self.tls()
         ) as client:
             client.login(address, self.users[address])
             yield client
@@ -126,7 +126,7 @@ class Demo:
     @contextlib.contextmanager
     def imap(self, address: str) -> Iterator[imaplib.IMAP4_SSL]:
         """A client on the TLS IMAP port, logged in."""
-        with imaplib.IMAP4_SSL("localhost", self.port("imaps"), timeout=30, ssl_context=self.tls()) as client:
+        with imaplib.IMAP4_SSL("localhost", self.port("imaps"), timeout=60, ssl_context=self.tls()) as client:
             client.login(address, self.users[address])
             yield client
 
@@ -141,8 +141,11 @@ class Demo:
     def messages(self, address: str, folder: str = "") -> list[bytes]:
         """The message files of a folder, oldest first; `folder` as Maildir++ names it, such as ".Spam"."""
         home = self.maildir(address) / folder
-        found = [path for part in ("new", "cur") for path in (home / part).glob("*")]
-        return [path.read_bytes() for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
+        while True:
+            found = [path for part in ("new", "cur") for path in (home / part).glob("*")]
+            # A program that reads them moves them from new/ to cur/ and changes their names.
+            with contextlib.suppress(FileNotFoundError):
+                return [path.read_bytes() for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
 
     def wait_for_message(
         self, address: str, text: bytes, folder: str = "", timeout_s: float = processes.WAIT_S

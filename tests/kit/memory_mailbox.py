@@ -178,6 +178,9 @@ class MemoryMailbox(MemoryDetails):
         self._by_id(folder_id)
         return False
 
+    def is_open(self) -> bool:
+        return True
+
     def is_settled(self, folder_id: int) -> bool:
         self._by_id(folder_id)
         return False

@@ -10,7 +10,7 @@ from typing import Self
 class Wire:
     """One connection.  Nothing is escaped, checked or repaired."""
 
-    def __init__(self, host: str, port: int, *, timeout_s: float = 30.0) -> None:
+    def __init__(self, host: str, port: int, *, timeout_s: float = 60.0) -> None:
         self.socket = socket.create_connection((host, port), timeout=timeout_s)
         self._reader = self.socket.makefile("rb")
 

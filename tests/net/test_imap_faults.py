@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import sqlite3
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 
 from mailstack.imap.options import ImapOptions
 from mailstack.mailbox import MailStore
+from mailstack.mailbox.account import AccountDatabase
 from mailstack.model.mailbox import NewMessage
 from tests.kit.bare_session import ACCOUNT, PASSWORD, USER, message
 from tests.kit.imap_service import RawClient, running
@@ -115,4 +118,33 @@ async def test_a_copy_whose_client_goes_away_is_whole_or_not_at_all(tmp_path: Pa
         assert (await client.command(b"COPY 1:* Archive"))[-1].startswith(b"t OK [COPYUID")
         await client.close()
         await other.close()
+    mail.close()
+
+
+@pytest.mark.parametrize(
+    "command", [b"NOOP", b"UID SEARCH ALL", b"UID FETCH 1 BODY.PEEK[]", b"STATUS Sent (MESSAGES)"]
+)
+async def test_a_mailbox_that_was_closed_is_not_opened_on_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: bytes
+) -> None:
+    """Opening waits for whoever writes: somebody who moves a hundred thousand messages in another process."""
+    opened: list[threading.Thread] = []
+    open_database = AccountDatabase._open
+
+    def spy(database: AccountDatabase) -> sqlite3.Connection:
+        opened.append(threading.current_thread())
+        return open_database(database)
+
+    monkeypatch.setattr(AccountDatabase, "_open", spy)
+    mail = MailStore(tmp_path / "mail", now=time.time, random_bytes=os.urandom)
+    account = mail.account(ACCOUNT.address)
+    account.append("INBOX", [NewMessage(message())])
+    async with running(tmp_path, store=account) as service:
+        client = await (await RawClient.connect(service.port)).log_in()
+        await client.command(b"SELECT INBOX")
+        opened.clear()
+        account.core.close()
+        assert (await client.command(command))[-1].startswith(b"t OK")
+        assert opened and threading.main_thread() not in opened
+        await client.close()
     mail.close()
