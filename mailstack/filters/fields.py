@@ -9,13 +9,14 @@ Standards: RFC 5322 section 2.2, 2.2.3 (folding).
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NamedTuple
+
+import msgspec
 
 from mailstack.mime.header import MAX_BLOCK_OCTETS, MAX_FIELDS, Octets, find_end, matches, unfold
 from mailstack.mime.scanner import MIME_FIELDS, Known
 
 
-class Field(NamedTuple):
+class Field(msgspec.Struct, frozen=True):
     """One field.
 
     Attributes:
@@ -60,13 +61,13 @@ class Header:
             for match in matches(block)
         ]
         if fields and not fields[-1].raw.endswith(b"\n"):
-            fields[-1] = fields[-1]._replace(raw=fields[-1].raw + b"\r\n")
+            fields[-1] = msgspec.structs.replace(fields[-1], raw=fields[-1].raw + b"\r\n")
         self.fields = tuple(fields)
         self._by_name: dict[bytes, list[Field]] = {}
         for field in fields:
-            same = self._by_name.get(field[0])
+            same = self._by_name.get(field.name)
             if same is None:
-                self._by_name[field[0]] = [field]
+                self._by_name[field.name] = [field]
             else:
                 same.append(field)
 

@@ -19,6 +19,7 @@ from functools import lru_cache
 from mmap import mmap
 
 import dkim as dkimpy
+import msgspec
 from dkim.util import InvalidTagValueList, parse_tag_value
 
 from mailstack.filters.authentication.canonical import hash_body, relaxed_field
@@ -344,7 +345,7 @@ def hash_fields(header: Header, signature: Signature) -> bytes:
     # As dkimpy does (Debian bug 644046): one more From than signed breaks the signature.
     signed = select_fields(header, (*signature.names, b"from"))
     own = signature.field
-    bare = own._replace(raw=own.raw[: own.colon + 1] + without_signature(own.value))
+    bare = msgspec.structs.replace(own, raw=own.raw[: own.colon + 1] + without_signature(own.value))
     forms = [canonical_field(field, relaxed=signature.relaxed_header) for field in (*signed, bare)]
     forms[-1] = forms[-1].rstrip(b"\r\n")
     return hashlib.sha256(b"".join(forms)).digest()
