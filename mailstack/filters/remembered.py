@@ -19,6 +19,8 @@ MAX_RESULTS = 2_048
 #: A check that read more answers, or more in them, is not remembered: not worth a look, or not its memory.
 MAX_ANSWERS = 16
 MAX_RECORD_OCTETS = 4_096
+#: What Python takes for a record beside its text.
+_EACH_OCTETS = 64
 
 T = TypeVar("T")
 
@@ -114,4 +116,4 @@ def _is_worth_it(answers: Collection[Answer]) -> bool:
 
 
 def _octets(record: object) -> int:
-    return len(record) if isinstance(record, (bytes, str)) else len(repr(record))
+    return _EACH_OCTETS + (len(record) if isinstance(record, bytes | str) else len(repr(record)))

@@ -88,6 +88,7 @@ def test_large_answers_and_many_are_not_kept() -> None:
     many = Counted(*(str(number) for number in range(MAX_ANSWERS + 1)))
     for check, answers in (
         (Counted("a"), known(a=b"x" * (MAX_RECORD_OCTETS + 1))),
+        (Counted("a"), {Question("a", "TXT"): Answer("ok", (b"x",) * 100)}),
         (many, known(**dict.fromkeys(many.names, b"x"))),
     ):
         for _ in range(2):
