@@ -59,7 +59,7 @@ MESSENGERS = frozenset({"whatsapp", "telegram", "wechat", "signal", "viber", "sk
 #: Kinds of words of which one beside a number makes a call.
 TO_CALL = frozenset({"charged", "call"})
 #: Kinds of words, and how many of them no company puts into its notices.
-NEVER_RELAYED = ("crypto", "fund", "easymoney", "sextortion", "dating", "gambling")
+NEVER_RELAYED = frozenset({"crypto", "fund", "easymoney", "sextortion", "dating", "gambling"})
 RELAYED_WORDS = 2
 #: What an office counts that shares something from an address anybody gets.
 OFFICE_SHARE = 0.7
@@ -87,8 +87,10 @@ def relayed(look: Look, names: set[str], wishes: list[tuple[Intent, Found]]) -> 
         yield Found("relayed", "a number to call")
     elif any(look.kinds.get(kind, 0) >= RELAYED_WORDS for kind in NEVER_RELAYED):
         yield Found("relayed", "words of fraud")
-    elif wanted & STRANGE or (wanted and names & ASTRAY - {"link_form", "link_storage"}):
-        yield Found("relayed", " ".join(sorted(wanted & STRANGE or wanted)))
+    elif wanted & STRANGE:
+        yield Found("relayed", " ".join(sorted(wanted & STRANGE)))
+    elif names & ASTRAY - {"link_form", "link_storage"} and (wanted or look.kinds.keys() & NEVER_RELAYED):
+        yield Found("relayed", "it leads astray")
     else:
         office = sender.office_in_text(look)
         if office:
@@ -105,7 +107,7 @@ def find(
         yield Found("wants_several", share=min(len(wishes) - 1, 3) / 3)
     yield from _sender(look, names, plain)
     yield from _place(look, claimed, names, wanted, plain)
-    if wanted & BY_NAME and look.is_free_mail and not look.document.header.has(b"references"):
+    if wanted & BY_NAME and look.is_free_mail and not sender.is_answer(look):
         yield Found("wish_of_mere_name", look.address)
     if wanted & RARE:
         if not MESSENGERS.isdisjoint(look.text.words):
@@ -214,5 +216,5 @@ def paid_abroad(look: Look) -> Iterator[Found]:
         ""
     }
     if homes and country not in homes:
-        answers = look.document.header.has(b"references") or sender.is_called_answer(look)
+        answers = sender.is_answer(look) or sender.is_called_answer(look)
         yield Found("answer_account_abroad" if answers else "account_abroad", country.upper())

@@ -221,7 +221,7 @@ def _double(look: Look) -> str:
     """A domain of who is answered or quoted, that the sender's looks like; "" for none."""
     label = look.site.partition(".")[0]
     header = look.document.header
-    if len(label) < MIN_DOUBLE or not (header.has(b"references") or is_called_answer(look)):
+    if len(label) < MIN_DOUBLE or not (is_answer(look) or is_called_answer(look)):
         return ""
     named = b" ".join(header.first(name)[-MAX_NAMED:] for name in (b"references", b"in-reply-to", b"cc"))
     text = f"{named.decode('latin-1')} {look.document.text[:MAX_TEXT]}"
@@ -299,12 +299,17 @@ def _subject(look: Look) -> Iterator[Found]:
         yield Found("subject_number")
     if not subject.strip():
         yield Found("subject_none")
-    named = any(look.document.header.has(name) for name in (b"references", b"in-reply-to"))
-    if not named and is_called_answer(look):
+    if is_called_answer(look) and not is_answer(look):
         yield Found("reply_to_nothing")
     disguise = look.document.disguise
     if disguise.styled or disguise.mixed_words or disguise.invisible >= 3:
         yield Found("letters_disguised", " ".join(disguise.words[:3]))
+
+
+def is_answer(look: Look) -> bool:
+    """It names the message it answers."""
+    header = look.document.header
+    return header.has(b"references") or header.has(b"in-reply-to")
 
 
 def is_called_answer(look: Look) -> bool:
