@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import TypeAlias
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailstack.filters import client
 from mailstack.filters.authentication import dmarc, spf
+from mailstack.filters.authentication.sender import Memory, Sender
+from mailstack.filters.client import Client
+from mailstack.filters.fields import Header
 from mailstack.filters.remembered import MAX_ANSWERS, MAX_RECORD_OCTETS, MAX_RESULTS, Remembered
 from mailstack.model.dns import Answer, Lookup, NeedLookup, Question
-from mailstack.model.verdict import DkimResult, DmarcResult, SpfResult
+from mailstack.model.verdict import DkimResult, DmarcResult, FilterRequest, SpfResult
 from mailstack.net.resolver import GivenUp
 
 NOW = 1_800_000_000.0
 IP = "192.0.2.7"
+Zone: TypeAlias = dict[Question, Answer]
+Message: TypeAlias = tuple[str, str, str, str]
 
 
 class Counted:
@@ -135,3 +145,48 @@ def test_a_policy_is_met_by_what_this_message_proves() -> None:
         assert check(SpfResult("fail", "example.test"), DkimResult("pass", "example.test")) == "pass"
         assert check(SpfResult("fail", "example.test"), DkimResult("pass", "far.test")) == "fail"
         assert check(SpfResult("fail", "example.test"), DkimResult("fail", "example.test")) == "fail"
+
+
+DOMAINS = ("a.test", "b.a.test", "c.test")
+RECORDS = (
+    b"v=spf1 ip4:192.0.2.0/24 -all", b"v=spf1 include:c.test ~all", b"v=spf1 a mx -all",
+    b"v=spf1 redirect=a.test", b"v=spf1 exists:%{l}.c.test -all", b"v=spf1 nonsense", b"v=DMARC1; p=reject",
+    b"v=DMARC1; p=none; psd=y",
+    b"v=DMARC1; p=quarantine; aspf=s; np=reject", b"hello",
+)  # fmt: skip
+ANSWERS = st.one_of(
+    st.lists(st.sampled_from(RECORDS), min_size=1, max_size=2).map(lambda found: Answer("ok", tuple(found))),
+    st.sampled_from([Answer("nodata"), Answer("nxdomain"), Answer("temperror")]),
+)
+ADDRESSES = st.sampled_from([Answer("ok", (IP,)), Answer("ok", ("198.51.100.1",)), Answer("nxdomain")])
+ZONES = st.fixed_dictionaries(
+    {Question(name, "TXT"): ANSWERS for name in (*DOMAINS, *(f"_dmarc.{one}" for one in DOMAINS))}
+    | {Question(name, "A"): ADDRESSES for name in DOMAINS}
+)
+MESSAGES = st.tuples(
+    st.sampled_from(["alice", "bob"]),
+    st.sampled_from(DOMAINS),
+    st.sampled_from(DOMAINS),
+    st.sampled_from(DOMAINS),
+)
+
+
+@given(st.lists(st.tuples(ZONES, st.lists(MESSAGES, max_size=4)), max_size=3))
+def test_what_is_remembered_is_what_a_fresh_check_would_say(rounds: list[tuple[Zone, list[Message]]]) -> None:
+    memory, clients = Memory(), Remembered[Client]()
+    for zone, messages in rounds:
+        for local, domain, helo, author in messages:
+            request = FilterRequest("id", IP, helo, f"{local}@{domain}", (), NOW)
+            letter = f"From: x@{author}\r\n\r\nhello\r\n".encode()
+            header = Header(letter)
+            said = [
+                Sender(request, letter, header, author=dmarc.find_author(header), memory=one).check(
+                    Lookup(GivenUp(zone))
+                )
+                for one in (memory, None)
+            ]
+            assert said[0] == said[1]
+            names = frozenset({"mx.home.test"})
+            assert client.check(
+                IP, helo, ours=names, lookup=Lookup(GivenUp(zone)), memory=clients
+            ) == client.check(IP, helo, ours=names, lookup=Lookup(GivenUp(zone)))
