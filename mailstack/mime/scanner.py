@@ -30,7 +30,7 @@ SEARCH_ALLOWANCE_OCTETS = 32 * 1024 * 1024
 #: Lines that begin like a boundary and are none; beyond, the part is opaque.
 MAX_FALSE_BOUNDARIES = 10_000
 
-#: Fields that tell of a part (RFC 2045, RFC 2183, RFC 3282, RFC 2557, RFC 1864).
+#: Fields that tell of a part.
 MIME_FIELDS = tuple(
     b"content-" + name
     for name in (
