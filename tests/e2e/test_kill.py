@@ -14,16 +14,17 @@ import pytest
 from tests.kit.accounting import Recorder, check
 from tests.kit.counting import ALICE, HOMES, MIX, count, forgive_possible_duplicates, settle
 from tests.kit.demo import Demo, running_demo
+from tests.kit.process import eventually
 
-LOAD_S = 6.0
+#: Somebody is killed so often, and mail goes on until so many messages were taken.
+KILLS, TAKEN = 4, 20
 
 
 def under_load(demo: Demo, kill: str, *, worker: bool) -> Recorder:
     chance = random.Random(f"{kill}{worker}")
     recorder = Recorder(demo.host, demo.port("mx"))
     threads = recorder.start(6, MIX, prefix=f"{kill}{int(worker)}")
-    until = time.monotonic() + LOAD_S
-    while time.monotonic() < until:
+    for _ in range(KILLS):
         time.sleep(0.7 + chance.random() * 0.6)
         pids = demo.state["pids"].get(kill, [])
         victims = pids[1:] if worker and len(pids) > 1 else pids[:1]
@@ -32,6 +33,7 @@ def under_load(demo: Demo, kill: str, *, worker: bool) -> Recorder:
                 os.kill(chance.choice(victims), signal.SIGKILL)
             except ProcessLookupError:
                 pass
+    eventually(lambda: len(recorder.acknowledged) > TAKEN, explain=demo.log)
     recorder.stop.set()
     for thread in threads:
         thread.join(60)
@@ -52,7 +54,6 @@ def mine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
 def test_killed_daemons_lose_nothing(mine: Demo, daemon: str, worker: bool) -> None:
     recorder = under_load(mine, daemon, worker=worker)
     settle(mine)
-    assert len(recorder.acknowledged) > 20, mine.log()[-3000:]
     found = count(mine)
     if daemon in ("smtp", "queue"):
         # P4: a connection that died after our dot and before the sink's answer may have come twice.
@@ -70,7 +71,7 @@ def test_a_stop_and_a_start_keep_everything(tmp_path: Path) -> None:
         assert len(recorder.acknowledged) == 10
         began = time.monotonic()
         first.process.stop()
-        assert time.monotonic() - began < 20  # 5 s on a quiet machine
+        assert time.monotonic() - began < 60  # 5 s on a quiet machine
     with running_demo(folder) as second:
         assert second.users == users
         settle(second)

@@ -59,7 +59,7 @@ class Recorder:
             return [sent for sent in self.sent if sent.accept_id]
 
     def send(
-        self, mark: str, recipients: Sequence[str], *, size_octets: int = 2000, timeout_s: float = 20
+        self, mark: str, recipients: Sequence[str], *, size_octets: int = 2000, timeout_s: float = 60
     ) -> Sent:
         """One transaction on a connection of its own; whatever fails means "not acknowledged"."""
         ids: list[str] = []
@@ -78,7 +78,7 @@ class Recorder:
         ids: list[str] = []
         with (
             contextlib.suppress(OSError),
-            socket.create_connection((self.host, self.port), timeout=20) as connection,
+            socket.create_connection((self.host, self.port), timeout=60) as connection,
         ):
             for accept_id in _dialog(connection, "LHLO", recipients, marked(mark)):
                 ids.append(accept_id)  # what came before the line was cut counts

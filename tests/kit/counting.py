@@ -21,7 +21,7 @@ HOMES: dict[str, Sequence[str]] = {
 MIX = [[ALICE], [ALICE, BOB, CAROL], [GONE], ["everyone@example.test"], [CAROL, GONE]]
 
 
-def settle(demo: Demo, timeout_s: float = 40.0) -> None:
+def settle(demo: Demo, timeout_s: float = 120.0) -> None:
     """Waits until every daemon is up and the queue has drained."""
     until = time.monotonic() + timeout_s
     while True:
