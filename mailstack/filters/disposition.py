@@ -53,6 +53,10 @@ class Disposition:
     override: Override = ""
 
 
+#: Of mail that does not fail DMARC.
+NOTHING = Disposition("accept", "none")
+
+
 @dataclass(frozen=True, slots=True)
 class LocalException:
     """The most the operator wants done about a failure.
@@ -86,7 +90,7 @@ def decide(
         exception: of the operator, for this message.
     """
     if dmarc.result != "fail":
-        return Disposition("accept", "none")
+        return NOTHING
     if exception is not None and dmarc.disposition in ("quarantine", "reject"):
         if exception.most == "none":
             return Disposition("accept", "none", exception.why, override=exception.override)

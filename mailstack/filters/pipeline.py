@@ -206,6 +206,8 @@ class Evaluation:
         return verdict, material
 
     def _dispose(self, found: Authentication, *, is_spam: bool) -> disposition.Disposition:
+        if found.dmarc.result != "fail":
+            return disposition.NOTHING
         results_ = [found.spf.result, *(d.result for d in found.dkim)]
         return disposition.decide(
             found.dmarc,
