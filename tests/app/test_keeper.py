@@ -102,7 +102,7 @@ def deaf_child(results: Connection) -> None:
 
 def test_who_does_not_hear_is_killed_after_the_grace() -> None:
     (took_s,) = supervised(deaf_child)
-    assert isinstance(took_s, float) and 0.4 < took_s < 3.0
+    assert isinstance(took_s, float) and 0.4 < took_s < 30
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ async def test_a_flood_of_renegotiations_or_new_keys_costs_little(
     async with running(tmp_path, monkeypatch) as server:
         before = time.process_time()
         said = await s_client(server.ports["submissions"], version, commands=command * 100)
-        assert time.process_time() - before < 3
+        assert time.process_time() - before < 5
         assert "220 mx.example.test" in said or "RENEGOTIATING" in said or "KEYUPDATE" in said
         talk = await Talk.hello(server.ports["submissions"], tls=True)
         await talk.close()
@@ -220,7 +220,7 @@ async def test_ten_thousand_tiny_records_are_a_line_that_is_too_long(
 def _tiny_records(port: int, number: int) -> bytes:
     said = b""
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=20) as raw,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as raw,
         client_context().wrap_socket(raw) as tls,
     ):
         try:
@@ -268,7 +268,7 @@ def _ask(sock: socket.socket, line: bytes, end: bytes) -> bytes:
 
 def _session(context: ssl.SSLContext, port: int) -> ssl.SSLSession | None:
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=20) as raw,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as raw,
         context.wrap_socket(raw) as tls,
     ):
         _ask(tls, b"", b"220 ")
@@ -280,7 +280,7 @@ def _session(context: ssl.SSLContext, port: int) -> ssl.SSLSession | None:
 def _reused(context: ssl.SSLContext, port: int, session: ssl.SSLSession) -> tuple[bool, bool]:
     """Whether the session was resumed; whether a login is wanted all the same."""
     with (
-        socket.create_connection(("127.0.0.1", port), timeout=20) as raw,
+        socket.create_connection(("127.0.0.1", port), timeout=60) as raw,
         context.wrap_socket(raw, session=session) as tls,
     ):
         _ask(tls, b"", b"220 ")
@@ -290,7 +290,7 @@ def _reused(context: ssl.SSLContext, port: int, session: ssl.SSLSession) -> tupl
 
 
 def _mx_gives_tickets(context: ssl.SSLContext, port: int) -> bool:
-    with socket.create_connection(("127.0.0.1", port), timeout=20) as raw:
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as raw:
         _ask(raw, b"", b"220 ")
         _ask(raw, b"EHLO x\r\n", b"250 ")
         _ask(raw, b"STARTTLS\r\n", b"220 ")

@@ -13,6 +13,7 @@ import pytest
 from mailstack.disk import durable
 from mailstack.disk.durable import GroupSync
 from mailstack.model.errors import TemporaryFailure
+from tests.kit.process import eventually
 
 
 def test_a_stored_file_is_whole_and_the_temporary_one_gone(tmp_path: Path) -> None:
@@ -90,14 +91,21 @@ def test_a_small_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+def waiting(group: GroupSync, folder: Path) -> int:
+    """Threads that wait for the next round."""
+    state = group._folders.get(str(folder))
+    return 0 if state is None else len(state._turn._waiters)  # type: ignore[attr-defined]
+
+
 def test_concurrent_syncs_share_and_each_began_after_its_caller(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     rounds: list[tuple[float, float]] = []
+    go_on = threading.Event()
 
     def slow(folder: Path | str) -> None:
         begun = time.monotonic()
-        time.sleep(0.02)
+        go_on.wait(60)
         rounds.append((begun, time.monotonic()))
 
     monkeypatch.setattr(durable, "sync_folder", slow)
@@ -105,18 +113,19 @@ def test_concurrent_syncs_share_and_each_began_after_its_caller(
     calls: list[tuple[float, float]] = []
 
     def work() -> None:
-        for _ in range(5):
-            called = time.monotonic()
-            group.sync(tmp_path)
-            calls.append((called, time.monotonic()))
+        called = time.monotonic()
+        group.sync(tmp_path)
+        calls.append((called, time.monotonic()))
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
+    threads = [threading.Thread(target=work) for _ in range(9)]
     for thread in threads:
         thread.start()
+    eventually(lambda: waiting(group, tmp_path) == 8)
+    go_on.set()
     for thread in threads:
         thread.join()
-    assert len(calls) == 40
-    assert len(rounds) <= 12  # 40 without sharing
+    assert len(calls) == 9
+    assert len(rounds) == 2  # 9 without sharing
     for called, returned in calls:
         assert any(called <= begun and ended <= returned for begun, ended in rounds)
 
@@ -155,7 +164,7 @@ def test_every_waiter_of_a_failed_round_sees_the_failure(
     waiters = [threading.Thread(target=work) for _ in range(3)]
     for thread in waiters:
         thread.start()
-    time.sleep(0.05)
+    eventually(lambda: waiting(group, tmp_path) == 3)
     go_on.set()
     for thread in [first, *waiters]:
         thread.join()
@@ -165,7 +174,7 @@ def test_every_waiter_of_a_failed_round_sees_the_failure(
 
 
 def test_different_folders_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    both = threading.Barrier(2, timeout=5)
+    both = threading.Barrier(2, timeout=60)
     monkeypatch.setattr(durable, "sync_folder", lambda folder: both.wait())
     group = GroupSync()
     threads = [threading.Thread(target=group.sync, args=(name,)) for name in ("a", "b")]

@@ -388,15 +388,15 @@ def test_reading_does_not_wait_for_a_writer(account: Account) -> None:
     def write() -> None:
         with account.core.db.write("test", durable_commit=False):
             held.set()
-            done.wait(5)
+            done.wait(60)
 
     writer = threading.Thread(target=write)
     writer.start()
-    held.wait(5)
+    held.wait(60)
     started = time.monotonic()
     assert account.highest_modseq(inbox)
     assert len(account.rows(inbox)) == 1
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 30
     done.set()
     writer.join()
 

@@ -87,7 +87,7 @@ def test_a_hostile_bounce_costs_little() -> None:
     for line in (b"Message-ID: <" * 40_000, b"> \t" * 170_000, b"Final-Recipient: rfc822;" * 20_000):
         read(b"From: mailer-daemon@x\r\n\r\n" + line)
         read(b"From: mailer-daemon@x\r\n\r\n" + line.replace(b" ", b" \r\n"))
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < 5
 
 
 GROUP = (

@@ -105,4 +105,4 @@ def test_a_hostile_field_costs_little() -> None:
     began = time.process_time()
     find_origin(b"Received: from " + b"(helo=" * 80_000 + b"\r\n\r\n", RELAYS)
     find_origin(b"Received: from " + b"[1." * 80_000 + b"\r\n\r\n", RELAYS)
-    assert time.process_time() - began < 3
+    assert time.process_time() - began < 5
