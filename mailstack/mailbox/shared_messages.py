@@ -49,6 +49,10 @@ class SharedMessages:
         store, number = self._at(folder_id)
         return store.refresh(number)
 
+    def is_open(self) -> bool:
+        """True while one's own mailbox is."""
+        return self.own.is_open()
+
     def is_settled(self, folder_id: int) -> bool:
         """True when `refresh` would find nothing."""
         store, number = self._at(folder_id)

@@ -328,6 +328,10 @@ class Account(Details):
             self.core.worker.report(error)
             return False
 
+    def is_open(self) -> bool:
+        """Cheap: True while its database is."""
+        return self.core.db.is_open
+
     def is_settled(self, folder_id: int) -> bool:
         """Cheap: True when `refresh` would find nothing; NONEXISTENT when the folder was deleted."""
         return scan.is_settled(self.core, folder_id)

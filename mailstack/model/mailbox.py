@@ -345,6 +345,10 @@ class AccountStore(FolderDetails, Protocol):
         """Looks for files changed by other programs; True when something changed."""
         ...
 
+    def is_open(self) -> bool:
+        """Cheap: False when the next call has to open it first, which may have to wait for others."""
+        ...
+
     def is_settled(self, folder_id: int) -> bool:
         """Cheap: True when `refresh` would find that no file has come, gone or changed its name."""
         ...

@@ -316,7 +316,7 @@ class SessionConnection(asyncio.BufferedProtocol):
 
     @property
     def _is_at_work(self) -> bool:
-        return self._all.base.at_work.is_on(self._key)
+        return self._all.base.at_work.is_on(self._key) or not self._mailbox.is_open()
 
     @property
     def _mailbox(self) -> AccountStore:
