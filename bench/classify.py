@@ -160,7 +160,7 @@ def _read_modern(trained: model.Model, files: tuple[str, str]) -> Iterator[Moder
         for entry in json.loads((MODERN / file).read_text("utf-8")):
             message = to_wire(entry["message"].encode("utf-8"))
             document = read(message, Header(message))
-            said = trained.logit(model.indexes(features.tokens(document)))
+            said = trained.logit(features.tokens(document).indexes)
             yield Modern(
                 label == "spam",
                 entry["kind"],

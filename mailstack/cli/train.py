@@ -19,7 +19,7 @@ from mailstack.cli.context import fail, group, show, talk
 from mailstack.cli.progress import progress
 from mailstack.cli.training_mail import Sources, read_all, read_folders, read_written
 from mailstack.disk.durable import store
-from mailstack.filters.spam import measuring, model, training
+from mailstack.filters.spam import hashing, measuring, model, training
 from mailstack.filters.spam.training import Read, Sample
 
 app = group("Trains the shared prior and measures it; shows and forgets what addresses taught.")
@@ -27,7 +27,7 @@ app = group("Trains the shared prior and measures it; shows and forgets what add
 train_user.register(app)
 
 #: Passes of one training: three views of spam.
-_PASSES = (len(model.VIEWS) - 1) * training.EPOCHS
+_PASSES = (len(hashing.VIEWS) - 1) * training.EPOCHS
 _HEAD_PASSES = len(model.CLASS_HEADS) * (training.FOLDS + 1) * training.EPOCHS
 
 Folders = Annotated[list[Path] | None, typer.Option(help="folder of messages; may be given several times")]
@@ -93,7 +93,7 @@ def evaluate(
         fail(os.EX_DATAERR, f"{model_file}: {error}")
     found: list[Read] = [*read_folders(spam or (), "spam"), *read_folders(ham or (), "ham")]
     found += read_written(written or ())
-    pairs = [(trained.raw(model.indexes(one.tokens)), _unbalanced(one)) for one in found]
+    pairs = [(trained.raw(one.tokens.indexes), _unbalanced(one)) for one in found]
     show(_qualities(pairs, trained.slope, trained.intercept))
 
 

@@ -17,6 +17,7 @@ from mailstack.filters.reading.charsets import decode
 from mailstack.filters.reading.facts import Attachment, Html, Link
 from mailstack.filters.reading.html import MAX_ALT, MAX_HIDDEN, MAX_SOURCE, Effort, Page, read_html
 from mailstack.filters.reading.links import MAX_URLS, clean, find_all, is_ip_host, make
+from mailstack.filters.words import Words
 from mailstack.mime.addresses import ListedAddress, parse
 from mailstack.mime.encoding import decode_words
 from mailstack.mime.scanner import Part, scan
@@ -40,6 +41,8 @@ class Document:
     Attributes:
         subject: decoded, disguises undone (`folding.undisguise`), at most 500 characters.
         author: the first From address, leniently read; None without any.
+        author_address: its `local@domain`, lower case; "" without.
+        author_domain: lower case, without a dot at its end; "" without.
         author_name: the display name of the author, disguises undone.
         text: what a person sees of all text parts, HTML made text, disguises undone; bounded.
         hidden_text: what stands in the HTML and no reader sees; at most 64 KiB.
@@ -61,6 +64,8 @@ class Document:
     text: str
     html: Html
     has_plain: bool
+    author_address: str = ""
+    author_domain: str = ""
     author_name: str = ""
     hosts: list[str] = field(default_factory=list)
     urls: list[str] = field(default_factory=list)
@@ -72,6 +77,14 @@ class Document:
     mail_addresses: list[str] = field(default_factory=list)
     attachments: list[Attachment] = field(default_factory=list)
     disguise: Disguise = field(default_factory=Disguise)
+    _words: Words | None = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def words(self) -> Words:
+        """Its words, split once for all who look for some."""
+        if self._words is None:
+            self._words = Words(self.subject, self.author_name, self.text, self.alt_text, self.title)
+        return self._words
 
     @property
     def is_one_picture(self) -> bool:
@@ -89,27 +102,23 @@ class Document:
         return sum(map(self.text.count, _BLOCKS)) >= MIN_BLOCKS
 
     @property
-    def author_address(self) -> str:
-        """`local@domain` of the author, lower case; "" without."""
-        return self.author.spec.lower() if self.author is not None else ""
-
-    @property
-    def author_domain(self) -> str:
-        """Lower case; "" without."""
-        return self.author_address.rpartition("@")[2].rstrip(".")
-
-    @property
     def is_reply(self) -> bool:
         """Answers something: names another message and says so in the subject."""
         named = self.header.has(b"in-reply-to") or self.header.has(b"references")
-        return named and _REPLY.match(self.subject) is not None
+        return named and says_reply(self.subject)
 
 
-# Re: in the languages of the mail programs that translate it.
+# Re: in the languages of the mail programs that translate it, also behind the name of a list.
 _REPLY = re.compile(
-    r"\s*(?:re|aw|sv|vs|antw|odp|ynt|rv|res|ref|rif|atb|bls|回复|回覆|答复|відп|отв)\s*(?:\[\d+\]|\^\d+)?\s*[:：]",
+    r"\s*(?:\[[^\]]{1,40}\]\s*)?"
+    r"(?:re|aw|sv|vs|antw|odp|ynt|rv|res|ref|rif|atb|bls|回复|回覆|答复|відп|отв)\s*(?:\[\d+\]|\^\d+)?\s*[:：]",
     re.I,
 )
+
+
+def says_reply(subject: str) -> bool:
+    """The subject says that it answers one."""
+    return _REPLY.match(subject) is not None
 
 
 def read(message: bytes, header: Header) -> Document:
@@ -129,6 +138,8 @@ def read(message: bytes, header: Header) -> Document:
     subject = decode_words(header.first(b"subject")[: MAX_LINE * 12])[:MAX_LINE]
     document.subject = undisguise(subject, document.disguise)
     if document.author is not None:
+        document.author_address = document.author.spec.lower()
+        document.author_domain = document.author_address.rpartition("@")[2].rstrip(".")
         document.author_name = undisguise(document.author.display[:MAX_LINE], document.disguise)
     effort = Effort()
     cids = _read_texts(message, document, effort)

@@ -80,7 +80,7 @@ class Material:
     def indexes(self) -> Sequence[int]:
         """The features of the message."""
         known = self.spam.indexes
-        return model.indexes(features.tokens(self._document)) if known is None else known
+        return features.tokens(self._document).indexes if known is None else known
 
     @functools.cached_property
     def classified(self) -> Classified:

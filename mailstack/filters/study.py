@@ -25,7 +25,7 @@ from mailstack.filters.fields import Field, Header
 from mailstack.filters.lists import is_author_authenticated
 from mailstack.filters.spam import learned
 from mailstack.filters.spam.features import VERSION, tokens
-from mailstack.filters.spam.model import indexes, to_logit
+from mailstack.filters.spam.model import to_logit
 from mailstack.filters.spam.score import score
 from mailstack.filters.teaching import FULL
 from mailstack.mime.addresses import specs
@@ -87,7 +87,7 @@ def digest(message: bytes, tools: Tools) -> Digest:
     spam = score(document, found, author, tools.model, knowledge=tools.knowledge)
     return Digest(
         _identity(message, header),
-        pack(indexes(tokens(document)) if spam.indexes is None else spam.indexes),
+        pack(tokens(document).indexes if spam.indexes is None else spam.indexes),
         round(to_logit(min(max(spam.probability, 1 - _SURE), _SURE)), 4),
         author=_key(author.address),
         is_authenticated=author.count == 1

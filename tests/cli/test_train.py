@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mailstack.cli import main
-from mailstack.filters.spam import model
+from mailstack.filters.spam import hashing, model
 
 
 @pytest.fixture
@@ -44,7 +44,9 @@ def test_training_twice_gives_the_same_file(mails: Path, capsys: pytest.CaptureF
     assert outputs[0] == outputs[1]
     assert (mails / "one.bin").read_bytes() == (mails / "two.bin").read_bytes()
     trained = model.load((mails / "one.bin").read_bytes())
-    logits = [trained.logit(model.indexes(words)) for words in (["viagra", "casino"], ["thanks", "meeting"])]
+    logits = [
+        trained.logit(hashing.indexes(words)) for words in (["viagra", "casino"], ["thanks", "meeting"])
+    ]
     assert logits[0] > logits[1]
     assert outputs[0]["cross_validation"]["corpus"]["auc"] == 1.0
 

@@ -11,8 +11,8 @@ from mailstack.filters import attachment_rules
 from mailstack.filters.facts import AccountFacts, DomainFacts
 from mailstack.filters.reading.facts import Attachment
 from mailstack.filters.scripts import Step
+from mailstack.filters.spam.hashing import SIZE
 from mailstack.filters.spam.learned import Learned
-from mailstack.filters.spam.model import SIZE
 from mailstack.model.directory import AttachmentRules, FilterSettings, MailPolicy
 from mailstack.model.verdict import AccountVerdict, FileInto, Keep, Reason, Redirect, RejectMail
 from tests.filters.test_pipeline import HELLO, run

@@ -16,8 +16,9 @@ from mailstack.filters.facts import AccountFacts, DomainFacts
 from mailstack.filters.fields import Header
 from mailstack.filters.personal import Material
 from mailstack.filters.rules import Rules
+from mailstack.filters.spam.hashing import SIZE
 from mailstack.filters.spam.learned import Learned
-from mailstack.filters.spam.model import SIZE, probability, to_logit
+from mailstack.filters.spam.model import probability, to_logit
 from mailstack.filters.spam.score import Score
 from mailstack.mime.header import Headers
 from mailstack.model.directory import AttachmentRules, FilterSettings, MailPolicy

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from mailstack.filters.authentication.dmarc import find_author
 from mailstack.filters.document import read
 from mailstack.filters.fields import Header
+from mailstack.filters.phrases import Phrases
 from mailstack.filters.signs import strange
 from mailstack.filters.signs.find import find
 from mailstack.filters.signs.knowledge import BadKnowledge, shipped
 from mailstack.filters.signs.knowledge import read as read_files
-from mailstack.filters.signs.phrases import Phrases, prepare
+from mailstack.filters.words import prepare
 from mailstack.model.verdict import Authentication
 from tests.kit.fuzzing import FUZZ
 

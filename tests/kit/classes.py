@@ -14,6 +14,6 @@ def class_of(document: Document, prior: model.Model | None) -> str:
         document,
         Authentication(),
         model=prior,
-        indexes=lambda: model.indexes(features.tokens(document)),
+        indexes=lambda: features.tokens(document).indexes,
     )
     return found.klass

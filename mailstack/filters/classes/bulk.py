@@ -30,16 +30,18 @@ _LEAST = 0.05
 #: Characters of text in which a code stands.
 _CODE_TEXT = 2_000
 #: Written by list managers where people talk, not by mailing tools.
-_LIST_FIELDS = (
-    b"mailing-list",
-    b"x-mailing-list",
-    b"x-mailman-version",
-    b"x-beenthere",
-    b"list-subscribe",
-    b"x-google-group-id",
+_LIST_FIELDS = frozenset(
+    {
+        b"mailing-list",
+        b"x-mailing-list",
+        b"x-mailman-version",
+        b"x-beenthere",
+        b"list-subscribe",
+        b"x-google-group-id",
+    }
 )
 #: Written by automatic answers older than RFC 3834.
-_ANSWER_FIELDS = (b"x-autoreply", b"x-autorespond", b"x-autoresponder")
+_ANSWER_FIELDS = frozenset({b"x-autoreply", b"x-autorespond", b"x-autoresponder"})
 _REPLY = "it is a reply"
 
 
@@ -137,11 +139,11 @@ def exemption(document: Document) -> str:
 
 def _doubt(sight: Sight) -> str:
     """Why a message stays where it is until its reader says otherwise; "" when nothing speaks for that."""
-    if sight.is_offer or words.NEWSLETTER.find(sight.whole_subject):
+    if sight.is_offer or words.NEWSLETTER in sight.whole_subject_says:
         return ""
     if sight.speaks_of_order:
         return "it seems to be about an order, a bill or an account"
-    if words.APPOINTMENT.find(sight.subject):
+    if words.APPOINTMENT in sight.subject_says:
         return "it seems to be about something its reader takes part in"
     return ""
 
@@ -167,7 +169,7 @@ def _is_answer(document: Document) -> bool:
     return (
         header.first(b"auto-submitted").lower().startswith(b"auto-replied")
         or header.first(b"precedence").lower() == b"auto_reply"
-        or any(header.has(field) for field in _ANSWER_FIELDS)
+        or not _ANSWER_FIELDS.isdisjoint(header.names)
         or "multipart/report" in document.types
     )
 
@@ -175,7 +177,7 @@ def _is_answer(document: Document) -> bool:
 def _spoken_exemption(sight: Sight) -> str:
     """What it says."""
     document = sight.document
-    if words.TRANSACTION.find(sight.subject):
+    if words.TRANSACTION in sight.subject_says:
         return "it is about an order, a bill or an account"
     if words.is_code(document.subject, document.text[:_CODE_TEXT]):
         return "it holds a one-time code"
@@ -190,4 +192,4 @@ def is_discussion(document: Document) -> bool:
         return False  # some newsletters name their page there; lists of people have no one-click
     if post:
         return post.upper() != b"NO"
-    return any(header.has(field) for field in _LIST_FIELDS) or header.first(b"precedence").lower() == b"list"
+    return not _LIST_FIELDS.isdisjoint(header.names) or header.first(b"precedence").lower() == b"list"

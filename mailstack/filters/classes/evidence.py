@@ -11,14 +11,11 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from mailstack.filters.classes import words
-from mailstack.filters.classes.phrases import Prepared, prepare
 from mailstack.filters.classes.services import MAX_DOMAIN, Services, find
 from mailstack.filters.document import Document
+from mailstack.filters.words import HEAD, TAIL, Text, prepare, split
 from mailstack.model.verdict import Authentication, Reason
 
-#: Characters of text that are searched for what it is about, and at its end for how to leave.
-_HEAD = 4_096
-_TAIL = 1_200
 #: Characters that are searched for numbers, names and speech.
 _START = 2_000
 #: Links that are looked at.
@@ -40,37 +37,45 @@ class Sight:
         self.document = document
 
     @cached_property
-    def subject(self) -> Prepared:
-        """The subject, without phrases that only sound like an order."""
-        return prepare(self.document.subject).without(words.NOT_TRANSACTION)
+    def subject_says(self) -> frozenset[str]:
+        """Lists of words the subject is in, without phrases that only sound like an order."""
+        subject = self.document.words.subject
+        return words.LISTS.say(words.LISTS.taken_out(subject, words.NOT_TRANSACTION))
 
     @cached_property
-    def whole_subject(self) -> Prepared:
-        """The subject."""
-        return prepare(self.document.subject)
+    def whole_subject_says(self) -> frozenset[str]:
+        """Those of the whole subject."""
+        return words.LISTS.say(self.document.words.subject)
 
     @cached_property
-    def text(self) -> Prepared:
-        """The beginning of the text, and what stands in for pictures."""
-        document = self.document
-        return prepare(f"{document.text[:_HEAD]}\n{document.alt_text[:_HEAD]}")
+    def text_says(self) -> frozenset[str]:
+        """Those of the beginning of the text, and of what stands in for pictures."""
+        return words.LISTS.say(self.document.words.said)
+
+    @cached_property
+    def speaks_of_newsletter(self) -> bool:
+        """The text speaks of a newsletter, and not only of how to leave one."""
+        if words.NEWSLETTER not in self.text_says:
+            return False
+        said = words.LISTS.taken_out(self.document.words.said, words.UNSUBSCRIBE)
+        return words.NEWSLETTER in words.LISTS.say(said)
 
     @cached_property
     def says_unsubscribe(self) -> bool:
         """The end of the text tells how to leave, and there is something to click on or to write to."""
         document = self.document
-        if not document.urls and "@" not in document.text[-_TAIL:]:
+        if not document.urls and "@" not in document.text[-TAIL:]:
             return False
-        return words.UNSUBSCRIBE.find(self._tail)
+        return words.UNSUBSCRIBE in self._tail_says
 
     @cached_property
     def says_subscribed(self) -> bool:
         """The end of the text says that the reader is on somebody's list."""
-        return words.SUBSCRIBED.find(self._tail)
+        return words.SUBSCRIBED in self._tail_says
 
     @cached_property
-    def _tail(self) -> Prepared:
-        return prepare(self.document.text[-_TAIL:])
+    def _tail_says(self) -> frozenset[str]:
+        return words.LISTS.say(self.document.words.tail)
 
     @cached_property
     def is_marked(self) -> bool:
@@ -79,8 +84,8 @@ class Sight:
         return (
             header.has(b"list-unsubscribe")
             or header.first(b"precedence").lower() in (b"bulk", b"junk")
-            or any(header.has(field) for field in words.CAMPAIGN_FIELDS)
-            or any(header.has(field) for field in words.SENDING_FIELDS)
+            or not words.CAMPAIGN_FIELDS.isdisjoint(header.names)
+            or not words.SENDING_FIELDS.isdisjoint(header.names)
         )
 
     @cached_property
@@ -100,7 +105,7 @@ class Sight:
     @cached_property
     def is_person(self) -> bool:
         """The author's address holds the author's name."""
-        names = [name for name in prepare(self.document.author_name).words if len(name) >= _NAME]
+        names = [name for name in self.document.words.name.sequence if len(name) >= _NAME]
         return any(name[:_NAME] in self.local for name in names)
 
     @cached_property
@@ -119,14 +124,17 @@ class Sight:
     @cached_property
     def is_offer(self) -> bool:
         """The subject sells something."""
-        return words.OFFER.find(self.whole_subject) or words.PERCENT.search(self.document.subject) is not None
+        return (
+            words.OFFER in self.whole_subject_says or words.PERCENT.search(self.document.subject) is not None
+        )
 
     @cached_property
     def is_newsletter(self) -> bool:
         """The subject, or the name it is sent under, is that of a newsletter."""
-        return words.NEWSLETTER.find(self.whole_subject) or words.NEWSLETTER.find(
-            prepare(f"{self.document.author_name} {self.local.replace('_', ' ')}")
-        )
+        if words.NEWSLETTER in self.whole_subject_says:
+            return True
+        name = Text([*self.document.words.name.sequence, *split(self.local)])
+        return words.NEWSLETTER in words.LISTS.say(name)
 
     @cached_property
     def local(self) -> str:
@@ -136,7 +144,7 @@ class Sight:
     @cached_property
     def speaks_of_order(self) -> bool:
         """The text is about something ordered, owed or asked for."""
-        return words.ORDER_TEXT.find(self.text) or words.has_number(
+        return words.ORDER_TEXT in self.text_says or words.has_number(
             f"{self.document.subject}\n{self.document.text[:_START]}"
         )
 
@@ -183,11 +191,11 @@ def _campaign(sight: Sight, found: Authentication, services: Services) -> Iterat
     tool = next((name for host in hosts if (name := find(host, services.mailings))), "")
     if tool:
         yield Reason("campaign", 0.8, f"{tool} sent it")
-    elif any(header.has(field) for field in words.CAMPAIGN_FIELDS) or words.MAILERS.find(
+    elif not words.CAMPAIGN_FIELDS.isdisjoint(header.names) or words.MAILERS.find(
         prepare(header.first(b"x-mailer")[:200].decode("latin-1"))
     ):
         yield Reason("campaign", 0.8, "a marketing tool sent it")
-    elif any(header.has(field) for field in words.SENDING_FIELDS):
+    elif not words.SENDING_FIELDS.isdisjoint(header.names):
         yield Reason("sending_service", 0.4, "a service for many senders sent it")
 
 
@@ -210,11 +218,11 @@ def _sells(sight: Sight) -> Iterator[Reason]:
         yield Reason("price_subject", 0.8, "the subject names a price")
     if sight.is_newsletter:
         yield Reason("newsletter", 1.5, "it calls itself a newsletter")
-    if words.OFFER.find(sight.text) or words.has_reduction(sight.document.text[:_HEAD]):
+    if words.OFFER in sight.text_says or words.has_reduction(sight.document.text[:HEAD]):
         yield Reason("offer_text", 1.0, "the text is an offer")
     if sight.says_subscribed:
         yield Reason("subscribed_text", 1.2, "the text says that its readers subscribed")
-    if words.NEWSLETTER.find(sight.text) and words.NEWSLETTER.find(sight.text.without(words.UNSUBSCRIBE)):
+    if sight.speaks_of_newsletter:
         yield Reason("newsletter_text", 0.7, "the text speaks of a newsletter")
 
 
@@ -231,7 +239,7 @@ def _serves(sight: Sight) -> Iterator[Reason]:
     if (
         words.WORK_SUBJECT.match(subject)
         or words.BRACKETED.match(subject)
-        or words.WORK.find(sight.whole_subject)
+        or words.WORK in sight.whole_subject_says
     ):
         yield Reason("work_subject", -1.0, "the subject is about work")
     if any(kind.startswith("application/") for kind in sight.document.types):
@@ -247,10 +255,10 @@ def social(sight: Sight, found: Authentication, services: Services, *, is_bulk: 
         return  # somebody else sent it
     if service:
         yield Reason(SERVICE, 3.0, f"{domain} is {service}")
-    if any(field.name in services.fields for field in header.fields):
+    if not services.fields.isdisjoint(header.names):
         yield Reason("social_field", 3.0, "a social network's own field")
-    is_event = words.SOCIAL_EVENT.find(sight.whole_subject)
-    is_message = not is_event and words.MESSAGE.find(sight.whole_subject)
+    is_event = words.SOCIAL_EVENT in sight.whole_subject_says
+    is_message = not is_event and words.MESSAGE in sight.whole_subject_says
     if is_event:
         yield Reason("social_subject", 2.0, "the subject tells what somebody of a community did")
     elif is_message:
@@ -259,7 +267,7 @@ def social(sight: Sight, found: Authentication, services: Services, *, is_bulk: 
         return
     if is_event or is_message:
         yield Reason("notifier", 1.0, "a machine sent it")
-    elif not service and not words.SOCIAL_EVENT.find(sight.text):
+    elif not service and words.SOCIAL_EVENT not in sight.text_says:
         return
     yield from _community(sight)
     if not service:
@@ -273,9 +281,9 @@ def social(sight: Sight, found: Authentication, services: Services, *, is_bulk: 
 
 def _community(sight: Sight) -> Iterator[Reason]:
     document = sight.document
-    if words.SOCIAL_EVENT.find(sight.text):
+    if words.SOCIAL_EVENT in sight.text_says:
         yield Reason("social_text", 0.8, "the text tells what somebody of a community did")
-    if words.NOTICES.find(sight.text):
+    if words.NOTICES in sight.text_says:
         yield Reason("notices", 0.8, "it tells where its notices are switched off, or leads to a profile")
     if words.HANDLE.search(f"{document.subject}\n{document.text[:_START]}"):
         yield Reason("handle", 0.5, "it names people by their handles")
@@ -287,7 +295,7 @@ def _community(sight: Sight) -> Iterator[Reason]:
 
 def _no_community(sight: Sight, services: Services) -> Iterator[Reason]:
     subject = sight.document.subject
-    if words.WORK_SUBJECT.match(subject) or words.WORK.find(sight.whole_subject):
+    if words.WORK_SUBJECT.match(subject) or words.WORK in sight.whole_subject_says:
         yield Reason("work_subject", -2.5, "the subject is about work")
     elif words.BRACKETED.match(subject):
         yield Reason("bracketed_subject", -0.5, "the subject begins with the name of a project or group")

@@ -7,34 +7,40 @@ import tomllib
 from importlib import resources
 from itertools import islice
 
-from mailstack.filters.classes.phrases import Phrases, prepare
+from mailstack.filters.phrases import Phrases
+from mailstack.filters.words import prepare
 
 #: Numbers in a text that are looked at as codes.
 MAX_CODES = 8
 _LISTS = tomllib.loads((resources.files("mailstack.filters.classes") / "data/words.toml").read_text("utf-8"))
 
 
-def _phrases(table: str) -> Phrases:
-    return Phrases("\n".join(_LISTS[table].values()))
-
-
-OFFER = _phrases("offer")
-NEWSLETTER = _phrases("newsletter")
-UNSUBSCRIBE = _phrases("unsubscribe")
-SUBSCRIBED = _phrases("subscribed")
-TRANSACTION = _phrases("transaction")
-APPOINTMENT = _phrases("appointment")
-NOT_TRANSACTION = _phrases("not_transaction")
-ORDER_TEXT = _phrases("order_text")
-SOCIAL_EVENT = _phrases("social")
-MESSAGE = _phrases("message")
-NOTICES = _phrases("notices")
-WORK = _phrases("work")
-CODE_WORDS = _phrases("code")
-NUMBERED = _phrases("numbered")
+#: Lists by what they tell.
+OFFER = "offer"
+NEWSLETTER = "newsletter"
+UNSUBSCRIBE = "unsubscribe"
+SUBSCRIBED = "subscribed"
+TRANSACTION = "transaction"
+APPOINTMENT = "appointment"
+NOT_TRANSACTION = "not_transaction"
+ORDER_TEXT = "order_text"
+SOCIAL_EVENT = "social"
+MESSAGE = "message"
+NOTICES = "notices"
+WORK = "work"
+CODE_WORDS = "code"
+NUMBERED = "numbered"
+_DIVIDE = re.compile(r"[,\n]")
+#: All lists at once.
+LISTS: Phrases[str] = Phrases(
+    (phrase, table)
+    for table, languages in _LISTS.items()
+    for text in languages.values()
+    for phrase in filter(str.strip, _DIVIDE.split(text))
+)
 
 #: Fields that tools for mass mailings write, for campaigns and for receipts alike.
-SENDING_FIELDS = tuple(
+SENDING_FIELDS = frozenset(
     name.encode()
     for name in (
         *(
@@ -50,7 +56,7 @@ SENDING_FIELDS = tuple(
     )
 )
 #: Fields that are written for campaigns.
-CAMPAIGN_FIELDS = tuple(
+CAMPAIGN_FIELDS = frozenset(
     name.encode()
     for name in (
         *("x-csa-complaints", "x-campaign", "x-campaign-id", "x-campaignid", "x-mailchimp-id", "x-mc-user"),
@@ -94,10 +100,13 @@ CAMPAIGN_FIELDS = tuple(
         ),
     )
 )
-MAILERS = Phrases(
-    """mailchimp*, sendinblue*, brevo*, klaviyo*, hubspot*, constant contact*, campaign*, newsletter*
+MAILERS: Phrases[bool] = Phrases(
+    (name.strip(), True)
+    for name in _DIVIDE.split(
+        """mailchimp*, sendinblue*, brevo*, klaviyo*, hubspot*, constant contact*, campaign*, newsletter*
     mailjet*, cleverreach*, emarsys*, getresponse*, aweber*, activecampaign*, phplist*, acymailing*
     sendy*, mailerlite*, mailpoet*, inxmail*, rapidmail*, optimizely*, dotdigital*, listmonk*, mautic*"""
+    )
 )
 #: Local parts of authors, whole or up to a sign.
 MARKETING_SENDERS = re.compile(
@@ -218,11 +227,11 @@ _CODE = re.compile(
 
 def is_code(subject: str, text: str) -> bool:
     """True for a message that carries a one-time code."""
-    if CODE_WORDS.find(prepare(subject)):
+    if CODE_WORDS in LISTS.say(prepare(subject)):
         return _CODE.search(subject) is not None or _CODE.search(text, 0, 2_000) is not None
     # In a text the number stands near the word.
     return any(
-        CODE_WORDS.find(prepare(text[max(found.start() - 120, 0) : found.end() + 60]))
+        CODE_WORDS in LISTS.say(prepare(text[max(found.start() - 120, 0) : found.end() + 60]))
         for found in islice(_CODE.finditer(text, 0, 2_000), MAX_CODES)
     )
 
@@ -234,7 +243,7 @@ def has_number(text: str) -> bool:
         start, end = found.span()
         if not any(c.isdigit() for c in found[0]) or _is_within(text, start, end):
             continue
-        if NUMBERED.find(prepare(text[max(start - _BEFORE_NUMBER, 0) : start])):
+        if NUMBERED in LISTS.say(prepare(text[max(start - _BEFORE_NUMBER, 0) : start])):
             return True
         tried += 1
         if tried == MAX_NUMBERS:

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 
 from mailstack.filters import folding
-from mailstack.filters.signs import fold, phrases
 from mailstack.filters.signs.knowledge import Brand, Knowledge
 from mailstack.filters.signs.look import Found, Look
+from mailstack.filters.words import Text, prepare
 
 #: Names of brands in a text that are looked at.
 MAX_BRANDS = 6
@@ -43,6 +43,12 @@ _ADDRESS = re.compile(r"\S+@\S+")
 _SPLIT = re.compile(r"[-_.]")
 
 
+def _brands(said: Iterable[str | Brand]) -> list[Brand]:
+    """The brands among what was said, the first few by name."""
+    found = {one for one in said if isinstance(one, Brand)}
+    return sorted(found, key=lambda brand: brand.name)[:MAX_BRANDS]
+
+
 class Claims:
     """The brands a message names, where, and which of them it comes from."""
 
@@ -62,8 +68,9 @@ class Claims:
         name = _ADDRESS.sub(" ", look.name)
         if not name.strip():
             return []
-        found = self._named(name)
-        words = fold.words(name)
+        said = look.document.words.name if name == look.name else prepare(name)
+        found = self._named_in(said)
+        words = said.sequence
         joined = " ".join(words)
         if joined in self._knowledge.ordinary:
             found.append(self._knowledge.ordinary[joined])
@@ -91,12 +98,12 @@ class Claims:
     @cached_property
     def in_subject(self) -> list[Brand]:
         """Named by the subject."""
-        return self._named(self._look.document.subject)
+        return self._named_in(self._look.document.words.subject)
 
     @cached_property
     def in_text(self) -> list[Brand]:
         """Named anywhere in it."""
-        return self._brands(self._knowledge.names.find(self._look.text))
+        return _brands(self._look.said)
 
     @cached_property
     def kin(self) -> Brand | None:
@@ -112,11 +119,8 @@ class Claims:
                     return self._knowledge.labels[rest]
         return None
 
-    def _named(self, text: str) -> list[Brand]:
-        return self._brands(self._knowledge.names.find(phrases.prepare(text)))
-
-    def _brands(self, found: Iterable[Brand]) -> list[Brand]:
-        return sorted(dict.fromkeys(found), key=lambda brand: brand.name)[:MAX_BRANDS]
+    def _named_in(self, text: Text) -> list[Brand]:
+        return _brands(self._knowledge.phrases.find(text))
 
     def is_owned(self, brands: Iterable[Brand], host: str) -> bool:
         """One of them owns a host."""

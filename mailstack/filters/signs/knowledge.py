@@ -14,8 +14,8 @@ from importlib import resources
 from typing import Any
 
 from mailstack.filters import folding
-from mailstack.filters.signs import fold
-from mailstack.filters.signs.phrases import Phrases
+from mailstack.filters.phrases import Phrases
+from mailstack.filters.words import split
 
 #: Octets of an operator's file.
 MAX_FILE_OCTETS = 1_048_576
@@ -69,11 +69,10 @@ class Knowledge:
     """All of it, ready to be asked.
 
     Attributes:
-        names: brands' names that say the brand wherever they stand.
         ordinary: their names that are ordinary words too, folded.
         skeletons: brands by the skeleton of a name (filters/folding.py).
         labels: brands by a domain label, and by its skeleton.
-        kinds: the kinds of phrases.
+        phrases: what brands are called wherever they stand, and the phrases of each kind.
     """
 
     def __init__(self, brands: Mapping[str, Any], hosts: Mapping[str, Any], phrases: Mapping[str, Any],
@@ -84,16 +83,17 @@ class Knowledge:
         self.skeletons: dict[str, Brand] = {}
         self.labels: dict[str, Brand] = {}
         self.label_skeletons: dict[str, Brand] = {}
-        self.names: Phrases[Brand] = Phrases(list(self._read_brands(brands)))
+        names = list(self._read_brands(brands))
         self._hosts: dict[str, list[tuple[str, str]]] = {}
         self._sets: dict[str, frozenset[str]] = {}
         self._read_hosts(hosts)
-        self.kinds: Phrases[str] = Phrases(
+        kinds = (
             (one, kind)
             for kind, languages in phrases.items()
             for listed in languages.values()
             for one in listed.split(",")
         )
+        self.phrases: Phrases[str | Brand] = Phrases([*names, *kinds])
         self.intents = tuple(
             _intent(name, entry, _FACTS | frozenset(phrases)) for name, entry in intents.items()
         )
@@ -109,7 +109,7 @@ class Knowledge:
                 yield from self._brand([n.strip() for n in names.split("|")], domains.split())
 
     def _brand(self, names: list[str], domains: list[str]) -> Iterator[tuple[str, Brand]]:
-        joined = {"".join(fold.words(name.lstrip("~"))) for name in names}
+        joined = {"".join(split(name.lstrip("~"))) for name in names}
         brand = Brand(names[0].lstrip("~"))
         for domain in domains:
             if "*" in domain:
@@ -123,7 +123,7 @@ class Knowledge:
             self.labels.setdefault(label, brand)
             self.label_skeletons.setdefault(folding.skeleton(label), brand)
         for name in names:
-            words = fold.words(name.lstrip("~"))
+            words = split(name.lstrip("~"))
             if name.startswith("~"):
                 self.ordinary[" ".join(words)] = brand
                 continue

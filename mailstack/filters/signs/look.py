@@ -12,17 +12,14 @@ from typing import NamedTuple
 
 from mailstack.filters.document import Document
 from mailstack.filters.reading.links import behind_host
-from mailstack.filters.signs import fold, phrases
-from mailstack.filters.signs.knowledge import Knowledge
-from mailstack.filters.signs.phrases import Text
+from mailstack.filters.signs.knowledge import Brand, Knowledge
+from mailstack.filters.words import HEAD, Text
 from mailstack.model.verdict import Authentication
 
 #: Different web addresses that are looked at.
 MAX_LINKS = 60
 #: Characters of the text in which wishes and brands are looked for.
-MAX_TEXT = 3_000
-#: Characters of a title and of what stands in for pictures.
-MAX_ASIDE = 600
+MAX_TEXT = HEAD
 #: Recipients that are compared with what stands in the message.
 MAX_RECIPIENTS = 3
 #: Characters of a host name the DNS knows (RFC 1035 section 2.3.4); longer ones lead nowhere.
@@ -34,8 +31,6 @@ _COIN = re.compile(
     r"|[48][0-9AB][1-9A-HJ-NP-Za-km-z]{93}|[LMT][a-km-zA-HJ-NP-Z1-9]{26,33})\b"
 )
 _ABOUT_COINS = frozenset({"crypto", "sextortion"})
-#: Three times faster than a pattern that ignores case.
-_WRITTEN_URL = re.compile(r"[hH][tT][tT][pP][sS]?://[^\s<>\"]+")
 #: Addresses only a network's own people reach: what its printers and servers link to.
 _INTERNAL = re.compile(r"(?:10|127|169\.254|172\.(?:1[6-9]|2\d|3[01])|192\.168)(?:\.\d{1,3}){2,3}\Z")
 _ADDRESS = re.compile(r"[^\s<>,;:\"'()]+@[^\s<>,;:\"'()]+")
@@ -77,23 +72,23 @@ class Look:
         self.domain = document.author_domain[-MAX_HOST:]
         self.site = knowledge.registered(self.domain)
 
-    @cached_property
+    @property
     def text(self) -> Text:
         """Subject, the beginning of the text, the title and the pictures' words."""
-        document = self.document
-        text = document.text[:MAX_TEXT]
-        if "://" in text:
-            text = _WRITTEN_URL.sub(" ", text)  # what stands in an address is not said
-        return phrases.prepare(
-            f"{document.subject} . {text} . {document.alt_text[:MAX_ASIDE]} . {document.title[:MAX_ASIDE]}"
-        )
+        return self.document.words.seen
+
+    @cached_property
+    def said(self) -> list[str | Brand]:
+        """The kinds of phrases and the brands that stand in it; one as often as different words say it."""
+        return self.knowledge.phrases.find(self.text)
 
     @cached_property
     def kinds(self) -> dict[str, int]:
         """How many different phrases of each kind stand in it."""
         counts: dict[str, int] = {}
-        for kind in self.knowledge.kinds.find(self.text):
-            counts[kind] = counts.get(kind, 0) + 1
+        for kind in self.said:
+            if isinstance(kind, str):
+                counts[kind] = counts.get(kind, 0) + 1
         if self.ways:
             counts["link"] = 1
         if any(not one.is_inline for one in self.document.attachments):
@@ -140,7 +135,7 @@ class Look:
         """Its author's domain stands behind it."""
         return self.found.dmarc.result == "pass"
 
-    @cached_property
+    @property
     def name_words(self) -> list[str]:
         """The words of the author's name."""
-        return fold.words(self.name)
+        return self.document.words.name.sequence

@@ -14,115 +14,49 @@ Limits, section 3: 2000 tokens; T45: at most 40 octets each.
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator
-from itertools import islice, pairwise
+from collections.abc import Iterable, Sequence
 
 from mailstack.filters.document import Document
 from mailstack.filters.spam import page_features, sender_features
-from mailstack.filters.spam.model import Tokens
-from mailstack.filters.symbols import without_symbols
+from mailstack.filters.spam.hashing import MAX_PAIRED, MAX_WORDS, Tokens
+from mailstack.filters.words import is_cjk
 
 #: Changes whenever the same message gives other tokens: indexes kept from before are void then.
-VERSION = 3
-MAX_TOKENS = 2_000
-#: Of them, views and words leave room for each other.
-MAX_HEADER_TOKENS = 300
-MAX_BODY_TOKENS = 400
-MAX_WORDS = 700
-MAX_PAIRS = MAX_TOKENS - MAX_HEADER_TOKENS - MAX_BODY_TOKENS - MAX_WORDS
-#: Words of the text that are looked at in pairs.
-MAX_PAIRED = 200
-MAX_TOKEN_OCTETS = 40
-#: Characters of text that are looked at; 700 different words rarely need more.
-MAX_CHARACTERS = 65_536
-#: Characters that are made words at a time.
-PIECE = 6_144
-
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
-_ASCII_WORD = re.compile(r"[a-z0-9]+(?:['\x01][a-z0-9]+)?")
-#: The characters of such words in lower case, blanks for all others: splitting is three times
-#: faster than searching.
-_ASCII_LETTERS = str.maketrans(
-    {chr(n): chr(n).lower() if chr(n).isalnum() else " " for n in range(128) if n not in (0x01, 0x27)}
-)
-_CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]+")
+VERSION = 4
+_CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
 
 
-def words(text: str) -> list[str]:
-    """Different useful words in folded form, in order; runs of CJK characters as pairs.
-
-    Source: Unicode NFKC and case folding.
-    """
-    return list(_useful(sequence(text[:MAX_CHARACTERS])))
-
-
-def _useful(found: Iterable[str]) -> dict[str, None]:
-    """Without repeats, single letters, numbers and giants."""
-    once = dict.fromkeys(found)
-    most = MAX_TOKEN_OCTETS
-    return dict.fromkeys(
-        [
-            w
-            for w in once
-            if 1 < len(w) <= most and not w.isdigit() and (w.isascii() or len(w.encode()) <= most)
-        ]
+def tokens(document: Document) -> Tokens:
+    """All features of a message, in a fixed order."""
+    words = document.words
+    return Tokens(
+        sender_features.find(document),
+        page_features.find(document),
+        pieces(words.subject.sequence),
+        pieces(words.name.sequence),
+        _text(pieces(words.head.sequence), map(pieces, words.more())),
     )
 
 
-def sequence(text: str) -> list[str]:
-    """The words of a text as they follow each other."""
-    plain = without_symbols(text, keep="’").replace("\x01", " ").replace("’", "\x01")
-    if plain.isascii():
-        found = plain.translate(_ASCII_LETTERS).split()
-        if "'" in plain or "\x01" in plain:
-            found = [one for word in found for one in (_parts(word) if not word.isalnum() else (word,))]
-        return found
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    found = _WORD.findall(folded)
-    if _CJK.search(folded) is not None:
-        return [piece for word in found for piece in _pieces(word)]
-    return found
+def pieces(words: Sequence[str]) -> Sequence[str]:
+    """Words, and pairs of characters for runs of scripts without blanks."""
+    if not is_cjk("".join(words)):
+        return words
+    return [piece for word in words for piece in _pairs(word)]
 
 
-def _parts(word: str) -> list[str]:
-    """What is in a word of ASCII with apostrophes; the octet 1 stands for a curly one."""
-    return [one.replace("\x01", "’") for one in _ASCII_WORD.findall(word)]
-
-
-def _pieces(word: str) -> Iterable[str]:
-    if word.isascii() or _CJK.search(word) is None:
+def _pairs(word: str) -> Iterable[str]:
+    if _CJK.match(word) is None:
         return (word,)
     return (word[n : n + 2] for n in range(max(len(word) - 1, 1)))
 
 
-def _pieces_of(text: str) -> Iterator[str]:
-    """A text in pieces that end between words: of a long one the first have all words that count."""
-    at = 0
-    while len(text) - at > PIECE:
-        end = max(text.rfind("\n", at, at + PIECE), text.rfind(" ", at, at + PIECE))
-        if end <= at:
+def _text(head: Sequence[str], more: Iterable[Sequence[str]]) -> Sequence[str]:
+    """Words until there are as many as count; beyond those that are looked at in pairs only new ones."""
+    text, known = head, 0
+    for piece in more:
+        text = [*text, *piece] if len(text) < MAX_PAIRED else [*text, *dict.fromkeys(piece)]
+        known = sum(len(word) > 1 and not word.isdigit() for word in dict.fromkeys(text))
+        if known >= MAX_WORDS and len(text) >= MAX_PAIRED:
             break
-        yield text[at:end]
-        at = end
-    yield text[at:]
-
-
-def tokens(document: Document) -> Tokens:
-    """All features of a message, without repeats, in a fixed order, at most `MAX_TOKENS`."""
-    header = list(islice(dict.fromkeys(sender_features.find(document)), MAX_HEADER_TOKENS))
-    body = list(islice(dict.fromkeys(page_features.find(document)), MAX_BODY_TOKENS))
-    subject = sequence(document.subject)
-    found = dict.fromkeys(["s:" + word for word in _useful(subject)])
-    found.update(dict.fromkeys(["f:" + word for word in words(document.author_name)]))
-    text: list[str] = []
-    for piece in _pieces_of(document.text[:MAX_CHARACTERS]):
-        more = sequence(piece)
-        if len(text) < MAX_PAIRED:
-            text += more
-        found.update(_useful(more))
-        if len(found) >= MAX_WORDS and len(text) >= MAX_PAIRED:
-            break
-    pairs = [f"s:{one} {other}" for one, other in pairwise(["^", *subject, "$"])]
-    pairs += map(" ".join, pairwise(text[:MAX_PAIRED]))
-    return Tokens(header, body, list(islice(found, MAX_WORDS)), list(islice(dict.fromkeys(pairs), MAX_PAIRS)))
+    return text

@@ -21,7 +21,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from mailstack.filters.spam.model import CLASS_HEADS, SIZE, BadModel, Model, norm, probability
+from mailstack.filters.spam.hashing import SIZE
+from mailstack.filters.spam.model import CLASS_HEADS, BadModel, Model, norm, probability
 from mailstack.model.verdict import Class
 
 #: Most examples that count; of more, the newest.
@@ -54,7 +55,7 @@ class Example:
     """One message somebody has judged.
 
     Attributes:
-        indexes: `model.indexes(features.tokens(document))`.
+        indexes: `features.tokens(document).indexes`.
         label: what they say it is; "ham" also for what they took out of a class folder.
         weight: 1 for what a person surely did, less for weak evidence.
         logit: of spam as the whole filter saw it, its signs included, without anything

@@ -16,33 +16,19 @@ without its 100 MB).
 
 from __future__ import annotations
 
-import heapq
 import math
 import struct
 import sys
-import zlib
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from operator import itemgetter
 from typing import Final, NamedTuple
 
-#: Where the features of each kind lie: [start, end) of header, body, words, and pairs of words.
-HEADER = 0
-BODY = 1 << 16
-WORDS = 1 << 17
-PAIRS = 1 << 18
-SIZE = PAIRS + (1 << 18)
-#: Borders of the views: words and pairs are one.
-VIEWS: Final = (HEADER, BODY, WORDS, SIZE)
-#: Start of each region, and the mask of the hashes in it.
-_REGIONS: Final = (
-    (HEADER, BODY - HEADER - 1),
-    (BODY, WORDS - BODY - 1),
-    (WORDS, PAIRS - WORDS - 1),
-    (PAIRS, SIZE - PAIRS - 1),
-)
+from mailstack.filters.spam.hashing import PAIRS, SIZE, cuts
+
 #: Features the heads know, and those that may be called common.
 SINGLE_SIZE = PAIRS
 #: A view with fewer features counts as if it had this many, the rest unknown.
@@ -50,12 +36,10 @@ NORM_FLOOR = 40
 #: One step of a stored weight, and of one of the heads: 16 and 8 bits.
 STEP = 1 / 2_048
 HEAD_STEP = 1 / 16
-#: Characters of a token that people are shown.
-MAX_NAMED = 60
-#: Shares of a logit below this are not named.
-LEAST_NAMED = 0.02
-#: First only those that weigh more are looked at.
-_LEAST_FACTORS: Final = (8, 3, 1)
+#: Smaller shares of a logit are not named.
+LEAST_SHARE = 0.02
+#: How much smaller than the largest share others may be; then so much smaller again.
+_FALL = 4
 #: Heads beside that of spam: the classes of mail that is not.
 CLASS_HEADS: Final = ("promotions", "social")
 #: Logit of a class nothing is known about.
@@ -72,58 +56,9 @@ class BadModel(Exception):
     """The weights cannot be used: missing, cut short, or of another version."""
 
 
-class Tokens(NamedTuple):
-    """The features of a message in words, by the region of their weights."""
-
-    header: list[str]
-    body: list[str]
-    words: list[str]
-    pairs: list[str]
-
-
-def sort_out(found: Iterable[str]) -> Tokens:
-    """Tokens by their marks: "h:", "b:", a blank between two words."""
-    out = Tokens([], [], [], [])
-    for token in found:
-        region = 0 if token.startswith("h:") else 1 if token.startswith("b:") else 3 if " " in token else 2
-        out[region].append(token)
-    return out
-
-
-def named(found: Tokens | Iterable[str]) -> dict[int, str]:
-    """Weights of tokens and a token of each, region after region."""
-    tokens = found if isinstance(found, Tokens) else sort_out(found)
-    crc = zlib.crc32
-    out: dict[int, str] = {}
-    for kind, (start, mask) in zip(tokens, _REGIONS, strict=True):
-        try:
-            # Without arguments it is half as dear.
-            for token in kind:
-                out[(crc(token.encode()) & mask) + start] = token
-        except UnicodeEncodeError:  # halves of characters
-            for token in kind:
-                out[(crc(token.encode("utf-8", "surrogatepass")) & mask) + start] = token
-    return out
-
-
-def indexes(found: Tokens | Iterable[str]) -> list[int]:
-    """Weights of several tokens, region after region and without repeats."""
-    return list(named(found))
-
-
-def index(token: str) -> int:
-    """The weight a token hashes to."""
-    return indexes([token])[0]
-
-
 def norm(count: int) -> float:
     """What a sum of `count` weights is divided by."""
     return math.sqrt(max(count, NORM_FLOOR))
-
-
-def cuts(found: Sequence[int]) -> list[int]:
-    """Where the views begin in indexes in the order of the regions, and where the last one ends."""
-    return [bisect_left(found, border) for border in VIEWS]
 
 
 def probability(logit: float) -> float:
@@ -152,7 +87,7 @@ class Head:
         """The calibrated logit for indexes in the order of the regions."""
         weights = self.weights
         single = found[: bisect_left(found, SINGLE_SIZE)]
-        raw = self.bias + HEAD_STEP * sum(map(weights.__getitem__, single)) / norm(len(single))
+        raw = self.bias + HEAD_STEP * sum(_looked_up(weights, single)) / norm(len(single))
         return self.slope * raw + self.intercept
 
 
@@ -179,16 +114,32 @@ class Model:
 
     def raw(self, found: Sequence[int]) -> float:
         """The uncalibrated logit of a message with these indexes, region after region."""
-        weight = self.weights.__getitem__
-        total = self.bias
+        weights, total = _looked_up(self.weights, found), self.bias
         for start, end in pairwise(cuts(found)):
             if end > start:
-                total += STEP * sum(map(weight, found[start:end])) / norm(end - start)
+                total += STEP * sum(weights[start:end]) / norm(end - start)
         return total
 
     def logit(self, found: Sequence[int]) -> float:
         """The calibrated logit; rules add their weights to it."""
         return self.slope * self.raw(found) + self.intercept
+
+    def judge(self, found: Sequence[int], top: int) -> tuple[float, list[tuple[float, int]]]:
+        """The logit, and what weighs most in it: shares of it and indexes, largest first by size.
+
+        Args:
+            found: as for `raw`.
+            top: how many at most.
+        """
+        weights, total = _looked_up(self.weights, found), self.bias
+        views: list[_View] = []
+        for start, end in pairwise(cuts(found)):
+            if end > start:
+                steps, scale = weights[start:end], STEP / norm(end - start)
+                total += scale * sum(steps)
+                views.append(_View(self.slope * scale, steps, found[start:end]))
+        shares = _largest(views, top)
+        return self.slope * total + self.intercept, shares
 
     def head_logit(self, head: str, found: Sequence[int]) -> float:
         """The calibrated logit of spam or of one of `CLASS_HEADS`."""
@@ -201,28 +152,37 @@ class Model:
         """True for features that much wanted mail has: they tell little about a user's taste."""
         return n < 8 * len(self.common) and bool(self.common[n >> 3] >> (n & 7) & 1)
 
-    def largest(self, names: Mapping[int, str], top: int) -> list[tuple[float, str]]:
-        """What weighs most in a message: shares of the logit and tokens, largest first by size.
 
-        Args:
-            names: of `named`.
-            top: how many at most.
-        """
-        found = list(names)
-        weights = list(map(self.weights.__getitem__, found))
-        shares: list[tuple[float, int]] = []
-        for factor in _LEAST_FACTORS:
-            # Most weigh next to nothing: leaving them out first is cheaper than sorting them.
-            shares = []
-            for start, end in pairwise(cuts(found)):
-                scale = self.slope * STEP / norm(end - start)
-                least = int(abs(factor * LEAST_NAMED / scale)) if scale else 1 << 15
-                view = zip(weights[start:end], found[start:end], strict=True)
-                shares += [(scale * w, n) for w, n in view if w > least or w < -least]
-            if len(shares) >= top:
-                break
-        largest = heapq.nlargest(top, shares, key=lambda share: (abs(share[0]), share[1]))
-        return [(share, names[n][:MAX_NAMED]) for share, n in largest]
+class _View(NamedTuple):
+    """The features of one view: what a step weighs in the logit, their weights, their indexes."""
+
+    scale: float
+    steps: Sequence[int]
+    found: Sequence[int]
+
+
+def _largest(views: Sequence[_View], top: int) -> list[tuple[float, int]]:
+    """The largest shares of the logit by size, and their indexes."""
+    sizes = [abs(scale) * largest for scale, steps, _ in views for largest in (max(steps), -min(steps))]
+    bound = max(sizes, default=0.0)
+    shares: list[tuple[float, int]] = []
+    # Most weigh next to nothing: only those not much smaller than the largest are sorted.
+    while bound > LEAST_SHARE and len(shares) < top:
+        bound = max(bound / _FALL, LEAST_SHARE)
+        shares = []
+        for scale, steps, found in views:
+            least = math.ceil(bound / abs(scale))
+            view = zip(steps, found, strict=True)
+            shares += [(scale * step, n) for step, n in view if step >= least or step <= -least]
+    return sorted(shares, key=lambda share: (-abs(share[0]), share[1]))[:top]
+
+
+def _looked_up(weights: Sequence[int], found: Sequence[int]) -> Sequence[int]:
+    """The weights of indexes; one call for all is twice as fast as one each."""
+    if len(found) > 1:
+        looked_up: Sequence[int] = itemgetter(*found)(weights)
+        return looked_up
+    return [weights[n] for n in found]
 
 
 def load(data: bytes | memoryview) -> Model:

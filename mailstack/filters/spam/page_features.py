@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import chain
 
 from mailstack.filters.document import Document, is_ip_host
 
@@ -12,34 +11,32 @@ from mailstack.filters.document import Document, is_ip_host
 _TEXT = 8_192
 _LINKS = 60
 _FIRST, _LAST = 3, 4
+_BEGIN = 2_048
+#: Lines at either end among which these are, empty ones too.
+_LOOKED_AT = 16
+#: Characters whose words in capitals are looked at.
+_CAPITALS = 1_024
+#: Of a line, in which its first three words stand.
+_LINE = 40
 
 _PATH_WORD = re.compile(r"[a-z]{2,20}")
 _LINE_WORD = re.compile(r"[^\W_]{1,20}")
-#: Marks that are counted; `str.count` of each is faster than any pattern.  Those of every sentence
-#: say little.
+#: Marks that are counted; those of every sentence say little.
 _MARKS = "!#$%&()*+/:;<=>?@[]_|~"
 _AROUND = _MARKS + ".,-'\"“”»«"
 _OTHER_MARKS = "€£¥§©®°·•…–—“”„«»¡¿、。！？：（）【】「」★✔✅⚠→"
-_LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"abcdefghijklmnopqrstuvwxyz"
+_UPPER = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#: All octets but those of marks.
+_UNMARKED = bytes(set(range(256)) - set(_MARKS.encode()))
 #: All digits as "0": then phone numbers, sums and shares are plain text to look for.
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
-#: What is written, a text that is quick to look for and must be there too, and its forms.
-_WRITTEN = (
-    ("phone", b"000", (b"000-0000", b"000.0000", b") 000 0000", b"000 000 0000")),
-    ("money", b"$", (b"$0", b"$ 0")),
-    ("money", b"0 ", (b"0 EUR", b"0 USD", b"0 CHF")),
-    ("percent", b"%", (b"0%", b"0 %")),
-    ("big-money", b"000", (b"00,000,000", b"00.000.000", b"00 000 000")),
-    ("quote", b">", (b"\n>",)),
-    ("wrote", b":", (b"wrote:", b"schrieb", b"crit :", b"scritto:")),
-    ("signature", b"\n--", (b"\n-- \n", b"\n-- \r\n", b"\n--\n", b"\n--\r\n")),
-)
 
 
 def find(document: Document) -> list[str]:
     """Tokens that begin with "b:"."""
     text = document.text
-    facts = chain(_html(document), _links(document), _writing(document, text[:_TEXT]), _lines(text))
+    facts = [*_html(document), *_links(document), *_writing(document, text[:_TEXT])]
+    facts += _lines(text)
     return ["b:" + fact for fact in facts]
 
 
@@ -113,38 +110,75 @@ def _url(url: str) -> Iterator[str]:
 
 
 def _writing(document: Document, text: str) -> Iterator[str]:
-    for mark in _MARKS if text.isascii() else _MARKS + _OTHER_MARKS:
-        count = text.count(mark)
-        if count:
-            yield f"{mark}{min(count, 63).bit_length()}"
-            if count >= 3 and mark * 3 in text:
-                yield f"run{mark}"
+    octets = text.encode("ascii", "ignore")
+    marks = octets.translate(None, _UNMARKED)
+    for n in sorted(set(marks)):
+        mark, count = chr(n), marks.count(n)
+        yield f"{mark}{min(count, 63).bit_length()}"
+        if count >= 3 and mark * 3 in text:
+            yield f"run{mark}"
+    if len(octets) < len(text):
+        for mark in _OTHER_MARKS:
+            if mark in text:
+                yield f"{mark}{min(text.count(mark), 63).bit_length()}"
     yield f"length{len(document.text).bit_length()}"
     lines = text.split("\n")
     yield f"lines{len(lines).bit_length()}"
     yield f"longest{max(map(len, lines)).bit_length()}"
-    for word in text[:2_048].split():
-        if word.isupper() and 3 <= len(word) <= 20:
+    for word in filter(str.isupper, text[:_CAPITALS].split()):
+        if 3 <= len(word) <= 20:
             yield f"C:{word.strip(_AROUND)}"
-    octets = text.encode("ascii", "ignore")
-    made = octets.translate(_DIGITS)
-    for fact, needed, written in _WRITTEN:
-        if needed in made and any(one in made for one in written):
-            yield fact
-    if "€" in text or "£" in text:
-        yield "money"
-    upper, lower = (len(octets) - len(octets.translate(None, letters)) for letters in _LETTERS)
-    if upper + lower > 200 and upper > 0.35 * (upper + lower):
+    yield from _figures(octets.translate(_DIGITS), text)
+    capitals = len(octets) - len(octets.translate(None, _UPPER))
+    if capitals > 80 and capitals > 0.25 * len(octets):
         yield "capitals"
     if document.disguise.invisible or document.disguise.mixed_words:
         yield "disguised"
 
 
+def _figures(made: bytes, text: str) -> Iterator[str]:
+    """Numbers by what stands around them, and what mail programs write; all digits are "0"."""
+    if b"000" in made:
+        if b"000-0000" in made or b"000.0000" in made or b") 000 0000" in made or b"000 000 0000" in made:
+            yield "phone"
+        if b"00,000,000" in made or b"00.000.000" in made or b"00 000 000" in made:
+            yield "big-money"
+    if (
+        (b"$" in made and (b"$0" in made or b"$ 0" in made))
+        or (b"0 " in made and (b"0 EUR" in made or b"0 USD" in made or b"0 CHF" in made))
+        or "€" in text
+        or "£" in text
+    ):
+        yield "money"
+    if b"%" in made and (b"0%" in made or b"0 %" in made):
+        yield "percent"
+    if b"\n>" in made:
+        yield "quote"
+    if b"wrote:" in made or b"schrieb" in made or b"crit :" in made or b"scritto:" in made:
+        yield "wrote"
+    if b"\n--" in made and (
+        b"\n-- \n" in made or b"\n-- \r" in made or b"\n--\n" in made or b"\n--\r" in made
+    ):
+        yield "signature"
+
+
 def _lines(text: str) -> Iterator[str]:
-    head = [line for line in text[:2_048].split("\n") if not line.isspace() and line][:_FIRST]
-    tail = [line for line in text[:_TEXT][-2_048:].split("\n") if not line.isspace() and line][-_LAST:]
-    for mark, lines in (("first", head), ("last", tail)):
-        for line in lines:
-            words = _LINE_WORD.findall(line[:80].lower())[:3]
-            if words:
-                yield f"{mark}-{' '.join(words)}"
+    """How the first lines and the last ones begin; none is both."""
+    if len(text) <= _BEGIN:
+        lines = _written(text.split("\n"))
+        head, tail = lines[:_FIRST], lines[_FIRST:]
+    else:
+        head = _written(text[:_BEGIN].split("\n", _LOOKED_AT))[:_FIRST]
+        tail = _written(text[:_TEXT][-_BEGIN:].rsplit("\n", _LOOKED_AT)[-_LOOKED_AT:])
+    for line in head:
+        words = _LINE_WORD.findall(line[:_LINE].lower())
+        if words:
+            yield f"first-{' '.join(words[:3])}"
+    for line in tail[-_LAST:]:
+        words = _LINE_WORD.findall(line[:_LINE].lower())
+        if words:
+            yield f"last-{' '.join(words[:3])}"
+
+
+def _written(lines: list[str]) -> list[str]:
+    return [line for line in lines if line and not line.isspace()]

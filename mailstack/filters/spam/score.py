@@ -15,7 +15,7 @@ from mailstack.filters.hints import BACKSCATTER
 from mailstack.filters.signs import find as signs
 from mailstack.filters.signs.knowledge import Knowledge
 from mailstack.filters.spam.features import tokens
-from mailstack.filters.spam.model import Model, named, probability, to_logit
+from mailstack.filters.spam.model import Model, probability, to_logit
 from mailstack.filters.spam.spoken import spoken
 from mailstack.model.verdict import Authentication, Reason
 
@@ -30,8 +30,8 @@ NEUTRAL_LOGIT = -2.2
 SIGNS_LOGIT = -0.7
 #: Words named as reasons.
 MAX_WORDS = 8
-#: Of the logit, that such a word must have.
-LEAST_SHARE = 0.02
+#: Characters of one that people are shown.
+MAX_NAMED = 60
 #: Signs that a way to unsubscribe does not excuse.
 _UNEXCUSED = frozenset(
     {
@@ -50,7 +50,7 @@ class Score:
         reasons: what counts for everybody.
         for_strangers: what counts only where nobody knows the sender (filters/personal.py).
         is_fixed: nothing anybody taught or listed changes it.
-        indexes: the features of the message (`model.indexes`), where they were looked at.
+        indexes: the features of the message (`hashing.Tokens.indexes`), where they were looked at.
     """
 
     probability: float
@@ -91,12 +91,12 @@ def _learned(document: Document, model: Model | None) -> tuple[tuple[Reason, ...
     """What the model says, and the features it looked at."""
     if model is None:
         return (Reason("prior", NEUTRAL_LOGIT, "there is no trained model"),), None
-    names = named(tokens(document))
-    found = list(names)
-    neutral, logit = model.logit(()), model.logit(found)
-    words = spoken(one for one in model.largest(names, MAX_WORDS) if abs(one[0]) >= LEAST_SHARE)
+    seen = tokens(document)
+    neutral = model.logit(())
+    logit, largest = model.judge(seen.indexes, MAX_WORDS)
+    words = spoken((share, seen.of(n)[:MAX_NAMED]) for share, n in largest)
     prior = Reason("prior", round(neutral + SIGNS_LOGIT, 4), "before anything is known")
-    return (prior, Reason("words", round(logit - neutral, 4), words)), found
+    return (prior, Reason("words", round(logit - neutral, 4), words)), seen.indexes
 
 
 def _sender(document: Document, found: Authentication, seen: Iterable[Reason]) -> Iterator[Reason]:

@@ -4,74 +4,75 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import chain, pairwise
+from itertools import pairwise
 
-from mailstack.filters.document import Document
+from mailstack.filters.document import Document, says_reply
 from mailstack.filters.reading.links import site
+from mailstack.filters.signs.knowledge import shipped
 
 _SERIAL = re.compile(r"\s{4,}\S+\s*\Z|\[\w{6,}\]\s*\Z|\b\d{4,}\s*\Z")
 _GAPPED = re.compile(r"\b(?:[A-Za-z][ .*_-]){4,}[A-Za-z]\b")
 _MONEY = re.compile(r"[$£€]\s?\d")
-_MARKS = re.compile(r"[^\w\s]")
-_REPLY = re.compile(r"\s*(?:\[[^\]]{1,40}\]\s*)?(?:re|aw|fwd?|sv|antw|odp|tr|rv)\s*:", re.I)
 _TAG = re.compile(r"\[[^\]]{2,30}\]")
 _ADDRESS = re.compile(rb"([\w.+-]{1,64})@([\w.-]{1,255})")
 _PARAMETER = re.compile(r";\s*([\w-]{1,20})\s*=")
-_BOUNDARY = re.compile(r'boundary\s*=\s*"?([^";]{1,80})', re.I)
 _LETTERS = re.compile(r"[^\W\d_]{3,30}")
 #: Fields whose order tells the program that wrote the header.
-_ORDERED = (b"from", b"to", b"cc", b"subject", b"message-id", b"mime-version", b"content-type",
-            b"content-transfer-encoding", b"reply-to")  # fmt: skip
-_FREE = frozenset(
-    [
-        *("gmail.com", "googlemail.com", "hotmail.com", "outlook.com", "live.com", "msn.com", "yahoo.com"),
-        *(
-            "aol.com",
-            "icloud.com",
-            "gmx.de",
-            "gmx.net",
-            "web.de",
-            "mail.ru",
-            "yandex.ru",
-            "qq.com",
-            "163.com",
-        ),
-        *("126.com", "proton.me", "protonmail.com", "mail.com", "excite.com", "juno.com", "netscape.net"),
-        *("lycos.com", "hotmail.fr", "yahoo.fr", "yahoo.co.uk", "orange.fr", "free.fr", "libero.it", "wp.pl"),
-        *("o2.pl", "seznam.cz", "naver.com", "daum.net", "uol.com.br", "bol.com.br", "zoho.com"),
-    ]
-)
-_QUOTE = b'"'
+_ORDERED = {
+    name: name.decode()
+    for name in (b"from", b"to", b"cc", b"subject", b"message-id", b"mime-version", b"content-type",
+                 b"content-transfer-encoding", b"reply-to")
+}  # fmt: skip
 #: Characters of subject and name that are looked at in pieces.
 _PIECED = 120
 _TEXT = 16_384
+#: Letters of a subject that is loud if four of five are capitals.
+_LOUD_LETTERS = 8
+#: Characters of which something is told how it is made.
+_OUTLINED = 60
+#: Letters and digits by their kind.
+_KINDS = str.maketrans(
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789", "A" * 26 + "a" * 26 + "0" * 10
+)
+_DIGITS = str.maketrans("123456789", "000000000")
+_NO_DIGITS = str.maketrans("", "", "0123456789")
+#: What is one character of an outline, however often it stands there.
+_RUNS = ("aa", "AA", "00", "  ", "--", "==")
+_MIXED = re.compile(r"(?:A0|0A|a0|0a|aA|Aa)+")
+_QUOTE = b'"'
+#: Of an outline, whatever it is made of.
+_MAX_OUTLINE = 30
 
 
 def find(document: Document) -> list[str]:
     """Tokens that begin with "h:"."""
     recipient = _recipient(document)
     text, subject = document.text[:_TEXT].lower(), document.subject.lower()
-    facts = chain(
-        _subject(document.subject),
-        _sender(document, recipient),
-        _message_id(document),
-        _mime(document),
-        _agreement(document, text, subject),
-        _reader(document, recipient, text, subject),
-        _pieces("sc", document.subject),
-        _pieces("fc", document.author_name),
-    )
-    return ["h:" + fact for fact in facts]
+    facts = [*_subject(document.subject), *_sender(document, recipient)]
+    facts += _message_id(document)
+    facts += _mime(document)
+    facts += _agreement(document, text, subject)
+    facts += _reader(document, recipient, text, subject)
+    return [
+        *["h:" + fact for fact in facts],
+        *_pieces("h:sc:", subject),
+        *_pieces("h:fc:", document.author_name.lower()),
+    ]
 
 
 def outline(text: str) -> str:
     """Runs of letters and digits as one character each: how something is made up."""
-    kinds = ["A" if c.isupper() else "a" if c.isalpha() else "0" if c.isdigit() else c for c in text[:60]]
-    runs = [c for n, c in enumerate(kinds) if n == 0 or c != kinds[n - 1]]
-    return _MIXED.sub("x", "".join(runs))[:30]
-
-
-_MIXED = re.compile(r"(?:A0|0A|a0|0a|aA|Aa)+")
+    text = text[:_OUTLINED]
+    if text.isascii():
+        kinds = text.translate(_KINDS)
+    else:
+        kinds = "".join(
+            ["A" if c.isupper() else "a" if c.isalpha() else "0" if c.isdigit() else c for c in text]
+        )
+    for kind in _RUNS:
+        while kind in kinds:
+            kinds = kinds.replace(kind, kind[0])
+    return _MIXED.sub("x", kinds)[:_MAX_OUTLINE]
 
 
 def _text(value: bytes) -> str:
@@ -84,36 +85,43 @@ def _recipient(document: Document) -> tuple[str, str]:
     return (_text(found[1]), _text(found[2])) if found is not None else ("", "")
 
 
+def _digits(text: str) -> int:
+    return len(text) - len(text.translate(_NO_DIGITS)) if text.isascii() else sum(map(str.isdigit, text))
+
+
 def _subject(subject: str) -> Iterator[str]:
-    letters = [c for c in subject if c.isalpha()]
-    if len(letters) >= 8 and sum(c.isupper() for c in letters) > 0.8 * len(letters):
+    if _is_loud(subject):
         yield "subject-capitals"
-    if subject.count("!") >= 2:
-        yield "subject-shouts"
-    elif "!" in subject:
-        yield "subject-exclaims"
+    shouts = subject.count("!")
+    if shouts:
+        yield "subject-shouts" if shouts > 1 else "subject-exclaims"
     if _MONEY.search(subject):
         yield "subject-money"
-    if _SERIAL.search(subject) and len(subject) > 12:
+    if len(subject) > 12 and _SERIAL.search(subject):
         yield "subject-serial"
     if _GAPPED.search(subject):
         yield "subject-gapped"
-    if _TAG.search(subject):
+    if "[" in subject and _TAG.search(subject):
         yield "subject-tag"
     yield f"subject-length{len(subject) // 10}"
-    made = outline(subject)
-    yield f"subject-begins{made[:8]}"
+    yield f"subject-begins{outline(subject)[:8]}"
     yield f"subject-ends{outline(subject[-8:])[-5:]}"
-    for mark in _MARKS.findall(subject[:_PIECED]):
-        yield f"sp:{mark}"
+
+
+def _is_loud(subject: str) -> bool:
+    """Four of five letters are capitals."""
+    capitals = sum(map(str.isupper, subject))
+    return capitals > 0.8 * _LOUD_LETTERS and capitals > 0.8 * max(
+        sum(map(str.isalpha, subject)), _LOUD_LETTERS
+    )
 
 
 def _pieces(mark: str, text: str) -> list[str]:
-    """Four characters each, digits alike."""
+    """Four characters each of small letters, digits alike."""
     if not text:
         return []
-    text = "^" + "".join("0" if c.isdigit() else c for c in text[:_PIECED].lower()) + "$"
-    return [f"{mark}:{text[n : n + 4]}" for n in range(max(len(text) - 3, 1))]
+    text = f"^{text[:_PIECED].translate(_DIGITS)}$"
+    return [mark + text[n : n + 4] for n in range(max(len(text) - 3, 1))]
 
 
 def _sender(document: Document, recipient: tuple[str, str]) -> Iterator[str]:
@@ -124,28 +132,29 @@ def _sender(document: Document, recipient: tuple[str, str]) -> Iterator[str]:
     yield f"from-made{outline(local)}"
     yield f"from-length{len(local) // 3}"
     yield f"from-dots{min(domain.count('.'), 5)}"
-    if sum(c.isdigit() for c in local) >= 4:
+    if _digits(local) >= 4:
         yield "from-digits"
-    if any(c.isdigit() for c in domain):
+    if _digits(domain):
         yield "from-domain-digits"
     yield f"from-hyphens{min(domain.count('-'), 4)}"
     yield f"from-domain-length{len(domain) // 5}"
-    if domain in _FREE:
+    free = shipped().words_of("free_mail")
+    if domain in free:
         yield "from-free"
     yield from _name(document.author_name, address, local)
-    reply_to = header.first(b"reply-to").lower()
+    own = site(domain)
+    reply_to = _text(header.first(b"reply-to")).lower()
     if reply_to:
-        is_same = address and address.encode("utf-8", "replace") in reply_to
-        is_near = domain and site(domain).encode("utf-8", "replace") in reply_to
+        is_same, is_near = address and address in reply_to, own and own in reply_to
         yield "reply-to-same" if is_same else "reply-to-near" if is_near else "reply-elsewhere"
-        if any(reply_to.rstrip(b"> ").endswith(b"@" + one.encode()) for one in _FREE):
+        if reply_to.rstrip("> ").rpartition("@")[2] in free:
             yield "reply-to-free"
     to = header.first(b"to")
     if not to or b"undisclosed" in to.lower():
         yield "to-nobody"
-    yield f"to{min(to.count(b'@'), 5)}{to.count(b'<') > 0:d}{to.count(_QUOTE) > 1:d}"
+    yield f"to{min(to.count(b'@'), 5)}{b'<' in to:d}{to.count(_QUOTE) > 1:d}"
     yield f"cc{min(header.first(b'cc').count(b'@'), 5) if header.has(b'cc') else '-'}"
-    if recipient[1] and domain and site(recipient[1]) == site(domain):
+    if recipient[1] and domain and site(recipient[1]) == own:
         yield "from-own-domain"
     if address and f"{recipient[0]}@{recipient[1]}" == address:
         yield "to-self"
@@ -182,31 +191,29 @@ def _message_id(document: Document) -> Iterator[str]:
 def _mime(document: Document) -> Iterator[str]:
     header = document.header
     declared = _text(header.first(b"content-type"))
-    yield f"type{declared.partition(';')[0].strip().lower()[:30]}"
-    found = _BOUNDARY.search(declared)
-    if found is not None:
-        yield f"boundary-made{outline(found[1])}"
-        yield f"boundary-begins{found[1][:8]}"
-    for name in _PARAMETER.findall(declared)[:6]:
-        yield f"type-has-{name}"
+    kind, more, _ = declared.partition(";")
+    yield f"type{kind.strip().lower()[:30]}"
+    if more:
+        for name in _PARAMETER.findall(declared)[:6]:
+            yield f"type-has-{name}"
     for kind in sorted(set(document.types[:50])):
         yield f"part-{kind[:40]}"
     yield f"parts{min(len(document.types), 6)}"
     yield f"mime{_text(header.first(b'mime-version'))[:20]}"
     yield f"encoding{_text(header.first(b'content-transfer-encoding'))[:20].lower()}"
-    for name in (b"importance", b"priority"):
-        if header.has(name):
-            yield f"{name.decode()}-{_text(header.first(name))[:10].lower()}"
-    order = [field.name for field in header.fields if field.name in _ORDERED]
+    for field in (b"importance", b"priority"):
+        if header.has(field):
+            yield f"{field.decode()}-{_text(header.first(field))[:10].lower()}"
+    order = [_ORDERED[field.name] for field in header.fields if field.name in _ORDERED]
     for one, other in pairwise(order[:20]):
-        yield f"order-{one.decode()}-{other.decode()}"
+        yield f"order-{one}-{other}"
 
 
 def _agreement(document: Document, text: str, subject: str) -> Iterator[str]:
     """Whether those named in From, links, subject and text are the same; both in small letters."""
     own = site(document.author_domain)
     main = own.partition(".")[0]
-    sites = {site(host) for host in document.hosts[:200]}
+    sites = set(map(site, document.hosts[:200]))
     if not sites:
         yield "links-none"
     else:
@@ -222,10 +229,10 @@ def _agreement(document: Document, text: str, subject: str) -> Iterator[str]:
             yield "name-is-domain"
     names = _LETTERS.findall(document.author_name.lower())
     if names:
-        yield "signed" if any(name in text[-1_500:] for name in names) else "not-signed"
+        end = text[-1_500:]
+        yield "signed" if any(name in end for name in names) else "not-signed"
     named = document.header.has(b"in-reply-to") or document.header.has(b"references")
-    says = _REPLY.match(document.subject) is not None
-    yield f"reply{says:d}{named:d}"
+    yield f"reply{says_reply(document.subject):d}{named:d}"
 
 
 def _reader(document: Document, recipient: tuple[str, str], text: str, subject: str) -> Iterator[str]:

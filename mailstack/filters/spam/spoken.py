@@ -43,6 +43,11 @@ def spoken(shares: Iterable[tuple[float, str]]) -> str:
 
 
 def _name(token: str) -> str:
+    kind, colon, word = token.partition(":")
+    if not colon:
+        return f'text "{token}"'
+    if kind in _QUOTED:
+        return f'{_QUOTED[kind]} "{word}"'
     token = " ".join(token.translate(_MARKS).split())
     for beginning, name in _BEGINNINGS.items():
         if token.startswith(beginning):
@@ -50,7 +55,4 @@ def _name(token: str) -> str:
     for beginning, name in _PLACES.items():
         if token.startswith(beginning):
             return f"{name} {token[len(beginning) :].strip()}"
-    kind, colon, word = token.partition(":")
-    if colon and kind in _QUOTED:
-        return f'{_QUOTED[kind]} "{word}"'
     return f'text "{token}"'

@@ -45,7 +45,7 @@ PRIOR = model.load((Path(spam.__file__).parent / "prior.bin").read_bytes())
 
 
 def _indexes(document: Document) -> Sequence[int]:
-    return model.indexes(features.tokens(document))
+    return features.tokens(document).indexes
 
 
 def wrong(file: str, klass: str) -> tuple[list[str], int]:

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import pytest
 
-from mailstack.filters.signs import abroad, fold
+from mailstack.filters.signs import abroad
+from mailstack.filters.words import split
 from mailstack.model.verdict import Authentication, DmarcResult
 from tests.kit.sign_mail import link, mail, names
 
@@ -161,12 +162,12 @@ def test_it_is_written_for_another_country() -> None:
     ],
 )
 def test_a_language_is_at_home_somewhere(text: str, country: str) -> None:
-    assert country in abroad.homes(text, frozenset(fold.words(text)))
+    assert country in abroad.homes(text, frozenset(split(text)))
 
 
 @pytest.mark.parametrize("text", ["", "the account and the bank", "und", "nicht ihre sont votre"])
 def test_what_is_no_language_is_at_home_nowhere(text: str) -> None:
-    assert abroad.homes(text, frozenset(fold.words(text))) == frozenset()
+    assert abroad.homes(text, frozenset(split(text))) == frozenset()
 
 
 def test_the_account_is_in_another_country() -> None:

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailstack.filters.spam import learned
+from mailstack.filters.spam.hashing import SIZE, indexes
 from mailstack.filters.spam.learned import Example, Learned, dump, learn, load
-from mailstack.filters.spam.model import SIZE, BadModel, Model, indexes
+from mailstack.filters.spam.model import BadModel, Model
 from mailstack.model.verdict import Class
 
 PRIOR = Model(array("h", bytes(2 * SIZE)), -2.0, 1.5, 0.25)

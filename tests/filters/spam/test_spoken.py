@@ -20,7 +20,7 @@ from mailstack.filters.spam.spoken import spoken
         ("b:u:bit", "link to bit"),
         ("b:<table*3", "body <table*3"),
         ("b:first-dear customer", 'first lines "dear customer"'),
-        ('h:boundary-begins";x,', "header boundary-begins'.x."),
+        ('h:sp";x,', "header sp'.x."),
     ],
 )
 def test_every_kind_of_feature_has_words(token: str, said: str) -> None:
