@@ -47,6 +47,8 @@ STRANGE = frozenset(
 RARE = STRANGE - {"letter", "prize"} | {"bank_change", "promotion_offer"}
 #: Wishes for which somebody trusted is played.
 BY_NAME = frozenset({"payroll", "errand", "relative", "rental", "bank_change", "advance_fee"})
+#: Of the strange ones, those that no notice of a company has: its receipts thank and ask to write back.
+UNRELAYED = STRANGE - {"letter"}
 #: Wishes of the reader's own office or mail server, and others that are where it speaks of a mailbox.
 INSIDE = frozenset({"office", "mail_login", "scan_code"})
 ABOUT_MAILBOX = INSIDE | {"storage", "password"}
@@ -56,7 +58,7 @@ SHOWN_IN_PAGE = frozenset({"office", "mail_login", "document", "payment", "stora
 VOUCHING = frozenset({"brand_proven", "links_home"})
 #: Where talk goes on that no mail server sees.
 MESSENGERS = frozenset({"whatsapp", "telegram", "wechat", "signal", "viber", "skype", "ватсап", "телеграм"})
-#: Kinds of words of which one beside a number makes a call.
+#: Kinds of words that make a number one to call; of one of them it takes another company's name.
 TO_CALL = frozenset({"charged", "call"})
 #: Kinds of words, and how many of them no company puts into its notices.
 NEVER_RELAYED = frozenset({"crypto", "fund", "easymoney", "sextortion", "dating", "gambling"})
@@ -74,7 +76,9 @@ MIN_KIN = 4
 LEAST_PLAIN = 0.35
 
 
-def relayed(look: Look, names: set[str], wishes: list[tuple[Intent, Found]]) -> Iterator[Found]:
+def relayed(
+    look: Look, claimed: claims.Claims, names: set[str], wishes: list[tuple[Intent, Found]]
+) -> Iterator[Found]:
     """What companies never write themselves, in a notice that passes on somebody else's words.
 
     Args:
@@ -83,18 +87,24 @@ def relayed(look: Look, names: set[str], wishes: list[tuple[Intent, Found]]) -> 
     if look.address not in look.knowledge.words_of("relay"):
         return
     wanted = {intent.name for intent, _ in wishes}
-    if not look.kinds.keys().isdisjoint(TO_CALL) and shape.has_phone(look):
+    said = len(look.kinds.keys() & TO_CALL)
+    if said and shape.has_phone(look) and (said == len(TO_CALL) or _names_another(look, claimed)):
         yield Found("relayed", "a number to call")
     elif any(look.kinds.get(kind, 0) >= RELAYED_WORDS for kind in NEVER_RELAYED):
         yield Found("relayed", "words of fraud")
-    elif wanted & STRANGE:
-        yield Found("relayed", " ".join(sorted(wanted & STRANGE)))
+    elif wanted & UNRELAYED:
+        yield Found("relayed", " ".join(sorted(wanted & UNRELAYED)))
     elif names & ASTRAY - {"link_form", "link_storage"} and (wanted or look.kinds.keys() & NEVER_RELAYED):
         yield Found("relayed", "it leads astray")
     else:
         office = sender.office_in_text(look)
         if office:
             yield Found("relayed", office, OFFICE_SHARE)
+
+
+def _names_another(look: Look, claimed: claims.Claims) -> bool:
+    """It speaks of a company that is not the one that sends it."""
+    return any(brand not in claimed.own for brand in claimed.in_text)
 
 
 def find(
@@ -108,7 +118,7 @@ def find(
     yield from _sender(look, names, plain)
     yield from _place(look, claimed, names, wanted, plain)
     if wanted & BY_NAME and look.is_free_mail and not sender.is_answer(look):
-        yield Found("wish_of_mere_name", look.address)
+        yield Found("wish_of_mere_name", look.address, plain)
     if wanted & RARE:
         if not MESSENGERS.isdisjoint(look.text.words):
             yield Found("wish_by_messenger")

@@ -58,7 +58,7 @@ def collect(look: Look, wishes: list[tuple[Intent, Found]], author: Author) -> I
     claimed = claims.Claims(look)
     signs = [*claims.find(look, claimed), *sender.find(look), *links.find(look), *shape.find(look)]
     names = {sign.name for sign in signs}
-    relayed = list(contradictions.relayed(look, names, wishes))
+    relayed = list(contradictions.relayed(look, claimed, names, wishes))
     if relayed or names & contradictions.LOOSE:
         signs = [sign for sign in signs if sign.name not in contradictions.VOUCHING]
     yield from signs

@@ -11,7 +11,7 @@ from mailstack.filters import folding
 from mailstack.filters.signs import strange
 from mailstack.filters.signs.look import MAX_TEXT, Found, Look
 
-_ADDRESS = re.compile(r"[^\s<>,;:\"'()]+@([a-z0-9-]+(?:\.[a-z0-9-]+)+)", re.I)
+_ADDRESS = re.compile(r"[^\s<>,;:\"'()@]{1,64}@([a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,8})", re.I)
 _DOMAIN = re.compile(
     r"\b(?:www\.)?([a-z0-9-]{2,63}(?:\.[a-z0-9-]{2,63})*\.(?:com|net|org|de|fr|it|es|nl|br|uk|pl|jp))\b", re.I
 )
@@ -95,12 +95,12 @@ def _name(look: Look) -> Iterator[Found]:
         yield Found("name_other_address", shown[0])
     elif shown is None:
         domain = _DOMAIN.search(name)
-        if domain is not None and look.knowledge.registered(domain[1].lower()) != look.site:
+        if domain is not None and not _is_same(look, look.knowledge.registered(domain[1].lower())):
             yield Found("name_other_domain", domain[0])
     if _SYMBOL.search(name) is not None:
         yield Found("name_symbols", name[:60])
     official = look.knowledge.words_of("official")
-    if any(word in official for word in look.name_words) and look.is_free_mail:
+    if look.is_free_mail and any(word in official for word in look.name_words) and not _is_provider(look):
         yield Found("official_free_mail", f"{name[:60]} at {look.domain}")
     if look.is_free_mail:
         if _is_desk(look):
@@ -115,6 +115,14 @@ def _name(look: Look) -> Iterator[Found]:
             kind = "official_unrelated" if len(own) < len(look.name_words) else "name_unrelated"
             yield Found(kind, f"{name[:60]} at {look.domain}")
     yield from _written(name)
+
+
+def _is_same(look: Look, site: str) -> bool:
+    """The author's own, or both of one state: `impots.gouv.fr` and `finances.gouv.fr`."""
+    above = site.partition(".")[2]
+    return site == look.site or (
+        above == look.site.partition(".")[2] and not _STATE.isdisjoint(above.split("."))
+    )
 
 
 def _written(name: str) -> Iterator[Found]:
@@ -156,10 +164,15 @@ def _is_of_reader(look: Look) -> bool:
 
 def _is_desk(look: Look) -> bool:
     """An office's address at a provider for anybody, and not the provider's own."""
+    return _DESK.search(look.address.partition("@")[0]) is not None and not _is_provider(look)
+
+
+def _is_provider(look: Look) -> bool:
+    """The provider itself writes: its name, and an address it gives to nobody."""
     local, _, domain = look.address.partition("@")
-    if domain.partition(".")[0] in "".join(look.name_words):
+    if domain.partition(".")[0] not in "".join(look.name_words):
         return False
-    return _DESK.search(local) is not None
+    return local.replace("-", "") in look.knowledge.words_of("official")
 
 
 def office_in_text(look: Look) -> str:

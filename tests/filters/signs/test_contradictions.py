@@ -107,6 +107,13 @@ def test_initials_and_states_fit(sender: str) -> None:
     assert not names(mail(sender)) & {"name_unrelated", "official_unrelated"}
 
 
+def test_a_provider_and_a_state_write_themselves() -> None:
+    assert "official_free_mail" not in names(mail("Fastmail Billing <billing@fastmail.com>"))
+    assert "official_free_mail" in names(mail("Fastmail Billing <fastmail.billing77@fastmail.com>"))
+    assert "name_other_domain" not in names(mail("impots.gouv.fr <x@dgfip.finances.gouv.fr>"))
+    assert "name_other_domain" in names(mail("impots.gouv.fr <x@brook.fr>"))
+
+
 def test_who_answers_goes_by_a_double() -> None:
     sender = "Ann Lee <ann@brook-marlne.example>"
     true = mail(sender, "Re: invoice", References="<1@brook-marine.example>")
@@ -195,6 +202,9 @@ def test_it_goes_on_elsewhere() -> None:
         ("Withdraw your bitcoin, your wallet address is known", True),
         ("payroll.office@outlook.com invited you to view a design", True),
         ("Two mugs and a bowl, thank you", False),
+        ("Norton was charged, not you? +1 (808) 555-0147", True),
+        ("Questions about the boiler? Call us: +1 (808) 555-0147", False),
+        ("Kindly contact me about your receipt, my dear", False),
         ("ann.lee@gmail.com invited you to view a design", False),
     ],
 )
