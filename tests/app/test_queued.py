@@ -149,7 +149,7 @@ def test_a_bounce_reaches_the_senders_mailbox_here_signed_and_in_their_language(
     assert b"550 5.1.1 no such user" in report
     assert b"Subject: Nicht zugestellt: Ihre Nachricht an b@live.test\r\n" in report
     log = daemon.instance.cli("log", "show", "alice@example.test", "--json")
-    assert {event["name"] if "name" in event else event["event"] for event in log.json} >= {"bounced"}
+    assert "bounced" in {event["event"] for event in log.json}
 
 
 def test_a_report_that_fails_ends_with_the_postmaster(daemon: Daemon) -> None:

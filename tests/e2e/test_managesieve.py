@@ -146,9 +146,7 @@ def test_an_editor_session_from_the_first_look_to_the_mail_that_is_sorted(demo: 
         eventually(lambda: _is_sorted(demo, account), explain=lambda: demo.cli("log", "show", account))
         assert client.command(b"LOGOUT").kind == "OK"
     assert [one["name"] for one in demo.json("sieve", "list", account)] == ["main"]
-    changes = [
-        event["fields"]["change"] for event in demo.json("log", "show", account) if event["event"] == "script"
-    ]
+    changes = [event["fields"]["change"] for event in demo.events(account, "script", 2)]
     assert changes == ["stored", "activated"]
 
 

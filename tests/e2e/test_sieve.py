@@ -67,6 +67,7 @@ def test_one_answer_leaves_for_many_messages_at_once(demo: Demo, script: Install
     assert b"Auto-Submitted" in copy
     send(demo, address, letter(address, f"{mark}-later"))
     demo.wait_for_message(address, f"{mark}-later".encode())
+    demo.wait_for_outside(f"Subject: away {mark}".encode())
     sent = [one for one in demo.outside() if f"Subject: away {mark}".encode() in one]
     assert len(sent) == 1
     eventually(lambda: sum("has been answered already" in note for note in notes(demo, address)) == 6)

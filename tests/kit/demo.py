@@ -170,6 +170,23 @@ class Demo:
         """Waits until a daemon has said this; fails when none does."""
         processes.eventually(lambda: text in self.log(), explain=lambda: self.log()[-3000:])
 
+    def events(self, address: str, event: str, count: int = 1) -> list[dict[str, Any]]:
+        """What `log show` has of this kind, once it is so many: they are written in batches."""
+
+        def found() -> list[dict[str, Any]]:
+            return [one for one in self.json("log", "show", address) if one["event"] == event]
+
+        processes.eventually(lambda: len(found()) >= count, explain=lambda: self.log()[-3000:])
+        return found()
+
+    def explains(self, what: str, text: str) -> str:
+        """What `log explain` says, once it says this too."""
+        processes.eventually(
+            lambda: text in self.cli("log", "explain", what, check=False),
+            explain=lambda: self.cli("log", "explain", what, check=False),
+        )
+        return self.cli("log", "explain", what)
+
 
 def _wait_for(messages: Callable[[], Sequence[bytes]], text: bytes, timeout_s: float) -> bytes:
     until = time.monotonic() + timeout_s
