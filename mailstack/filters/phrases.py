@@ -30,31 +30,31 @@ MAX_WORD = 60
 APART = 60
 
 
-class _Apart(NamedTuple):
+class _Apart(NamedTuple, Generic[T]):
     """`a + b`, as both stand between blanks."""
 
+    second: str
     front: str
     behind: str
+    value: T
 
-
-def _stands_in(needle: str | _Apart, text: str) -> bool:
-    if isinstance(needle, str):
-        return needle in text
-    front, behind = needle
-    at = text.find(front)
-    while at >= 0:
-        end = at + len(front)
-        if text.find(behind, end - 1, end + APART + len(behind)) >= 0:
-            return True
-        at = text.find(front, end - 1)
-    return False
+    def stands_in(self, text: str) -> bool:
+        """b begins soon behind a."""
+        at = text.find(self.front)
+        while at >= 0:
+            end = at + len(self.front)
+            if text.find(self.behind, end - 1, end + APART + len(self.behind)) >= 0:
+                return True
+            at = text.find(self.front, end - 1)
+        return False
 
 
 class _Known(NamedTuple, Generic[T]):
-    """What is known of a word: what it says, and the phrases that are found by it."""
+    """What is known of a word: what it says, and the phrases that are found by it, by another word."""
 
     said: tuple[tuple[str, T], ...]
-    several: tuple[tuple[str, tuple[tuple[str | _Apart, T], ...]], ...]
+    several: tuple[tuple[str, tuple[tuple[str, T], ...]], ...]
+    apart: tuple[_Apart[T], ...]
 
 
 class Phrases(Generic[T]):
@@ -65,40 +65,52 @@ class Phrases(Generic[T]):
         self._words: dict[str, list[T]] = defaultdict(list)
         self._stems: dict[str, list[tuple[str, T]]] = defaultdict(list)
         self._anywhere: dict[str, list[tuple[str, T]]] = defaultdict(list)
-        several: list[tuple[list[str], str | _Apart, T]] = []
+        several: list[tuple[list[str], str, str, T]] = []
         counts: dict[str, int] = defaultdict(int)
         for source, value in phrases:
-            keys, needle = self._add(source.strip(), value)
+            keys, needle, behind = self._add(source.strip(), value)
             if keys:
-                several.append((keys, needle, value))
+                several.append((keys, needle, behind, value))
             for key in keys:
                 counts[key] += 1
-        self._several: dict[str, dict[str, list[tuple[str | _Apart, T]]]] = {}
-        for keys, needle, value in several:
+        self._several: dict[str, dict[str, list[tuple[str, T]]]] = defaultdict(lambda: defaultdict(list))
+        self._apart: dict[str, list[_Apart[T]]] = defaultdict(list)
+        for keys, needle, behind, value in several:
             # Most are told apart by their second rarest word, without a search.
             rarest, *others = sorted(dict.fromkeys(keys), key=lambda key: (len(key) < LONG, counts[key]))
             second = others[0] if others else rarest
-            self._several.setdefault(rarest, {}).setdefault(second, []).append((needle, value))
+            if behind:
+                self._apart[rarest].append(_Apart(second, needle, behind, value))
+            else:
+                self._several[rarest][second].append((needle, value))
         self._silent: set[str] = set()
         self._known: dict[str, _Known[T]] = {}
 
-    def _add(self, source: str, value: T) -> tuple[list[str], str | _Apart]:
-        """Files what is one word; of several words those it can be found by, and what to search for."""
+    def _add(self, source: str, value: T) -> tuple[list[str], str, str]:
+        """Files what is one word; of others the words they can be found by, and what to search for.
+
+        Returns:
+            Words that stand in it, it as it stands between blanks, and what stands soon behind; nothing of
+            what is filed already.
+        """
         front, plus, behind = source.partition(" + ")
         if plus:
             keys, needle = _compile(front)
             others, second = _compile(behind)
-            return [*keys, *others], _Apart(needle, second)
+            if not keys and not others:
+                raise ValueError(
+                    f"{source!r} is no phrase that can be looked up: end one part in a whole word"
+                )
+            return [*keys, *others], needle, second
+        words = split(source)
         if source.startswith("~") or is_cjk(source):
-            words = split(source)
             needle = "".join(words) if is_cjk(source) else " ".join(words)
             if not needle or needle.isascii():
                 raise ValueError(f"{source!r} is no phrase to be found anywhere: end it in * instead")
             self._anywhere[needle[0]].append((needle, value))
-            return [], ""
-        words = split(source)
+            return [], "", ""
         if len(words) > 1:
-            return _compile(source)
+            return *_compile(source), ""
         is_stem = source.endswith("*")
         if not words or (is_stem and len(words[0]) < KEY):
             raise ValueError(f"{source!r} is no phrase, or too short")
@@ -106,7 +118,7 @@ class Phrases(Generic[T]):
             self._stems[words[0][:KEY]].append((words[0], value))
         else:
             self._words[words[0]].append(value)
-        return [], ""
+        return [], "", ""
 
     def _learn(self, word: str) -> _Known[T]:
         """What is known of a word, looked up once."""
@@ -116,33 +128,38 @@ class Phrases(Generic[T]):
         known = _Known(
             tuple((word, value) for value in dict.fromkeys(said)),
             tuple((second, tuple(pairs)) for second, pairs in several.items()),
+            tuple(self._apart.get(word, ())),
         )
         if len(word) <= MAX_WORD:
             if len(self._silent) + len(self._known) >= REMEMBERED:
                 self._silent.clear()
                 self._known.clear()
-            if known.said or known.several:
+            if any(known):
                 self._known[word] = known
             else:
                 self._silent.add(word)
         return known
 
-    def _found(self, text: Text) -> set[tuple[str | _Apart, T]]:
+    def _found(self, text: Text) -> set[tuple[str, T]]:
         words, spaced, known = text.words, text.spaced, self._known
-        found: set[tuple[str | _Apart, T]] = set()
+        found: set[tuple[str, T]] = set()
         for word in words - self._silent:
-            said, several = known.get(word) or self._learn(word)
+            said, several, apart = known.get(word) or self._learn(word)
             if said:
                 found.update(said)
             for second, pairs in several:
                 if second in words:
-                    found.update([pair for pair in pairs if _stands_in(pair[0], spaced)])
+                    for pair in pairs:
+                        if pair[0] in spaced:
+                            found.add(pair)
+            for one in apart:
+                if one.second in words and one.stands_in(spaced):
+                    found.add((one.front + one.behind, one.value))
         if self._anywhere and not spaced.isascii():
             packed = text.packed
             for first in self._anywhere.keys() & set(spaced):
-                found.update(
-                    [pair for pair in self._anywhere[first] if pair[0] in spaced or pair[0] in packed]
-                )
+                these = self._anywhere[first]
+                found.update([pair for pair in these if pair[0] in spaced or pair[0] in packed])
         return found
 
     def find(self, text: Text) -> list[T]:
@@ -156,7 +173,7 @@ class Phrases(Generic[T]):
     def taken_out(self, text: Text, value: T) -> Text:
         """The same text without the phrases (but "a + b") that stand for a value, the longest first."""
         spaced = text.spaced
-        found = {one for one, what in self._found(text) if what == value and isinstance(one, str)}
+        found = {one for one, what in self._found(text) if what == value}
         for one in sorted(found, key=lambda one: (-len(one), one)):
             spaced = spaced.replace(f" {one} " if one in text.words else one, " ")
         return text if spaced == text.spaced else Text(spaced.split())

@@ -8,22 +8,24 @@ What stands in quotation marks was written in the message; the rest is how it is
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
-_QUOTED = {"s": "subject", "f": "author's name"}
-_BEGINNINGS = {
-    "b:first-": "first lines",
-    "b:last-": "last lines",
-    "b:C:": "capitals",
+#: How a feature begins, and what is said around the rest of it.
+_SAID = {
+    "s:": ('subject "', '"'),
+    "f:": ("author's name \"", '"'),
+    "b:first-": ('first lines "', '"'),
+    "b:last-": ('last lines "', '"'),
+    "b:C:": ('capitals "', '"'),
+    "b:u:": ("link to ", ""),
+    "b:p:": ("path of a link ", ""),
+    "b:": ("body ", ""),
+    "h:sc:": ("letters of the subject ", ""),
+    "h:fc:": ("letters of the author's name ", ""),
+    "h:": ("header ", ""),
 }
-_PLACES = {
-    "h:sc:": "letters of the subject",
-    "h:fc:": "letters of the author's name",
-    "b:u:": "link to",
-    "b:p:": "path of a link",
-    "b:": "body",
-    "h:": "header",
-}
+_BEGINNING = re.compile("|".join(sorted(_SAID, key=len, reverse=True)))
 #: Of a feature as it is shown: what would end it, or begin the next one.
 _MARKS = str.maketrans({'"': "'", ";": ".", ",": "."})
 
@@ -43,16 +45,8 @@ def spoken(shares: Iterable[tuple[float, str]]) -> str:
 
 
 def _name(token: str) -> str:
-    kind, colon, word = token.partition(":")
-    if not colon:
+    found = _BEGINNING.match(token)
+    if found is None:
         return f'text "{token}"'
-    if kind in _QUOTED:
-        return f'{_QUOTED[kind]} "{word}"'
-    token = " ".join(token.translate(_MARKS).split())
-    for beginning, name in _BEGINNINGS.items():
-        if token.startswith(beginning):
-            return f'{name} "{token[len(beginning) :]}"'
-    for beginning, name in _PLACES.items():
-        if token.startswith(beginning):
-            return f"{name} {token[len(beginning) :].strip()}"
-    return f'text "{token}"'
+    before, behind = _SAID[found[0]]
+    return f"{before}{' '.join(token[found.end() :].translate(_MARKS).split())}{behind}"
