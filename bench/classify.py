@@ -7,6 +7,7 @@
     chronological  trained on the earlier part of the corpus alone, tested on the rest
     modern, modern_final   tests/cases/modern (never trained on) against the corpus' wanted mail
     by_kind        logits of the modern messages by kind, the lowest first
+    arrived_tuning, arrived_final   tests/cases/arrived (never trained on), authenticated as it came
 
 `--logits FILE` writes what the model says out of fold of each training message, for tuning signs.
 """
@@ -32,7 +33,8 @@ from mailstack.filters.document import read
 from mailstack.filters.fields import Header
 from mailstack.filters.spam import features, measuring, model, score, training
 from mailstack.filters.spam.training import Sample
-from mailstack.model.verdict import Authentication, DmarcResult, SpfResult
+from mailstack.model.verdict import Authentication
+from tests.kit.arrived import SETS, arrived, passing
 
 ROOT = Path(__file__).parent.parent
 WRITTEN = ROOT / "data" / "classifier"
@@ -78,6 +80,8 @@ def main() -> None:
     wanted = [whole[s.name] for s in own if not s.is_spam]
     for name, files_of in MODERN_SETS.items():
         result[name] = _modern(trained, wanted, files_of)
+    for name in SETS:
+        result[f"arrived_{name}"] = _arrived(trained, wanted, name)
     json.dump(result, sys.stdout, indent=2, ensure_ascii=False)
 
 
@@ -171,9 +175,22 @@ def _read_modern(trained: model.Model, files: tuple[str, str]) -> Iterator[Moder
             )
 
 
-def passing(domain: str) -> Authentication:
-    """What a real provider's mail brings: SPF and DMARC of the author's domain pass."""
-    return Authentication(SpfResult("pass", domain), dmarc=DmarcResult("pass", domain, "none"))
+def _arrived(trained: model.Model, ham: Sequence[float], which: str) -> dict[str, Any]:
+    """Whole messages of many senders, each with what its own checks say."""
+    alone, whole = [], []
+    for one in arrived(which):
+        said = trained.logit(features.tokens(read(one.message, Header(one.message))).indexes)
+        point = Point(one.name, one.is_spam)
+        alone.append((said, point))
+        whole.append((said + signs(one.message, one.found), point))
+    against = [(logit, Point("corpus", False)) for logit in ham]
+    return {
+        name: {
+            "against_corpus_ham": _figures([pair for pair in pairs if pair[1].is_spam] + against),
+            "against_own_ham": _figures(pairs),
+        }
+        for name, pairs in (("model", alone), ("whole", whole))
+    }
 
 
 if __name__ == "__main__":
