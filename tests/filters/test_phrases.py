@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailstack.filters import phrases
@@ -74,6 +74,7 @@ def test_made_up_words_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -
     assert len(known._known) + len(known._silent) <= 100
 
 
+@settings(deadline=None)
 @given(st.text(max_size=300))
 def test_no_text_breaks_the_lists(text: str) -> None:
     prepared = prepare(text)

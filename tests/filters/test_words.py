@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailstack.filters.words import HEAD, MOST_KINDS, Words, fold, split, without_addresses
@@ -28,6 +28,7 @@ def test_words_are_small_letters_without_accents(text: str, expected: str) -> No
     assert split(text) == expected.split()
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_many_characters_are_folded_as_a_few_are(text: str) -> None:
     many = "".join(chr(0x100 + 2 * n) for n in range(2 * MOST_KINDS)) + "\n"
@@ -35,6 +36,7 @@ def test_many_characters_are_folded_as_a_few_are(text: str) -> None:
     assert fold(fold(text)) == fold(text)
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200))
 def test_any_text_has_words(text: str) -> None:
     assert all(word == "%" or word.isalnum() for word in split(text))

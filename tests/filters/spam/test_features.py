@@ -8,7 +8,7 @@ import re
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailstack.filters import words as splitting
@@ -38,6 +38,7 @@ def test_useful_words_are_neither_single_letters_nor_numbers() -> None:
     ]
 
 
+@settings(deadline=None)
 @given(st.text("aB1'' _.-\n\0Zz9", max_size=60))
 def test_words_of_ascii_text_are_what_a_pattern_finds(text: str) -> None:
     found = dict.fromkeys(re.findall("[a-z0-9]+", text.lower()))

@@ -6,7 +6,7 @@ import math
 from array import array
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailstack.filters.spam import learned
@@ -130,6 +130,7 @@ def test_what_was_written_is_read_again() -> None:
     assert not load(dump(Learned()))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 80), st.integers(0, 255))
 def test_damaged_octets_are_refused_or_harmless(tail: bytes, at: int, octet: int) -> None:
     good = bytearray(dump(learn(TWENTY[:2], PRIOR)))
