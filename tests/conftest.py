@@ -9,11 +9,24 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.kit.demo import demo as demo
 
 # Nothing of what is collected goes away again; looking for what does takes as long as all the rest.
 gc.disable()
+
+
+# The same examples in every run, however long one takes: a machine that stands still is no bug.
+# Others are tried with MAILSTACK_FUZZ_EXAMPLES=2000.
+settings.register_profile(
+    "mailstack",
+    max_examples=int(os.environ.get("MAILSTACK_FUZZ_EXAMPLES", "100")),
+    derandomize="MAILSTACK_FUZZ_EXAMPLES" not in os.environ,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("mailstack")
 
 
 def pytest_collection_finish() -> None:
