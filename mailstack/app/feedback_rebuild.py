@@ -78,6 +78,8 @@ class Rebuild:
                     now,
                     digest.indexes,
                     digest.logit,
+                    author=digest.author,
+                    message_id=digest.message_id,
                     features=digest.features,
                 )
         return list(found.values())

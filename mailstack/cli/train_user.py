@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from mailstack.cli import usage
-from mailstack.cli.context import Context, fail, show
+from mailstack.cli.context import Context, cell, fail, show
 from mailstack.cli.directory_access import account, reader
 from mailstack.cli.message_file import files_below, to_wire
 from mailstack.cli.progress import progress
@@ -42,15 +42,15 @@ def show_lessons(whose: WhoseArgument) -> None:
     context = Context.load()
     lessons = _book(context, whose).read()
     rows = [_row(one) for one in reversed(lessons) if one.evidence != "sample"]
-    samples = sum(one.evidence == "sample" for one in lessons)
-    counted = _counted(lessons)
     lines = [
-        f"{row['at']}  {row['label']:<10}  {'weak  ' if row['weak'] else ''}{row['author'] or '(no author)'}"
+        f"{row['at']}  {row['label']:<10}  {'weak' if row['weak'] else '':<4}"
+        f"  {row['author'] or '(no author)'}  {cell(row['message_id'] or '(no Message-ID)')}"
         for row in rows
     ]
-    beside = f"{samples} wanted messages of the INBOX count a little beside them"
-    lines.append(f"{len(rows)} lessons{_words(counted)}; {beside}")
-    show({"of": whose, "lessons": rows, "samples": samples, "counted": counted}, "\n".join(lines))
+    show(
+        {"of": whose, "lessons": rows, "samples": _samples(lessons), "counted": _counted(lessons)},
+        "\n".join([*lines, _sum(lessons)]),
+    )
 
 
 def rebuild(
@@ -78,10 +78,17 @@ def rebuild(
 
         kept = _with_filter(context, work, step)
     counted = _counted(kept)
-    _note(context, address, "rebuilt", len(kept))
+    had, has = _counted(before).total(), counted.total()
+    _note(context, address, "rebuilt", has)
     show(
-        {"address": str(found.address), "before": len(before), "lessons": len(kept), "counted": counted},
-        f"{address} has {len(kept)} lessons now, it had {len(before)}{_words(counted)}",
+        {
+            "address": str(found.address),
+            "before": had,
+            "lessons": has,
+            "samples": _samples(kept),
+            "counted": counted,
+        },
+        f"{found.address} had {had}, and has now {_sum(kept)}",
     )
 
 
@@ -93,8 +100,12 @@ def forget(whose: WhoseArgument) -> None:
     if before:
         with book.alone():
             book.write([], b"")
-    _note(context, whose, "forgotten", len(before))
-    show({"of": whose, "forgotten": len(before)}, f"{len(before)} lessons of {whose} are forgotten")
+    lessons = _counted(before).total()
+    _note(context, whose, "forgotten", lessons)
+    show(
+        {"of": whose, "forgotten": lessons},
+        f"{lessons} lessons of {whose} are forgotten" if before else f"{whose} was taught nothing",
+    )
 
 
 def domain(
@@ -120,7 +131,13 @@ def domain(
         (label, file) for label, folders in given for folder in folders or () for file in files_below(folder)
     ]
     if not files:
-        fail(os.EX_USAGE, "name at least one folder with messages: --spam, --ham, --promotions or --social")
+        empty = [str(folder) for _, folders in given for folder in folders or ()]
+        fail(
+            os.EX_USAGE,
+            f"there is no file in {', '.join(empty)}"
+            if empty
+            else "name at least one folder with messages: --spam, --ham, --promotions or --social",
+        )
     book = _book(context, name)
     with progress("reading", len(files)) as step, book.alone():
         before = {one.id: one for one in book.read()}
@@ -131,10 +148,9 @@ def domain(
             return await run.keep(book, sorted(lessons.values(), key=lambda one: (one.at, one.id)))
 
         kept = _with_filter(context, work, step)
-    counted = _counted(kept)
     show(
-        {"domain": name, "read": len(files), "lessons": len(kept), "counted": counted},
-        f"{name} has {len(kept)} lessons now{_words(counted)}",
+        {"domain": name, "read": len(files), "lessons": len(kept), "counted": _counted(kept)},
+        f"read {len(files)} files; {name} has now {_sum(kept)}",
     )
 
 
@@ -211,14 +227,28 @@ def _row(lesson: Lesson) -> dict[str, object]:
         "evidence": lesson.evidence,
         "weak": lesson.weight < 1,
         "author": lesson.author,
+        "message_id": lesson.message_id,
         "listed": lesson.listed,
         "features": len(lesson.indexes) // 4,
     }
 
 
-def _counted(lessons: list[Lesson]) -> dict[str, int]:
-    return dict(sorted(Counter(one.label for one in lessons if one.evidence != "sample").items()))
+def _counted(lessons: list[Lesson]) -> Counter[str]:
+    """Lessons by label; samples are none, nobody judged them."""
+    counted = Counter(one.label for one in lessons if one.evidence != "sample")
+    return Counter(dict(sorted(counted.items())))
 
 
-def _words(counted: dict[str, int]) -> str:
-    return f" ({', '.join(f'{number} {label}' for label, number in counted.items())})" if counted else ""
+def _samples(lessons: list[Lesson]) -> int:
+    return sum(one.evidence == "sample" for one in lessons)
+
+
+def _sum(lessons: list[Lesson]) -> str:
+    """ "3 lessons (1 ham, 2 spam); ..."."""
+    counted, samples = _counted(lessons), _samples(lessons)
+    text = f"{counted.total()} lessons"
+    if counted:
+        text += f" ({', '.join(f'{number} {label}' for label, number in counted.items())})"
+    if samples:
+        text += f"; beside them {samples} wanted messages of the INBOX count a little"
+    return text

@@ -26,7 +26,20 @@ def books(instance: Instance) -> dict[str, LessonBook]:
         "example.test": LessonBook(domain_folder(paths, "example.test")),
     }
     lessons = [
-        Lesson(b"1", "spam", "ham", 1.0, "place", 1.8e9, b"\0" * 8, 0.0, "m", "a@far.test", "block"),
+        Lesson(
+            b"1",
+            "spam",
+            "ham",
+            1.0,
+            "place",
+            1.8e9,
+            b"\0" * 8,
+            0.0,
+            "m",
+            "a@far.test",
+            "block",
+            message_id="<1@far.test>",
+        ),
         Lesson(b"2", "ham", "ham", 0.2, "sample", 1.8e9, b"", 0.0),
         Lesson(b"3", "promotions", "ham", 0.2, "mark", 1.9e9, b"", 0.0),
     ]
@@ -48,19 +61,23 @@ def test_show(instance: Instance, books: dict[str, LessonBook], whose: str) -> N
         "evidence": "place",
         "weak": False,
         "author": "a@far.test",
+        "message_id": "<1@far.test>",
         "listed": "block",
         "features": 2,
     }
     text = instance.cli("train", "show", whose).out
-    assert "a@far.test" in text and "2 lessons (1 promotions, 1 spam); 1 wanted" in text
+    assert "a@far.test  <1@far.test>" in text
+    assert "2 lessons (1 promotions, 1 spam); beside them 1 wanted messages of the INBOX" in text
 
 
 @pytest.mark.parametrize("whose", [ALICE, "example.test"])
 def test_forget(instance: Instance, books: dict[str, LessonBook], whose: str) -> None:
-    assert instance.cli("--json", "train", "forget", whose).json == {"of": whose, "forgotten": 3}
+    assert instance.cli("--json", "train", "forget", whose).json == {"of": whose, "forgotten": 2}
     assert books[whose].read() == []
     assert [len(book.read()) for book in books.values()].count(0) == 1
     assert instance.cli("--json", "train", "forget", whose).json["forgotten"] == 0
+    assert instance.cli("train", "forget", whose).out == f"{whose} was taught nothing\n"
+    assert instance.cli("train", "show", whose).out == "0 lessons\n"
 
 
 def test_whom_there_is_not(instance: Instance) -> None:
@@ -83,3 +100,7 @@ def test_mistakes(instance: Instance, tmp_path: Path) -> None:
     assert instance.cli("train", "domain", "example.test").code == os.EX_USAGE
     missing = str(tmp_path / "nowhere")
     assert instance.cli("train", "domain", "example.test", "--ham", missing).code == os.EX_NOINPUT
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    result = instance.cli("train", "domain", "example.test", "--ham", str(empty))
+    assert result.code == os.EX_USAGE and f"there is no file in {empty}" in result.err
