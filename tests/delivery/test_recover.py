@@ -1,6 +1,7 @@
 """Files and rows put together again."""
 
 import os
+import random
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -119,7 +120,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "no wal": lambda database: remove(database, "-wal"),
     "no shm": lambda database: remove(database, "-shm"),
     "neither": lambda database: remove(database, "-wal", "-shm"),
-    "garbage": lambda database: database.write_bytes(os.urandom(50_000)),
+    "garbage": lambda database: database.write_bytes(random.Random(7).randbytes(50_000)),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import shutil
 import sqlite3
 import threading
@@ -255,9 +256,11 @@ def test_a_damaged_database_is_refused_in_words(
     deliver(account, 0)
     store.close()
     data = (home / "account.db").read_bytes()
-    broken = {"junk": os.urandom(len(data)), "truncated": data[:6000], "header": b"\0" * 100 + data[100:]}[
-        damage
-    ]
+    broken = {
+        "junk": random.Random(7).randbytes(len(data)),
+        "truncated": data[:6000],
+        "header": b"\0" * 100 + data[100:],
+    }[damage]
     (home / "account.db").write_bytes(broken)
     other, account = reopened(root, clock)
     with pytest.raises(TemporaryFailure, match=r"mailstack mailbox rebuild alice@example\.test"):

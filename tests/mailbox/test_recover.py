@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import subprocess
 from pathlib import Path
 
@@ -129,7 +130,7 @@ def test_a_damaged_database_is_rebuilt_and_set_aside(
     store.close()
     data = bytearray((home / "account.db").read_bytes())
     for page in range(1, len(data) // 4096):
-        data[page * 4096 : page * 4096 + 60] = os.urandom(60)
+        data[page * 4096 : page * 4096 + 60] = random.Random(7).randbytes(60)
     (home / "account.db").write_bytes(data)
     other = MailStore(root, now=clock, random_bytes=os.urandom, boot="first boot")
     assert any("damaged" in what for what in found(other))

@@ -128,7 +128,7 @@ def broken_page(home: Path, table: str, offset: int) -> None:
     connection.close()
     with (home / "account.db").open("r+b") as file:
         file.seek((page - 1) * PAGE + offset)
-        file.write(os.urandom(64))
+        file.write(random.Random(7).randbytes(64))
 
 
 @pytest.mark.parametrize("index", ["message_modseq", "message_base"])
@@ -355,7 +355,7 @@ def test_damaged_databases_that_can_be_made_again_are_thrown_away(
     store.close()
     data = bytearray((home / name).read_bytes())
     for page in range(1, len(data) // PAGE):
-        data[page * PAGE : page * PAGE + 64] = os.urandom(64)
+        data[page * PAGE : page * PAGE + 64] = random.Random(7).randbytes(64)
     (home / name).write_bytes(data)
     other = reopened(root, clock)
     word = "repaired" if repair else "found"

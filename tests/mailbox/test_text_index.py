@@ -187,7 +187,7 @@ def test_an_index_that_is_deleted_or_damaged_is_made_again(account: Account) -> 
     assert find(account, "needle") == (uids, [])
     with path.open("r+b") as file:
         file.seek(4_096)
-        file.write(os.urandom(60_000))
+        file.write(random.Random(7).randbytes(60_000))
     account.core.close()
     find(account, "needle")
     build_index(account)
