@@ -15,6 +15,8 @@ _UNQUOTABLE = re.compile(r"[^ A-Za-z0-9._@+=/:,?*'-]")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._@+=/:\[\]-]")
 #: RFC 2045 section 5.1: what stands without quotes.
 _PLAIN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`{|}~-]+\Z")
+#: RFC 5321 section 4.1.2: an address of atoms at a domain name, or the domain alone.
+_ADDRESS = re.compile(r"(?:[\w/=+-]+(?:\.[\w/=+-]+)*)?@[a-z\d-]+(?:\.[a-z\d-]+)*\Z", re.ASCII | re.I)
 _TOKEN = re.compile(rb'[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))')
 _RECEIVER = re.compile(rb'receiver\s*=\s*"?([^\s;"]+)', re.IGNORECASE)
 #: Fields that only we write into a stored copy.
@@ -73,8 +75,8 @@ def _reason(why: str) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Quotes where the syntax wants them; RFC 8601 section 2.2: not around an address."""
-    return text if "@" in text or _PLAIN.match(text) else f'"{text}"'
+    """Quotes where the syntax wants them; RFC 8601 section 2.2: not around an address that is plain."""
+    return text if _PLAIN.match(text) or _ADDRESS.match(text) else f'"{text}"'
 
 
 def build_submission(authserv_id: str, login: str) -> str:

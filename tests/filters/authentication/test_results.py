@@ -181,3 +181,23 @@ def test_a_lone_at_does_not_break_the_field(text: str) -> None:
     value = build("mx.home.test", found, sender=text, helo=text)
     parsed = authres.AuthenticationResultsHeader.parse(f"Authentication-Results: {value}")
     assert [one.method for one in parsed.results][-2:] == ["dkim", "dmarc"]
+
+
+@pytest.mark.parametrize(
+    ("sender", "written"),
+    [
+        ("a@[192.0.2.1]", '"a@[192.0.2.1]"'),
+        ("a@[IPv6:2001:db8::1]", '"a@[IPv6:2001:db8::1]"'),
+        ("a:b@c.test", '"a:b@c.test"'),
+        ("a..b@c.test", '"a..b@c.test"'),
+        ("[a]@c.test", '"[a]@c.test"'),
+        ("a@b_c.test", '"a@b_c.test"'),
+        ("a/b=c+d.e@c.test", "a/b=c+d.e@c.test"),
+    ],
+)
+def test_addresses_that_are_not_atoms_at_a_domain_are_quoted(sender: str, written: str) -> None:
+    found = Authentication(SpfResult("none"), dkim=(DkimResult("pass", "c.test", "s"),))
+    value = build(OURS, found, sender=sender, helo="h")
+    assert f"smtp.mailfrom={written};" in value
+    parsed = authres.AuthenticationResultsHeader.parse("Authentication-Results: " + value.replace("\r\n", ""))
+    assert [one.result for one in parsed.results if one.method == "dkim"] == ["pass"]
