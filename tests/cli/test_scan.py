@@ -102,6 +102,8 @@ def test_people_get_lines(folder: Path) -> None:
         ((), 64),
         (("nowhere.eml",), 66),
         (("a.eml", "--ip", "nonsense"), 64),
+        (("a.eml", "--from", "not an address"), 64),
+        (("a.eml", "--to", "bob"), 64),
         (("a.eml", "--dns", "nowhere.json"), 66),
         (("a.eml", "--dns", "a.eml"), 65),
     ],
@@ -165,4 +167,6 @@ def test_an_address_here_is_asked_what_it_wants(tmp_path: Path) -> None:
     assert action("alice@example.test") == ("ham", "accept")
     instance.cli("list", "block", "alice@example.test", "example.net")
     assert action("alice@example.test") == ("spam", "junk")
-    assert action("bob@example.test") == action("nonsense") == ("ham", "accept")
+    assert action("bob@example.test") == ("ham", "accept")
+    said = instance.cli("scan", "--offline", "--to", "bob@example.test", str(file)).err
+    assert said.startswith("bob@example.test is no address here")
