@@ -167,7 +167,7 @@ def show_(
     address: str,
     sent: Annotated[bool, typer.Option("--sent", help="only what the address sent")] = False,
     received: Annotated[bool, typer.Option("--received", help="only what the address received")] = False,
-    since: Annotated[str, typer.Option(help="2h, 3d, 2026-11-22 or 2026-11-22T13:00 (UTC)")] = "",
+    since: Annotated[str, typer.Option(help="30m, 2h, 3d, 2026-11-22 or 2026-11-22T13:00 (UTC)")] = "",
     until: Annotated[str, typer.Option(help="as --since")] = "",
 ) -> None:
     """Shows the log of one address, oldest first."""
@@ -176,11 +176,8 @@ def show_(
     except AddressError as error:
         fail(os.EX_DATAERR, f"{address}: {error}")
     now = time.time()
-    try:
-        start = parse_time(since, now) if since else 0.0
-        end = parse_time(until, now) if until else 1e18
-    except ValueError:
-        fail(os.EX_USAGE, "a time is 2h or 3d (ago), 2026-11-22 or 2026-11-22T13:00")
+    start = _time("--since", since, now) if since else 0.0
+    end = _time("--until", until, now) if until else 1e18
     if start > end:
         fail(os.EX_USAGE, "--since is later than --until")
     direction = "" if sent == received else "sent" if sent else "received"
@@ -192,6 +189,16 @@ def show_(
     _print(events)
     if not events:
         talk(f"nothing in the log for {wanted}{_alias_of(wanted)}")
+
+
+def _time(option: str, text: str, now: float) -> float:
+    try:
+        return parse_time(text, now)
+    except ValueError:
+        fail(
+            os.EX_USAGE,
+            f"{option}: {text!r} is no time: want 30m, 2h or 3d (ago), 2026-11-22 or 2026-11-22T13:00",
+        )
 
 
 def _alias_of(address: Address) -> str:

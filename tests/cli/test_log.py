@@ -84,7 +84,8 @@ def test_show_tells_of_failed_logins_too_and_why(instance: Instance) -> None:
 def test_since_and_until(instance: Instance) -> None:
     assert len(instance.cli("--json", "log", "show", ALICE, "--since", "1h").json) == 4
     assert instance.cli("--json", "log", "show", ALICE, "--until", "1h").json == []
-    assert instance.cli("log", "show", ALICE, "--since", "yesterday").code == 64
+    wrong = instance.cli("log", "show", ALICE, "--until", "yesterday")
+    assert wrong.code == 64 and "--until: 'yesterday' is no time: want 30m, 2h" in wrong.err
 
 
 @pytest.mark.parametrize("key", ["A1", "<m1@far.test>", "m1@far.test"])
