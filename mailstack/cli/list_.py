@@ -64,6 +64,8 @@ def show_lists(whose: WhoseArgument, domain: DomainOption = False) -> None:
     block, allow = sorted(found[0]), sorted(found[1])
     lines = [f"block  {pattern}" for pattern in block] + [f"allow  {pattern}" for pattern in allow]
     show({**owner, "block": block, "allow": allow}, "\n".join(lines))
+    if not lines:
+        talk(f"{whose} neither blocks nor allows anybody")
 
 
 @app.command()

@@ -92,6 +92,8 @@ def new_domain(text: str) -> str:
     Raises:
         PermanentFailure: a sentence that says what is wrong with it.
     """
+    if "@" in text:
+        raise PermanentFailure(f"{text!r} cannot be a domain: it is an address")
     try:
         name = parse_domain(text.removesuffix("."))
     except AddressError as error:

@@ -129,9 +129,9 @@ def parse_domain(text: str) -> str:
     if text.startswith("["):
         return _parse_literal(text)
     if not text:
-        raise AddressError("the part after the @ is empty")
+        raise AddressError("the domain is empty")
     if len(text) > MAX_DOMAIN_OCTETS:
-        raise AddressError(f"the part after the @ is longer than {MAX_DOMAIN_OCTETS} octets")
+        raise AddressError(f"the domain is longer than {MAX_DOMAIN_OCTETS} octets")
     domain = text.lower()
     if not domain.isascii():
         if _INVISIBLE.search(text):
@@ -143,7 +143,7 @@ def parse_domain(text: str) -> str:
         except (idna.IDNAError, UnicodeError) as error:
             raise AddressError(f"the domain is not valid: {error}") from None
     if len(domain) > MAX_DOMAIN_OCTETS or not all(_LABEL.match(label) for label in domain.split(".")):
-        raise AddressError("the part after the @ is not a domain name")
+        raise AddressError("the domain has characters or parts no domain name has")
     return domain
 
 

@@ -124,3 +124,15 @@ def test_what_an_address_thinks_of_a_sender(instance: Instance) -> None:
     assert (known["written_to"], known["wanted_days"], known["wanted_days_here"]) == (True, 1, 1)
     assert instance.cli("list", "check", "nobody@example.test", "x@y.test").code == 67
     assert instance.cli("list", "check", "alice@example.test", "far.example").code == 65
+
+
+def test_an_empty_list_is_said(instance: Instance) -> None:
+    instance.cli("user", "add", "alice@example.test")
+    shown = instance.cli("list", "show", "alice@example.test")
+    assert (shown.code, shown.out) == (0, "")
+    assert shown.err == "alice@example.test neither blocks nor allows anybody\n"
+
+
+def test_an_address_is_no_domain(instance: Instance) -> None:
+    shown = instance.cli("list", "show", "--domain", "alice@example.test")
+    assert shown.code == 65 and "cannot be a domain: it is an address" in shown.err
