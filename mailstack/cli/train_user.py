@@ -104,7 +104,7 @@ def forget(whose: WhoseArgument) -> None:
     _note(context, whose, "forgotten", lessons)
     show(
         {"of": whose, "forgotten": lessons},
-        f"{lessons} lessons of {whose} are forgotten" if before else f"{whose} was taught nothing",
+        f"forgotten: {_number(lessons, 'lesson')} of {whose}" if before else f"{whose} was taught nothing",
     )
 
 
@@ -244,11 +244,15 @@ def _samples(lessons: list[Lesson]) -> int:
 
 
 def _sum(lessons: list[Lesson]) -> str:
-    """ "3 lessons (1 ham, 2 spam); ..."."""
+    """Such as: 3 lessons (1 ham, 2 spam)."""
     counted, samples = _counted(lessons), _samples(lessons)
-    text = f"{counted.total()} lessons"
+    text = _number(counted.total(), "lesson")
     if counted:
         text += f" ({', '.join(f'{number} {label}' for label, number in counted.items())})"
     if samples:
-        text += f"; beside them {samples} wanted messages of the INBOX count a little"
+        text += f"; a little beside: {_number(samples, 'wanted message')} of the INBOX"
     return text
+
+
+def _number(count: int, thing: str) -> str:
+    return f"{count} {thing}{'' if count == 1 else 's'}"

@@ -67,7 +67,7 @@ def test_show(instance: Instance, books: dict[str, LessonBook], whose: str) -> N
     }
     text = instance.cli("train", "show", whose).out
     assert "a@far.test  <1@far.test>" in text
-    assert "2 lessons (1 promotions, 1 spam); beside them 1 wanted messages of the INBOX" in text
+    assert "2 lessons (1 promotions, 1 spam); a little beside: 1 wanted message of the INBOX" in text
 
 
 @pytest.mark.parametrize("whose", [ALICE, "example.test"])
