@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from mailstack.filters.authentication.arc_chain import Chain
 from mailstack.filters.authentication.results import without_comments
 
-_WORDS = re.compile(rb"([a-z0-9.-]+)\s*=\s*([^\s;]+)", re.IGNORECASE)
+#: Only where a word begins, as else a long one would be read again from each of its letters.
+_WORDS = re.compile(rb"(?<![a-z0-9.-])([a-z0-9.-]++)\s*=\s*([^\s;]+)", re.IGNORECASE)
 #: May hold what the sender of a message chose: nothing in there is a result.
 _QUOTED = re.compile(rb'"(?:[^"\\]|\\.)*"')
 #: Results of one field that are looked at.

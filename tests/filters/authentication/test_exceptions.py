@@ -172,6 +172,13 @@ def test_what_a_sealer_tells(value: bytes, tells: bool) -> None:
     assert tells_of_pass(value, "author.test") is tells
 
 
+def test_what_a_sealer_tells_is_read_once_however_long_a_word_is() -> None:
+    started = time.process_time()
+    said = b"i=1; mx.test; dmarc=pass " + b"a" * 60_000 + b" header.from=author.test"
+    assert tells_of_pass(said, "author.test")
+    assert time.process_time() - started < 5
+
+
 @pytest.mark.parametrize(
     ("exceptions", "author", "action", "disposition"),
     [
