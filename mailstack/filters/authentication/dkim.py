@@ -288,6 +288,9 @@ def find_keys(signature: Signature, lookup: Lookup) -> list[KeyRecord]:
     keys = []
     for record in answer.records[:MAX_KEY_RECORDS]:
         assert isinstance(record, bytes)
+        if len(record) > MAX_KEY_RECORD_OCTETS:  # nor is it remembered
+            problem = Invalid("permerror", "the key record is too long")
+            continue
         key = parse_key(record)
         if isinstance(key, KeyRecord):
             keys.append(key)
@@ -304,8 +307,6 @@ def parse_key(record: bytes) -> KeyRecord | tuple[str, str]:
 
     Source: RFC 6376 section 3.6.1; RFC 8463 section 4.
     """
-    if len(record) > MAX_KEY_RECORD_OCTETS:
-        return "permerror", "the key record is too long"
     try:
         tags = parse_tag_value(record)
     except (InvalidTagValueList, IndexError, ValueError):

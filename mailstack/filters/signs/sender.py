@@ -41,8 +41,8 @@ _BOOKS = re.compile(
 #: Labels under which only a state lets anybody have a name.
 _STATE = frozenset({"gov", "gob", "gouv", "gv", "go", "mil", "govt", "gub"})
 _PARTS = re.compile(r"[@._-]")
-#: Shorter local parts are words of their own.
-MIN_LOCAL = 4
+#: Shorter local parts are words of their own; longer ones nobody chose.
+MIN_LOCAL, MAX_LOCAL = 4, 30
 #: Characters at the beginning of a text that hold whom it speaks to, and of the words before.
 GREETING, OPENING = 300, 24
 _GREETS = re.compile(
@@ -220,7 +220,7 @@ def _address(look: Look) -> Iterator[Found]:
         yield Found("sender_double", f"{domain} for {other}")
     if strange.is_random(label) or (domain.count(".") >= 2 and strange.is_random(domain.partition(".")[0])):
         yield Found("sender_random_domain", domain)
-    if strange.is_random(local) or len(local) > 30:
+    if len(local) > MAX_LOCAL or strange.is_random(local):
         yield Found("sender_random_local", local[:60])
     if label.count("-") >= 2:
         yield Found("sender_hyphens", domain)

@@ -367,6 +367,16 @@ def test_a_key_is_parsed_once() -> None:
     assert (parse_key.cache_info().misses, parse_key.cache_info().hits) == (1, 4)
 
 
+def test_key_records_of_64_kib_are_neither_read_nor_remembered() -> None:
+    parse_key.cache_clear()
+    message = sign(MESSAGE, [rsa_key()], now=NOW) + MESSAGE
+    name = "rsa._domainkey.example.test"
+    (result,) = verify(message, {name: {"TXT": [f"{rsa_record()}; n={'n' * 60_000}"]}})
+    assert (result.result, result.why) == ("permerror", "the key record is too long")
+    assert parse_key.cache_info().currsize == 0
+    assert words(message, {name: {"TXT": ["n" * 60_000, rsa_record()]}}) == ["pass"]
+
+
 @pytest.mark.parametrize(("limit", "word"), [(b"0", "policy"), (b"5", "policy"), (b"99999", "permerror")])
 def test_d16_a_limit_is_reported_and_never_trusted(limit: bytes, word: str) -> None:
     # T23

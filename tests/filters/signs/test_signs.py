@@ -450,3 +450,25 @@ def test_hostile_mail_costs_no_more_than_other_mail(message: bytes) -> None:
     # M14, M15; T42
     for _ in range(20):
         signs(message)
+
+
+def test_names_of_60_kib_are_not_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+
+    def look_at(name: str) -> bool:
+        seen.append(name)
+        return False
+
+    monkeypatch.setattr(strange, "is_random", look_at)
+    message = (
+        b"From: "
+        + b"a1b" * 20_000
+        + b"@"
+        + b"c2d." * 15_000
+        + b"test\r\nSubject: x\r\n\r\nhttp://x.test/\r\n"
+    )
+    header = Header(message)
+    found = find.find(read(message, header), Authentication(), find_author(header))
+    assert "sender_random_local" in {reason.name for reason in found.reasons}
+    assert seen
+    assert max(map(len, seen)) <= 253
