@@ -58,6 +58,8 @@ MAX_IDLE_JOBS = 128
 #: Answers a worker remembers itself, to save the round trip; the parent's cache is the real one.
 MAX_REMEMBERED = 4_000
 REMEMBER_S = 60.0
+#: Of an answer; longer ones are asked for each time, as what strangers put into TXT has up to 64 KiB.
+MAX_REMEMBERED_OCTETS = 8_192
 #: Messages between two looks at the memory.
 MEMORY_LOOK = 50
 MAX_OPEN_FILES = 64
@@ -254,7 +256,7 @@ class Worker:
         for record in records:
             question, answer = to_answer(record)
             known[question] = answer
-            if answer.status != "temperror":
+            if answer.status != "temperror" and _octets(answer) <= MAX_REMEMBERED_OCTETS:
                 self._remembered[question] = (until + min(record.keep_s, REMEMBER_S), answer)
         while len(self._remembered) > MAX_REMEMBERED:
             del self._remembered[next(iter(self._remembered))]
@@ -287,6 +289,11 @@ def _standing(directory: Directory, account_id: int) -> _Standing | None:
         directory.sender_lists(account_id),
         directory.mail_policy(account.address.domain),
     )
+
+
+def _octets(answer: Answer) -> int:
+    """What texts and names take; all else is short."""
+    return sum(len(record) for record in answer.records if isinstance(record, bytes | str))
 
 
 _STALE = (float("-inf"), Answer("temperror"))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import msgspec
 import pytest
 
-from mailstack.app.filter_steps import Setup, Step
-from mailstack.app.filter_worker import Worker, make_tools
+from mailstack.app.filter_steps import Record, Setup, Step
+from mailstack.app.filter_worker import MAX_REMEMBERED_OCTETS, Worker, make_tools
 from mailstack.filters.options import FilterOptions
 from mailstack.filters.spam.score import GTUBE
 from mailstack.model.verdict import (
@@ -132,3 +132,20 @@ def test_people_written_to_and_answers_stay_in_the_inbox(kit: Kit) -> None:
     sending.learn(kit.account_id, ["news@other.test"], now=time.time())
     sending.close()
     assert kit.folders(offer) == ["INBOX"]
+
+
+@pytest.mark.parametrize(
+    ("octets", "asks_again"), [(MAX_REMEMBERED_OCTETS, False), (MAX_REMEMBERED_OCTETS + 1, True)]
+)
+def test_short_answers_are_remembered_for_other_messages(kit: Kit, octets: int, asks_again: bool) -> None:
+    question = ("long.test", "TXT")
+
+    def wanted(job: int, records: tuple[Record, ...] = ()) -> bool:
+        request = FilterRequest("id", "192.0.2.1", "h.test", "a@long.test", (), time.time(), LETTER)
+        done = kit.worker.run(Step(job, msgspec.msgpack.encode(request), records))
+        assert done is not None and not done.problem, done
+        return question in done.wanted
+
+    assert wanted(1)
+    assert not wanted(2, (Record(*question, "ok", (b"n" * octets,), 60.0),))
+    assert wanted(3) is asks_again
