@@ -11,6 +11,8 @@ from mailstack.app.filter_worker import load_model
 from mailstack.filters.authentication.dmarc import find_author
 from mailstack.filters.document import read
 from mailstack.filters.fields import Header
+from mailstack.filters.signs import find as signs
+from mailstack.filters.signs.knowledge import shipped
 from mailstack.filters.spam import score
 from tests.kit.arrived import SETS, arrived
 
@@ -30,3 +32,14 @@ def test_most_fraud_of_our_years_is_found_and_no_wanted_mail_is_taken_for_it(whi
     assert {name: got for name, got in scores[False].items() if got >= SPAM} == {}
     missed = {name: got for name, got in scores[True].items() if got < SPAM}
     assert len(missed) <= 65 * 0.35, missed
+
+
+def test_reasons_are_words_for_a_person() -> None:
+    keys = {f" {name} " for name in shipped().signs if "_" in name}
+    whys = []
+    for one in arrived("tuning"):
+        header = Header(one.message)
+        found = signs.find(read(one.message, header), one.found, find_author(header))
+        whys += [f" {reason.why} " for reason in (*found.reasons, *found.for_strangers)]
+    assert len(whys) > 500
+    assert [why for why in whys if any(key in why for key in keys)] == []

@@ -239,7 +239,7 @@ def _belongs(domain: str, author: str, walk: Walk, *, is_strict: bool) -> bool:
 
 def _why_not(spf: SpfResult, dkim: Sequence[DkimResult]) -> str:
     signed = ", ".join(f"{d.result} for {d.domain or '?'}" for d in dkim) or "no signature"
-    return f"SPF {spf.result} for {spf.domain or '?'}; DKIM {signed}"
+    return f"SPF {spf.result} {f'for {spf.domain}' if spf.domain else '(no sender to ask)'}; DKIM {signed}"
 
 
 def _lower(policy: Policy) -> Policy:

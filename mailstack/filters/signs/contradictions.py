@@ -56,6 +56,8 @@ ABOUT_MAILBOX = INSIDE | {"storage", "password"}
 SHOWN_IN_PAGE = frozenset({"office", "mail_login", "document", "payment", "storage", "password", "legal"})
 #: What speaks for a company, but not for those whose words it passes on.
 VOUCHING = frozenset({"brand_proven", "links_home"})
+#: Signs that a contradiction names.
+MAX_NAMED = 3
 #: Where talk goes on that no mail server sees.
 MESSENGERS = frozenset({"whatsapp", "telegram", "wechat", "signal", "viber", "skype", "ватсап", "телеграм"})
 #: Kinds of words that make a number one to call; of one of them it takes another company's name.
@@ -93,13 +95,18 @@ def relayed(
     elif any(look.kinds.get(kind, 0) >= RELAYED_WORDS for kind in NEVER_RELAYED):
         yield Found("relayed", "words of fraud")
     elif wanted & UNRELAYED:
-        yield Found("relayed", " ".join(sorted(wanted & UNRELAYED)))
+        yield Found("relayed", _in_words(look, {f"wants_{name}" for name in wanted & UNRELAYED}))
     elif names & ASTRAY - {"link_form", "link_storage"} and (wanted or look.kinds.keys() & NEVER_RELAYED):
         yield Found("relayed", "it leads astray")
     else:
         office = sender.office_in_text(look)
         if office:
             yield Found("relayed", office, OFFICE_SHARE)
+
+
+def _in_words(look: Look, names: set[str]) -> str:
+    """What signs are called where a person reads it."""
+    return "; ".join([look.knowledge.signs[name].why for name in sorted(names)[:MAX_NAMED]])
 
 
 def _names_another(look: Look, claimed: claims.Claims) -> bool:
@@ -133,7 +140,7 @@ def find(
 def _sender(look: Look, names: set[str], plain: float) -> Iterator[Found]:
     loose = names & LOOSE
     if loose:
-        yield Found("wish_of_nobody", " ".join(sorted(loose)), plain)
+        yield Found("wish_of_nobody", _in_words(look, loose), plain)
     if names & UNRELATED:
         yield Found("wish_unrelated", look.domain, plain)
     if look.is_free_mail:
@@ -146,7 +153,7 @@ def _place(
     """Where it is to be done, and by whose order."""
     astray = names & ASTRAY
     if astray:
-        yield Found("wish_leads_astray", " ".join(sorted(astray)), plain)
+        yield Found("wish_leads_astray", _in_words(look, astray), plain)
     if "links_elsewhere" in names:
         yield Found("wish_leads_elsewhere")
     if wanted & TRUSTED and _leads_to_stranger(look, claimed):
