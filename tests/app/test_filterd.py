@@ -217,6 +217,7 @@ async def test_all_memory_taken_is_the_same_as_a_death(tmp_path: Path, dns: DnsS
             victim = next(w for w in server.pool.workers if w.job and not w.is_retired)
             done = Done(victim.job, problem=OUT_OF_MEMORY, retire=True)
             server.pool._received(victim, msgspec.msgpack.encode(done))
+            os.kill(victim.pid, signal.SIGCONT)  # it leaves by itself
             for worker in server.pool.workers:
                 os.kill(worker.pid, signal.SIGSTOP)
         answer = await asking
