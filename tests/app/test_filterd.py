@@ -219,7 +219,8 @@ async def test_all_memory_taken_is_the_same_as_a_death(tmp_path: Path, dns: DnsS
             server.pool._received(victim, msgspec.msgpack.encode(done))
             os.kill(victim.pid, signal.SIGCONT)  # it leaves by itself
             for worker in server.pool.workers:
-                os.kill(worker.pid, signal.SIGSTOP)
+                if not worker.is_retired:
+                    os.kill(worker.pid, signal.SIGSTOP)
         answer = await asking
         assert answer.verdict.unfiltered == OUT_OF_MEMORY
         assert answer.verdict.aside == "large"
