@@ -85,6 +85,8 @@ class Pool:
         self._stopping = False
         self._watching: asyncio.Task[None] | None = None
         self._why_killed: dict[WorkerProcess, str] = {}
+        #: Process handles of retired workers.
+        self._leaving: set[int] = set()
         self.workers: list[WorkerProcess] = []
 
     @property
@@ -108,6 +110,8 @@ class Pool:
         for worker in list(self.workers):
             worker.connection.abort()
             self._kill(worker)
+        for leaving in tuple(self._leaving):
+            self._see_off(leaving)
         await self._end_nursery()
 
     def run(self, worker: WorkerProcess, step: Step) -> None:
@@ -125,8 +129,17 @@ class Pool:
         """Lets an idle worker go; a fresh one is started at once."""
         worker.is_retired = True
         self._wanted.set()
+        leaving = os.dup(worker.pidfd)
+        self._leaving.add(leaving)
         worker.connection.close()
-        asyncio.get_running_loop().call_later(RETIRE_S, self._kill, worker)
+        asyncio.get_running_loop().call_later(RETIRE_S, self._see_off, leaving)
+
+    def _see_off(self, pidfd: int) -> None:
+        """Who was let go and is still there is killed."""
+        if pidfd in self._leaving:
+            self._leaving.remove(pidfd)
+            _kill(pidfd)
+            os.close(pidfd)
 
     def _too_slow(self, worker: WorkerProcess) -> None:
         _log.error("worker %d takes too long and is killed", worker.pid)
@@ -136,8 +149,7 @@ class Pool:
     @staticmethod
     def _kill(worker: WorkerProcess) -> None:
         if worker.pidfd >= 0:
-            with contextlib.suppress(ProcessLookupError):
-                signal.pidfd_send_signal(worker.pidfd, signal.SIGKILL)
+            _kill(worker.pidfd)
 
     # -- what the workers say --------------------------------------------------------
 
@@ -262,3 +274,8 @@ class Pool:
                 self._nursery.kill()
             await self._nursery.wait()
         self._nursery = None
+
+
+def _kill(pidfd: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from mailstack.app import filter_pool
 from mailstack.app.filter_steps import OUT_OF_MEMORY, Done, Setup
 from mailstack.app.filter_worker import (
     load_knowledge,
@@ -227,6 +228,19 @@ async def test_all_memory_taken_is_the_same_as_a_death(tmp_path: Path, dns: DnsS
         for worker in server.pool.workers:
             os.kill(worker.pid, signal.SIGCONT)
         await until(lambda: daemon.idle_workers() == 2)
+
+
+async def test_who_was_let_go_and_does_not_leave_is_killed(
+    tmp_path: Path, dns: DnsServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filter_pool, "RETIRE_S", 0.2)
+    async with running(tmp_path, dns) as daemon:
+        slow, other = daemon.server.pool.workers
+        os.kill(slow.pid, signal.SIGSTOP)
+        daemon.server.pool.retire(slow)
+        await until(lambda: not is_alive(slow.pid))
+        await until(lambda: daemon.idle_workers() == 2)
+        assert other in daemon.server.pool.workers
 
 
 async def test_an_error_in_the_filter_is_set_aside_at_once(tmp_path: Path, dns: DnsServer) -> None:
