@@ -33,6 +33,8 @@ T = TypeVar("T")
 SUSPICION_S = 0.5
 #: A server that is there answers the probe from its memory within this time.
 PROBE_S = 1.5
+#: Waits that make it up: whoever stood still for a while himself loses one of them, not all.
+PROBE_WAITS = 5
 #: A check that is run again more often than this asks too much (libraries page, section 4).
 MAX_RUNS = 40
 
@@ -240,17 +242,16 @@ class Resolver:
         asking = [asyncio.ensure_future(server.ask(PROBE)) for server in self._servers]
         if not asking:
             return False
-        loop = asyncio.get_running_loop()
-        until = loop.time() + PROBE_S
-        waiting = set(asking)
+        waits, waiting = PROBE_WAITS, set(asking)
         try:
-            while waiting and loop.time() < until:
+            while waiting and waits:
                 done, waiting = await asyncio.wait(
-                    waiting, timeout=until - loop.time(), return_when=asyncio.FIRST_COMPLETED
+                    waiting, timeout=PROBE_S / PROBE_WAITS, return_when=asyncio.FIRST_COMPLETED
                 )
                 if any(task.exception() is None for task in done):
-                    self._heard_at = loop.time()
+                    self._heard_at = asyncio.get_running_loop().time()
                     return True
+                waits -= not done
             return False
         finally:
             for task in asking:

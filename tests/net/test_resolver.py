@@ -18,6 +18,7 @@ from mailstack.net.dns_cache import FAILURE_S, Cache
 from mailstack.net.dns_channel import Server
 from mailstack.net.dns_options import DnsOptions, parse_server
 from mailstack.net.resolver import (
+    PROBE_S,
     Budget,
     OfflineResolver,
     Resolver,
@@ -209,6 +210,21 @@ async def test_silence_is_noticed_once_and_everybody_fails_fast() -> None:
         await lookup_all(resolver, [Question(f"{n}.example", "A") for n in range(100)])
         assert time.monotonic() - began < 20
         await resolver.close()
+
+
+async def test_who_stood_still_himself_does_not_take_the_servers_for_silent(server: DnsServer) -> None:
+    resolver = Resolver(DnsOptions(servers=(server.address,)))
+    await resolver.start()
+    for steps in range(6):  # wherever in its first question
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        time.sleep(PROBE_S + 0.1)
+        assert resolver._probing is not None
+        assert await resolver._probing
+        resolver._probing = asyncio.create_task(resolver._probe())
+    assert not resolver.is_down
+    assert (await resolver.lookup("example.org", "A")).status == "ok"
+    await resolver.close()
 
 
 async def test_one_silent_name_does_not_make_the_world_silent(server: DnsServer) -> None:
