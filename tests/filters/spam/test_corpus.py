@@ -53,9 +53,8 @@ def test_what_leaks_the_label_is_not_looked_at() -> None:
         header = Header(message)
         kept = b"".join(field.raw for field in header.fields if not LEAKING.match(field.name))
         stripped = kept + b"\r\n" + message[header.body_at :]
-        assert features.tokens(read(stripped, Header(stripped))) == features.tokens(read(message, header)), (
-            name
-        )
+        without, whole = (features.tokens(read(o, Header(o))) for o in (stripped, message))
+        assert (list(without), without.indexes) == (list(whole), whole.indexes), name
 
 
 @pytest.mark.slow
