@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 
 from mailstack.mailbox import folders, metadata, rights, roles
-from mailstack.mailbox.core import Core
+from mailstack.mailbox.core import Core, FolderRow
 from mailstack.model.mailbox import MailboxError
 from mailstack.model.roles import ROLES
 from mailstack.model.sharing import ALL_RIGHTS, Annotated, Place
@@ -36,12 +36,16 @@ class Details:
 
     def annotations_for(self, name: str, person: str) -> dict[str, bytes]:
         """As another person sees them, by their address key; "": as the owner does."""
-        folder = folders.named(self.core, name) if name else None
-        with self.core.db.read() as connection:
-            found = metadata.read(connection, folder.id if folder is not None else 0, person)
-        if folder is not None and folder.special_use and not person:
-            found[metadata.SPECIAL_USE] = folder.special_use.encode("ascii")
-        return found
+
+        def read(folder: FolderRow | None) -> dict[str, bytes]:
+            with self.core.db.read() as connection:
+                folder_id = self.core.get(connection, folder.id).id if folder is not None else 0
+                found = metadata.read(connection, folder_id, person)
+            if folder is not None and folder.special_use and not person:
+                found[metadata.SPECIAL_USE] = folder.special_use.encode("ascii")
+            return found
+
+        return folders.with_named(self.core, name, read) if name else read(None)
 
     def annotate(self, name: str, changes: Mapping[str, bytes | None]) -> Annotated:
         """Sets annotations, all or none."""
@@ -49,21 +53,24 @@ class Details:
 
     def annotate_for(self, name: str, changes: Mapping[str, bytes | None], person: str) -> Annotated:
         """The same for another person."""
-        folder = folders.named(self.core, name) if name else None
         others = {entry: value for entry, value in changes.items() if entry != metadata.SPECIAL_USE}
         use = None
         if metadata.SPECIAL_USE in changes:
-            if folder is None or person:
+            if not name or person:
                 raise MailboxError("USEATTR", "only a folder's owner says what it is for")
             use = _use(changes[metadata.SPECIAL_USE])
 
-        def work(connection: sqlite3.Connection) -> str:
+        def work(connection: sqlite3.Connection, folder: FolderRow | None) -> str:
             folder_id = self.core.get(connection, folder.id).id if folder is not None else 0
             metadata.write(connection, folder_id, others, person)
             now = int(self.core.now())
             return roles.give(connection, folder_id, use, now=now) if use is not None else ""
 
-        lost = self.core.db.change("setting an annotation", work, durable_commit=True)
+        def change(folder: FolderRow | None) -> str:
+            doing = "setting an annotation"
+            return self.core.db.change(doing, lambda found: work(found, folder), durable_commit=True)
+
+        lost = folders.with_named(self.core, name, change) if name else change(None)
         return Annotated((lost,) if lost else ())
 
     def copy_annotations(self, source_id: int, target_id: int) -> None:
@@ -77,9 +84,8 @@ class Details:
 
     def access(self, name: str) -> dict[str, str]:
         """Rights by identifier, the owner's first."""
-        folder = folders.named(self.core, name)
-        with self.core.db.read() as connection:
-            return {self.core.address: ALL_RIGHTS, **rights.read(connection, folder.id)}
+        own = {self.core.address: ALL_RIGHTS}
+        return own | folders.with_named(self.core, name, lambda folder: self.access_by_id(folder.id))
 
     def access_of_all(self) -> dict[str, dict[str, str]]:
         """Entries by folder name, of the folders that have a list."""
@@ -96,12 +102,14 @@ class Details:
         """Sets the rights of one identifier; "": removes its entry."""
         if identifier.removeprefix("-") == self.core.address:
             raise MailboxError("CANNOT", "the owner of a folder has all rights")
-        folder = folders.named(self.core, name)
 
-        def work(connection: sqlite3.Connection) -> None:
-            rights.write(connection, self.core.get(connection, folder.id).id, identifier, rights_)
+        def change(folder: FolderRow) -> None:
+            def work(connection: sqlite3.Connection) -> None:
+                rights.write(connection, self.core.get(connection, folder.id).id, identifier, rights_)
 
-        self.core.db.change("changing who may see a folder", work, durable_commit=True)
+            self.core.db.change("changing who may see a folder", work, durable_commit=True)
+
+        folders.with_named(self.core, name, change)
 
 
 def _use(value: bytes | None) -> str:

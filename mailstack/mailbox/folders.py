@@ -14,7 +14,9 @@ import os
 import re
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from mailstack.disk import durable
 from mailstack.mailbox import aside, fullness, maildir, rights, roles
@@ -22,6 +24,8 @@ from mailstack.mailbox.account import new_object_id, next_validity
 from mailstack.mailbox.core import Core, FolderRow
 from mailstack.model.mailbox import DEFAULT_FOLDERS, FolderEntry, FolderStatus, MailboxError
 from mailstack.model.sharing import split_shared
+
+T = TypeVar("T")
 
 #: A directory's time this young may hide a change within the same clock tick.
 SETTLED_NS = 50_000_000
@@ -147,6 +151,19 @@ def named(core: Core, name: str) -> FolderRow:
     if folder is None:
         raise no_folder()
     return folder
+
+
+def with_named(core: Core, name: str, work: Callable[[FolderRow], T]) -> T:
+    """Does `work` with the folder of that name, as `named` finds it.
+
+    Once more when its id is unknown by then: account.db may have been made anew meanwhile.
+    """
+    try:
+        return work(named(core, name))
+    except MailboxError as error:
+        if error.code != "NONEXISTENT":
+            raise
+    return work(named(core, name))
 
 
 def no_folder(code: str = "NONEXISTENT") -> MailboxError:

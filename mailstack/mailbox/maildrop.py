@@ -9,6 +9,7 @@ Standards: RFC 1939 section 7.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import heapq
 import itertools
@@ -26,6 +27,7 @@ from mailstack.model.maildrop import ID_OCTETS, Maildrop
 
 #: Messages removed in one transaction.
 BATCH = 2_000
+_ATTEMPTS = 4
 #: What mbsync and Dovecot append to a file name they did not make.
 _ADDED = re.compile(r"(?:,[A-Z]=[0-9]+)+\Z")
 
@@ -38,13 +40,21 @@ def load(core: Core, names: Sequence[str]) -> Maildrop:
     Raises:
         TemporaryFailure: the index cannot be read.
     """
-    folders = _find(core, names)
+    for _ in range(_ATTEMPTS):
+        with contextlib.suppress(MailboxError):  # deleted, or account.db was made anew at this moment
+            return _load(core, _find(core, names))
+    raise TemporaryFailure(f"the folders of {core.address} change again and again")
+
+
+def _load(core: Core, folders: dict[int, str]) -> Maildrop:
     drop = Maildrop(tuple(folders), tuple(folders.values()))
     ids = bytearray()
     marks = array("Q")
     with core.db.read() as connection:
         connection.execute("BEGIN")
         try:
+            for folder_id in folders:
+                core.get(connection, folder_id)
             streams = [_rows(connection, at, folder_id) for at, folder_id in enumerate(folders)]
             for _, at, uid, size, base in heapq.merge(*streams):
                 digest = _digest(base)
@@ -69,8 +79,6 @@ def _find(core: Core, names: Sequence[str]) -> dict[int, str]:
             continue
         try:
             scan.refresh(core, folder.id)
-        except MailboxError:
-            continue  # deleted at this moment
         except TemporaryFailure as error:
             if error.fatal:
                 raise

@@ -36,7 +36,7 @@ from mailstack.mailbox import (
     storing,
     threads,
 )
-from mailstack.mailbox.core import Core
+from mailstack.mailbox.core import Core, FolderRow
 from mailstack.mailbox.details import Details
 from mailstack.mailbox.notices import Notices
 from mailstack.mailbox.notices import write as write_warning
@@ -271,10 +271,13 @@ class Account(Details):
 
     def status(self, name: str) -> FolderStatus:
         """Counters, after a look at the disk; NONEXISTENT when it is not there."""
-        folder = folders.named(self.core, name)
-        self.refresh(folder.id)
-        with self.core.db.read() as connection:
-            return folders.status(connection, folder.id)
+
+        def look(folder: FolderRow) -> FolderStatus:
+            self.refresh(folder.id)
+            with self.core.db.read() as connection:
+                return folders.status(connection, folder.id)
+
+        return folders.with_named(self.core, name, look)
 
     def create(self, name: str, *, special_use: str = "") -> FolderStatus:
         """Makes a folder; ALREADYEXISTS, CANNOT, LIMIT."""

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import math
 import os
 import random
+import sqlite3
 import subprocess
+import threading
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, Final
 
 import pytest
 
+from mailstack.imap.commands.select import _load
+from mailstack.mailbox import account as account_module
 from mailstack.mailbox import ready, recover
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.model.address import Address
@@ -157,6 +165,54 @@ def test_a_rebuild_is_noticed_by_a_process_that_has_the_mailbox_open(
     assert after.uid_validity > before.uid_validity
     assert after.messages == 4
     assert found(store) == []
+
+
+#: What finds a folder by its name and then works with its id.
+BY_NAME: dict[str, Callable[[Account], object]] = {
+    "status": lambda account: account.status("INBOX").messages == 4,
+    "maildrop": lambda account: len(account.maildrop(["INBOX", "work"])) == 5,
+    "annotate": lambda account: account.annotate("work", {"/private/comment": b"mine"}),
+    "annotations": lambda account: "/private/comment" in account.annotations("work"),
+    "grant": lambda account: account.grant("work", "bob@example.test", "lr"),
+    "access": lambda account: "carol@example.test" in account.access("work"),
+    "select": lambda account: len(_load(account, **SELECT).view) == 4,
+    "append": lambda account: account.append("INBOX", [NewMessage(MESSAGE)]),
+    "deliver": lambda account: account.deliver("work", NewMessage(MESSAGE), base_name="1.new"),
+}
+SELECT: Final[dict[str, Any]] = {"name": "INBOX", "resync": None, "read_only": False, "with_entry": True}
+
+
+@pytest.mark.parametrize("noticed_at", range(1, 7))
+@pytest.mark.parametrize("doing", BY_NAME)
+def test_a_rebuild_never_shows_a_folder_as_empty_or_gone(
+    account: Account,
+    store: MailStore,
+    maildir: Path,
+    root: Path,
+    clock: Clock,
+    doing: str,
+    noticed_at: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fill(account, store)
+    account.annotate("work", {"/private/comment": b"mine"})
+    account.grant("work", "carol@example.test", "lr")
+    other = MailStore(root, now=clock, random_bytes=os.urandom, boot="first boot")
+    recover.rebuild(other, ALICE)
+    other.close()
+    (maildir / "new" / "1.unknown").write_bytes(MESSAGE)
+    db, reads = account.core.db, itertools.count(1)
+    lock = db._lock_for_reading
+
+    def notices_late() -> tuple[sqlite3.Connection, threading.RLock]:
+        if next(reads) == noticed_at:
+            db._check_inode()
+        return lock()
+
+    monkeypatch.setattr(account_module, "_CHECK_S", math.inf)
+    monkeypatch.setattr(db, "_lock_for_reading", notices_late)
+    assert BY_NAME[doing](account) is not False
+    assert account.status("INBOX").messages + account.status("work").messages in (5, 6)
 
 
 def test_every_mailbox_of_a_root_is_checked(store: MailStore, root: Path, clock: Clock) -> None:
