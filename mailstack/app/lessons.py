@@ -8,11 +8,9 @@ What cannot be read has not been learned, and the mail flows (M20).
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from urllib.parse import quote, unquote
@@ -21,9 +19,9 @@ import msgspec
 
 from mailstack.app.paths import Paths
 from mailstack.disk import durable
+from mailstack.disk.lock import lock_within
 from mailstack.mailbox import maildir
 from mailstack.model.address import Address
-from mailstack.model.errors import TemporaryFailure
 from mailstack.model.lessons import Lesson
 
 LESSONS, LEARNED = "lessons", "learned"
@@ -93,15 +91,7 @@ class LessonBook:
             durable.make_folder(self._folder)
             fd = os.open(self._folder / f"{LESSONS}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            until = time.monotonic() + LOCK_WAIT_S
-            while True:
-                try:
-                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > until:
-                        raise TemporaryFailure(f"{self._folder}: the lessons are being changed") from None
-                    time.sleep(_NAP_S)
+            lock_within(fd, LOCK_WAIT_S, f"{self._folder}: the lessons are being changed", nap_s=_NAP_S)
             yield
         finally:
             os.close(fd)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mailstack.app.keeper import Child, Keeper, send
-from mailstack.model.errors import TemporaryFailure
+from mailstack.disk.lock import lock_within
 from mailstack.net import systemd
 
 #: Descriptor whose end of file means that whoever started us is gone.
@@ -32,6 +32,7 @@ KILL_GRACE_S = 5.0
 #: A daemon that lost its disk, or its starter, has no time to finish.
 FATAL_GRACE_S = 3.0
 LOCK_WAIT_S = 5.0
+_NAP_S = 0.02
 #: Daemons that may have two generations of workers while a new configuration is taken.
 _OVERLAP = ("smtp", "imap")
 
@@ -229,15 +230,9 @@ def hold_lock(lock_file: Path, *, wait_s: float | None = None) -> int:
     """
     lock_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fd = os.open(lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    until = time.monotonic() + (LOCK_WAIT_S if wait_s is None else wait_s)
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            return fd
-        except BlockingIOError:
-            if time.monotonic() > until:
-                raise TemporaryFailure(f"{lock_file} is held: it runs already") from None
-            time.sleep(0.02)
+    wait_s = LOCK_WAIT_S if wait_s is None else wait_s
+    lock_within(fd, wait_s, f"{lock_file} is held: it runs already", nap_s=_NAP_S)
+    return fd
 
 
 def is_held(lock_file: Path) -> bool:

@@ -1,14 +1,16 @@
-"""One process at a time, where a second one has nothing to wait for."""
+"""One process at a time: a second one has nothing to wait for, or waits, but not for ever."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from mailstack.disk.durable import guarded
+from mailstack.model.errors import TemporaryFailure
 
 
 @contextlib.contextmanager
@@ -32,3 +34,28 @@ def alone(path: Path, doing: str) -> Iterator[bool]:
             yield True
     finally:
         os.close(fd)
+
+
+def lock_within(fd: int, wait_s: float, why: str, *, nap_s: float) -> None:
+    """Locks an open file for this process alone; its holder may be stopped, and is not waited for for ever.
+
+    Args:
+        why: what is said when somebody holds it for longer.
+        nap_s: between two tries.
+
+    Raises:
+        TemporaryFailure: somebody did.
+        OSError: the disk is in trouble.
+    """
+    until = 0.0
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            now = time.monotonic()
+            until = until or now + wait_s
+            if now > until:
+                raise TemporaryFailure(why) from None
+            time.sleep(nap_s)
+        else:
+            return

@@ -9,11 +9,11 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from mailstack.disk.lock import lock_within
 from mailstack.disk.sqlite import open_database, transaction
 from mailstack.model.errors import TemporaryFailure
 
@@ -105,20 +105,7 @@ def exclusive(lock_file: Path, *, wait_s: float | None = None) -> Iterator[None]
         if wait_s is None:
             fcntl.flock(fd, fcntl.LOCK_EX)
         else:
-            _lock(fd, lock_file, wait_s)
+            lock_within(fd, wait_s, f"{lock_file} is held by another process", nap_s=_NAP_S)
         yield
     finally:
         os.close(fd)
-
-
-def _lock(fd: int, lock_file: Path, wait_s: float) -> None:
-    until = time.monotonic() + wait_s
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() > until:
-                raise TemporaryFailure(f"{lock_file} is held by another process") from None
-            time.sleep(_NAP_S)
-        else:
-            return

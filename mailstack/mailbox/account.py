@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import NoReturn, TypeVar
 
 from mailstack.disk import durable, migrations
+from mailstack.disk.lock import lock_within
 from mailstack.disk.sqlite import BUSY_TIMEOUT_S, failure, open_database, transaction
 from mailstack.mailbox.maildir import address_of, is_directory
 from mailstack.mailbox.presence import Presence, is_replaced
@@ -164,27 +165,13 @@ class AccountDatabase:
             if self._queue < 0:
                 self._queue = os.open(self._home / "turn", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             queue = self._queue
-            self._lock_queue(queue)
+            why = f"writing {self.path}: the database is locked"
+            lock_within(queue, TURN_TIMEOUT_S, why, nap_s=_TURN_NAP_S)
         try:
             yield
         finally:
             with contextlib.suppress(OSError):  # closed meanwhile, which unlocks too
                 fcntl.flock(queue, fcntl.LOCK_UN)
-
-    def _lock_queue(self, queue: int) -> None:
-        """Waits for the lock, but not for ever: its holder may be stopped."""
-        until = 0.0
-        while True:
-            try:
-                fcntl.flock(queue, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                now = time.monotonic()
-                until = until or now + TURN_TIMEOUT_S
-                if now > until:
-                    raise TemporaryFailure(f"writing {self.path}: the database is locked") from None
-                time.sleep(_TURN_NAP_S)
-            else:
-                return
 
     def change(self, doing: str, work: Callable[[sqlite3.Connection], T], *, durable_commit: bool) -> T:
         """Runs `work` in a transaction, again after reserving numbers when it ran out of them."""
