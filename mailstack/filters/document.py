@@ -16,14 +16,12 @@ from mailstack.filters.reading.attachments import find_attachments, shown_parts
 from mailstack.filters.reading.charsets import decode
 from mailstack.filters.reading.facts import Attachment, Html, Link
 from mailstack.filters.reading.html import MAX_ALT, MAX_HIDDEN, MAX_SOURCE, Effort, Page, read_html
-from mailstack.filters.reading.links import MAX_URLS, clean, find_all, is_ip_host, make
+from mailstack.filters.reading.links import MAX_URLS, clean, find_all, make
 from mailstack.filters.words import Words
 from mailstack.mime.addresses import ListedAddress, parse
 from mailstack.mime.encoding import decode_words
 from mailstack.mime.scanner import Part, scan
 from mailstack.mime.text import MAX_TEXT_OCTETS, content, parts
-
-__all__ = ["Document", "is_ip_host", "read"]
 
 #: Characters of text beside which a picture says it all.
 MAX_PICTURE_TEXT = 200

@@ -78,11 +78,10 @@ _LETTERS: Final = (
 _MIN_LETTERS, _MIN_WORDS = 20, 4
 #: Languages that share most small words: whichever it is, all of them are at home.
 _ALIKE: Final = frozenset({"sv", "da", "no"})
-_BY_WORD: Final = {
-    word: tuple(lang for lang, listed in _WORDS.items() if word in listed.split())
-    for listed in _WORDS.values()
-    for word in listed.split()
-}
+_BY_WORD: Final[dict[str, list[str]]] = {}
+for _lang, _listed in _WORDS.items():
+    for _word in dict.fromkeys(_listed.split()):
+        _BY_WORD.setdefault(_word, []).append(_lang)
 _AT_HOME: Final = {lang: frozenset(listed.split()) for lang, listed in _HOMES.items()}
 
 

@@ -181,7 +181,7 @@ def _outsider(look: Look, claimed: claims.Claims, names: set[str], plain: float)
     """Neither of the reader's own domain nor a service that leads to its own site; or only says to be."""
     if not look.recipients or claimed.own or sender.is_called_answer(look):
         return
-    if look.knowledge.registered(look.recipients[0].rpartition("@")[2]) != look.site:
+    if look.reader_site != look.site:
         if names & LED_OUT or not (look.ways or look.document.attachments):
             yield Found("wish_of_outsider", look.domain, plain)
     elif not look.is_proven and names & (ASTRAY | TRAPS):
@@ -212,14 +212,13 @@ def _from_abroad(look: Look) -> Iterator[Found]:
     hosts = [way.host for way in look.ways[:MAX_WAYS] if abroad.country(way.host)]
     if not author and not hosts:
         return
-    homes = abroad.homes(look.document.text[:MAX_TEXT], look.text.words)
-    if not homes:
+    if not look.homes:
         return
-    if author and author not in homes:
+    if author and author not in look.homes:
         yield Found("wish_from_abroad", look.domain)
         return
     for host in hosts:
-        if abroad.country(host) not in homes and not look.knowledge.owners(host):
+        if abroad.country(host) not in look.homes and not look.knowledge.owners(host):
             yield Found("wish_leads_abroad", host)
             return
 
@@ -229,9 +228,7 @@ def paid_abroad(look: Look) -> Iterator[Found]:
     country = abroad.country_of_account(look.document.text[:MAX_TEXT])
     if not country:
         return
-    homes = {abroad.country(look.domain), *abroad.homes(look.document.text[:MAX_TEXT], look.text.words)} - {
-        ""
-    }
+    homes = {abroad.country(look.domain), *look.homes} - {""}
     if homes and country not in homes:
         answers = sender.is_answer(look) or sender.is_called_answer(look)
         yield Found("answer_account_abroad" if answers else "account_abroad", country.upper())

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
-from mailstack.filters.document import is_ip_host
+from mailstack.filters.reading.links import is_ip_host
 from mailstack.filters.signs import strange
 from mailstack.filters.signs.look import Found, Look, Way
 

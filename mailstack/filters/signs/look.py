@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from mailstack.filters.document import Document
 from mailstack.filters.reading.links import behind_host
+from mailstack.filters.signs import abroad
 from mailstack.filters.signs.knowledge import Brand, Knowledge
 from mailstack.filters.words import HEAD, Text
 from mailstack.model.verdict import Authentication
@@ -117,6 +118,16 @@ class Look:
             "utf-8", "replace"
         )
         return [one.lower() for one in _ADDRESS.findall(text)[:MAX_RECIPIENTS]]
+
+    @cached_property
+    def reader_site(self) -> str:
+        """The site of the first of them; "" when nobody is addressed."""
+        return self.knowledge.registered(self.recipients[0].rpartition("@")[2]) if self.recipients else ""
+
+    @cached_property
+    def homes(self) -> frozenset[str]:
+        """The countries its language is at home in; none when that is not known."""
+        return abroad.homes(self.document.text[:MAX_TEXT], self.text.words)
 
     @cached_property
     def is_free_mail(self) -> bool:

@@ -155,7 +155,7 @@ def _is_of_reader(look: Look) -> bool:
     """The name has that of the reader's domain in it, which is not the author's."""
     if not look.recipients or look.document.header.has(b"list-id"):
         return False
-    site = look.knowledge.registered(look.recipients[0].rpartition("@")[2])
+    site = look.reader_site
     if site == look.site or site in look.knowledge.words_of("free_mail"):
         return False
     label = site.partition(".")[0]

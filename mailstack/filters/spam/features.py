@@ -13,7 +13,6 @@ Limits, section 3: 2000 tokens; T45: at most 40 octets each.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 
 from mailstack.filters.document import Document
@@ -23,7 +22,6 @@ from mailstack.filters.words import is_cjk
 
 #: Changes whenever the same message gives other tokens: indexes kept from before are void then.
 VERSION = 4
-_CJK = re.compile("[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
 
 
 def tokens(document: Document) -> Tokens:
@@ -46,7 +44,7 @@ def pieces(words: Sequence[str]) -> Sequence[str]:
 
 
 def _pairs(word: str) -> Iterable[str]:
-    if _CJK.match(word) is None:
+    if not is_cjk(word):  # a run of it is a word of its own
         return (word,)
     return (word[n : n + 2] for n in range(max(len(word) - 1, 1)))
 

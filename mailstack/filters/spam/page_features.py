@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mailstack.filters.document import Document, is_ip_host
+from mailstack.filters.document import Document
+from mailstack.filters.reading.links import is_ip_host
 
 #: Characters of text, links, and lines at either end that are looked at.
 _TEXT = 8_192
