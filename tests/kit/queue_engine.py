@@ -22,7 +22,7 @@ from mailstack.app.queue_settle import Settler
 from mailstack.delivery.dsn import Site
 from mailstack.delivery.entry import Entry, EntryRecipient, RecipientKind
 from mailstack.delivery.lease import Lease
-from mailstack.delivery.options import QueueOptions, Route
+from mailstack.delivery.options import Route
 from mailstack.delivery.spool import Content
 from mailstack.model.outcome import Delivered, Failed, Outcome
 from mailstack.model.reply import Reply
@@ -30,23 +30,18 @@ from mailstack.net.resolver import OfflineResolver
 from mailstack.net.smtp_delivery import SmtpDelivery
 from mailstack.state.maillog import MailLog
 from tests.kit.loops import WAIT_S, until
-from tests.kit.queues import QueueKit
+from tests.kit.queues import PATIENT, QueueKit
 from tests.kit.smtp_sink import SmtpSink
 
-#: Tries follow each other soon; nobody's patience ends because a machine stands still for a moment.
-FAST = QueueOptions(
+#: Tries follow each other soon.
+FAST = msgspec.structs.replace(
+    PATIENT,
     jitter_percent=0,
     first_wait_s=0.2,
     max_wait_s=0.4,
     give_up_after_s=300.0,
     bounce_give_up_after_s=300.0,
     delay_notice_after_s=300.0,
-    connect_timeout_s=30,
-    command_timeout_s=30,
-    data_timeout_s=30,
-    end_timeout_s=30,
-    quit_timeout_s=30,
-    session_idle_s=60,
 )
 
 #: A five-day life in five seconds.

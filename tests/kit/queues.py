@@ -20,6 +20,14 @@ MESSAGE = (
     b"Message-ID: <1@example.org>\r\n\r\nHello.\r\n"
 )
 ME = "me"
+#: Nobody is given up for being slow: a machine that stands still for a moment is no fault.
+PATIENT = QueueOptions(
+    connect_timeout_s=30,
+    command_timeout_s=30,
+    data_timeout_s=30,
+    end_timeout_s=30,
+    quit_timeout_s=30,
+)
 
 
 @dataclass(frozen=True)

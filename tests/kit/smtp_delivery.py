@@ -12,24 +12,14 @@ from typing import Any
 import msgspec
 
 from mailstack.delivery.entry import Entry, EntryRecipient, Facts
-from mailstack.delivery.options import QueueOptions
 from mailstack.delivery.spool import Content
 from mailstack.model.dns import Answer, Question
 from mailstack.net.resolver import Budget, DnsSource
 from mailstack.net.smtp_delivery import SmtpDelivery, Trial
-from tests.kit.queues import MESSAGE
+from tests.kit.queues import MESSAGE, PATIENT
 from tests.kit.smtp_sink import SmtpSink
 
-OPTIONS = QueueOptions(
-    allow_loopback=True,
-    # Who waits for nobody's silence is not to fail by a machine that stands still for a moment.
-    connect_timeout_s=30,
-    command_timeout_s=30,
-    data_timeout_s=30,
-    end_timeout_s=30,
-    quit_timeout_s=30,
-    session_idle_s=60,
-)
+OPTIONS = msgspec.structs.replace(PATIENT, allow_loopback=True)
 FACTS = Facts(
     queue_id="q1",
     accept_id="a1",

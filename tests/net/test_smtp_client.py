@@ -17,20 +17,11 @@ from mailstack.net.smtp_client import Connection, OpenFailed, _pieces, connect
 from mailstack.smtp.client_events import Done, OutgoingRecipient, Transaction
 from tests.kit.certificates import write
 from tests.kit.loops import both_loops
-from tests.kit.queues import MESSAGE
+from tests.kit.queues import MESSAGE, PATIENT
 from tests.kit.smtp_sink import CLOSE, HANG, RESET, SLOW, SmtpSink
 
-#: Nobody is given up here for being slow, unless a test wants it.
-PATIENT = QueueOptions(
-    connect_timeout_s=30,
-    command_timeout_s=30,
-    data_timeout_s=30,
-    block_timeout_s=30,
-    end_timeout_s=30,
-    quit_timeout_s=30,
-)
-
-
+#: Nor for taking a piece of data slowly, unless a test wants it.
+OPTIONS = msgspec.structs.replace(PATIENT, block_timeout_s=30)
 UNFINISHED = b"250-x\r\n250-"
 
 
@@ -44,14 +35,14 @@ def transaction(*recipients: str, size: int = len(MESSAGE)) -> Transaction:
 
 async def open_(sink: SmtpSink, **more: Any) -> Connection:
     return await connect(
-        Host("sink.test", sink.host, sink.port), helo="us.test", **{"options": PATIENT, **more}
+        Host("sink.test", sink.host, sink.port), helo="us.test", **{"options": OPTIONS, **more}
     )
 
 
 def impatient(stage: str, seconds: float) -> QueueOptions:
     """Waits for the answer at one stage no longer than this."""
     name = {"data": "data", "end": "end", "quit": "quit", "block": "block"}.get(stage, "command")
-    return msgspec.structs.replace(PATIENT, **{f"{name}_timeout_s": seconds})
+    return msgspec.structs.replace(OPTIONS, **{f"{name}_timeout_s": seconds})
 
 
 async def send(sink: SmtpSink, *recipients: str, data: bytes = MESSAGE, **more: Any) -> Done:
@@ -213,7 +204,7 @@ async def test_a_host_that_gives_no_session_is_an_answer(replies: dict[str, Any]
     # Q1, Q2, Q7, Q8
     with SmtpSink(replies=replies) as sink:
         is_silent = any(said in (HANG, UNFINISHED) for said in replies.values())
-        options = impatient("greeting", 0.3) if is_silent else PATIENT
+        options = impatient("greeting", 0.3) if is_silent else OPTIONS
         with pytest.raises(OpenFailed) as error:
             await open_(sink, options=options)
         assert error.value.answer.reply.code == code
@@ -227,7 +218,7 @@ async def test_a_host_that_gives_no_session_is_an_answer(replies: dict[str, Any]
 async def test_whatever_breaks_a_message_is_a_temporary_answer(step: str, what: str | bytes) -> None:
     # Q1, Q4, Q5, Q7
     with SmtpSink(replies={step: what}) as sink:
-        connection = await open_(sink, options=impatient(step, 1.0) if what == HANG else PATIENT)
+        connection = await open_(sink, options=impatient(step, 1.0) if what == HANG else OPTIONS)
         done = await connection.deliver(transaction(), content())
         assert done.answers[0].reply.is_temporary
         is_answer = str(what).startswith("421")
@@ -267,7 +258,7 @@ async def test_nobody_there_is_an_answer_of_ours() -> None:
     with SmtpSink() as sink:
         port = sink.port
     with pytest.raises(OpenFailed) as error:
-        await connect(Host("gone.test", "127.0.0.1", port), helo="us.test", options=PATIENT)
+        await connect(Host("gone.test", "127.0.0.1", port), helo="us.test", options=OPTIONS)
     assert (
         str(error.value) == f"451 4.4.1 No connection to gone.test[127.0.0.1] port {port}: Connection refused"
     )
