@@ -121,7 +121,7 @@ class Home:
                 uid=copy.uid,
                 klass="",
                 sieve=copy.action,
-                why="from the queue",
+                why="from the queue" + ("; it was there before" if copy.again else ""),
             )
 
 

@@ -395,15 +395,20 @@ class Transaction:
             _log.error("%s: nobody is told that it arrived: %s", self._mail.envelope.accept_id, error.why)
 
     async def _store_all(self, stores: Sequence[Store]) -> None:
+        made: list[list[Copy]] = [[] for _ in stores]
         results = await asyncio.gather(
-            *(self._s.disk.run(self._store, s) for s in stores), return_exceptions=True
+            *(self._s.disk.run(self._store, *one) for one in zip(stores, made, strict=True)),
+            return_exceptions=True,
         )
-        for wanted, result in zip(stores, results, strict=True):
+        for wanted, copies, result in zip(stores, made, results, strict=True):
             if isinstance(result, TemporaryFailure) and result.fatal:
                 raise result
-            if not isinstance(result, BaseException):
-                self._mail.stored.append((wanted, result))
-            elif isinstance(result, TemporaryFailure):
+            if copies:
+                # Those before one that failed too: whoever sent it must not send them again.
+                self._mail.stored.append((replace(wanted, actions=wanted.actions[: len(copies)]), copies))
+            if result is None:
+                continue
+            if isinstance(result, TemporaryFailure):
                 self._mail.later.append((wanted, result))
             elif isinstance(result, PermanentFailure):
                 self._mail.later.append((wanted, TemporaryFailure(result.why, status=result.status)))
@@ -415,7 +420,7 @@ class Transaction:
             else:
                 raise result
 
-    def _store(self, wanted: Store) -> list[Copy]:
+    def _store(self, wanted: Store, made: list[Copy]) -> None:
         mail, account = self._mail, wanted.target.account
         job = Job(
             accept_id=mail.envelope.accept_id,
@@ -428,7 +433,7 @@ class Transaction:
             ),
             cuts=mail.answer.cuts,
         )
-        return store(self._s.store.of(account), job, outgoing.copies(mail, wanted))
+        store(self._s.store.of(account), job, outgoing.copies(mail, wanted), made)
 
     async def _retry_later(self) -> None:
         """Some are stored, some failed for the moment: these are retried from the queue."""

@@ -111,21 +111,26 @@ def is_discarded(verdict: AccountVerdict) -> bool:
     return any(isinstance(action, DiscardMail) for action in verdict.actions) and not redirects_of(verdict)
 
 
-def store(store_: AccountStore, job: Job, actions: Sequence[Keep | FileInto]) -> list[Copy]:
+def store(
+    store_: AccountStore, job: Job, actions: Sequence[Keep | FileInto], made: list[Copy] | None = None
+) -> list[Copy]:
     """Stores every copy the actions ask for.
 
     A folder that cannot be used (bad name, limit) never loses the message: that copy goes
     to INBOX.
+
+    Args:
+        made: takes each copy once it is durable, also those before one that fails.
 
     Returns:
         One Copy per action; on return all are durable.
 
     Raises:
         TemporaryFailure: disk or database; copies already stored stay and are found again
-            by name when this is repeated.
+            by name when this is repeated for the same job.
         PermanentFailure: the mailbox is over its quota for good.
     """
-    copies = []
+    copies = [] if made is None else made
     for number, action in enumerate(actions, 1):
         flags, keywords = flags_of(action.flags)
         changed = job if action.edited is None else with_edits(job, action.edited)

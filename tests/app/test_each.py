@@ -18,6 +18,7 @@ from mailstack.model.verdict import (
     AccountAction,
     AccountVerdict,
     Authentication,
+    FileInto,
     FilterAnswer,
     FilterRequest,
     Keep,
@@ -94,6 +95,7 @@ async def kit(tmp_path: Path) -> AsyncIterator[EachKit]:
     instance = new_instance(tmp_path)
     with instance.writer() as writer:
         writer.accounts.add("full@example.test", quota_octets=2_500)
+        writer.accounts.add("near@example.test", quota_octets=100)
         for name in ("bob", "carol", "copy", "no"):
             writer.accounts.add(f"{name}@example.test")
         for alias, targets in {
@@ -183,6 +185,14 @@ async def test_a_rule_that_refuses_keeps_it_when_the_sender_may_be_forged(kit: E
 async def test_the_clients_address_is_not_what_spf_is_asked_about(kit: EachKit) -> None:
     await kit.each("bob@example.test")
     assert kit.filter.requests[0].ip == ""
+
+
+async def test_what_is_stored_in_part_is_not_brought_again_by_the_client(kit: EachKit) -> None:
+    # The first copy fills the mailbox; "come again" would store that copy a second time.
+    kit.filter.rules["near@example.test"] = (FileInto("Orders", create=True), Keep())
+    assert await kit.each("near@example.test", "full@example.test") == ["250 2.0.0", "452 4.2.2"]
+    assert [kit.count("near@example.test", folder) for folder in ("Orders", "INBOX")] == [1, 0]
+    assert kit.queued() == [("near@example.test", "local")]
 
 
 async def test_trouble_is_told_to_everybody(kit: EachKit, monkeypatch: pytest.MonkeyPatch) -> None:

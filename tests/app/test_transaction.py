@@ -17,6 +17,7 @@ from mailstack.app import submission
 from mailstack.app.mail import LARGE_AT_ONCE
 from mailstack.filters import virus
 from mailstack.model.errors import TemporaryFailure
+from mailstack.model.mailbox import Delivery
 from mailstack.model.verdict import (
     DiscardMail,
     FileInto,
@@ -114,6 +115,28 @@ async def test_some_stored_and_one_fails_for_now_is_retried_from_the_queue(world
     assert reply.code == 250
     assert len(world.mail.held("bob")) == 1
     assert world.queued() == {"local": ("x@far.test", [ALICE])}
+
+
+async def test_a_copy_that_fails_behind_one_that_is_stored_is_retried_from_the_queue(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # P3: told to come again, the sender would bring the first copy a second time, at every try.
+    world.filter.actions["alice"] = (FileInto("Orders", create=True), Keep())
+    box = world.mail.of(world.account(ALICE))
+    deliver = box.deliver
+
+    def full(mailbox: str, *arguments: Any, **options: Any) -> Delivery:
+        if mailbox == "INBOX":
+            raise TemporaryFailure("the mailbox is full", status="2.2")
+        return deliver(mailbox, *arguments, **options)
+
+    monkeypatch.setattr(box, "deliver", full)
+    assert (await world.send(ALICE)).code == 250
+    assert [len(world.mail.held("alice", folder)) for folder in ("Orders", "INBOX")] == [1, 0]
+    assert world.queued() == {"local": ("x@far.test", [ALICE])}
+    # What is there is in the log now, whatever becomes of the rest.
+    assert "mailbox=Orders" in world.lines.getvalue()
+    assert "mailbox=INBOX" not in world.lines.getvalue()
 
 
 async def test_nothing_stored_and_a_temporary_failure_means_try_again(world: World) -> None:
