@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from mailstack.cli.context import Context, fail, group, show, talk
-from mailstack.cli.directory_access import check_receives, check_separate, reader, writer
+from mailstack.cli.directory_access import check_receives, check_separate, known_domain, reader, writer
 from mailstack.directory.names import any_address
 from mailstack.model.address import Address
 from mailstack.model.directory import Alias
@@ -80,10 +80,9 @@ def list_aliases(
     domain: Annotated[str, typer.Argument(metavar="[DOMAIN]", help="Only this domain.")] = "",
 ) -> None:
     """Lists aliases and groups with their targets."""
-    from mailstack.directory.names import new_domain
-
     with reader() as directory:
-        show([_row(alias) for alias in directory.aliases(domain and new_domain(domain))])
+        domain = domain and known_domain(directory, domain).name
+        show([_row(alias) for alias in directory.aliases(domain)])
 
 
 @app.command()

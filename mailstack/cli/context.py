@@ -122,7 +122,7 @@ def fail(code: int, text: str) -> NoReturn:
 
 def talk(text: str) -> None:
     """A sentence for the person at the terminal, on stderr."""
-    print(text, file=sys.stderr)  # noqa: T201
+    print(safe(text), file=sys.stderr)  # noqa: T201
 
 
 def as_json() -> bool:
@@ -187,6 +187,11 @@ def cell(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{key}={cell(item)}" for key, item in value.items())
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
+
+
+def safe(text: str) -> str:
+    """Lines for a terminal: control characters other than line feeds are escaped."""
+    return "\n".join(map(cell, text.split("\n")))
 
 
 def _plain(value: object) -> object:

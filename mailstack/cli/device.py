@@ -9,7 +9,7 @@ import typer
 
 from mailstack.cli import device_report
 from mailstack.cli.context import Context, fail, group, show, talk
-from mailstack.cli.directory_access import account, reader, writer
+from mailstack.cli.directory_access import account, known_domain, reader, writer
 from mailstack.directory.devices import parse_network
 from mailstack.directory.reader import Directory
 from mailstack.directory.values import DeviceEntry
@@ -60,6 +60,7 @@ def list_devices(
     """
     context = Context.load()
     with reader(context) as directory:
+        domain = domain and known_domain(directory, domain).name
         found = [one for one in directory.accounts(domain) if one.kind == "device"]
         entries = {one.id: directory.device_entry(one.id) for one in found}
     rows = [

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from mailstack.cli.context import Context, fail
-from mailstack.directory.names import any_address, new_address
+from mailstack.directory.names import any_address, new_address, new_domain
 from mailstack.directory.reader import Directory
 from mailstack.directory.session import expect_account
 from mailstack.directory.writer import DirectoryWriter
-from mailstack.model.directory import Account
+from mailstack.model.directory import Account, Domain
 from mailstack.model.errors import PermanentFailure
 
 
@@ -43,6 +43,21 @@ def account(directory: Directory, text: str) -> Account:
     """
     address = any_address(text)
     return expect_account(directory.find(address), address)
+
+
+def known_domain(directory: Directory, text: str) -> Domain:
+    """The domain of this server with this name, however it is written.
+
+    Raises:
+        PermanentFailure: the text is no domain (exit 65), or none of this server (1.2).
+    """
+    name = new_domain(text)
+    found = directory.domain(name)
+    if found is None:
+        raise PermanentFailure(
+            f"{name} is not a domain of this server; see 'mailstack domain list'", status="1.2"
+        )
+    return found
 
 
 def check_separate(targets: Sequence[str]) -> None:

@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 import typer
 
 from mailstack.cli.context import Context, group, show, talk
-from mailstack.cli.directory_access import reader, writer
+from mailstack.cli.directory_access import known_domain, reader, writer
 from mailstack.cli.domain_keys import key_rows, rotate_dkim
 from mailstack.cli.domain_mail import mail
+from mailstack.directory.names import new_domain
 from mailstack.model.directory import Domain
 from mailstack.model.errors import PermanentFailure
 
@@ -86,9 +87,7 @@ def show_domain(name: Name) -> None:
     """Shows a domain: its state, its catch-all, the domains that mirror it, its keys."""
     context = Context.load()
     with reader(context) as directory:
-        domain = directory.domain(_known(name))
-        if domain is None:
-            raise PermanentFailure(f"{name} is not a domain of this server", status="1.2")
+        domain = known_domain(directory, name)
         catch_all = directory.catch_all(domain.name)
         keys = directory.published_keys(domain.name)
         show(
@@ -154,7 +153,7 @@ def remove(
     with writer() as directory:
         accounts, aliases = directory.domains.remove(name, with_addresses=with_addresses)
     show(
-        {"removed": _known(name), "addresses": accounts, "aliases": aliases},
+        {"removed": new_domain(name), "addresses": accounts, "aliases": aliases},
         f"removed {name} with {accounts} addresses and {aliases} aliases",
     )
 
@@ -183,9 +182,7 @@ def dns(
     context = Context.load()
     config = context.config
     with reader(context) as directory:
-        domain = directory.domain(_known(name))
-        if domain is None:
-            raise PermanentFailure(f"{name} is not a domain of this server", status="1.2")
+        domain = known_domain(directory, name)
         keys = directory.published_keys(domain.name)
     names = [name for name in config.listen.__struct_fields__ if name != "lmtp"]
     listeners = {name: getattr(config.listen, name) for name in names}
@@ -216,12 +213,6 @@ def _row(domain: Domain) -> dict[str, object]:
         "language": domain.language or None,
         "time_zone": domain.time_zone or None,
     }
-
-
-def _known(name: str) -> str:
-    from mailstack.directory.names import new_domain
-
-    return new_domain(name)
 
 
 def _certificate_keys(tls: object) -> list[str]:

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailstack.cli.context import Context, fail, show, talk
-from mailstack.cli.directory_access import reader, writer
-from mailstack.model.errors import PermanentFailure
+from mailstack.cli.directory_access import known_domain, reader, writer
 
 if TYPE_CHECKING:
     from mailstack.directory.dkim import PublishedKey
@@ -81,8 +80,7 @@ def key_rows(keys: Sequence[PublishedKey], options: DkimOptions) -> list[dict[st
 
 def _waiting(context: Context, name: str) -> list[PublishedKey]:
     with reader(context) as directory:
-        if directory.domain(name) is None:
-            raise PermanentFailure(f"{name} is not a domain of this server", status="1.2")
+        known_domain(directory, name)
         return [key for key in directory.published_keys(name) if key.signs_at is None]
 
 

@@ -7,9 +7,8 @@ from typing import Annotated, Literal
 import typer
 
 from mailstack.cli.context import show
-from mailstack.cli.directory_access import reader, writer
+from mailstack.cli.directory_access import known_domain, reader, writer
 from mailstack.model.directory import MailPolicy
-from mailstack.model.errors import PermanentFailure
 
 Switch = Literal["on", "off"]
 _KINDS = (
@@ -52,12 +51,8 @@ def mail(
     """
     changes = {"outside_prefix": outside_prefix, "refused": refuse, "junked": spam}
     if mark_outside is None and all(value is None for value in changes.values()):
-        from mailstack.directory.names import new_domain
-
-        name = new_domain(name)
         with reader() as directory:
-            if directory.domain(name) is None:
-                raise PermanentFailure(f"{name} is not a domain of this server", status="1.2")
+            name = known_domain(directory, name).name
             policy = directory.mail_policy(name)
     else:
         with writer() as directory:

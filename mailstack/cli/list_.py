@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailstack.cli.context import Context, group, show, talk
-from mailstack.cli.directory_access import account, reader, writer
+from mailstack.cli.directory_access import account, known_domain, reader, writer
 
 if TYPE_CHECKING:
     from mailstack.directory import Directory
@@ -54,7 +54,7 @@ def show_lists(whose: WhoseArgument, domain: DomainOption = False) -> None:
     """Shows both lists of an address, or of a domain."""
     with reader() as directory:
         if domain:
-            name = _domain(directory, whose)
+            name = known_domain(directory, whose).name
             policy = directory.mail_policy(name)
             owner, found = {"domain": name}, (policy.blocked, policy.allowed)
         else:
@@ -159,13 +159,3 @@ def _warning(directory: Directory, whose: str, pattern: str, kind: str) -> str:
         f"{pattern} covers your own address: forgers like to write as you to yourself; it counts only for"
         " mail that is proven to be yours, which is let in anyway"
     )
-
-
-def _domain(directory: Directory, text: str) -> str:
-    from mailstack.directory.names import new_domain
-    from mailstack.model.errors import PermanentFailure
-
-    name = new_domain(text)
-    if directory.domain(name) is None:
-        raise PermanentFailure(f"{name} is not a domain of this server", status="1.2")
-    return name

@@ -5,16 +5,16 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import os
-import re
 import time
 from collections.abc import Iterator, Mapping
 from typing import Annotated
 
 import typer
 
+from mailstack.cli import arguments
 from mailstack.cli.context import Context, cell, fail, group, show, talk
 from mailstack.cli.directory_access import reader as directory_reader
-from mailstack.model.address import Address, AddressError
+from mailstack.model.address import Address
 from mailstack.model.directory import Alias
 from mailstack.state.explanation import Explanation
 from mailstack.state.explanations import EXPLANATIONS
@@ -22,24 +22,6 @@ from mailstack.state.maillog_db import Event, Value
 from mailstack.state.maillog_reader import MailLogReader
 
 app = group("What happened to a message or an address: 20 days back.")
-
-_AGO = re.compile(r"(\d{1,6})([smhd])\Z")
-_UNIT_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-
-
-def parse_time(text: str, now: float) -> float:
-    """A point in time: `2h` (ago), `2026-11-22`, `2026-11-22T13:00` (UTC unless a zone is given).
-
-    Raises:
-        ValueError: neither form.
-    """
-    ago = _AGO.match(text)
-    if ago is not None:
-        return now - int(ago.group(1)) * _UNIT_S[ago.group(2)]
-    stamp = datetime.datetime.fromisoformat(text)
-    if stamp.tzinfo is None:
-        stamp = stamp.replace(tzinfo=datetime.UTC)
-    return stamp.timestamp()
 
 
 def words(event: Event) -> str:
@@ -171,13 +153,9 @@ def show_(
     until: Annotated[str, typer.Option(help="as --since")] = "",
 ) -> None:
     """Shows the log of one address, oldest first."""
-    try:
-        wanted = Address.parse(address)
-    except AddressError as error:
-        fail(os.EX_DATAERR, f"{address}: {error}")
-    now = time.time()
-    start = _time("--since", since, now) if since else 0.0
-    end = _time("--until", until, now) if until else 1e18
+    wanted, now = arguments.address(address), time.time()
+    start = arguments.moment("--since", since, now) if since else 0.0
+    end = arguments.moment("--until", until, now) if until else 1e18
     if start > end:
         fail(os.EX_USAGE, "--since is later than --until")
     direction = "" if sent == received else "sent" if sent else "received"
@@ -189,16 +167,6 @@ def show_(
     _print(events)
     if not events:
         talk(f"nothing in the log for {wanted}{_alias_of(wanted)}")
-
-
-def _time(option: str, text: str, now: float) -> float:
-    try:
-        return parse_time(text, now)
-    except ValueError:
-        fail(
-            os.EX_USAGE,
-            f"{option}: {text!r} is no time: want 30m, 2h or 3d (ago), 2026-11-22 or 2026-11-22T13:00",
-        )
 
 
 def _alias_of(address: Address) -> str:

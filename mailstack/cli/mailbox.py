@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailstack.cli import usage
+from mailstack.cli import arguments, usage
 from mailstack.cli.context import Context, fail, group, render, show, talk
 from mailstack.cli.mailbox_merge import merge
-from mailstack.model.address import Address, AddressError
 
 if TYPE_CHECKING:
     from mailstack.mailbox.restore import Kept, Restored
     from mailstack.mailbox.store import Account as StoredAccount
     from mailstack.mailbox.store import MailStore
+    from mailstack.model.address import Address
 
 app = group("Look at, check and rebuild a mailbox.")
 
@@ -27,7 +27,7 @@ def list_(address: str) -> None:
     """Shows the folders of a mailbox with their counters."""
     from mailstack.model.errors import PermanentFailure
 
-    mailbox = _address(address)
+    mailbox = arguments.address(address)
     with usage.store(Context.load()) as store:
         if not store.exists(mailbox):
             raise PermanentFailure(f"there is no mailbox of {mailbox}", status="1.1")
@@ -60,7 +60,7 @@ def verify(
     """Compares a mailbox's index with its files; exits 65 when something is left to be done."""
     from mailstack.mailbox import recover
 
-    mailbox, context = _address(address), Context.load()
+    mailbox, context = arguments.address(address), Context.load()
     with usage.store(context) as store:
         findings = recover.verify(store, mailbox, repair=repair)
         if any(each.repaired for each in findings):
@@ -78,7 +78,7 @@ def rebuild(address: str) -> None:
     """Makes a mailbox's index anew from its files; mail programs will fetch everything again."""
     from mailstack.mailbox import recover
 
-    mailbox, context = _address(address), Context.load()
+    mailbox, context = arguments.address(address), Context.load()
     with usage.store(context) as store:
         rebuilt = recover.rebuild(store, mailbox)
         usage.tell_all(context, store, mailbox)
@@ -108,14 +108,10 @@ def restore(
     They are kept for mailbox.expunged_keep_days.  A message the mailbox still has is left
     alone, so doing it again doubles nothing.
     """
-    from mailstack.cli.log import parse_time
     from mailstack.mailbox import restore as kept
 
-    mailbox = _address(address)
-    try:
-        start = parse_time(since, time.time()) if since else 0.0
-    except ValueError:
-        fail(os.EX_USAGE, f"{since!r} is no time; write it like 2h, 3d, 2026-11-22 or 2026-11-22T13:00")
+    mailbox = arguments.address(address)
+    start = arguments.moment("--since", since, time.time()) if since else 0.0
     folder = _folder_name(folder) if folder else ""
     wanted = kept.Wanted(folder, start, frozenset(message_id or ()))
     with usage.store(Context.load()) as store:
@@ -185,13 +181,6 @@ def _show_restored(done: Sequence[Restored], folders: Sequence[str]) -> None:
 
 
 app.command()(merge)
-
-
-def _address(text: str) -> Address:
-    try:
-        return Address.parse(text)
-    except AddressError as error:
-        fail(os.EX_DATAERR, f"{text}: {error}")
 
 
 def _limited(store: MailStore, mailbox: Address) -> StoredAccount:

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mailstack.cli import usage
+from mailstack.cli import arguments, usage
 from mailstack.cli.context import Context, fail, show
-from mailstack.model.address import Address, AddressError
 
 
 def merge(
@@ -22,10 +21,7 @@ def merge(
     from mailstack.model.errors import PermanentFailure
     from mailstack.model.mailbox import MailboxError
 
-    try:
-        mailbox = Address.parse(address)
-    except AddressError as error:
-        fail(os.EX_DATAERR, f"{address}: {error}")
+    mailbox = arguments.address(address)
     with usage.store(Context.load()) as store:
         if not store.exists(mailbox):
             raise PermanentFailure(f"there is no mailbox of {mailbox}", status="1.1")

@@ -176,10 +176,20 @@ def _call(name: str, words: list[str]) -> int:
         if not context.options.python_lost:
             raise
         return _complain(context.options.python_lost, os.EX_CONFIG)
+    except UnicodeEncodeError:
+        odd = next((word for word in words if not _is_text(word)), None)
+        if odd is None:
+            raise
+        return _complain(f"{odd!r} is not UTF-8", os.EX_USAGE)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return _complain(f"{where}{error.strerror or error}", os.EX_UNAVAILABLE)
     return result if isinstance(result, int) else os.EX_OK
+
+
+def _is_text(word: str) -> bool:
+    """False for octets that are not UTF-8, which Python carries as surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
 def _load(name: str) -> tuple[Any, Any]:
@@ -230,7 +240,7 @@ def _misused(error: Any) -> int:
 
 
 def _complain(text: str, code: int) -> int:
-    print(f"mailstack: {text}", file=sys.stderr)  # noqa: T201
+    context.talk(f"mailstack: {text}")
     return code
 
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailstack.cli import queue_test
-from mailstack.cli.context import Context, fail, group, render, show, talk
+from mailstack.cli import arguments, queue_test
+from mailstack.cli.context import Context, fail, group, render, safe, show, talk
 
 if TYPE_CHECKING:
     from mailstack.delivery.holds import Scope
@@ -42,6 +42,7 @@ def list_messages(
     """Lists what waits, oldest first: why, and what comes next."""
     from mailstack.delivery import listing
 
+    owner = owner and str(arguments.address(owner))
     with _queue() as queue:
         views = listing.messages(queue, owner=owner, limit=limit or 10_000_000)
         count = listing.count(queue)
@@ -62,7 +63,7 @@ def show_message(
         header = listing.header(queue, queue_id).decode("utf-8", "replace").replace("\r\n", "\n")
     row = {**_row(view), "header": header}
     facts = {key: value for key, value in row.items() if key not in ("recipients", "header")}
-    text = f"{render(facts)}\n\n{render(row['recipients'])}\n\n{_printable(header)}"
+    text = f"{render(facts)}\n\n{render(row['recipients'])}\n\n{safe(header.expandtabs())}"
     show(row, text)
 
 
@@ -264,6 +265,7 @@ def _change(
     if sum((bool(ids), everything, bool(owner))) != 1:
         other = "; or --sender, --sender-domain or --destination" if scopes else ""
         fail(os.EX_USAGE, f"name messages by ID, or --owner ADDRESS, or --all{other}")
+    owner = owner and str(arguments.address(owner))
     with _changing() as queue:
         chosen = admin.select(queue, ids or (), owner=owner, everything=everything)
         count = act(queue, chosen)
@@ -422,10 +424,3 @@ def _when(at: float | None) -> str | None:
         return datetime.datetime.fromtimestamp(int(at), datetime.UTC).isoformat().replace("+00:00", "Z")
     except (OverflowError, ValueError, OSError):
         return str(at)
-
-
-def _printable(text: str) -> str:
-    """Safe for a terminal, line by line."""
-    return "\n".join(
-        "".join(c if c.isprintable() or c == "\t" else "?" for c in line) for line in text.split("\n")
-    )

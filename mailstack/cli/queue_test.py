@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailstack.cli.context import Context, as_json, fail, show, talk
+from mailstack.cli import arguments
+from mailstack.cli.context import Context, as_json, cell, fail, show, talk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -70,7 +71,7 @@ async def _walked(address: str, sender: str, dns: str) -> list[Step]:
         steps.append(step)
         if not as_json():
             text = f"{step.host}: {step.text}" if step.host else step.text
-            show(step, _LINE.format(step=step.step, mark=_MARKS[step.result], text=_plain(text)))
+            show(step, _LINE.format(step=step.step, mark=_MARKS[step.result], text=cell(text)))
     return steps
 
 
@@ -80,7 +81,7 @@ async def _steps(address: str, sender: str, dns: str) -> AsyncIterator[Step]:
     from mailstack.net.resolver import Resolver
 
     context = Context.load()
-    whom, by = _parsed(address), _parsed(sender) if sender else None
+    whom, by = arguments.address(address), arguments.address(sender) if sender else None
     _check_is_outside(context, whom)
     resolver = Resolver(
         replace(context.config.dns, servers=(dns,), trusted=()) if dns else context.config.dns
@@ -131,16 +132,6 @@ async def _walk(context: Context, resolver: DnsSource, whom: Address, sender: st
         levels.close()
 
 
-def _parsed(text: str) -> Address:
-    """An address; ends the command when it is none."""
-    from mailstack.model.address import Address, AddressError
-
-    try:
-        return Address.parse(text)
-    except AddressError as error:
-        fail(os.EX_USAGE, f"{text!r} is not an address: {error}")
-
-
 def _check_is_outside(context: Context, whom: Address) -> None:
     """Ends the command for an address whose mail never leaves this server."""
     from mailstack.cli.directory_access import reader
@@ -153,8 +144,3 @@ def _check_is_outside(context: Context, whom: Address) -> None:
             f"{whom.domain} is a domain of this server: its mail does not go to the queue unless it is"
             f" forwarded, see 'mailstack forward show {whom}'",
         )
-
-
-def _plain(text: str) -> str:
-    """Safe for a terminal: what far servers say is theirs."""
-    return "".join(c if c.isprintable() else " " for c in text)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailstack.cli.context import group, show
-from mailstack.cli.directory_access import reader, writer
+from mailstack.cli.directory_access import known_domain, reader, writer
 
 if TYPE_CHECKING:
     from mailstack.model.rules import Choice, Template
@@ -63,13 +63,8 @@ def list_templates(
     visible: Annotated[bool, typer.Option("--visible", help="Only what users see.")] = False,
 ) -> None:
     """Lists the templates of a domain."""
-    from mailstack.directory.names import new_domain
-    from mailstack.model.errors import PermanentFailure
-
-    name = new_domain(domain)
     with reader() as directory:
-        if directory.domain(name) is None:
-            raise PermanentFailure(f"{domain} is not a domain of this server", status="1.2")
+        name = known_domain(directory, domain).name
         found = directory.rule_templates(name, hidden=not visible)
     show([_row(one) for one in found], "\n".join(map(_line, found)) or f"{domain} has no rule templates")
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mailstack.cli import arguments
 from mailstack.cli.context import Context, cell, fail, show, talk
 from mailstack.cli.message_file import read_message
 from mailstack.model.address import Address, AddressError
@@ -55,11 +56,7 @@ def command(
             ip = str(ipaddress.ip_address(ip))
         except ValueError:
             fail(os.EX_USAGE, f"--ip: {ip!r} is not an IP address")
-    bare = (from_ or "").strip().removeprefix("<").removesuffix(">")
-    if bare:
-        _check_address("--from", bare)
-    if to:
-        _check_address("--to", to)
+    sender, to = None if from_ is None else arguments.envelope(from_), arguments.envelope(to)
     context = Context.load(needs_instance=False)
     read = [(name, read_message(name)) for name in messages]
     table = _read_table(dns) if dns is not None else None
@@ -67,19 +64,12 @@ def command(
     if to and not account_id:
         talk(f"{to} is no address here: judged is as for somebody who has no lists and taught nothing")
     requests = [
-        (name, _request(data, ip=ip, helo=helo, sender=from_, to=to, account_id=account_id))
+        (name, _request(data, ip=ip, helo=helo, sender=sender, to=to, account_id=account_id))
         for name, data in read
     ]
     answers = asyncio.run(_scan(context, [request for _, request in requests], table, offline=offline))
     rows = [_row(name, answer) for (name, _), answer in zip(requests, answers, strict=True)]
     show(rows[0] if len(rows) == 1 else rows, "\n\n".join(_text(row) for row in rows))
-
-
-def _check_address(option: str, text: str) -> None:
-    try:
-        Address.parse(text)
-    except AddressError as error:
-        fail(os.EX_USAGE, f"{option}: {text!r} cannot be an address: {error}")
 
 
 def _account_id(context: Context, to: str) -> int:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from mailstack.cli import arguments
 from mailstack.cli.context import Context as Setup
 from mailstack.cli.context import as_json, fail, group, show, talk
 from mailstack.cli.sieve_apply import apply
@@ -211,7 +212,7 @@ def _address(given: str | None, mail: object, *fields: str) -> str | None:
 
     assert isinstance(mail, Message)
     if given is not None:
-        return given.strip().removeprefix("<").removesuffix(">")
+        return arguments.envelope(given)
     found = [value for field in fields for value in mail.header_values(field)]
     return found[0].strip("<> ") if found else None
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mailstack.cli import arguments
 from mailstack.cli.context import Context, show
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ def _judge(
     if sender is None:
         found = Message.from_bytes(octets).header_values("return-path")
         sender = found[0] if found else ""
+    else:
+        sender = arguments.envelope(sender)
     own = str(owner.address)
     recipient = FilterRecipient(1, owner.id, own, own)
     request = FilterRequest("", "", "", sender.strip("<> "), (recipient,), time.time())

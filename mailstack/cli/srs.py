@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailstack.cli import usage
+from mailstack.cli import arguments, usage
 from mailstack.cli.context import Context, fail, group, show, talk
 from mailstack.cli.directory_access import reader, writer
-from mailstack.model.address import Address, AddressError
+from mailstack.model.address import AddressError, parse_domain
 from mailstack.srs import rewrite, short
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def forward(
 ) -> None:
     """Shows the sender under which mail of ADDRESS is passed on."""
     keys, now = _keys(secret), time.time()
-    original, ours = _parse(sender), _domain(domain or keys.domain)
+    original, ours = arguments.address(sender), _domain(domain or keys.domain)
     rewritten = rewrite.forward(original, domain=ours, secrets=keys.secrets, now=now)
     if isinstance(rewritten, rewrite.TooLong):
         if keys.long_senders is None:
@@ -71,7 +71,7 @@ def reverse(
     """Shows the sender behind an SRS address; exits 65 for a bad or old one."""
     keys = _keys(secret)
     found = rewrite.reverse(
-        _parse(address), secrets=keys.secrets, now=time.time(), valid_days=keys.valid_days
+        arguments.address(address), secrets=keys.secrets, now=time.time(), valid_days=keys.valid_days
     )
     if isinstance(found, rewrite.BadToken):
         fail(os.EX_DATAERR, f"{address} {found.why}")
@@ -150,15 +150,8 @@ def _keys(secrets: list[str] | None) -> _Keys:
     )
 
 
-def _parse(text: str) -> Address:
-    try:
-        return Address.parse(text)
-    except AddressError as error:
-        fail(os.EX_DATAERR, f"{text!r} is not an address: {error}")
-
-
 def _domain(text: str) -> str:
     try:
-        return Address.parse(f"x@{text}").domain
+        return parse_domain(text)
     except AddressError as error:
-        fail(os.EX_DATAERR, f"{text!r} is not a domain: {error}")
+        fail(os.EX_DATAERR, f"{text!r} cannot be a domain: {error}")

@@ -14,7 +14,7 @@ import typer
 
 from mailstack.cli import usage
 from mailstack.cli.context import Context, cell, fail, show
-from mailstack.cli.directory_access import account, reader
+from mailstack.cli.directory_access import account, known_domain, reader
 from mailstack.cli.message_file import files_below, to_wire
 from mailstack.cli.progress import progress
 
@@ -138,7 +138,7 @@ def domain(
             if empty
             else "name at least one folder with messages: --spam, --ham, --promotions or --social",
         )
-    book = _book(context, name)
+    book = _book_of_domain(context, name)
     with progress("reading", len(files)) as step, book.alone():
         before = {one.id: one for one in book.read()}
 
@@ -163,16 +163,19 @@ def _octets(file: Path) -> bytes:
 
 def _book(context: Context, whose: str) -> LessonBook:
     """The lessons of an address or a domain that exists here."""
-    from mailstack.app.lessons import LessonBook, domain_folder, home_of
-    from mailstack.model.errors import PermanentFailure
+    from mailstack.app.lessons import LessonBook, home_of
+
+    if "@" not in whose:
+        return _book_of_domain(context, whose)
+    with reader(context) as directory:
+        return LessonBook(home_of(context.paths.mail, account(directory, whose).address))
+
+
+def _book_of_domain(context: Context, name: str) -> LessonBook:
+    from mailstack.app.lessons import LessonBook, domain_folder
 
     with reader(context) as directory:
-        if "@" in whose:
-            return LessonBook(home_of(context.paths.mail, account(directory, whose).address))
-        known = directory.domain(whose.lower())
-        if known is None:
-            raise PermanentFailure(f"there is no domain {whose}", status="1.2")
-        return LessonBook(domain_folder(context.paths, known.name))
+        return LessonBook(domain_folder(context.paths, known_domain(directory, name).name))
 
 
 def _with_filter(

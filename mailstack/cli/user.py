@@ -10,7 +10,14 @@ import typer
 
 from mailstack.cli import device_report, usage, user_containment, user_sending
 from mailstack.cli.context import Context, fail, group, show, talk
-from mailstack.cli.directory_access import account, check_receives, password_from_stdin, reader, writer
+from mailstack.cli.directory_access import (
+    account,
+    check_receives,
+    known_domain,
+    password_from_stdin,
+    reader,
+    writer,
+)
 from mailstack.directory import autoresponder, credentials, names
 from mailstack.directory.reader import Directory
 from mailstack.model.directory import NO_LIMIT, Account
@@ -182,18 +189,16 @@ def list_users(
     ] = False,
 ) -> None:
     """Lists addresses."""
-    domain = domain and names.new_domain(domain)
     with reader() as directory:
         if removed:
             show(
                 [
                     {"address": str(gone.address), "removed": usage.stamp(gone.removed_at)}
-                    for gone in directory.removed(domain)
+                    for gone in directory.removed(domain and names.new_domain(domain))
                 ]
             )
             return
-        if domain and directory.domain(domain) is None:
-            fail(os.EX_NOUSER, f"{domain} is not a domain of this server")
+        domain = domain and known_domain(directory, domain).name
         show([_row(found) for found in directory.accounts(domain)])
 
 

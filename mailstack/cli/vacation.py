@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailstack.cli import usage, vacation_template
+from mailstack.cli import arguments, usage, vacation_template
 from mailstack.cli.context import Context, fail, group, show, talk
-from mailstack.cli.directory_access import account, reader, writer
+from mailstack.cli.directory_access import account, known_domain, reader, writer
 from mailstack.cli.vacation_options import (
     DaysOption,
     EndOption,
@@ -29,7 +29,6 @@ from mailstack.cli.vacation_options import (
 )
 from mailstack.directory import autoresponder, autoresponse_templates, zones
 from mailstack.directory.autoresponder import StoredResponse, Wishes
-from mailstack.directory.names import new_domain
 from mailstack.directory.reader import Directory
 from mailstack.filters.autoresponder import NAME, end_second, silence
 from mailstack.model.autoresponse import Autoresponse
@@ -143,12 +142,10 @@ def list_active(
     domain: Annotated[str, typer.Argument(metavar="[DOMAIN]", help="Only this domain.")] = "",
 ) -> None:
     """Lists the addresses whose autoresponder is on."""
-    domain = domain and new_domain(domain)
     context = Context.load()
     rows = []
     with reader(context) as directory:
-        if domain and directory.domain(domain) is None:
-            fail(os.EX_NOUSER, f"{domain} is not a domain of this server")
+        domain = domain and known_domain(directory, domain).name
         for owner in directory.accounts(domain):
             for one in autoresponder.stored(directory, owner.id):
                 if one.is_active:
@@ -226,10 +223,11 @@ def reset(
     sender: Annotated[str, typer.Argument(metavar="[SENDER]", help="Only this one.")] = "",
 ) -> None:
     """Forgets who was answered: the next message of everybody is answered again."""
+    who = sender and str(arguments.address(sender))
     context = Context.load()
     with reader(context) as directory:
         owner = account(directory, address)
-    count = _reset(context, owner, sender)
+    count = _reset(context, owner, who)
     show(
         {"address": str(owner.address), "forgotten": count},
         f"forgot {count} sender{'s' * (count != 1)}" if count else "nobody was remembered",

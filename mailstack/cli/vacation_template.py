@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from mailstack.cli.context import Context, fail, group, show
-from mailstack.cli.directory_access import reader, writer
+from mailstack.cli.context import fail, group, show
+from mailstack.cli.directory_access import known_domain, reader, writer
 from mailstack.cli.vacation_options import (
     DaysOption,
     EndOption,
@@ -24,7 +24,6 @@ from mailstack.cli.vacation_options import (
 )
 from mailstack.directory.autoresponder import Wishes
 from mailstack.directory.autoresponse_templates import Applied, Template, templates
-from mailstack.directory.names import new_domain
 
 app = group("Prepared answers of a domain, for its addresses to begin with.")
 
@@ -132,11 +131,8 @@ def apply_template(
 
 
 def _known(domain: str) -> tuple[Template, ...]:
-    name = new_domain(domain)
-    with reader(Context.load()) as directory:
-        if directory.domain(name) is None:
-            fail(os.EX_NOUSER, f"{name} is not a domain of this server")
-        return templates(directory, name)
+    with reader() as directory:
+        return templates(directory, known_domain(directory, domain).name)
 
 
 def _row(one: Template) -> dict[str, object]:

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias, cast, get_args
 from mailstack.delivery import rows
 from mailstack.delivery.queue import Queue
 from mailstack.delivery.rows import Taken
+from mailstack.directory.names import not_an_address
 from mailstack.model.address import Address, AddressError, parse_domain
 from mailstack.model.errors import PermanentFailure
 
@@ -59,8 +60,9 @@ def name_of(scope: Scope, text: str) -> str:
     try:
         return Address.parse(text).key if scope == "sender" else parse_domain(text)
     except AddressError as error:
-        what = f"an address: {error}" if scope == "sender" else "a domain name"
-        raise PermanentFailure(f"{text!r} is not {what}", status="1.3") from None
+        if scope == "sender":
+            raise not_an_address(text, str(error)) from None
+        raise PermanentFailure(f"{text!r} cannot be a domain: {error}", status="1.3") from None
 
 
 def hold(queue: Queue, scope: Scope, name: str, *, reason: str, who: str) -> int:

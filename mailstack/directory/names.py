@@ -48,12 +48,12 @@ def new_address(text: str) -> Address:
     """
     local, at, domain = text.rpartition("@")
     if not at:
-        raise _refused(text, "there is no @ in it")
+        raise not_an_address(text, "there is no @ in it")
     _check_characters(text, unicodedata.normalize("NFC", local))
     try:
         address = Address(parse_local(local), parse_domain(domain))
     except AddressError as error:
-        raise _refused(text, str(error)) from None
+        raise not_an_address(text, str(error)) from None
     _check_shape(text, address.local)
     return address
 
@@ -67,9 +67,9 @@ def any_address(text: str) -> Address:
     try:
         address = Address.parse(text)
     except AddressError as error:
-        raise _refused(text, str(error)) from None
+        raise not_an_address(text, str(error)) from None
     if address.domain.startswith("["):
-        raise _refused(text, "an address literal instead of a domain name")
+        raise not_an_address(text, "an address literal instead of a domain name")
     return address
 
 
@@ -295,9 +295,12 @@ def days(text: str) -> int | None:
     return int(plain)
 
 
-def _refused(text: str, why: str) -> PermanentFailure:
+def not_an_address(text: str, why: str) -> PermanentFailure:
+    """Says that a text somebody wrote is no address, and how one is written (status 1.3)."""
     shown = text if len(text) <= 100 else text[:100] + "..."
-    return PermanentFailure(f"{shown!r} cannot be an address: {why}", status="1.3")
+    return PermanentFailure(
+        f"{shown!r} cannot be an address: {why}; write it like ann@example.org", status="1.3"
+    )
 
 
 def _check_characters(text: str, local: str) -> None:
@@ -314,21 +317,21 @@ def _check_characters(text: str, local: str) -> None:
             why = f"the control character {character!r} may not stand in it"
         else:
             continue
-        raise _refused(text, why)
+        raise not_an_address(text, why)
 
 
 def _check_shape(text: str, local: str) -> None:
     lower = local.lower()
     if lower.startswith(_REWRITTEN):
-        raise _refused(text, f"it begins with {local[:5]!r}, which marks rewritten senders")
+        raise not_an_address(text, f"it begins with {local[:5]!r}, which marks rewritten senders")
     if local.startswith("-"):
-        raise _refused(text, "the character '-' may not stand first")
+        raise not_an_address(text, "the character '-' may not stand first")
     scripts = {_script(c) for c in local if unicodedata.category(c)[0] == "L"}
     for group in _MIXABLE:
         if scripts <= group:
             return
     if len(scripts) > 1:
-        raise _refused(text, f"it mixes {' and '.join(sorted(scripts))} letters, which look alike")
+        raise not_an_address(text, f"it mixes {' and '.join(sorted(scripts))} letters, which look alike")
 
 
 #: Scripts that are written together.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mailstack.cli.log import parse_time, words
+from mailstack.cli.log import words
 from mailstack.state.maillog import MailLog
 from mailstack.state.maillog_db import Event
 from tests.kit.instance import Instance, new_instance
@@ -85,7 +85,7 @@ def test_since_and_until(instance: Instance) -> None:
     assert len(instance.cli("--json", "log", "show", ALICE, "--since", "1h").json) == 4
     assert instance.cli("--json", "log", "show", ALICE, "--until", "1h").json == []
     wrong = instance.cli("log", "show", ALICE, "--until", "yesterday")
-    assert wrong.code == 64 and "--until: 'yesterday' is no time: want 30m, 2h" in wrong.err
+    assert wrong.code == 64 and "--until: 'yesterday' is no time; write it like 30m, 2h" in wrong.err
 
 
 @pytest.mark.parametrize("key", ["A1", "<m1@far.test>", "m1@far.test"])
@@ -179,20 +179,6 @@ def test_values_from_outside_are_safe_for_a_terminal() -> None:
     assert "\x1b" not in words(event)
     assert "\n" not in words(event)
     assert "{peer}" in words(event)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("90s", NOW - 90),
-        ("2h", NOW - 7200),
-        ("3d", NOW - 259_200),
-        ("2026-09-21T14:13:20", NOW),
-        ("2026-09-21T16:13:20+02:00", NOW),
-    ],
-)
-def test_times_people_write(text: str, expected: float) -> None:
-    assert parse_time(text, NOW) == expected
 
 
 def test_what_ended_here_names_no_far_server() -> None:

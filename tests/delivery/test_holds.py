@@ -111,9 +111,9 @@ def test_a_purge_while_an_attempt_runs_leaves_nothing_behind(kit: QueueKit) -> N
 
 
 def test_names_are_checked_and_what_is_not_held_cannot_be_released(kit: QueueKit) -> None:
-    with pytest.raises(PermanentFailure, match="is not an address"):
+    with pytest.raises(PermanentFailure, match="cannot be an address"):
         holds.hold(kit.queue, "sender", "nobody", **WHY)
-    with pytest.raises(PermanentFailure, match="is not a domain"):
+    with pytest.raises(PermanentFailure, match="cannot be a domain"):
         holds.hold(kit.queue, "destination", "a b", **WHY)
     for act in (holds.release, holds.purge):
         with pytest.raises(PermanentFailure, match="queue holds"):
