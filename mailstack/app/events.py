@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-
 from mailstack.app import forwards
 from mailstack.app.mail import Mail, Services
 from mailstack.delivery.decide import Decision
@@ -13,8 +11,8 @@ from mailstack.model.reply import Reply
 from mailstack.model.verdict import FilterAnswer
 
 _SHOWN = 5
-
-_log = logging.getLogger(__name__)
+#: Of whom the message does not reach, so many have a line of their own.
+_LOST_SHOWN = 50
 
 
 def verdict(services: Services, mail: Mail, answer: FilterAnswer) -> None:
@@ -50,7 +48,7 @@ def refused(services: Services, mail: Mail, reply: Reply, check: str, why: str =
 
 
 def done(services: Services, mail: Mail, decision: Decision) -> None:
-    """`accepted`, `queued`, `forwarded`, `filed`, `discarded`; wakes imap and queue."""
+    """`accepted`, `queued`, `forwarded`, `filed`, `discarded`, `unreached`; wakes imap and queue."""
     envelope = mail.envelope
     services.maillog.accepted(
         envelope.accept_id,
@@ -67,8 +65,7 @@ def done(services: Services, mail: Mail, decision: Decision) -> None:
     _filed(services, mail)
     for target in decision.discards:
         services.maillog.discarded(envelope.accept_id, to=str(target.account.address), why="rule")
-    for recipient, reply in mail.plan.refused:
-        _log.info("%s: %s: %s", envelope.accept_id, recipient.address, reply)
+    _lost(services, mail)
     if mail.entries:
         services.bus.publish("queue", {"event": "queued"})
 
@@ -97,6 +94,22 @@ def _filed(services: Services, mail: Mail) -> None:
             services.bus.publish(
                 "imap", {"event": "mailbox", "account": account.address.key, "folder": copy.mailbox}
             )
+
+
+def _lost(services: Services, mail: Mail) -> None:
+    """`unreached`: a member of a group, or a target of a redirection, that does not get it."""
+    taken = {recipient.number for recipient in mail.envelope.recipients}
+    found = [lost for lost in mail.plan.lost if lost.recipient.number in taken]
+    for number, lost in enumerate(found[:_LOST_SHOWN], 1):
+        more = len(found) - _LOST_SHOWN if number == _LOST_SHOWN else 0
+        services.maillog.write(
+            "unreached",
+            mail.envelope.accept_id,
+            received_by=[str(lost.recipient.address)],
+            to=str(lost.recipient.address),
+            check=lost.check,
+            why=f"{lost.why}; and {more} more" if more > 0 else lost.why,
+        )
 
 
 def _queued(services: Services, mail: Mail) -> None:

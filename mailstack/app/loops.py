@@ -21,7 +21,7 @@ from mailstack.mime.header import Headers
 from mailstack.model.address import Address
 from mailstack.model.reply import Reply
 from mailstack.model.verdict import AccountVerdict, RejectMail
-from mailstack.routing.expand import HeldBack, Plan, RemoteTarget
+from mailstack.routing.expand import HeldBack, Lost, Plan, RemoteTarget
 
 FIELD = "X-Mailstack-Loop"
 #: What the key of the tokens is derived for.
@@ -86,7 +86,8 @@ def without(plan: Plan, circling_: frozenset[str]) -> Plan:
     left = tuple(remote for remote in plan.remotes if remote not in cut)
     refused = tuple((remote.recipient, _reply(remote.recipient.address)) for remote in cut)
     reached = plan.reached & _numbers(plan, left)
-    return replace(plan, remotes=left, refused=(*plan.refused, *refused), reached=reached)
+    lost = (*plan.lost, *(Lost(recipient, reply.check, reply.text) for recipient, reply in refused))
+    return replace(plan, remotes=left, refused=(*plan.refused, *refused), reached=reached, lost=lost)
 
 
 def cut(plan: Plan, circling_: Collection[RemoteTarget]) -> Plan:
@@ -101,13 +102,16 @@ def cut(plan: Plan, circling_: Collection[RemoteTarget]) -> Plan:
         HeldBack(remote, _reply(remote.recipient.address), f"{remote.address} had this message several times")
         for remote in circling_
     ]
-    refused = tuple((one.remote.recipient, one.reply) for one in held if not one.remote.via)
+    of_aliases = [one for one in held if not one.remote.via]
+    refused = tuple((one.remote.recipient, one.reply) for one in of_aliases)
+    lost = tuple(Lost(one.remote.recipient, one.reply.check, one.why) for one in of_aliases)
     return replace(
         plan,
         remotes=left,
         refused=(*plan.refused, *refused),
         reached=plan.reached & _numbers(plan, left),
         held_back=(*plan.held_back, *held),
+        lost=(*plan.lost, *lost),
     )
 
 

@@ -88,6 +88,7 @@ _SENTENCES = {
     "unfiltered": "delivered without the filter",
     "filed": "filed into {mailbox} of {to} as UID {uid}{taken_for} ({sieve})",
     "discarded": "thrown away by a rule of {to}",
+    "unreached": "somebody behind {to} does not get it",
     "sieve": "rules of {to}: {note}",
     "queued": "put into the queue for {to} as {kind}",
     "forwarded": "forwarded by {owner} to {to}, sender now {sender}",

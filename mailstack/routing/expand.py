@@ -88,6 +88,21 @@ class HeldBack:
 
 
 @dataclass(frozen=True, slots=True)
+class Lost:
+    """Somebody behind a recipient whom the message does not reach, as the operator may know it.
+
+    Attributes:
+        recipient: the RCPT that led there.
+        check: the log's word for why.
+        why: names the address behind it, which the sender is not told.
+    """
+
+    recipient: Recipient
+    check: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """Where the message may go.
 
@@ -96,6 +111,7 @@ class Plan:
         refused: targets that cannot be reached, by the RCPT that led there.
         reached: numbers of the RCPTs that led to at least one target.
         held_back: what would leave, were its target not paused or still to be confirmed.
+        lost: what stands behind `refused`, for the log.
     """
 
     locals: tuple[LocalTarget, ...]
@@ -104,6 +120,7 @@ class Plan:
     refused: tuple[tuple[Recipient, Reply], ...] = ()
     reached: frozenset[int] = frozenset()
     held_back: tuple[HeldBack, ...] = ()
+    lost: tuple[Lost, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +153,7 @@ class Expansion:
         self._edges: set[tuple[int, int]] = set()
         self._refused: list[tuple[Recipient, Reply]] = []
         self._held_back: dict[tuple[str, int], HeldBack] = {}
+        self._lost: list[Lost] = []
 
     def add(self, recipients: Sequence[Recipient]) -> Plan:
         """Follows the recipients of a transaction."""
@@ -166,6 +184,7 @@ class Expansion:
             self._all_refused(reached),
             reached,
             tuple(self._held_back.values()),
+            tuple(self._lost),
         )
 
     def _all_refused(self, reached: frozenset[int]) -> tuple[tuple[Recipient, Reply], ...]:
@@ -211,11 +230,11 @@ class Expansion:
             case Remote():
                 self._remote(step, found)
             case Refuse():
-                reply = found.reply
+                reply, why = found.reply, found.reply.text
                 if step.depth > 0:
                     # Whom an alias hides is nobody's business outside.
                     reply = replace(reply, text=f"{step.recipient.address} cannot be delivered")
-                self._refuse(step, replace(reply, check=found.check))
+                self._refuse(step, replace(reply, check=found.check), why)
             case _:
                 assert_never(found)
 
@@ -236,6 +255,7 @@ class Expansion:
         self._held_back.setdefault((remote.address.key, remote.via), HeldBack(remote, reply, why))
         if not remote.via:
             self._refused.append((remote.recipient, reply))
+            self._lost.append(Lost(remote.recipient, reply.check, why))
 
     def _local(self, step: _Step, found: Local) -> None:
         account = found.account
@@ -299,5 +319,7 @@ class Expansion:
                 _Step(step.recipient, address, step.original, depth, owner, via, by_rule, leads)
             )
 
-    def _refuse(self, step: _Step, reply: Reply) -> None:
+    def _refuse(self, step: _Step, reply: Reply, why: str = "") -> None:
+        """`why`: for the log, where the reply does not tell it."""
         self._refused.append((step.recipient, reply))
+        self._lost.append(Lost(step.recipient, reply.check, why or reply.text))

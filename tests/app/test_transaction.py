@@ -275,6 +275,12 @@ async def test_a_group_with_a_missing_member_is_no_failure(world: World, instanc
     assert (await world.send(ALICE, "team@example.test")).code == 250
     assert len(world.mail.held("alice")) == 1
     assert not world.queued()
+    # Nobody outside is told; who looks for zoe's mail is.
+    unreached = [line for line in world.lines.getvalue().splitlines() if " unreached " in line]
+    assert len(unreached) == 1
+    assert unreached[0].endswith(
+        'to=team@example.test check=gone why="zoe@example.test does not exist any more"'
+    )
 
 
 async def test_a_redirections_end_that_rejects_is_no_failure_while_a_copy_is_kept(
