@@ -15,7 +15,7 @@ import typer
 from mailstack.cli import usage
 from mailstack.cli.context import Context, cell, fail, show
 from mailstack.cli.directory_access import account, known_domain, reader
-from mailstack.cli.message_file import files_below, to_wire
+from mailstack.cli.message_file import message_files, to_wire
 from mailstack.cli.progress import progress
 
 if TYPE_CHECKING:
@@ -127,14 +127,12 @@ def domain(
         ("promotions", promotions),
         ("social", social),
     ]
-    files = [
-        (label, file) for label, folders in given for folder in folders or () for file in files_below(folder)
-    ]
+    files = [(label, file) for label, folders in given for file in message_files(folders or ())]
     if not files:
         empty = [str(folder) for _, folders in given for folder in folders or ()]
         fail(
             os.EX_USAGE,
-            f"there is no file in {', '.join(empty)}"
+            f"there is no message in {', '.join(empty)}"
             if empty
             else "name at least one folder with messages: --spam, --ham, --promotions or --social",
         )

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 
 from mailstack.cli.context import fail
-from mailstack.cli.message_file import files_below, to_wire
+from mailstack.cli.message_file import MAX_LEARNED_OCTETS, files_below, message_files, to_wire
 from mailstack.cli.progress import progress
 from mailstack.filters.document import read
 from mailstack.filters.fields import Header
@@ -19,8 +19,6 @@ from mailstack.filters.spam import features, training, written
 from mailstack.filters.spam.training import Read
 from mailstack.model.verdict import Class
 
-#: Larger files are no mail to learn from.
-MAX_FILE_OCTETS = 4_194_304
 #: Every written message is made in these shapes, so that no shape tells a label.
 SHAPES: tuple[written.Shape, ...] = ("plain", "html", "both", "card")
 _SPACE = re.compile(rb"\s+")
@@ -65,11 +63,17 @@ def read_all(sources: Sources) -> tuple[list[Read], str]:
 
 
 def read_folders(folders: Sequence[Path], label: Class) -> Iterator[Read]:
-    """Every file of the folders, by name."""
-    files = sorted((file for folder in folders for file in files_below(folder)), key=lambda file: file.name)
+    """Every message of the folders, by the name of its file.
+
+    Raises:
+        CommandFailed: there is none in them, or they cannot be read.
+    """
+    files = sorted(message_files(folders), key=lambda file: file.name)
+    if folders and not files:
+        fail(os.EX_USAGE, f"there is no message in {', '.join(map(str, folders))}")
     with progress("reading", len(files)) as step:
         for file in files:
-            message = to_wire(file.read_bytes()[:MAX_FILE_OCTETS])
+            message = to_wire(file.read_bytes()[:MAX_LEARNED_OCTETS])
             document = read(message, Header(message))
             body = _SPACE.sub(b"", message[document.header.body_at :])
             step()

@@ -103,4 +103,4 @@ def test_mistakes(instance: Instance, tmp_path: Path) -> None:
     empty = tmp_path / "empty"
     empty.mkdir()
     result = instance.cli("train", "domain", "example.test", "--ham", str(empty))
-    assert result.code == os.EX_USAGE and f"there is no file in {empty}" in result.err
+    assert result.code == os.EX_USAGE and f"there is no message in {empty}" in result.err
