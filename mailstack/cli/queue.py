@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailstack.cli import arguments, queue_test
-from mailstack.cli.context import Context, fail, group, render, safe, show, talk
+from mailstack.cli.context import Context, cell, fail, group, render, safe, show, talk
 
 if TYPE_CHECKING:
     from mailstack.delivery.holds import Scope
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 app = group("The outbound queue.")
 app.command("test")(queue_test.command)
+
+#: Characters of a far server's words in a list; 'queue show' has them all.
+_MAX_SAID = 100
 
 Ids = Annotated[list[str] | None, typer.Argument(metavar="ID...", help="Queue ids; see 'queue list'.")]
 All = Annotated[bool, typer.Option("--all", help="Every message.")]
@@ -406,10 +409,17 @@ def _table(views: list[MessageView]) -> str:
                 + (f" and {len(view.recipients) - 3} more" if len(view.recipients) > 3 else ""),
                 "why": next((r.why for r in _open_ones(view) if r.why), ""),
                 "what comes": next((listing.outlook(view, r, now=now) for r in _open_ones(view)), ""),
+                "what was said": next((_said(r) for r in _open_ones(view) if r.reply), ""),
             }
             for view in views
         ]
     )
+
+
+def _said(view: RecipientView) -> str:
+    """The far server's own words, as many as a list has room for."""
+    said = cell(f"{view.host}: {view.reply}" if view.host else view.reply)
+    return said if len(said) <= _MAX_SAID else said[: _MAX_SAID - 3] + "..."
 
 
 def _open_ones(view: MessageView) -> list[RecipientView]:

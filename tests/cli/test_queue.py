@@ -116,7 +116,24 @@ def test_what_a_far_server_said_cannot_touch_the_terminal(instance: Instance, qu
         lambda c: c.execute("UPDATE recipient SET reply = ?, code = 450", ("\x1b[31mred\x07",)).rowcount
     )
     for words in (("queue", "list"), ("queue", "show", queue.read("SELECT id FROM message")[0][0])):
-        assert "\x1b" not in instance.cli(*map(str, words)).out
+        shown = instance.cli(*map(str, words)).out
+        assert "\x1b" not in shown and r"450 \x1b[31mred\x07" in shown
+
+
+def test_the_list_has_room_for_a_part_of_what_a_far_server_said(instance: Instance, queue: Queue) -> None:
+    queue_id = put(queue)
+    said = ("come again, the cat sleeps on the disk; " * 20).strip()
+    queue.write(
+        lambda c: (
+            c.execute(
+                "UPDATE recipient SET reply = ?, code = 450, status = '3.1', host = 'mx.far.test'", (said,)
+            ).rowcount
+        )
+    )
+    line = instance.cli("queue", "list").out.splitlines()[1]
+    part = line[line.index("mx.far.test: 450 4.3.1 come again, the cat sleeps") :]
+    assert len(part) == 100 and part.endswith("...")
+    assert said in instance.cli("queue", "show", queue_id).out
 
 
 def test_senders_and_domains_are_held_with_a_reason_and_released(instance: Instance, queue: Queue) -> None:
