@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 
-from tests.kit.demo import Demo, running_demo
+from tests.kit.demo import Demo, calm, running_demo
 from tests.kit.dns_server import DnsServer
 from tests.kit.process import eventually
 from tests.kit.smtp_wire import Wire
@@ -142,8 +143,8 @@ def test_hops_end_a_circle_too(relayed: Demo) -> None:
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     folder = tmp_path_factory.mktemp("limits") / "demo"
-    edits = '\n[mx]\nguesses = 30\n\n[smtp]\nerror_delay_s = 0.05\nmx_connections_per_minute = "off"\n'
-    with running_demo(folder, "--limits", change=lambda text: text + edits) as demo:
+    smtp = 'error_delay_s = 0.05\nmx_connections_per_minute = "off"\n\n[mx]\nguesses = 30\n'
+    with running_demo(folder, "--limits", change=partial(calm, smtp=smtp)) as demo:
         yield demo
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kit.demo import Demo, running_demo
+from tests.kit.demo import Demo, calm, running_demo
 from tests.kit.smtp_wire import Wire
 
 SENDER = "someone@sender.test"
@@ -112,7 +112,7 @@ def test_addresses_that_only_send_or_are_gone_say_so(demo: Demo) -> None:
 
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with running_demo(tmp_path_factory.mktemp("srs-limits") / "demo", "--limits") as running:
+    with running_demo(tmp_path_factory.mktemp("srs-limits") / "demo", "--limits", change=calm) as running:
         yield running
 
 

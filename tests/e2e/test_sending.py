@@ -14,7 +14,7 @@ import pytest
 
 from mailstack.filters.authentication.sign import sign
 from tests.kit import dkim_keys
-from tests.kit.demo import PASSWORD, Demo, new_account, running_demo
+from tests.kit.demo import PASSWORD, Demo, calm, new_account, running_demo
 from tests.kit.dns_server import DnsServer
 from tests.kit.process import eventually
 
@@ -275,7 +275,7 @@ def test_a_redirect_goes_out_when_the_original_proves_its_author(tmp_path: Path)
 
 @pytest.fixture(scope="module")
 def limited(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
-    with running_demo(tmp_path_factory.mktemp("sending") / "demo", "--limits") as running:
+    with running_demo(tmp_path_factory.mktemp("sending") / "demo", "--limits", change=calm) as running:
         yield running
 
 
@@ -335,7 +335,7 @@ def test_first_time_recipients_are_limited_and_old_ones_are_not(tmp_path: Path) 
     new = [f"new{n}@outside.test" for n in range(8)]
 
     def change(text: str) -> str:
-        return f"{text}\n[sending]\nnew_recipients_after_days = 0\n"
+        return f"{calm(text)}\n[sending]\nnew_recipients_after_days = 0\n"
 
     with running_demo(tmp_path / "demo", "--limits", change=change) as demo:
         with login(demo, carol) as client:

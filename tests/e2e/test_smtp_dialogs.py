@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.kit import dialog
-from tests.kit.demo import Demo, running_demo
+from tests.kit.demo import Demo, calm, running_demo
 from tests.kit.smtp_acceptor import PASSWORDS
 
 #: Those of LMTP need an acceptor that refuses by name.
@@ -22,7 +22,7 @@ DIALOGS = [
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
     """With the accounts and passwords the dialogs know, and without a catch-all."""
-    with running_demo(tmp_path_factory.mktemp("dialogs"), "--limits") as running:
+    with running_demo(tmp_path_factory.mktemp("dialogs"), "--limits", change=calm) as running:
         running.cli("user", "remove", "catchall@example.test")
         for address, (password, _) in PASSWORDS.items():
             running.cli("user", "passwd", address, "--password", password)

@@ -249,6 +249,15 @@ def running_demo(
         yield demo
 
 
+def calm(text: str, smtp: str = "") -> str:
+    """A configuration with limits, but none of them lower because the machine stood still for a moment.
+
+    Args:
+        smtp: more lines of [smtp].
+    """
+    return f"{text}\n[smtp]\nstress_lag_s = 3600\n{smtp}"
+
+
 def edit_configuration(folder: Path, base: int, options: Sequence[str], change: Callable[[str], str]) -> None:
     """What a demo with these options would be configured with, edited; nothing is started."""
     words = iter(options)
