@@ -64,6 +64,7 @@ class Header:
             fields[-1] = msgspec.structs.replace(fields[-1], raw=fields[-1].raw + b"\r\n")
         self.fields = tuple(fields)
         self._by_name: dict[bytes, list[Field]] = {}
+        self._firsts: dict[bytes, bytes] = {}
         for field in fields:
             same = self._by_name.get(field.name)
             if same is None:
@@ -92,8 +93,11 @@ class Header:
 
     def first(self, name: bytes) -> bytes:
         """The unfolded value of the first such field; b"" when absent."""
-        found = self._by_name.get(name)
-        return found[0].text if found else b""
+        value = self._firsts.get(name)
+        if value is None:
+            found = self._by_name.get(name)
+            value = self._firsts[name] = found[0].text if found else b""
+        return value
 
     def has(self, name: bytes) -> bool:
         """True when there is such a field, even an empty one."""

@@ -10,7 +10,6 @@ Source: product page, sections 2.4 and 2 ("Feedback"); T46.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from mailstack.filters.classes.bulk import Classified
 from mailstack.filters.classes.services import Services
 from mailstack.filters.document import Document
 from mailstack.filters.facts import AccountFacts
+from mailstack.filters.once import once
 from mailstack.filters.spam import features, model
 from mailstack.filters.spam.score import Score
 from mailstack.mime import links
@@ -76,13 +76,13 @@ class Material:
         self._services, self._prior = services, prior
         self._unwelcome: dict[AttachmentRules, attachment_rules.Finding | None] = {}
 
-    @functools.cached_property
+    @once
     def indexes(self) -> Sequence[int]:
         """The features of the message."""
         known = self.spam.indexes
         return features.tokens(self._document).indexes if known is None else known
 
-    @functools.cached_property
+    @once
     def classified(self) -> Classified:
         """What it is when it is not spam."""
         return bulk.classify(
@@ -99,12 +99,12 @@ class Material:
             self._unwelcome[rules] = attachment_rules.find(self._document.attachments, rules)
         return self._unwelcome[rules]
 
-    @functools.cached_property
+    @once
     def exemption(self) -> str:
         """Why it is never promotion or social, for nobody; "" when it may be."""
         return bulk.exemption(self._document)
 
-    @functools.cached_property
+    @once
     def answers(self) -> Sequence[str]:
         """Message ids it answers."""
         header = self._document.header
@@ -113,7 +113,7 @@ class Material:
             found += [id_ for field in header.all(name)[:1] for id_ in links.read(field.raw).ancestors]
         return [f"<{id_.decode('utf-8', 'replace')}>" for id_ in dict.fromkeys(found[-MAX_IDS:])]
 
-    @functools.cached_property
+    @once
     def is_author_proven(self) -> bool:
         """True when whoever From names stands behind it."""
         domain = self.author.address.rpartition("@")[2]
@@ -136,19 +136,19 @@ class Acquaintance:
         self._material = material
         self._around = facts.around
 
-    @functools.cached_property
+    @once
     def is_answer(self) -> bool:
         """It answers mail of the account."""
         ids = self._material.answers
         return bool(ids) and self._around.has_written(ids)
 
-    @functools.cached_property
+    @once
     def is_correspondent(self) -> bool:
         """The account has written to whom From names."""
         author = self._material.author.address
         return bool(author) and self._around.is_correspondent(author)
 
-    @functools.cached_property
+    @once
     def reasons(self) -> tuple[Reason, ...]:
         """What speaks for the sender; nothing that anybody could claim does."""
         material = self._material

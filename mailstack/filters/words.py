@@ -11,7 +11,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
+from functools import lru_cache
+
+from mailstack.filters.once import once
 
 #: Characters of the text in which phrases are looked for.
 HEAD = 3_000
@@ -108,17 +110,17 @@ class Text:
     def __init__(self, sequence: list[str]) -> None:
         self.sequence = sequence
 
-    @cached_property
+    @once
     def words(self) -> frozenset[str]:
         """Its words without repeats."""
         return frozenset(self.sequence)
 
-    @cached_property
+    @once
     def spaced(self) -> str:
         """All of them, a blank around each."""
         return f" {' '.join(self.sequence)} "
 
-    @cached_property
+    @once
     def packed(self) -> str:
         """Without any blanks where a script has none; else ""."""
         return "".join(self.sequence) if is_cjk(self.spaced) else ""
@@ -138,37 +140,37 @@ class Words:
         self._alt_text, self._title = alt_text[:ASIDE], title[:ASIDE]
         self._head_ends = _end(text, 0, HEAD)
 
-    @cached_property
+    @once
     def subject(self) -> Text:
         """The subject."""
         return prepare(self._subject)
 
-    @cached_property
+    @once
     def name(self) -> Text:
         """The author's name."""
         return prepare(self._name)
 
-    @cached_property
+    @once
     def head(self) -> Text:
         """The beginning of the text."""
         return prepare(without_addresses(self._text[: self._head_ends]))
 
-    @cached_property
+    @once
     def tail(self) -> Text:
         """The end of the text."""
         return prepare(self._text[-TAIL:])
 
-    @cached_property
+    @once
     def said(self) -> Text:
         """The beginning of the text, and what stands in for pictures."""
         return Text([*self.head.sequence, *self._pictured]) if self._pictured else self.head
 
-    @cached_property
+    @once
     def seen(self) -> Text:
         """Subject, the beginning of the text, the pictures' words and the title."""
         return Text([*self.subject.sequence, *self.head.sequence, *self._pictured, *split(self._title)])
 
-    @cached_property
+    @once
     def _pictured(self) -> list[str]:
         return split(self._alt_text)
 

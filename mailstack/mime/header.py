@@ -27,7 +27,6 @@ REMEMBERED_OCTETS = 8192
 
 # "From :" with white space before the colon is a From field for many readers, so for us (T20).
 _FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:([^\n]*(?:\n[ \t][^\n]*)*)\n?", re.MULTILINE)
-_FOLD = re.compile(rb"\r?\n")
 _TRIM = b" \t\r\n"
 
 
@@ -106,7 +105,7 @@ def unfold(value: bytes) -> bytes:
     """
     value = value[:MAX_FIELD_OCTETS]
     if b"\n" in value:
-        value = _FOLD.sub(b"", value)
+        value = value.replace(b"\r\n", b"").replace(b"\n", b"")
     return value.strip(_TRIM)
 
 

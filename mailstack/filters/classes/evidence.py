@@ -8,11 +8,11 @@ by a tool alone proves nothing, as receipts go the same way: words must say so t
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 
 from mailstack.filters.classes import words
 from mailstack.filters.classes.services import MAX_DOMAIN, Services, find
 from mailstack.filters.document import Document
+from mailstack.filters.once import once
 from mailstack.filters.words import HEAD, TAIL, Text, prepare, split
 from mailstack.model.verdict import Authentication, Reason
 
@@ -36,23 +36,23 @@ class Sight:
     def __init__(self, document: Document) -> None:
         self.document = document
 
-    @cached_property
+    @once
     def subject_says(self) -> frozenset[str]:
         """Lists of words the subject is in, without phrases that only sound like an order."""
         subject = self.document.words.subject
         return words.LISTS.say(words.LISTS.taken_out(subject, words.NOT_TRANSACTION))
 
-    @cached_property
+    @once
     def whole_subject_says(self) -> frozenset[str]:
         """Those of the whole subject."""
         return words.LISTS.say(self.document.words.subject)
 
-    @cached_property
+    @once
     def text_says(self) -> frozenset[str]:
         """Those of the beginning of the text, and of what stands in for pictures."""
         return words.LISTS.say(self.document.words.said)
 
-    @cached_property
+    @once
     def speaks_of_newsletter(self) -> bool:
         """The text speaks of a newsletter, and not only of how to leave one."""
         if words.NEWSLETTER not in self.text_says:
@@ -60,7 +60,7 @@ class Sight:
         said = words.LISTS.taken_out(self.document.words.said, words.UNSUBSCRIBE)
         return words.NEWSLETTER in words.LISTS.say(said)
 
-    @cached_property
+    @once
     def says_unsubscribe(self) -> bool:
         """The end of the text tells how to leave, and there is something to click on or to write to."""
         document = self.document
@@ -68,16 +68,16 @@ class Sight:
             return False
         return words.UNSUBSCRIBE in self._tail_says
 
-    @cached_property
+    @once
     def says_subscribed(self) -> bool:
         """The end of the text says that the reader is on somebody's list."""
         return words.SUBSCRIBED in self._tail_says
 
-    @cached_property
+    @once
     def _tail_says(self) -> frozenset[str]:
         return words.LISTS.say(self.document.words.tail)
 
-    @cached_property
+    @once
     def is_marked(self) -> bool:
         """Fields say that this goes to many, or was sent by a tool for that."""
         header = self.document.header
@@ -88,12 +88,12 @@ class Sight:
             or not words.SENDING_FIELDS.isdisjoint(header.names)
         )
 
-    @cached_property
+    @once
     def is_forwarded(self) -> bool:
         """A person sent it on."""
         return not self.is_marked and words.FORWARD.match(self.document.subject) is not None
 
-    @cached_property
+    @once
     def is_to_many(self) -> bool:
         """Fields or the text say that this goes to many."""
         if self.is_marked:
@@ -102,13 +102,13 @@ class Sight:
             return True
         return words.MARKETING_SENDERS.match(self.local) is not None and (self.is_newsletter or self.is_offer)
 
-    @cached_property
+    @once
     def is_person(self) -> bool:
         """The author's address holds the author's name."""
         names = [name for name in self.document.words.name.sequence if len(name) >= _NAME]
         return any(name[:_NAME] in self.local for name in names)
 
-    @cached_property
+    @once
     def has_leave_link(self) -> bool:
         """A link leads to leaving a list."""
         return self.has_link(words.LEAVE_LINKS)
@@ -117,18 +117,18 @@ class Sight:
         """One of these pieces stands in a link."""
         return any(piece in self._urls for piece in pieces)
 
-    @cached_property
+    @once
     def _urls(self) -> str:
         return "\n".join(url[:_LINK] for url in self.document.urls[-_LINKS:]).lower()
 
-    @cached_property
+    @once
     def is_offer(self) -> bool:
         """The subject sells something."""
         return (
             words.OFFER in self.whole_subject_says or words.PERCENT.search(self.document.subject) is not None
         )
 
-    @cached_property
+    @once
     def is_newsletter(self) -> bool:
         """The subject, or the name it is sent under, is that of a newsletter."""
         if words.NEWSLETTER in self.whole_subject_says:
@@ -136,12 +136,12 @@ class Sight:
         name = Text([*self.document.words.name.sequence, *split(self.local)])
         return words.NEWSLETTER in words.LISTS.say(name)
 
-    @cached_property
+    @once
     def local(self) -> str:
         """The author's address, up to its domain."""
         return self.document.author_address.partition("@")[0]
 
-    @cached_property
+    @once
     def speaks_of_order(self) -> bool:
         """The text is about something ordered, owed or asked for."""
         return words.ORDER_TEXT in self.text_says or words.has_number(

@@ -66,6 +66,9 @@ sm27 al28 az28 cy28 hu28 lb28 pl28 ua29 mt31
 """
 _ACCOUNTS: Final = {one[:2]: int(one[2:]) for one in _LENGTHS.split()}
 _ACCOUNT: Final = re.compile(r"\b[A-Z]{2}\d\d(?: ?[A-Z0-9]){11,30}")
+#: How each begins once capitals are "A" and what may be digits "0": most texts need no search then.
+_BEGINS: Final = b"AA00"
+_SHAPES: Final = bytes.maketrans(b"BCDEFGHIJKLMNOPQRSTUVWXYZ123456789?", b"A" * 25 + b"0" * 10)
 #: Languages with letters of their own.
 _LETTERS: Final = (
     ("ja", re.compile("[\u3040-\u30ff]")),
@@ -93,7 +96,8 @@ def country(host: str) -> str:
 
 def country_of_account(text: str) -> str:
     """The country of the first bank account a text names; "" for none."""
-    found = _ACCOUNT.search(text)
+    shapes = text.encode("ascii", "replace").translate(_SHAPES)  # "?": digits of other scripts
+    found = _ACCOUNT.search(text) if _BEGINS in shapes else None
     if found is None:
         return ""
     number = found[0].replace(" ", "")

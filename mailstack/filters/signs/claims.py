@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from functools import cached_property
 
 from mailstack.filters import folding
+from mailstack.filters.once import once
 from mailstack.filters.signs.knowledge import Brand, Knowledge
 from mailstack.filters.signs.look import Found, Look
 from mailstack.filters.words import Text, prepare
@@ -56,12 +56,12 @@ class Claims:
         self._look = look
         self._knowledge = look.knowledge
 
-    @cached_property
+    @once
     def own(self) -> list[Brand]:
         """The brands that own the author's domain."""
         return self._knowledge.owners(self._look.domain)
 
-    @cached_property
+    @once
     def in_name(self) -> list[Brand]:
         """Named by the author's display name, the address in it left out."""
         look = self._look
@@ -80,7 +80,7 @@ class Claims:
                 found.append(self._knowledge.ordinary[words[0]])
         return found
 
-    @cached_property
+    @once
     def disguised(self) -> Brand | None:
         """A brand's name written so that only people can read it: `PayPaI`, `N e t f l i x`."""
         name = self._look.name
@@ -95,17 +95,17 @@ class Claims:
                 return brand
         return None
 
-    @cached_property
+    @once
     def in_subject(self) -> list[Brand]:
         """Named by the subject."""
         return self._named_in(self._look.document.words.subject)
 
-    @cached_property
+    @once
     def in_text(self) -> list[Brand]:
         """Named anywhere in it."""
         return _brands(self._look.said)
 
-    @cached_property
+    @once
     def kin(self) -> Brand | None:
         """The brand whose name and a word for mailings are the author's domain: `telekom-mail.de`."""
         look = self._look
@@ -126,7 +126,7 @@ class Claims:
         """One of them owns a host."""
         return not set(self._knowledge.owners(host)).isdisjoint(brands)
 
-    @cached_property
+    @once
     def foreign(self) -> list[Brand]:
         """The brands its name or subject uses though the author's domain is not theirs."""
         claimed = [*self.in_name, *([self.disguised] if self.disguised else [])]
@@ -134,7 +134,7 @@ class Claims:
             claimed += self.in_subject
         return [brand for brand in dict.fromkeys(claimed) if brand not in self.own and brand is not self.kin]
 
-    @cached_property
+    @once
     def leads_home(self) -> bool:
         """A third of the links or more lead to brands the message names; one or two true ones are bait.
 

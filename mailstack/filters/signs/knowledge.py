@@ -19,7 +19,7 @@ from mailstack.filters.words import split
 
 #: Octets of an operator's file.
 MAX_FILE_OCTETS = 1_048_576
-#: Hosts whose owners are remembered: most links lead to hosts seen before.
+#: Hosts of which it is remembered whose they are: most links lead to hosts seen before.
 REMEMBERED_HOSTS = 4_096
 #: Kinds no phrase tells: the message has a link, an attachment, an address for coins.
 _FACTS = frozenset({"link", "attached", "coin"})
@@ -100,6 +100,8 @@ class Knowledge:
         self.signs = {name: Sign(float(entry["weight"]), entry["why"]) for name, entry in weights.items()}
         #: The brands a host belongs to, or may: companies have their name in most countries.
         self.owners = functools.lru_cache(REMEMBERED_HOSTS)(self._find_owners)
+        #: The name somebody registered: `shop.example.co.uk` is `example.co.uk`.
+        self.registered = functools.lru_cache(REMEMBERED_HOSTS)(self._find_registered)
 
     # -- brands ----------------------------------------------------------------------
 
@@ -190,8 +192,7 @@ class Knowledge:
         """A list of [services] or [names]."""
         return self._sets[kind]
 
-    def registered(self, host: str) -> str:
-        """The name somebody registered: `shop.example.co.uk` is `example.co.uk`."""
+    def _find_registered(self, host: str) -> str:
         labels = host.split(".")
         if len(labels) <= 2:
             return host

@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from urllib.parse import unquote
 
 from mailstack.filters.reading.links import is_ip_host
 from mailstack.filters.signs import strange
+from mailstack.filters.signs.knowledge import REMEMBERED_HOSTS
 from mailstack.filters.signs.look import Found, Look, Way
 
 #: Characters of a letter in which another address to write to is looked for.
@@ -94,8 +96,13 @@ def _way(look: Look, way: Way) -> Iterator[Found]:
     if _carries(look, way):
         # Senders of lists let their readers leave so.
         yield Found("link_own_carries_address" if way.site == look.site else "link_carries_address", host)
-    if _KEYWORD.search(host) and way.site != look.site and not knowledge.owners(host):
+    if _has_keyword(host) and way.site != look.site and not knowledge.owners(host):
         yield Found("link_keyword", host)
+
+
+@lru_cache(REMEMBERED_HOSTS)
+def _has_keyword(host: str) -> bool:
+    return _KEYWORD.search(host) is not None
 
 
 def _path(way: Way, kind: str) -> Iterator[Found]:

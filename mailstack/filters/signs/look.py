@@ -6,11 +6,11 @@ No I/O.
 from __future__ import annotations
 
 import re
-from functools import cached_property
 from itertools import islice
 from typing import NamedTuple
 
 from mailstack.filters.document import Document
+from mailstack.filters.once import once
 from mailstack.filters.reading.links import behind_host
 from mailstack.filters.signs import abroad
 from mailstack.filters.signs.knowledge import Brand, Knowledge
@@ -78,12 +78,12 @@ class Look:
         """Subject, the beginning of the text, the title and the pictures' words."""
         return self.document.words.seen
 
-    @cached_property
+    @once
     def said(self) -> list[str | Brand]:
         """The kinds of phrases and the brands that stand in it; one as often as different words say it."""
         return self.knowledge.phrases.find(self.text)
 
-    @cached_property
+    @once
     def kinds(self) -> dict[str, int]:
         """How many different phrases of each kind stand in it."""
         counts: dict[str, int] = {}
@@ -98,7 +98,7 @@ class Look:
             counts["coin"] = 1
         return counts
 
-    @cached_property
+    @once
     def ways(self) -> list[Way]:
         """The first different web addresses, without those of somebody's own network."""
         document, registered = self.document, self.knowledge.registered
@@ -110,7 +110,7 @@ class Look:
             if not _INTERNAL.match(host)
         ]
 
-    @cached_property
+    @once
     def recipients(self) -> list[str]:
         """Whom it is addressed to, lower case."""
         header = self.document.header
@@ -119,29 +119,29 @@ class Look:
         )
         return [one.lower() for one in _ADDRESS.findall(text)[:MAX_RECIPIENTS]]
 
-    @cached_property
+    @once
     def reader_site(self) -> str:
         """The site of the first of them; "" when nobody is addressed."""
         return self.knowledge.registered(self.recipients[0].rpartition("@")[2]) if self.recipients else ""
 
-    @cached_property
+    @once
     def homes(self) -> frozenset[str]:
         """The countries its language is at home in; none when that is not known."""
         return abroad.homes(self.document.text[:MAX_TEXT], self.text.words)
 
-    @cached_property
+    @once
     def is_free_mail(self) -> bool:
         """Written from an address anybody gets."""
         return self.domain in self.knowledge.words_of("free_mail")
 
-    @cached_property
+    @once
     def reply_to(self) -> str:
         """Where answers go, lower case; "" when nowhere else."""
         text = self.document.header.first(b"reply-to")[:400].decode("utf-8", "replace")
         found = _ADDRESS.search(text)
         return found[0].lower() if found is not None and found[0].lower() != self.address else ""
 
-    @cached_property
+    @once
     def is_proven(self) -> bool:
         """Its author's domain stands behind it."""
         return self.found.dmarc.result == "pass"

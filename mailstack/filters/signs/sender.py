@@ -5,13 +5,19 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 
 from mailstack.filters import folding
 from mailstack.filters.signs import strange
+from mailstack.filters.signs.knowledge import REMEMBERED_HOSTS
 from mailstack.filters.signs.look import MAX_TEXT, Found, Look
 
-_ADDRESS = re.compile(r"[^\s<>,;:\"'()@]{1,64}@([a-z0-9-]{1,63}(?:\.[a-z0-9-]{1,63}){1,8})", re.I)
+#: Characters of an address up to its "@".
+MAX_BEFORE = 64
+_ADDRESS = re.compile(
+    rf"[^\s<>,;:\"'()@]{{1,{MAX_BEFORE}}}@([a-z0-9-]{{1,63}}(?:\.[a-z0-9-]{{1,63}}){{1,8}})", re.I
+)
 _DOMAIN = re.compile(
     r"\b(?:www\.)?([a-z0-9-]{2,63}(?:\.[a-z0-9-]{2,63})*\.(?:com|net|org|de|fr|it|es|nl|br|uk|pl|jp))\b", re.I
 )
@@ -178,7 +184,7 @@ def _is_provider(look: Look) -> bool:
 def office_in_text(look: Look) -> str:
     """An office's address at a provider for anybody, in the text of a notice; "" for none."""
     text = f"{look.document.subject} {look.document.text[:MAX_TEXT]}"
-    for match in islice(_ADDRESS.finditer(text), MAX_ADDRESSES):
+    for match in islice(_addresses(text), MAX_ADDRESSES):
         address = match[0].lower()
         if match[1].lower() not in look.knowledge.words_of("free_mail") or address in look.recipients:
             continue
@@ -186,6 +192,17 @@ def office_in_text(look: Look) -> str:
         if _DESK.search(local) is not None or _BOOKS.search(local) is not None:
             return address
     return ""
+
+
+def _addresses(text: str) -> Iterator[re.Match[str]]:
+    """The addresses in a text, searched for only where an "@" stands."""
+    end = 0
+    while (at := text.find("@", end)) >= 0:
+        found = _ADDRESS.search(text, max(end, at - MAX_BEFORE))
+        if found is None:
+            return
+        yield found
+        end = found.end()
 
 
 def _is_unlike(look: Look) -> bool:
@@ -224,10 +241,15 @@ def _address(look: Look) -> Iterator[Found]:
         yield Found("sender_random_local", local[:60])
     if label.count("-") >= 2:
         yield Found("sender_hyphens", domain)
-    if _KEYWORD.search(label) is not None:
+    if _has_keyword(label):
         yield Found("sender_keyword", domain)
     if domain.count(".") >= 3 + (look.site.count(".") - 1):
         yield Found("sender_deep", domain)
+
+
+@lru_cache(REMEMBERED_HOSTS)
+def _has_keyword(label: str) -> bool:
+    return _KEYWORD.search(label) is not None
 
 
 def _double(look: Look) -> str:
@@ -239,7 +261,7 @@ def _double(look: Look) -> str:
     named = b" ".join(header.first(name)[-MAX_NAMED:] for name in (b"references", b"in-reply-to", b"cc"))
     text = f"{named.decode('latin-1')} {look.document.text[:MAX_TEXT]}"
     seen = folding.skeleton(label)
-    for match in islice(_ADDRESS.finditer(text), MAX_ADDRESSES):
+    for match in islice(_addresses(text), MAX_ADDRESSES):
         other = look.knowledge.registered(match[1].lower())
         theirs = other.partition(".")[0]
         if theirs == label or len(theirs) < MIN_DOUBLE:
