@@ -6,6 +6,7 @@ Differs from app/transaction.py where it speaks of one reply for all:
   kept, as for every relay.
 - Who cannot be stored for the moment is told so and retried by the client, not by us;
   unless the same recipient (a group) has been stored or queued in part.
+- A queue that is full is so for those alone whose mail has to go there.
 - Content is never refused: the client is a mail server or list manager that would have to
   bounce it to a forged sender.  It is filed as spam instead.
 - Its address says nothing about who sent the message; its Received field does (smtp/relays.py).
@@ -15,9 +16,10 @@ Promises P1 to P3 hold for each recipient that is answered with 250.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
+from mailstack.app import outgoing
 from mailstack.app.mail import Services
 from mailstack.app.transaction import Transaction
 from mailstack.delivery.decide import Decision, Rejection, Store
@@ -55,16 +57,47 @@ class EachTransaction(Transaction):
             return [refusal] * len(self._recipients)
         mail = self._mail
         decision = await self._decide()
-        refusal = await self._no_room(decision)
-        if refusal is not None:
-            self._refuse(refusal, "queue_full")
-            return [refusal] * len(self._recipients)
+        refusals = await self._no_room(decision)
+        if refusals:
+            return await self._without(decision, refusals)
         decision = self._refusals(decision)
         ok = Reply(250, "0.0", f"Ok id={mail.envelope.accept_id}")
         if len(self._said) < len(self._recipients):
             self._still_wanted()
             ok = await self._carry(await self._settle(decision))
         return [self._said.get(recipient.number, ok) for recipient in self._recipients]
+
+    async def _without(self, decision: Decision, refusals: Mapping[str, Reply]) -> Sequence[Reply]:
+        """452 for who needs room that the queue does not have; all others as if they were alone.
+
+        Who shares a mailbox or a target with one of them is told so too: the client brings the
+        message again for the one, and would bring the other a second copy.
+        """
+        mail = self._mail
+        crowded = [r for r in decision.forwards if outgoing.owner_of(mail, r) in refusals]
+        waiting: set[int | str] = {remote.address.key for remote in crowded}
+        left = {recipient.number: self._all_ends(recipient) for recipient in self._recipients}
+        while more := [number for number, ends in left.items() if ends & waiting]:
+            for number in more:
+                waiting |= left.pop(number)
+        assert len(left) < len(self._recipients), "a target nobody's mail goes to"
+        refusal = refusals[outgoing.owner_of(mail, crowded[0])]
+        for recipient in self._recipients:
+            if recipient.number not in left:
+                self._tell(recipient, refusal, "queue_full")
+        others = tuple(recipient for recipient in self._recipients if recipient.number in left)
+        if others:
+            envelope = replace(mail.envelope, recipients=others)
+            again = EachTransaction(self._s, envelope, mail.body, facts=self._facts)
+            self._said |= zip(left, await again.run_each(), strict=True)
+        return [self._said[recipient.number] for recipient in self._recipients]
+
+    def _all_ends(self, recipient: Recipient) -> set[int | str]:
+        """Accounts and outside targets the message comes to on the way of this recipient."""
+        plan = self._plan_of(recipient)
+        ids = self._ends_of(plan, ())
+        remotes = [*plan.remotes, *(remote for remote in self._mail.plan.remotes if remote.via in ids)]
+        return {*ids, *(remote.address.key for remote in remotes)}
 
     def _content_refusal(self) -> Reply | None:
         return super()._content_refusal() if self._mail.answer.verdict.unfiltered else None

@@ -90,9 +90,9 @@ class Transaction:
         if not is_taken and not (mail.is_relayed and decision.rejections):
             await self._note_scripts()
             return self._all_refused(decision)
-        refusal = await self._no_room(decision)
-        if refusal is not None:
-            return self._refuse(refusal, "queue_full")
+        refusals = await self._no_room(decision)
+        if refusals:
+            return self._refuse(next(iter(refusals.values())), "queue_full")
         return await self._carry(await self._settle(decision))
 
     # -- prepare ------------------------------------------------------------------------
@@ -248,14 +248,15 @@ class Transaction:
             return self._refuse(self._mail.plan.refused[0][1], "recipient")
         raise AssertionError("a message that goes nowhere and is refused by nobody")
 
-    async def _no_room(self, decision: Decision) -> Reply | None:
-        """452 for a login, or an address that sends on, whose mail would overfill the queue."""
+    async def _no_room(self, decision: Decision) -> dict[str, Reply]:
+        """452 for each login, or address that sends on, whose mail would overfill the queue."""
+        refusals = {}
         for owner in {outgoing.owner_of(self._mail, remote) for remote in decision.forwards}:
             refusal = await self._blocking(self._s.queue.room_for, owner)
             if refusal is not None:
                 is_own = owner != "" and owner == self._mail.envelope.client.login
-                return refusal if is_own else replace(refusal, text=_NO_ROOM)
-        return None
+                refusals[owner] = refusal if is_own else replace(refusal, text=_NO_ROOM)
+        return refusals
 
     async def _settle(self, decision: Decision) -> Decision:
         """Some accept, some refuse: a report to a verified sender, else it is kept and marked.

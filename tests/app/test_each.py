@@ -249,9 +249,33 @@ async def test_a_queue_that_is_full_of_what_an_address_sends_on_takes_no_more_of
     queue = kit.service._services.queue
     queue.options = msgspec.structs.replace(queue.options, max_messages=1, max_messages_per_account=1)
     assert await kit.each("out@example.test") == ["250 2.0.0"]
-    assert await kit.each("out@example.test", "bob@example.test") == ["452 4.3.1"] * 2
-    assert kit.count("bob@example.test") == 0
+    said = await kit.each("carol@example.test", "out@example.test", "no@example.test", "bob@example.test")
+    assert said == ["250 2.0.0", "452 4.3.1", "550 5.7.1", "250 2.0.0"]
+    assert [kit.count(f"{name}@example.test") for name in ("bob", "carol")] == [1, 1]
     assert len(kit.queued()) == 1
+    assert await kit.each("out@example.test") == ["452 4.3.1"]
+    log = kit.log()
+    assert [line for line in log if "queue_full" in line and "to=out@example.test" in line]
+    assert not [line for line in log if "queue_full" in line and "to=bob@" in line]
+
+
+async def test_who_shares_a_mailbox_with_one_the_queue_is_full_for_gets_one_copy(
+    kit: EachKit, tmp_path: Path
+) -> None:
+    kit.filter.rules["copy@example.test"] = (Redirect("friend@outside.test"), Keep())
+    queue = kit.service._services.queue
+    options = queue.options
+    queue.options = msgspec.structs.replace(options, max_messages=0, max_messages_per_account=0)
+    with Instance(tmp_path).writer() as writer:
+        writer.aliases.add("both@example.test", ["copy@example.test", "bob@example.test"], posters="all")
+    # Nobody may get now what the client brings them again with the copy that is sent on.
+    to = ("both@example.test", "b@example.test", "carol@example.test")
+    assert await kit.each(*to) == ["452 4.3.1", "452 4.3.1", "250 2.0.0"]
+    assert [kit.count(f"{name}@example.test") for name in ("copy", "bob", "carol")] == [0, 0, 1]
+    queue.options = options
+    assert await kit.each(*to[:2]) == ["250 2.0.0"] * 2
+    assert [kit.count(f"{name}@example.test") for name in ("copy", "bob", "carol")] == [1, 1, 1]
+    assert kit.queued().count(("friend@outside.test", "remote")) == 1
 
 
 async def test_a_directory_that_fails_later_on_does_not_bring_stored_mail_twice(
