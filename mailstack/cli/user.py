@@ -68,6 +68,22 @@ Pop3DaysOption = Annotated[
         help="Delete what a POP3 program fetched N days ago, unless it is flagged; never (default) keeps it.",
     ),
 ]
+EnabledOption = Annotated[
+    bool | None,
+    typer.Option("--enable/--disable", help="--disable suspends it: no log-in, incoming mail refused."),
+]
+AppOnlyOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--app-passwords-only/--any-password",
+        help="Log in with app passwords only ('mailstack apppw'); or with the address's own again.",
+    ),
+]
+GrantOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="SENDER", help="Let it also send as this address, or as a domain (@example.org)."),
+]
+RevokeOption = Annotated[list[str] | None, typer.Option(metavar="SENDER", help="Take such a grant back.")]
 LanguageOption = Annotated[
     str | None,
     typer.Option(
@@ -226,26 +242,10 @@ def set_user(
     time_zone: ZoneOption = None,
     recovery: RecoveryOption = None,
     pop3_days: Pop3DaysOption = None,
-    enabled: Annotated[
-        bool | None,
-        typer.Option("--enable/--disable", help="--disable suspends it: no log-in, incoming mail refused."),
-    ] = None,
-    app_only: Annotated[
-        bool | None,
-        typer.Option(
-            "--app-passwords-only/--any-password",
-            help="Log in with app passwords only ('mailstack apppw'); or with the address's own again.",
-        ),
-    ] = None,
-    grant: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="SENDER", help="Let it also send as this address, or as a domain (@example.org)."
-        ),
-    ] = None,
-    revoke: Annotated[
-        list[str] | None, typer.Option(metavar="SENDER", help="Take such a grant back.")
-    ] = None,
+    enabled: EnabledOption = None,
+    app_only: AppOnlyOption = None,
+    grant: GrantOption = None,
+    revoke: RevokeOption = None,
 ) -> None:
     """Changes an address; counts within a second.  What is not named stays as it is."""
     from mailstack.directory.accounts import UNCHANGED
