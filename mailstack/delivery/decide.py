@@ -9,8 +9,9 @@ Source: product page, sections 2 ("One message, several recipients") and 3.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import msgspec
 
@@ -22,6 +23,9 @@ from mailstack.routing.expand import LocalTarget, Plan, RemoteTarget
 
 #: A "reject" gets this far only for the postmaster, who reads it here and nowhere else.
 _NOT_SENT_ON = ("junk", "reject")
+
+#: Copies each account keeps, by its id.
+_Stored: TypeAlias = dict[int, tuple[Keep | FileInto, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +92,10 @@ class _Decider:
         self.of = {t.account.id: _said(t, verdict, accounts.get(t.number)) for t in plan.locals}
         self.targets = {t.account.id: t for t in plan.locals}
         self.next: dict[int, set[int]] = {}
+        self.before: dict[int, set[int]] = {}
         for source, target in plan.edges:
             self.next.setdefault(source, set()).add(target)
+            self.before.setdefault(target, set()).add(source)
         self.remote_via = {remote.via for remote in plan.remotes if remote.via}
         # Accounts whose targets do not get it, or are only tested with it.
         self.stays = {held.remote.via for held in plan.held_back}
@@ -129,8 +135,8 @@ class _Decider:
             return (Keep(implicit=True),)
         return tuple(stores)
 
-    def ends_somewhere(self, account_id: int, stored: Mapping[int, tuple[Keep | FileInto, ...]]) -> bool:
-        """True when following the account's forwards reaches a copy, a remote or the owner's own no."""
+    def ends_somewhere(self, account_id: int, stored: _Stored, refusing: Collection[int]) -> bool:
+        """True when following the account's forwards reaches a copy, a remote or a no the sender hears of."""
         seen = set()
         todo = [account_id]
         while todo:
@@ -139,7 +145,7 @@ class _Decider:
                 continue
             seen.add(current)
             said = self.of[current]
-            if stored[current] or is_discarded(said) or reject_of(said) is not None:
+            if stored[current] or is_discarded(said) or current in refusing:
                 return True
             if self.sends_on(current):
                 if current in self.remote_via:
@@ -168,18 +174,15 @@ class _Decider:
     def decide(self) -> Decision:
         active = self.active()
         stored = {account_id: self.actions(account_id) for account_id in self.targets}
-        notes: dict[int, str] = {}
+        refusing, notes = self.keep(active, stored)
         for account_id in active:
-            if not self.ends_somewhere(account_id, stored):
-                stored[account_id] = (Keep(),)
-                notes[account_id] = "its redirection leads nowhere"
             if account_id in self.stays and self.sends_on(account_id):
                 notes[account_id] = self.why_not_sent_on(account_id)
         stores = tuple(
             Store(self.targets[i], stored[i], self.of[i], notes.get(i, "")) for i in active if stored[i]
         )
         forwards, refused = self._remotes(set(active))
-        rejections = [*self._rejections(active, stored), *refused]
+        rejections = [*self._rejections(active, refusing), *refused]
         return Decision(
             stores,
             tuple(forwards),
@@ -194,13 +197,38 @@ class _Decider:
             ),
         )
 
-    def _rejections(
-        self, active: list[int], stored: Mapping[int, tuple[Keep | FileInto, ...]]
-    ) -> list[Rejection]:
+    def keep(self, active: Sequence[int], stored: _Stored) -> tuple[set[int], dict[int, str]]:
+        """Adds the copies of accounts whose redirections lead to nobody who takes it.
+
+        Returns:
+            Accounts whose rule's no the sender is to hear, and why accounts keep it.
+        """
+        refusing, notes = self._refusing(active, stored), dict[int, str]()
+        before: set[int] | None = None
+        while refusing != before:
+            before = refusing
+            for account_id in active:
+                is_own_no = reject_of(self.of[account_id]) is not None
+                if is_own_no or self.ends_somewhere(account_id, stored, refusing):
+                    continue
+                stored[account_id] = (Keep(),)
+                notes[account_id] = "its redirection leads nowhere"
+            refusing = self._refusing(active, stored)
+        return refusing, notes
+
+    def _refusing(self, active: Sequence[int], stored: _Stored) -> set[int]:
+        reached = set(active)
+        return {
+            i
+            for i in active
+            if reject_of(self.of[i]) is not None and not self._is_kept_before(i, reached, stored)
+        }
+
+    def _rejections(self, active: Sequence[int], refusing: Collection[int]) -> list[Rejection]:
         found = []
         for account_id in active:
             said, target = reject_of(self.of[account_id]), self.targets[account_id]
-            if said is None or self._is_kept_before(account_id, active, stored):
+            if said is None or account_id not in refusing:
                 continue
             text = " ".join(said.text.split()) or "The recipient does not want this message"
             found.append(
@@ -213,13 +241,11 @@ class _Decider:
             )
         return found
 
-    def _is_kept_before(
-        self, account_id: int, active: list[int], stored: Mapping[int, tuple[Keep | FileInto, ...]]
-    ) -> bool:
-        """True for a mere redirection's end whose sender-on has the message anyway."""
+    def _is_kept_before(self, account_id: int, active: Collection[int], stored: _Stored) -> bool:
+        """True for a mere redirection's end when one who sent it there has the message anyway."""
         if self.targets[account_id].is_addressed:
             return False
-        sources = [i for i in active if account_id in self.next.get(i, ()) and self.sends_on(i)]
+        sources = [i for i in self.before.get(account_id, ()) if i in active and self.sends_on(i)]
         return any(stored[i] or i in self.remote_via for i in sources)
 
     def _remotes(self, active: set[int]) -> tuple[list[RemoteTarget], list[Rejection]]:

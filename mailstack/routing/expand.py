@@ -188,12 +188,17 @@ class Expansion:
         )
 
     def _all_refused(self, reached: frozenset[int]) -> tuple[tuple[Recipient, Reply], ...]:
-        # Of two RCPTs that join and lead to nobody each has its refusal, not only the first.
+        # Of two RCPTs that join and lead to nobody each has its refusal, not only the first; and so has
+        # one whose aliases only lead to each other.
         refused = list(self._refused)
-        for later, earlier in sorted(self._same):
-            if later not in reached and all(recipient.number != later for recipient, _ in refused):
-                reply = next((reply for recipient, reply in refused if recipient.number == earlier), None)
-                refused += [] if reply is None else [(self._rcpts[later], reply)]
+        known = {recipient.number: reply for recipient, reply in reversed(refused)}
+        earlier = dict(reversed(sorted(self._same)))
+        for number, recipient in self._rcpts.items():
+            if number not in reached and number not in known:
+                text = f"{recipient.address} leads to nobody any more"
+                nowhere = Reply(550, "1.1", text, "nowhere")
+                known[number] = known.get(earlier.get(number, 0), nowhere)
+                refused.append((recipient, known[number]))
         return tuple(refused)
 
     def _all_reached(self) -> frozenset[int]:

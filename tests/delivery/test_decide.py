@@ -152,6 +152,20 @@ def test_a_rejection_carries_the_owners_words_on_one_line(directory: MemoryDirec
     assert decision.rejections[0].reply.text == "go 250 away"
 
 
+def test_a_refusal_that_one_of_two_needs_not_hear_costs_the_other_nothing(
+    directory: MemoryDirectory,
+) -> None:
+    # erin has a copy, so bob's no is nothing the sender must hear of; dave has nothing else.
+    directory.add_redirection("dave@us.example", "bob@us.example")
+    directory.add_redirection("erin@us.example", "bob@us.example", keep=True)
+    for order in (("dave", "erin"), ("erin", "dave")):
+        found = plan(directory, *(f"{name}@us.example" for name in order))
+        bob = next(t.number for t in found.locals if t.account.address.local == "bob")
+        decision = decide(found, HAM, {bob: said(bob, RejectMail("no"))}, is_login=False)
+        assert stored(decision) == {"dave": ["INBOX"], "erin": ["INBOX"]}
+        assert not decision.rejections
+
+
 def test_the_owners_discard_is_an_end_and_is_reported(directory: MemoryDirectory) -> None:
     decision = decide(plan(directory, "alice@us.example"), HAM, {1: said(1, DiscardMail())}, is_login=False)
     assert not decision.stores
@@ -229,6 +243,13 @@ def test_every_addressed_account_ends_somewhere(
     assert ends
     ids = [s.target.account.id for s in decision.stores]
     assert len(ids) == len(set(ids))
+    has = {*ids, *(target.account.id for target in decision.discards)}
+    has |= {r.target.account.id for r in decision.rejections if r.target is not None}
+    left = {remote.address.key for remote in decision.forwards}
+    has |= {remote.via for remote in found.remotes if remote.address.key in left}
+    while more := {source for source, target in found.edges if target in has} - has:
+        has |= more
+    assert {target.account.id for target in found.locals if target.is_addressed} <= has
     if junk:
         assert not decision.forwards
     assert all(standings.get(remote.address.local) != "paused" for remote in decision.forwards)

@@ -164,3 +164,15 @@ def test_of_two_names_for_one_paused_target_each_is_put_off(directory: MemoryDir
     found = plan(directory, "out@us.example", "also@us.example", "bob@us.example")
     assert found.reached == {3}
     assert [(recipient.number, reply.code) for recipient, reply in found.refused] == [(1, 450), (2, 450)]
+
+
+def test_aliases_that_lead_to_each_other_only_are_refused(directory: MemoryDirectory) -> None:
+    # They were not at RCPT, or it would have said so; the others' mail must not hide them.
+    directory.add_alias("ping@us.example", "pong@us.example")
+    directory.add_alias("pong@us.example", "ping@us.example")
+    found = plan(directory, "bob@us.example", "ping@us.example", "pong@us.example", standing="open")
+    assert found.reached == {1}
+    assert [(recipient.number, reply.check) for recipient, reply in found.refused] == [
+        (2, "nowhere"),
+        (3, "nowhere"),
+    ]
