@@ -72,6 +72,12 @@ class Event:
 Row: TypeAlias = tuple[Event, str, Sequence[tuple[str, str]]]
 
 
+_LAST = (
+    "SELECT max((SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'event'),"
+    " (SELECT coalesce(max(number), 0) FROM event))"
+)
+
+
 def insert(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
     """Writes events, in one transaction.
 
@@ -80,8 +86,9 @@ def insert(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
     """
     with transaction(connection, "writing the mail log"):
         # A transaction that writes is alone: nobody takes these numbers meanwhile.
-        found = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'event'").fetchone()
-        numbered = list(enumerate(rows, 1 if found is None else int(found[0]) + 1))
+        # SQLite's own note of the last one may be lost or old, as in a database that was recovered.
+        (last,) = connection.execute(_LAST).fetchone()
+        numbered = list(enumerate(rows, last + 1))
         connection.executemany(
             "INSERT INTO event (number, at, daemon, name, id, message_id, accept_id, fields)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
