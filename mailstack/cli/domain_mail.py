@@ -31,6 +31,14 @@ def mail(
             help="Put this before the subject of marked mail, on copies stored here only; '' for nothing.",
         ),
     ] = None,
+    inside: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DOMAINS",
+            help="Other domains of your organisation, with commas: their mail is not from outside, once it"
+            " is proven to be theirs; '' for none.",
+        ),
+    ] = None,
     refuse: Annotated[
         str | None,
         typer.Option(
@@ -46,10 +54,11 @@ def mail(
     """Shows what a domain wants of mail to its addresses, or changes what is named.
 
     Counts for the next message.  Outside is whatever was neither sent by an address of the
-    domain nor is proven to come from it.  Attachments are judged by what they are, not by
-    their names alone; in archives too.  Mail of users of this server is not looked into.
+    domain (or one it calls --inside) nor is proven to come from it.  Attachments are judged
+    by what they are, not by their names alone; in archives too.  Mail of users of this server
+    is not looked into.
     """
-    changes = {"outside_prefix": outside_prefix, "refused": refuse, "junked": spam}
+    changes = {"outside_prefix": outside_prefix, "inside": inside, "refused": refuse, "junked": spam}
     if mark_outside is None and all(value is None for value in changes.values()):
         with reader() as directory:
             name = known_domain(directory, name).name
@@ -67,6 +76,7 @@ def _row(name: str, policy: MailPolicy) -> dict[str, object]:
         "domain": name,
         "mark_outside": policy.marks_outside,
         "outside_prefix": policy.outside_prefix,
+        "inside": sorted(policy.inside),
         "refuse": sorted(policy.attachments.refused),
         "spam": sorted(policy.attachments.junked),
         "blocked": len(policy.blocked),

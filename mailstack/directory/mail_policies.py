@@ -13,6 +13,7 @@ from mailstack.model.errors import PermanentFailure
 
 MAX_PREFIX = 40
 MAX_ATTACHMENT_WORDS = 100
+MAX_INSIDE = 100
 #: What attachments can be called by, beside `.extension`.
 ATTACHMENT_WORDS = (
     "program",
@@ -83,6 +84,7 @@ class MailPolicies:
         *,
         marks_outside: bool | None = None,
         outside_prefix: str | None = None,
+        inside: str | None = None,
         refused: str | None = None,
         junked: str | None = None,
     ) -> MailPolicy:
@@ -90,12 +92,14 @@ class MailPolicies:
 
         Args:
             outside_prefix: "" for none.
+            inside: domains of the same organisation, with commas; "" for none but this one.
             refused, junked: words of ATTACHMENT_WORDS and `.extensions` with commas; "" for none.
 
         Raises:
-            PermanentFailure: no such domain, or no such word.
+            PermanentFailure: no such domain, no such word, or `inside` names what is no domain.
         """
         prefix = None if outside_prefix is None else _prefix(outside_prefix)
+        domains = None if inside is None else _domains(inside)
         domain = names.new_domain(domain)
         with self._session.transaction() as cursor:
             id_ = domain_id(cursor, domain)
@@ -106,8 +110,9 @@ class MailPolicies:
             )
             cursor.execute(
                 "UPDATE domain SET marks_outside = coalesce(?, marks_outside),"
-                " outside_prefix = coalesce(?, outside_prefix), attachments = ? WHERE id = ?",
-                (marks_outside, prefix, _dump(rules), id_),
+                " outside_prefix = coalesce(?, outside_prefix), inside = coalesce(?, inside),"
+                " attachments = ? WHERE id = ?",
+                (marks_outside, prefix, domains, _dump(rules), id_),
             )
             return load(cursor, domain)
 
@@ -115,13 +120,13 @@ class MailPolicies:
 def load(cursor: sqlite3.Cursor, domain: str) -> MailPolicy:
     """The policy of a domain; of one that is not ours, or only mirrors another, none."""
     row = cursor.execute(
-        "SELECT id, marks_outside, outside_prefix, attachments FROM domain"
+        "SELECT id, marks_outside, outside_prefix, attachments, inside FROM domain"
         " WHERE name = ? AND removed_at IS NULL AND alias_of IS NULL",
         (domain,),
     ).fetchone()
     if row is None:
         return MailPolicy()
-    id_, marks, prefix, attachments = row
+    id_, marks, prefix, attachments, inside = row
     mirrors = cursor.execute(
         "SELECT name FROM domain WHERE alias_of = ? AND removed_at IS NULL", (id_,)
     ).fetchall()
@@ -134,6 +139,7 @@ def load(cursor: sqlite3.Cursor, domain: str) -> MailPolicy:
         bool(marks),
         prefix,
         _load(attachments),
+        frozenset(inside.split()),
     )
 
 
@@ -144,6 +150,13 @@ def _prefix(text: str) -> str:
         why = f"the character {bad!r} may not stand in it" if bad else f"it has more than {MAX_PREFIX}"
         raise PermanentFailure(f"{text!r} cannot be a prefix of subjects: {why}")
     return prefix
+
+
+def _domains(text: str) -> str:
+    found = {names.new_domain(one.strip()) for one in text.split(",") if one.strip()}
+    if len(found) > MAX_INSIDE:
+        raise PermanentFailure(f"at most {MAX_INSIDE} domains of one organisation")
+    return " ".join(sorted(found))
 
 
 def _words(text: str) -> frozenset[str]:

@@ -315,6 +315,7 @@ SCHEMA: tuple[str, ...] = (
     ALTER TABLE domain ADD COLUMN attachments TEXT NOT NULL DEFAULT '';
     ALTER TABLE filter_settings ADD COLUMN ads_offered INTEGER NOT NULL DEFAULT 0;
     """,
+    "ALTER TABLE domain ADD COLUMN inside TEXT NOT NULL DEFAULT '';",
 )
 
 

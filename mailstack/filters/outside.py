@@ -34,12 +34,12 @@ _ANSWERS = re.compile(rb"(?:[^\s:]{1,12}\s?:\s{0,4}|\[[^\]]{1,30}\]\s{0,4}){0,8}
 
 
 def is_outside(login: str, author: str, found: Authentication, names: AbstractSet[str]) -> bool:
-    """True for mail that neither one of the domain's own addresses sent, nor is proven to be the domain's.
+    """True for mail that no address of these domains sent, and that is not proven to be theirs.
 
     Args:
         login: who logged in to send it; "" for nobody.
         author: the only From address; "" when there is none.
-        names: the domain and those that mirror it.
+        names: the domain, those that mirror it, others of its organisation.
     """
     if login:
         return login.rpartition("@")[2].lower() not in names

@@ -252,7 +252,7 @@ class Evaluation:
             facts = self._facts.get(recipient.account_id, AccountFacts())
             author, policy = self._author.address, facts.domain.policy
             is_outside = policy.marks_outside and outside.is_outside(
-                request.login, author, verdict.authentication, policy.names
+                request.login, author, verdict.authentication, policy.names | policy.inside
             )
             judge = accounts.Judge(
                 request, recipient, facts, verdict, material, author=author, is_outside=is_outside

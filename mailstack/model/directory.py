@@ -57,6 +57,7 @@ class MailPolicy:
         blocked, allowed: senders, for all its addresses; an account's own lists go before.
         marks_outside: mail from outside gets a header field and a keyword,
         outside_prefix: and its subject this in front, on the copies stored here; "": nothing.
+        inside: other domains whose mail is not from outside, here or elsewhere.
     """
 
     names: frozenset[str] = frozenset()
@@ -65,6 +66,7 @@ class MailPolicy:
     marks_outside: bool = False
     outside_prefix: str = ""
     attachments: AttachmentRules = field(default_factory=AttachmentRules)
+    inside: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

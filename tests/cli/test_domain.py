@@ -104,6 +104,7 @@ def test_what_a_domain_wants_of_mail_is_shown_and_changed(instance: Instance) ->
         "domain": "example.test",
         "mark_outside": False,
         "outside_prefix": "",
+        "inside": [],
         "refuse": [],
         "spam": [],
         "blocked": 0,
@@ -115,6 +116,8 @@ def test_what_a_domain_wants_of_mail_is_shown_and_changed(instance: Instance) ->
         "on",
         "--outside-prefix",
         "[EXT]",
+        "--inside",
+        "Sister.test, exämple.org",
         "--refuse",
         "program,.iso",
         "--spam",
@@ -124,6 +127,7 @@ def test_what_a_domain_wants_of_mail_is_shown_and_changed(instance: Instance) ->
     assert changed == shown | {
         "mark_outside": True,
         "outside_prefix": "[EXT]",
+        "inside": ["sister.test", "xn--exmple-cua.org"],
         "refuse": [".iso", "program"],
         "spam": ["macros"],
     }
@@ -136,6 +140,8 @@ def test_what_a_domain_wants_of_mail_is_shown_and_changed(instance: Instance) ->
         [],
         ["macros"],
     )
+    assert instance.cli("domain", "mail", "example.test", "--inside", "ann@sister.test").code == 65
+    assert instance.cli("domain", "mail", "example.test", "--inside", "", "--json").json["inside"] == []
     found = instance.cli("domain", "mail", "example.test", "--refuse", "exe")
     assert (found.code, "or an extension such as .iso" in found.err) == (65, True)
     assert instance.cli("domain", "mail", "other.test").code == 67

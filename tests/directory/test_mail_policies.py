@@ -35,6 +35,20 @@ def test_changes_count_at_once(writer: DirectoryWriter, reader: Directory) -> No
     assert reader.mail_policy("example.test").attachments == AttachmentRules(junked=frozenset({"macros"}))
 
 
+def test_domains_of_one_organisation_are_named_and_bounded(
+    writer: DirectoryWriter, reader: Directory
+) -> None:
+    most = ",".join(f"d{n}.test" for n in range(mail_policies.MAX_INSIDE))
+    assert len(writer.mail_policies.set("example.test", inside=most).inside) == mail_policies.MAX_INSIDE
+    with pytest.raises(PermanentFailure, match="at most 100 domains"):
+        writer.mail_policies.set("example.test", inside=f"{most},one.more.test")
+    writer.mail_policies.set("example.test", inside=" Sister.test ,,exämple.org.")
+    writer.mail_policies.set("example.test", marks_outside=True)
+    assert reader.mail_policy("example.test").inside == {"sister.test", "xn--exmple-cua.org"}
+    with pytest.raises(PermanentFailure, match="cannot be a domain"):
+        writer.mail_policies.set("example.test", inside="test")
+
+
 @pytest.mark.parametrize("words", ["exe", ".a b", ".", "program;macros", "." + "x" * 20])
 def test_kinds_nobody_knows_are_refused(writer: DirectoryWriter, words: str) -> None:
     with pytest.raises(PermanentFailure, match="no kind of attachment"):

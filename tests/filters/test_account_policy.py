@@ -140,6 +140,13 @@ def test_mail_of_ones_own_is_not() -> None:
     assert neighbour.is_outside
 
 
+def test_mail_of_another_domain_of_the_organisation_is_not_once_it_is_proven() -> None:
+    facts = with_policy(marks_outside=True, inside=frozenset({"example.test"}))
+    assert not honest(LETTER, facts).is_outside
+    assert run(LETTER, facts={1: facts}).accounts[0].is_outside
+    assert not run(LETTER, login="eve@example.test", facts={1: facts}).accounts[0].is_outside
+
+
 def test_scripts_see_the_mark_and_subjects_change_on_stored_copies_only() -> None:
     source = b'if header "x-mailstack-outside" "yes" { redirect "x@far.test"; fileinto "Work"; }'
     facts = replace(
