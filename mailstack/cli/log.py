@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import ipaddress
 import os
@@ -16,6 +17,7 @@ from mailstack.cli.context import Context, cell, fail, group, show, talk
 from mailstack.cli.directory_access import reader as directory_reader
 from mailstack.model.address import Address
 from mailstack.model.directory import Alias
+from mailstack.model.errors import PermanentFailure, TemporaryFailure
 from mailstack.state.explanation import Explanation
 from mailstack.state.explanations import EXPLANATIONS
 from mailstack.state.maillog_db import Event, Value
@@ -69,6 +71,8 @@ class _Blank(dict[str, str]):
         return "?"
 
 
+#: Events whose id is that of a message in the queue.
+_OF_THE_QUEUE = ("queued", "deferred", "recovered")
 #: What is not plainly wanted mail, in words.
 _CLASSES = {
     "spam": "spam",
@@ -97,6 +101,7 @@ _SENTENCES = {
     "forward_paused": "{owner} sends nothing on to {to} for now, because it keeps refusing",
     "forward_resumed": "{owner} sends mail on to {to} again",
     "bounced": "given up for {to} ({host} said {code}); report: {dsn}",
+    "in_queue": "now in the queue: {to} {next}",
     "removed": "taken out of the queue by {who}, not sent to {to}; nobody was told",
     "login": "{account} logged in over {protocol} from {peer}",
     "script": "a Sieve script of {account} was changed from {peer}: {change} {script}",
@@ -199,11 +204,35 @@ def explain(
         reader.close()
     if not events:
         fail(os.EX_DATAERR, f"{message}: {_nothing(message)}")
+    events += _waiting(events)
     settings = _settings() if any(event.fields.get("check") for event in events) else {}
     show(
         [_plain(event) | _explained(event, settings) for event in events],
         "\n".join("\n".join([_line(event), *_reasons(event, settings)]) for event in events),
     )
+
+
+def _waiting(events: list[Event]) -> list[Event]:
+    """What of it is in the queue now and what comes next, holds too; nothing where nobody can look."""
+    from mailstack.cli import queue
+    from mailstack.delivery import listing
+
+    ids = dict.fromkeys(event.id for event in events if event.name in _OF_THE_QUEUE)
+    now, found = time.time(), list[Event]()
+    if not ids:
+        return found
+    with contextlib.suppress(TemporaryFailure), queue.opened() as opened:
+        for queue_id in ids:
+            with contextlib.suppress(PermanentFailure):  # it came to its end
+                view = listing.message(opened, queue_id)
+                for one in view.recipients:
+                    if one.state not in ("delivered", "failed"):
+                        fields: dict[str, Value] = {
+                            "to": one.address,
+                            "next": listing.outlook(view, one, now=now),
+                        }
+                        found.append(Event(now, "cli", "in_queue", queue_id, fields))
+    return found
 
 
 def _nothing(name: str) -> str:

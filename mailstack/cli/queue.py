@@ -46,7 +46,7 @@ def list_messages(
     from mailstack.delivery import listing
 
     owner = owner and str(arguments.address(owner))
-    with _queue() as queue:
+    with opened() as queue:
         views = listing.messages(queue, owner=owner, limit=limit or 10_000_000)
         count = listing.count(queue)
     show([_row(view) for view in views], _table(views))
@@ -61,7 +61,7 @@ def show_message(
     """Shows a message: its recipients, what the far servers said and meant, its header."""
     from mailstack.delivery import listing
 
-    with _queue() as queue:
+    with opened() as queue:
         view = listing.message(queue, queue_id)
         header = listing.header(queue, queue_id).decode("utf-8", "replace").replace("\r\n", "\n")
     row = {**_row(view), "header": header}
@@ -77,7 +77,7 @@ def summary(
     """Shows the destinations with most recipients, and what they said last."""
     from mailstack.delivery import listing
 
-    with _queue() as queue:
+    with opened() as queue:
         crowds, count = listing.crowds(queue, limit=limit), listing.count(queue)
     found = [
         {
@@ -178,7 +178,7 @@ def list_holds() -> None:
     """Lists held senders, sending domains and destinations: why, by whom, since when."""
     from mailstack.delivery import holds
 
-    with _queue() as queue:
+    with opened() as queue:
         found = [
             {
                 "scope": hold.scope,
@@ -342,7 +342,8 @@ def _changing() -> Iterator[Queue]:
 
 
 @contextlib.contextmanager
-def _queue() -> Iterator[Queue]:
+def opened() -> Iterator[Queue]:
+    """The queue, to be looked at."""
     queue = _open(Context.load())
     try:
         yield queue

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 from pathlib import Path
 
 import pytest
 
 from mailstack.cli.log import words
+from mailstack.delivery.entry import QueueMessage, QueueRecipient
+from mailstack.delivery.queue import Queue
 from mailstack.state.maillog import MailLog
 from mailstack.state.maillog_db import Event
 from tests.kit.instance import Instance, new_instance
@@ -58,6 +61,22 @@ def test_what_mail_was_taken_for_and_what_it_taught_is_told(instance: Instance) 
     taught = "that a message of x@far.test is spam (it was put in Spam); its sender is on the block list now"
     assert f"{ALICE} has taught the filter {taught}" in told
     assert f"{ALICE} has taken back what it had taught the filter about a message of x@far.test" in told
+
+
+def test_what_waits_in_the_queue_is_said_as_it_stands_now(instance: Instance) -> None:
+    # The log's last word may be "next try in 300 s"; nothing is tried while it is held.
+    queue = Queue(instance.config.paths, now=time.time, random_bytes=os.urandom)
+    recipients = (QueueRecipient("y@far.test"), QueueRecipient("z@far.test"))
+    queue.enqueue([QueueMessage(recipients, queue_id="A2-1", accept_id="A2", sender=ALICE, data=b"x: y\r\n")])
+    queue.close()
+    assert "now in the queue: y@far.test is due" in instance.cli("log", "explain", "A2").out
+    assert instance.cli("queue", "hold", "--destination", "far.test", "--reason", "broken").code == 0
+    last = instance.cli("log", "explain", "A2").out.splitlines()[-1]
+    assert "now in the queue: z@far.test is held for" in last
+    assert "(broken) until 'mailstack queue release --destination far.test'" in last
+    assert [e["event"] for e in instance.cli("--json", "log", "explain", "A2").json][-1] == "in_queue"
+    assert instance.cli("queue", "remove", "A2-1").code == 0
+    assert "now in the queue" not in instance.cli("log", "explain", "A2").out
 
 
 @pytest.mark.parametrize(("option", "ids"), [("--sent", ["A2", "A2-1"]), ("--received", ["A1", "A1"])])
