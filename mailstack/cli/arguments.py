@@ -1,4 +1,4 @@
-"""What people type in more than one command: addresses and times."""
+"""What people type in more than one command: addresses, folders and times."""
 
 from __future__ import annotations
 
@@ -37,6 +37,21 @@ def envelope(text: str) -> str:
     if bare:
         address(bare)
     return bare
+
+
+def folder(text: str) -> str:
+    """The name of a folder that is there, or could be made, in its one spelling.
+
+    Raises:
+        CommandFailed: no folder can have it (exit 65).
+    """
+    from mailstack.mailbox import maildir
+    from mailstack.model.mailbox import MailboxError
+
+    try:
+        return maildir.check_name(text)
+    except MailboxError as error:
+        fail(os.EX_DATAERR, f"{text!r} cannot be a folder: {error.text}")
 
 
 def moment(option: str, text: str, now: float) -> float:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import os
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from mailstack.cli import usage
-from mailstack.cli.context import Context, show, talk
+from mailstack.cli import arguments, usage
+from mailstack.cli.context import Context, fail, show, talk
 from mailstack.cli.directory_access import account, reader, writer
 from mailstack.model.directory import Account, FilterSettings
 from mailstack.model.errors import PermanentFailure
 from mailstack.model.roles import JUNK
+
+if TYPE_CHECKING:
+    from mailstack.mailbox.store import Account as StoredAccount
 
 Switch = Literal["on", "off"]
 
@@ -46,6 +50,9 @@ def command(
     """
     context = Context.load()
     if any(value is not None for value in (spam, ads, spam_folder, promotions_folder, social_folder)):
+        spam_folder, promotions_folder, social_folder = map(
+            _folder, (spam_folder, promotions_folder, social_folder)
+        )
         with reader(context) as known:
             owner = account(known, address)
         wanted = {
@@ -73,6 +80,10 @@ def command(
     show(settings)
 
 
+def _folder(name: str | None) -> str | None:
+    return None if name is None else arguments.folder(name)
+
+
 def _check_uses(context: Context, owner: Account, wanted: dict[str, str]) -> None:
     """Refuses folders that have another use, whatever their name.
 
@@ -96,7 +107,7 @@ def _make_folders(context: Context, owner: Account, names: set[str]) -> None:
         mailbox = store.of(owner)
         missing = names - {entry.name for entry in mailbox.folders() if entry.exists}
         for name in sorted(missing):
-            mailbox.create(name)
+            _create(mailbox, name)
         if missing:
             usage.tell_all(context, store, owner.address)
 
@@ -116,6 +127,17 @@ def _make_spam(context: Context, owner: Account, name: str) -> None:
             )
             return
         if entry is None:
-            mailbox.create(name)
+            _create(mailbox, name)
         mailbox.annotate(name, {"/private/specialuse": JUNK.encode("ascii")})
         usage.tell_all(context, store, owner.address)
+
+
+def _create(mailbox: StoredAccount, name: str) -> None:
+    from mailstack.model.mailbox import MailboxError
+
+    try:
+        mailbox.create(name)
+    except MailboxError as error:
+        fail(
+            os.EX_DATAERR, f"the folder {name} cannot be made: {error.text}; until it is, INBOX stands for it"
+        )

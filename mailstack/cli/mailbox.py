@@ -112,7 +112,7 @@ def restore(
 
     mailbox = arguments.address(address)
     start = arguments.moment("--since", since, time.time()) if since else 0.0
-    folder = _folder_name(folder) if folder else ""
+    folder = arguments.folder(folder) if folder else ""
     wanted = kept.Wanted(folder, start, frozenset(message_id or ()))
     with usage.store(Context.load()) as store:
         found = kept.find(store, mailbox, wanted)
@@ -128,16 +128,6 @@ def restore(
         made = sorted(usage.folders(store, mailbox) - before)
     usage.tell(Context.load(), mailbox, {each.folder for each in done} | set(made))
     _show_restored(done, made)
-
-
-def _folder_name(text: str) -> str:
-    from mailstack.mailbox import maildir
-    from mailstack.model.mailbox import MailboxError
-
-    try:
-        return maildir.check_name(text)
-    except MailboxError as error:
-        fail(os.EX_DATAERR, f"{text}: {error.text}")
 
 
 def _show_kept(found: Sequence[Kept], gone: Sequence[str]) -> None:

@@ -50,6 +50,23 @@ def test_what_is_wanted_is_not_filed_where_spam_is_deleted(instance: Instance, o
     assert instance.cli("filters", "alice@example.test", "--spam-folder", "Junk E-mail").code == 0
 
 
+@pytest.mark.parametrize("folder", ["../x", "a/.b", "50% off", "x" * 300, "\U0001f642" * 50])
+def test_folders_no_mailbox_can_have_change_nothing(instance: Instance, folder: str) -> None:
+    before = instance.cli("filters", "alice@example.test", "--json").json
+    for option in ("--spam-folder", "--promotions-folder", "--social-folder"):
+        refused = instance.cli("filters", "alice@example.test", option, folder)
+        assert refused.code == 65 and f"{folder!r} cannot be a folder" in refused.err
+    assert instance.cli("filters", "alice@example.test", "--json").json == before
+
+
+def test_a_mailbox_that_has_all_folders_it_may_have_is_named(instance: Instance) -> None:
+    with instance.file.open("a") as file:
+        file.write("[mailbox]\nmax_folders = 16\n")
+    made = [instance.cli("filters", "alice@example.test", "--social-folder", f"F{n}") for n in range(16)]
+    assert made[0].code == 0 and made[-1].code == 65
+    assert "the folder F15 cannot be made: an account may have 16 folders" in made[-1].err
+
+
 def test_unknown_address_exits_67(instance: Instance) -> None:
     assert instance.cli("filters", "nobody@example.test").code == 67
     assert instance.cli("filters", "nobody@example.test", "--spam", "on").code == 67
