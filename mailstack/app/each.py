@@ -65,6 +65,8 @@ class EachTransaction(Transaction):
         if len(self._said) < len(self._recipients):
             self._still_wanted()
             ok = await self._carry(await self._settle(decision))
+        else:
+            await self._notify(decision)
         return [self._said.get(recipient.number, ok) for recipient in self._recipients]
 
     async def _without(self, decision: Decision, refusals: Mapping[str, Reply]) -> Sequence[Reply]:

@@ -61,13 +61,11 @@ def done(services: Services, mail: Mail, decision: Decision) -> None:
         tls=envelope.client.tls,
         why="without a login, known by its address" if envelope.client.by_address else "",
     )
-    _queued(services, mail)
+    queued(services, mail)
     _filed(services, mail)
     for target in decision.discards:
         services.maillog.discarded(envelope.accept_id, to=str(target.account.address), why="rule")
     _lost(services, mail)
-    if mail.entries:
-        services.bus.publish("queue", {"event": "queued"})
 
 
 def _filed(services: Services, mail: Mail) -> None:
@@ -112,7 +110,8 @@ def _lost(services: Services, mail: Mail) -> None:
         )
 
 
-def _queued(services: Services, mail: Mail) -> None:
+def queued(services: Services, mail: Mail) -> None:
+    """`queued` and `forwarded`; wakes the queue."""
     # A login's own mail is signed by us; what others sent may not be.
     warning = "" if mail.account is not None else forwards.warning(mail.answer.verdict.authentication)
     for entry in mail.entries:
@@ -135,6 +134,8 @@ def _queued(services: Services, mail: Mail) -> None:
                 queue_id=entry.queue_id,
                 warning=warning,
             )
+    if mail.entries:
+        services.bus.publish("queue", {"event": "queued"})
 
 
 def _elsewhere(copy: Copy, wanted: str) -> str:

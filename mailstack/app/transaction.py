@@ -85,10 +85,11 @@ class Transaction:
             return self._refuse(refusal, "policy")
         mail = self._mail
         decision = await self._decide()
-        is_taken = decision.stores or decision.forwards or decision.mails or decision.discards
+        is_taken = decision.stores or decision.forwards or decision.discards
         # A relay would have to bounce what a rule refuses, to a sender that may be forged.
         if not is_taken and not (mail.is_relayed and decision.rejections):
             await self._note_scripts()
+            await self._notify(decision)
             return self._all_refused(decision)
         refusals = await self._no_room(decision)
         if refusals:
@@ -311,6 +312,13 @@ class Transaction:
             return None
         found = self._s.directory.find(Address.parse(where))
         return found if isinstance(found, Account) else None
+
+    async def _notify(self, decision: Decision) -> None:
+        """What rules send that refuse the message: a notification undoes no refusal (RFC 5435)."""
+        if decision.mails:
+            alone = Decision((), (), decision.mails, (), ())
+            await self._queue(await self._blocking(self._s.scripts.release, self._mail, alone))
+            events.queued(self._s, self._mail)
 
     # -- carry ----------------------------------------------------------------------------
 

@@ -74,6 +74,17 @@ async def test_every_local_recipient_refuses(world: World) -> None:
     assert not world.queued()
 
 
+async def test_who_refuses_and_is_notified_refuses_all_the_same(world: World) -> None:
+    # RFC 5435 section 3.2: a notification does not affect other actions.
+    note = SendMail("", ("me@far.test",), b"Subject: mail\r\n\r\nfrom x\r\n", "notify")
+    world.filter.actions["alice"] = (note, RejectMail("Not wanted"))
+    reply = await world.send(ALICE)
+    assert (reply.code, reply.text) == (550, "Not wanted")
+    assert not world.mail.held("alice")
+    assert world.queued() == {"vacation": ("", ["me@far.test"])}
+    assert "to=me@far.test" in world.lines.getvalue()
+
+
 async def test_one_rejects_and_the_sender_is_verified_so_a_report_goes_out(world: World) -> None:
     world.filter.verdict = VERIFIED
     world.filter.actions = {"alice": (RejectMail("Not wanted"),)}
