@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 app = group("The outbound queue.")
 app.command("test")(queue_test.command)
 
+#: More than any queue holds.
+_ALL = 10_000_000
 #: Characters of a far server's words in a list; 'queue show' has them all.
 _MAX_SAID = 100
 
@@ -40,14 +42,14 @@ Destination = Annotated[str, typer.Option(metavar="DOMAIN", help="What goes to t
 @app.command("list")
 def list_messages(
     owner: Owner = "",
-    limit: Annotated[int, typer.Option(min=0, help="Messages at most; 0: all.")] = 1_000,
+    limit: Annotated[int, typer.Option(min=0, max=_ALL, help="Messages at most; 0: all.")] = 1_000,
 ) -> None:
     """Lists what waits, oldest first: why, and what comes next."""
     from mailstack.delivery import listing
 
     owner = owner and str(arguments.address(owner))
     with opened() as queue:
-        views = listing.messages(queue, owner=owner, limit=limit or 10_000_000)
+        views = listing.messages(queue, owner=owner, limit=limit or _ALL)
         count = listing.count(queue)
     show([_row(view) for view in views], _table(views))
     if not owner and count > len(views):
@@ -72,7 +74,7 @@ def show_message(
 
 @app.command()
 def summary(
-    limit: Annotated[int, typer.Option(min=1, help="Destinations at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=_ALL, help="Destinations at most.")] = 20,
 ) -> None:
     """Shows the destinations with most recipients, and what they said last."""
     from mailstack.delivery import listing

@@ -28,7 +28,7 @@ Day = Annotated[str, typer.Option(metavar="YYYY-MM-DD", help="The day it is abou
 
 @app.command("list")
 def list_reports(
-    days: Annotated[int, typer.Option(min=1, help="Days back.")] = 7, domain: Domain = ""
+    days: Annotated[int, typer.Option(min=1, max=366, help="Days back.")] = 7, domain: Domain = ""
 ) -> None:
     """Lists what was sent to whom, and why others got nothing."""
     from mailstack.state.report_ledger import ReportLedger

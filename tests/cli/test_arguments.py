@@ -129,3 +129,11 @@ def test_what_is_no_time_is_refused_alike(alice: Instance, command: str) -> None
         "mailstack: --since: 'yesterday' is no time; write it like 30m, 2h or 3d (ago),"
         " 2026-11-22 or 2026-11-22T13:00\n"
     )
+
+
+@pytest.mark.parametrize(
+    "command", ["queue list --limit {}", "queue summary --limit {}", "report list --days {}"]
+)
+def test_numbers_beyond_all_sense_are_refused(alice: Instance, command: str) -> None:
+    code, said = run(alice, command, "9" * 23)
+    assert code == 64 and "is not in the range" in said
