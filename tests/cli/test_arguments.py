@@ -40,13 +40,15 @@ COMMANDS = [
 def alice(tmp_path_factory: pytest.TempPathFactory) -> Instance:
     made = new_instance(tmp_path_factory.mktemp("arguments"))
     assert made.cli("user", "add", "alice@example.test", "--password", PASSWORD).code == 0
+    (made.folder / "mails").mkdir()
+    (made.folder / "mails/1").write_bytes(b"Subject: hello\r\n\r\nhello\r\n")
     (made.folder / "script").write_text("keep;")
     (made.folder / "message").write_bytes(b"From: a@far.test\r\n\r\nhello\r\n")
     return made
 
 
 def run(alice: Instance, command: str, typed: str) -> tuple[int, str]:
-    files = {name: str(alice.folder / name) for name in ("script", "message")}
+    files = {name: str(alice.folder / name) for name in ("script", "message", "mails")}
     done = alice.cli(*(typed if word == "{}" else files.get(word, word) for word in command.split()))
     assert not done.out
     return done.code, done.err
@@ -91,7 +93,7 @@ def test_octets_that_are_no_text_are_named_wherever_they_stand(alice: Instance) 
         "rule template list {}",
         "list show --domain {}",
         "train show {}",
-        "train domain {} --ham .",
+        "train domain {} --ham mails",
     ],
 )
 def test_domains_are_found_in_any_spelling_and_others_named(alice: Instance, command: str) -> None:
