@@ -1,4 +1,4 @@
-"""account.db of one account: connections, transactions, and numbers that never repeat.
+"""account.db of one account: connections, transactions, and numbers that never repeat (`counting`).
 
 Two connections: reads never wait for a writer's fsync.  Whoever writes holds the
 account's lock in this process and SQLite's between processes; nothing is remembered
@@ -19,7 +19,6 @@ import os
 import sqlite3
 import threading
 import time
-from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn, TypeVar
@@ -27,7 +26,8 @@ from typing import NoReturn, TypeVar
 from mailstack.disk import durable, migrations
 from mailstack.disk.lock import lock_within
 from mailstack.disk.sqlite import BUSY_TIMEOUT_S, failure, open_database, transaction
-from mailstack.mailbox.maildir import address_of, is_directory
+from mailstack.mailbox.counting import read_meta, read_witness, settle, write_meta
+from mailstack.mailbox.maildir import address_of
 from mailstack.mailbox.presence import Presence, is_replaced
 from mailstack.mailbox.reading import Reading
 from mailstack.mailbox.schema import ACCOUNT_STEPS
@@ -45,8 +45,6 @@ _CHECK_S = 0.1
 #: Another process may write this long.
 TURN_TIMEOUT_S = BUSY_TIMEOUT_S
 _TURN_NAP_S = 0.0002
-_FOLDER_IDS = 1 << 26  # a database made again begins with any folder id below this
-_LEAP = 1_000_000  # UIDs left out after an older copy: sessions hold some of those given out since
 _ATTEMPTS = 4
 
 
@@ -57,11 +55,6 @@ class Exhausted(Exception):
         super().__init__(folder_id)
         self.folder_id = folder_id
         self.count = count
-
-
-def new_object_id(random_bytes: Callable[[int], bytes], kind: str) -> str:
-    """An RFC 8474 object id: `kind` and 72 random bits."""
-    return kind + urlsafe_b64encode(random_bytes(9)).decode("ascii")
 
 
 class AccountDatabase:
@@ -79,6 +72,7 @@ class AccountDatabase:
         boot: str,
         prepare: Callable[[sqlite3.Connection], None],
         opened: Callable[[sqlite3.Connection], None],
+        replaced: Callable[[], None],
     ) -> None:
         """Opens nothing yet.
 
@@ -87,6 +81,7 @@ class AccountDatabase:
             boot: this boot's id.
             prepare: fills an empty database; called inside a transaction.
             opened: told when it was opened, with the writing connection.
+            replaced: told when it is another one than before, or may be, and nobody reads it yet.
         """
         self.path = home / "account.db"
         self.boot = boot
@@ -95,6 +90,7 @@ class AccountDatabase:
         self._random_bytes = random_bytes
         self._prepare = prepare
         self._opened = opened
+        self._replaced = replaced
         self.lock = threading.RLock()
         self._read_lock = threading.RLock()
         self._writer: sqlite3.Connection | None = None
@@ -191,7 +187,7 @@ class AccountDatabase:
                 " modseq_reserved = modseq + ? WHERE id = ?",
                 (count + BLOCK, BLOCK, folder_id),
             )
-            _set_meta(connection, "generation", int(_meta(connection, "generation") or 0) + 1)
+            write_meta(connection, "generation", int(read_meta(connection, "generation") or 0) + 1)
         self.witness()
 
     def close(self, *, wait: bool = True) -> bool:
@@ -218,6 +214,22 @@ class AccountDatabase:
     def is_open(self) -> bool:
         """True while it holds connections."""
         return self._writer is not None or self._reader is not None
+
+    @property
+    def is_ready(self) -> bool:
+        """True while reading neither opens anything nor waits for that: for the event loop.
+
+        Raises:
+            TemporaryFailure: the disk is in trouble.
+        """
+        if not self.is_open:
+            return False
+        now = time.monotonic()
+        if now > self._checked + _CHECK_S / 2:  # so that who reads now does not look once more
+            if not self._is_in_place():
+                return False
+            self._checked = now
+        return True
 
     def _drop(self) -> None:
         for connection in (self._reader, self._writer):
@@ -264,8 +276,7 @@ class AccountDatabase:
             raise why from None
         try:
             migrations.check(reader, ACCOUNT_STEPS)
-            self.epoch = str(_meta(reader, "epoch"))
-            self._inode = os.stat(self.path).st_ino
+            self._found(reader)
         except (TemporaryFailure, sqlite3.Error, OSError):
             reader.close()
             raise why from None
@@ -277,17 +288,29 @@ class AccountDatabase:
         if self._writer is None and self._reader is None:
             return
         self._checked = time.monotonic()
+        if not self._is_in_place():
+            with self.lock, self._read_lock:
+                self._drop()
+
+    def _is_in_place(self) -> bool:
+        """False when what is open is no longer what the path leads to."""
         try:
             inode = os.stat(self.path).st_ino
             if self._writer is not None:  # neither of them goes while somebody uses them
                 os.stat(f"{self.path}-wal"), os.stat(f"{self.path}-shm")
         except FileNotFoundError:
-            inode = -1
+            return False
         except OSError as error:
             raise durable.failure(error, f"opening {self.path}") from error
-        if inode != self._inode:
-            with self.lock, self._read_lock:
-                self._drop()
+        return inode == self._inode
+
+    def _found(self, connection: sqlite3.Connection, *, in_order: bool = True) -> None:
+        """Takes in which database it is that was opened."""
+        inode, epoch = os.stat(self.path).st_ino, str(read_meta(connection, "epoch"))
+        is_same = in_order and (inode, epoch) == (self._inode, self.epoch)
+        self._inode, self.epoch = inode, epoch
+        if not is_same:
+            self._replaced()
 
     def _open(self) -> sqlite3.Connection:
         doing = f"opening {self.path}"
@@ -301,10 +324,19 @@ class AccountDatabase:
                 connection = open_database(self.path)
             connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
             migrations.migrate(connection, ACCOUNT_STEPS)
+            self._presence.say()
             self._full = True
             with transaction(connection, doing):
-                self._settle(connection, in_order=in_order)
-            self._inode = os.stat(self.path).st_ino
+                settle(
+                    connection,
+                    self._home,
+                    in_order=in_order,
+                    boot=self.boot,
+                    now=int(self._now()),
+                    random_bytes=self._random_bytes,
+                )
+                self._prepare(connection)
+            self._found(connection, in_order=in_order)
         except BaseException as error:
             if connection is not None:
                 connection.close()
@@ -328,38 +360,6 @@ class AccountDatabase:
             raise durable.failure(error, doing) from error
         raise error
 
-    def _settle(self, connection: sqlite3.Connection, *, in_order: bool) -> None:
-        """What must be put right when a database is opened."""
-        epoch = _meta(connection, "epoch")
-        inode = os.stat(self.path).st_ino
-        witnessed, validity = read_witness(self._home)
-        if epoch is None:
-            epoch = new_object_id(self._random_bytes, "M")
-            _set_meta(connection, "epoch", epoch)
-            _set_meta(connection, "generation", witnessed + 1)
-            _set_meta(connection, "uid_validity", validity)
-            _set_meta(connection, "boot", self.boot)
-            _set_meta(connection, "inode", inode)
-            if witnessed or is_directory(self._home / "Maildir" / "cur"):
-                # Sessions still hold numbers out of the database that was here before.
-                ids = int.from_bytes(self._random_bytes(4), "big") % _FOLDER_IDS
-                connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('folders', ?)", (ids,))
-        generation = int(_meta(connection, "generation") or 0)
-        if generation < witnessed:
-            # An older copy of the database was put back: UIDs given out since are unknown.
-            in_order = False
-            connection.execute("UPDATE folders SET uid_reserved = uid_reserved + ?", (_LEAP,))
-            new_validities(connection, int(self._now()), at_least=validity)
-            epoch = new_object_id(self._random_bytes, "M")
-            _set_meta(connection, "epoch", epoch)
-            _set_meta(connection, "generation", witnessed + 1)
-        if not in_order or _meta(connection, "boot") != self.boot or _meta(connection, "inode") != inode:
-            jump(connection)
-            _set_meta(connection, "boot", self.boot)
-            _set_meta(connection, "inode", inode)
-        self.epoch = str(epoch)
-        self._prepare(connection)
-
     def witness(self) -> None:
         """Notes generation and UIDVALIDITY outside the database, so that an old copy is noticed.
 
@@ -368,37 +368,14 @@ class AccountDatabase:
         """
         with self.lock:
             connection = self._current_writer()
-            generation = int(_meta(connection, "generation") or 0)
-            validity = int(_meta(connection, "uid_validity") or 0)
+            generation = int(read_meta(connection, "generation") or 0)
+            validity = int(read_meta(connection, "uid_validity") or 0)
             if (generation, validity) == read_witness(self._home):
                 return
             try:
                 durable.replace_text(self._home / "uidvalidity", f"{generation} {validity}\n")
             except OSError as error:
                 raise durable.failure(error, "noting reserved UIDs") from error
-
-
-def read_witness(home: Path) -> tuple[int, int]:
-    """Generation and highest UIDVALIDITY noted beside the database; zeros when there are none."""
-    try:
-        words = (home / "uidvalidity").read_text(encoding="ascii").split()
-        return int(words[0]), int(words[1])
-    except (OSError, ValueError, IndexError):
-        return 0, 0
-
-
-def read_generation(path: Path) -> int | None:
-    """The generation a database knows of; None when it cannot be read."""
-    try:
-        connection = open_database(path, read_only=True)
-    except TemporaryFailure:
-        return None
-    try:
-        return int(_meta(connection, "generation") or 0)
-    except (sqlite3.Error, ValueError):
-        return None
-    finally:
-        connection.close()
 
 
 def remove_database(path: Path) -> None:
@@ -434,43 +411,3 @@ def take_uids(connection: sqlite3.Connection, folder_id: int, count: int) -> tup
 def take_modseq(connection: sqlite3.Connection, folder_id: int) -> int:
     """Takes the next MODSEQ of a folder; raises as `take_uids`."""
     return take_uids(connection, folder_id, 0)[1]
-
-
-def next_validity(connection: sqlite3.Connection, now: int, *, at_least: int = 0) -> int:
-    """A UIDVALIDITY no folder of this account ever had."""
-    last = int(_meta(connection, "uid_validity") or 0)
-    value = max(now, last + 1, at_least + 1) & 0xFFFFFFFF
-    _set_meta(connection, "uid_validity", value)
-    return value  # the caller calls `witness` after its COMMIT
-
-
-def new_validities(connection: sqlite3.Connection, now: int, *, at_least: int = 0) -> None:
-    """Gives every folder a new UIDVALIDITY: clients must fetch everything again."""
-    for (folder_id,) in connection.execute("SELECT id FROM folders ORDER BY id").fetchall():
-        value = next_validity(connection, now, at_least=at_least)
-        connection.execute("UPDATE folders SET uid_validity = ? WHERE id = ?", (value, folder_id))
-
-
-def jump(connection: sqlite3.Connection) -> None:
-    """Goes on counting behind the reserved blocks, as if all of them had been given out.
-
-    UIDs that may have been seen and are gone count as expunged, so that clients drop them.
-    """
-    connection.execute(
-        "INSERT OR REPLACE INTO expunged (folder, modseq, first_uid, last_uid)"
-        " SELECT id, modseq_reserved + 1, uid_next, uid_reserved - 1 FROM folders"
-        " WHERE uid_next < uid_reserved"
-    )
-    connection.execute(
-        "UPDATE folders SET uid_next = uid_reserved, modseq = modseq_reserved + 1,"
-        " modseq_reserved = modseq_reserved + 1"
-    )
-
-
-def _meta(connection: sqlite3.Connection, key: str) -> str | int | None:
-    row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
-    return None if row is None else row[0]
-
-
-def _set_meta(connection: sqlite3.Connection, key: str, value: str | int) -> None:
-    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))

@@ -50,13 +50,29 @@ class FolderRow(NamedTuple):
     path: str
 
 
+class Seen:
+    """What a process has looked at, of one account.db: of another one nothing of it is true.
+
+    Attributes:
+        folders: modification time (ns) of the directory that holds the folders.
+        times: by folder, those of its new/ and cur/.
+        index_swept: the full-text index was compared with the messages.
+    """
+
+    __slots__ = ("folders", "index_swept", "times")
+
+    def __init__(self) -> None:
+        self.folders = 0
+        self.times: dict[int, tuple[int, int]] = {}
+        self.index_swept = False
+
+
 class Core:
     """One account, as the modules of this package see it.
 
     Attributes:
-        seen: by folder, the modification times of new/ and cur/ (ns) at the last look.
+        seen: what was looked at; whoever writes into it has taken it before reading the database.
         scan_lock: one look at the disk at a time.
-        index_swept: this process has compared the full-text index with the messages.
         notices: words for warnings of a full mailbox; None: nobody is warned.
     """
 
@@ -83,12 +99,10 @@ class Core:
         self.group = group
         self.worker = worker
         self.notices = notices
-        self.seen: dict[int, tuple[int, int]] = {}
-        self.seen_folders = 0
+        self.seen = Seen()
         self.scan_lock = threading.RLock()
         self.cache = Cache(home)
         self.index = TextIndex(home)
-        self.index_swept = False
         self.db = AccountDatabase(
             home,
             now=now,
@@ -96,7 +110,23 @@ class Core:
             boot=boot,
             prepare=lambda connection: prepare(self, connection),
             opened=lambda connection: opened(self, connection),
+            replaced=self.forget_looks,
         )
+
+    def make_home(self) -> None:
+        """Makes what is missing of the folder everything of the account lies in.
+
+        Raises:
+            TemporaryFailure: the disk is in trouble, or a link is in its place.
+        """
+        with self.disk("making the mailbox"):
+            maildir.refuse_links([self.home.parent, self.home, self.maildir])
+            if not self.home.is_dir():
+                durable.make_folder(self.home)
+
+    def forget_looks(self) -> None:
+        """Everything is to be looked at again."""
+        self.seen = Seen()
 
     def close(self, *, wait: bool = True) -> bool:
         """Closes the databases; they open again when used.  False: in use, with `wait` False."""

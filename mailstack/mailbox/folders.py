@@ -20,8 +20,8 @@ from typing import TypeVar
 
 from mailstack.disk import durable
 from mailstack.mailbox import aside, fullness, maildir, rights, roles
-from mailstack.mailbox.account import new_object_id, next_validity
 from mailstack.mailbox.core import Core, FolderRow
+from mailstack.mailbox.counting import new_object_id, next_validity
 from mailstack.model.mailbox import DEFAULT_FOLDERS, FolderEntry, FolderStatus, MailboxError
 from mailstack.model.sharing import split_shared
 
@@ -67,10 +67,14 @@ def _is_not_default(directory: str) -> bool:
 
 def entries(core: Core) -> list[FolderEntry]:
     """Every line of LIST: folders, their missing parents, and subscriptions without a folder."""
-    discover(core)
-    with core.db.read() as connection:
-        special = dict(connection.execute("SELECT name, special_use FROM folders"))
-        subscribed = {name for (name,) in connection.execute("SELECT name FROM subscriptions")}
+    while True:
+        seen = core.seen
+        discover(core)
+        with core.db.read() as connection:
+            special = dict(connection.execute("SELECT name, special_use FROM folders"))
+            subscribed = {name for (name,) in connection.execute("SELECT name FROM subscriptions")}
+        if core.seen is seen:
+            break  # else this is another database than the one that was compared with the disk
     parents = set()
     for name in special:
         while "/" in name:
@@ -202,7 +206,7 @@ def delete(core: Core, name: str, *, only_empty: bool = False) -> None:
         for place, folder in moved:
             aside.put_back(place, folder)
         raise
-    core.seen.pop(deleted.id, None)
+    core.seen.times.pop(deleted.id, None)
 
 
 def rename(core: Core, old: str, new: str) -> None:
@@ -286,9 +290,10 @@ def discover(core: Core) -> bool:
 
     Cheap while nothing changed.  True when something had.
     """
+    seen = core.seen
     with core.disk("reading the mailbox"):
         changed_ns = _changed_ns(core)
-        if changed_ns == core.seen_folders:
+        if changed_ns == seen.folders:
             return False
     with core.db.read() as connection:
         known = {directory for (directory,) in connection.execute("SELECT dir FROM folders WHERE dir <> ''")}
@@ -303,7 +308,7 @@ def discover(core: Core) -> bool:
         changed = core.db.change("finding folders", lambda c: _discover(core, c), durable_commit=True)
         core.db.witness()
     if settled:
-        core.seen_folders = changed_ns
+        seen.folders = changed_ns
     return changed
 
 

@@ -34,9 +34,10 @@ def build(core: Core) -> bool:
     with alone(core.home / "indexing", f"indexing messages for {core.address}") as is_alone:
         if not is_alone:
             return False  # another process is at it
-        if not core.index_swept:
+        seen = core.seen
+        if not seen.index_swept:
             _sweep(core)
-            core.index_swept = True
+            seen.index_swept = True
         for folder_id, uid_next, start in _behind(core):
             more = _folder(core, folder_id, start, uid_next)
             if more is None:

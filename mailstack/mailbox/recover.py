@@ -20,7 +20,7 @@ from pathlib import Path
 
 from mailstack.disk import durable, migrations
 from mailstack.disk.sqlite import BUSY_TIMEOUT_S, open_database
-from mailstack.mailbox import account, folders, homes, maildir, messages, ready, salvage, scan
+from mailstack.mailbox import counting, folders, homes, maildir, messages, ready, salvage, scan
 from mailstack.mailbox.core import Core, FolderRow
 from mailstack.mailbox.options import MailboxOptions
 from mailstack.mailbox.store import MailStore
@@ -139,8 +139,7 @@ def rebuild(store: MailStore, address: Address) -> Rebuilt:
     old = salvage.read(Path(aside)) if aside else salvage.Old()
     with core.disk("rebuilding the mailbox"):
         core.cache.remove()
-        core.seen.clear()
-        core.seen_folders = 0
+        core.forget_looks()
     with core.db.read() as connection:
         found = connection.execute("SELECT id, dir FROM folders").fetchall()
     for folder_id, directory in found:
@@ -231,7 +230,7 @@ class _Check:
                     repaired=True,
                 )
             return
-        generation, (witnessed, _) = account.read_generation(path), account.read_witness(path.parent)
+        generation, (witnessed, _) = counting.read_generation(path), counting.read_witness(path.parent)
         if generation is not None and generation < witnessed:
             self.note(
                 "account.db is older than the numbers given out, as after a restored backup: every folder"
@@ -274,7 +273,7 @@ class _Check:
             self._folder(folder)
         if self._repair:
             with core.db.write("going on behind reserved UIDs", durable_commit=True) as connection:
-                account.jump(connection)
+                counting.jump(connection)
             core.worker.doomed(core)
             core.worker.names(core)
             core.worker.flush(core)
@@ -298,7 +297,7 @@ class _Check:
         for directory in sorted(known - present):
             self.note(f"the directory Maildir/{directory} of a folder is missing", repaired=self._repair)
         if self._repair:
-            core.seen_folders = 0
+            core.seen.folders = 0
             folders.discover(core)
 
     def _folder(self, folder: FolderRow) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import sqlite3
 
+from mailstack.mailbox.counting import use_since
 from mailstack.model.mailbox import DEFAULT_FOLDERS, MailboxError
 from mailstack.model.roles import ROLES, role_of_name
 
@@ -101,22 +102,18 @@ def give(connection: sqlite3.Connection, folder_id: int, role: str, *, now: int)
 def put(connection: sqlite3.Connection, folder_id: int, role: str, *, now: int) -> None:
     """Notes the role of a folder that exists, and since when it has it (`since`)."""
     connection.execute("UPDATE folders SET special_use = ? WHERE id = ?", (role, folder_id))
-    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (_since(folder_id), now))
+    connection.execute("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (use_since(folder_id), now))
 
 
 def since(connection: sqlite3.Connection, folder_id: int) -> int:
     """When a folder got its role or lost it, in Unix seconds; 0: it was made with the one it has."""
-    row = connection.execute("SELECT value FROM meta WHERE key = ?", (_since(folder_id),)).fetchone()
+    row = connection.execute("SELECT value FROM meta WHERE key = ?", (use_since(folder_id),)).fetchone()
     return 0 if row is None else int(row[0])
 
 
 def forget(connection: sqlite3.Connection, folder_id: int) -> None:
     """The folder is deleted."""
-    connection.execute("DELETE FROM meta WHERE key = ?", (_since(folder_id),))
-
-
-def _since(folder_id: int) -> str:
-    return f"use of {folder_id} since"
+    connection.execute("DELETE FROM meta WHERE key = ?", (use_since(folder_id),))
 
 
 def is_filed_to(name: str) -> bool:

@@ -19,6 +19,7 @@ from typing import Any
 
 from mailstack.mailbox import fullness, maildir, messages
 from mailstack.mailbox.core import Core
+from mailstack.mailbox.counting import use_since, write_meta
 from mailstack.model.mailbox import MailboxError
 from mailstack.model.roles import ROLES
 
@@ -32,7 +33,8 @@ class Old:
     """What was read.
 
     Attributes:
-        special_uses, ids: by directory of a folder.
+        special_uses: by directory of a folder; `since`: when it got its special use, or lost it.
+        ids: directories by the folder's id.
         marks: by directory and base name: keywords, internal date, save date.
         doomed: by directory, then base name: keywords and internal date of messages that
             were expunged or moved away and whose files may still be there.
@@ -41,6 +43,7 @@ class Old:
 
     subscriptions: set[str] = field(default_factory=set)
     special_uses: dict[str, str] = field(default_factory=dict)
+    since: dict[str, int] = field(default_factory=dict)
     ids: dict[int, str] = field(default_factory=dict)
     metadata: list[tuple[str, str, bytes]] = field(default_factory=list)
     rights: list[tuple[str, str, str]] = field(default_factory=list)
@@ -96,6 +99,10 @@ def _copy_tables(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
     for _, sql in tables:
         new.execute(sql)
     for name in [name for name, _ in tables] + ["sqlite_sequence"]:
+        if name == "sqlite_sequence":
+            new.execute(
+                "DELETE FROM sqlite_sequence"
+            )  # written beside the rows: ids that are gone are not in it
         rows = old.execute(f'SELECT * FROM "{name}" NOT INDEXED')  # noqa: S608
         marks = ",".join("?" * len(rows.description))
         new.executemany(f'INSERT INTO "{name}" VALUES ({marks})', rows)  # noqa: S608
@@ -137,8 +144,12 @@ def _read(connection: sqlite3.Connection, old: Old) -> None:
     for folder, identifier, rights in _rows(connection, old, "SELECT folder, identifier, rights FROM rights"):
         if isinstance(identifier, str) and isinstance(rights, str) and folder in old.ids:
             old.rights.append((old.ids[folder], identifier, rights))
-    for (value,) in _rows(connection, old, f"SELECT value FROM meta WHERE key = '{fullness.KEY}'"):  # noqa: S608
-        old.memory = str(value)
+    meta = dict(_rows(connection, old, "SELECT key, value FROM meta"))
+    old.memory = str(meta.get(fullness.KEY, ""))
+    for folder_id, directory in old.ids.items():
+        since = meta.get(use_since(folder_id))
+        if isinstance(since, int) and 0 <= since < _MAX_STAMP:
+            old.since[directory] = since
     _read_marks(connection, old)
     _read_doomed(connection, old)
 
@@ -222,6 +233,11 @@ def apply(core: Core, connection: sqlite3.Connection, old: Old) -> None:
     for directory, special_use in old.special_uses.items():
         if directory in folders:
             _give(connection, folders[directory], special_use)
+    for directory, folder_id in folders.items():
+        if directory in old.since or not old.is_whole:
+            # What lay in a folder before it became Trash must not go as if it had been thrown away.
+            since = old.since.get(directory, int(core.now()))
+            write_meta(connection, use_since(folder_id), since)
     if old.subscriptions:
         connection.execute("DELETE FROM subscriptions")
         connection.executemany(

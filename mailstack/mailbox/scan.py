@@ -75,7 +75,7 @@ def refresh(core: Core, folder_id: int, *, force: bool = False) -> bool:
         folder = core.get(connection, folder_id)
     times = _times(core, folder)
     settled_names = folder.boot == core.db.boot
-    if not force and settled_names and core.seen.get(folder_id) == times:
+    if not force and settled_names and core.seen.times.get(folder_id) == times:
         return False
     with core.scan_lock:
         return _look(core, folder, force=force or not settled_names)
@@ -83,13 +83,15 @@ def refresh(core: Core, folder_id: int, *, force: bool = False) -> bool:
 
 def is_settled(core: Core, folder_id: int) -> bool:
     """True when a folder's directory is as it was at the last look; see AccountStore.is_settled."""
-    seen = core.seen.get(folder_id)
-    if seen is None:
+    seen = core.seen
+    known = seen.times.get(folder_id)
+    if known is None:
         return False
     with core.db.read() as connection:
         folder = core.get(connection, folder_id)
     try:
-        return folder.boot == core.db.boot and directory_times(folder.path) == seen
+        is_known = folder.boot == core.db.boot and directory_times(folder.path) == known
+        return is_known and core.seen is seen
     except OSError:
         return False
 
@@ -101,7 +103,7 @@ def _times(core: Core, folder: FolderRow) -> tuple[int, int]:
         except FileNotFoundError:
             pass
         if folder.dir and not maildir.is_directory(folder.path):
-            core.seen_folders = 0
+            core.seen.folders = 0
             folders.discover(core)
             with core.db.read() as connection:
                 folder = core.get(connection, folder.id)
@@ -112,15 +114,16 @@ def _times(core: Core, folder: FolderRow) -> tuple[int, int]:
 
 def _look(core: Core, folder: FolderRow, *, force: bool) -> bool:
     changed = False
+    seen = core.seen.times
     examined: dict[str, Examined | None] = {}
     before: Difference | None = None
     for _ in range(_MAX_ROUNDS):
         times = _times(core, folder)
-        seen = core.seen.get(folder.id)
-        if not force and seen == times:
+        known = seen.get(folder.id)
+        if not force and known == times:
             break
         started_ns = time.time_ns()  # the kernel's clock stamps directories
-        found = difference(core, folder, full=force or seen is None or seen[1] != times[1])
+        found = difference(core, folder, full=force or known is None or known[1] != times[1])
         _examine(folder, found, examined)
         for base in [base for base in found.unknown if base in examined and examined[base] is None]:
             del found.unknown[base]  # a directory, a link: no message
@@ -129,13 +132,13 @@ def _look(core: Core, folder: FolderRow, *, force: bool) -> bool:
             changed |= settled
             folder = folder._replace(boot=core.db.boot)
             if found and (settled or found != before):
-                core.seen.pop(folder.id, None)
+                seen.pop(folder.id, None)
                 before, force = found, False
                 continue
         if started_ns - max(times) > folders.SETTLED_NS:
-            core.seen[folder.id] = times
+            seen[folder.id] = times
         else:
-            core.seen.pop(folder.id, None)
+            seen.pop(folder.id, None)
         break
     return changed
 

@@ -16,7 +16,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from mailstack.disk import durable
 from mailstack.disk.durable import GroupSync
 from mailstack.mailbox import (
     appending,
@@ -130,6 +129,9 @@ class MailStore:
             core = self._cores.get(key)
             if core is None:
                 core = self._cores[key] = self._core(home)
+        if not maildir.is_directory(home):
+            core.close()  # removed meanwhile, and wanted again
+            core.make_home()
         self._used(core)
         return Account(core, limits)
 
@@ -211,10 +213,7 @@ class MailStore:
             opened=self._opened,
             notices=self._notices,
         )
-        with core.disk("making the mailbox"):
-            maildir.refuse_links([home.parent, home, core.maildir])
-            if not home.is_dir():
-                durable.make_folder(home)
+        core.make_home()
         return core
 
     def _opened(self, core: Core, connection: sqlite3.Connection) -> None:
@@ -332,8 +331,8 @@ class Account(Details):
             return False
 
     def is_open(self) -> bool:
-        """Cheap: True while its database is."""
-        return self.core.db.is_open
+        """Cheap: True while its database is, and is the one in its place."""
+        return self.core.db.is_ready
 
     def is_settled(self, folder_id: int) -> bool:
         """Cheap: True when `refresh` would find nothing; NONEXISTENT when the folder was deleted."""

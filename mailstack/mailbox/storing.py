@@ -232,7 +232,7 @@ class _Delivery:
             except FileNotFoundError:
                 if folder.dir and not maildir.is_directory(folder.path):
                     unlink(tmp)
-                    self._core.seen_folders = 0
+                    self._core.seen.folders = 0
                     folders.discover(self._core)
                     return False
                 maildir.make_folder(self._core.maildir / folder.dir)
@@ -424,7 +424,7 @@ def _link(
         except FileNotFoundError:
             found = background.find_file(source.path, file[0])
             if found is None:
-                core.seen.pop(source.id, None)
+                core.seen.times.pop(source.id, None)
                 raise MailboxError("EXPUNGEISSUED", "a message was removed by another program") from None
             origin = f"{source.path}/{found}"
             maildir.make_folder(Path(into.path))

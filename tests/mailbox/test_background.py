@@ -81,7 +81,7 @@ def test_a_folder_renamed_meanwhile_brings_nothing_back(
     other.expunge(account.status("work").id, [1])
     meanwhile(monkeypatch, account.core, lambda: other.rename("work", "play"))
     remove_all(account.core)
-    account.core.seen.clear()
+    account.core.forget_looks()
     assert [row.uid for row in account.rows(account.status("play").id)] == [2]
 
 

@@ -65,7 +65,7 @@ def test_verify_finds_and_repairs_without_removing_a_message(
     with account.core.db.write("test", durable_commit=False) as connection:
         connection.execute("UPDATE folders SET messages = 77 WHERE name = 'work'")
         connection.execute("UPDATE folders SET uid_next = 1 WHERE name = 'Drafts'")
-    account.core.seen.clear()
+    account.core.forget_looks()
     findings = found(store)
     text = "\n".join(findings)
     for wanted in (

@@ -136,6 +136,8 @@ def test_a_damaged_index_costs_no_uid(
     store: MailStore, account: Account, root: Path, home: Path, clock: Clock, index: str
 ) -> None:
     fill(account, store)
+    deleted = account.create("deleted").id
+    account.delete("deleted")
     before, status = facts(account), account.status("INBOX")
     store.close()
     broken_page(home, index, 0)
@@ -148,6 +150,7 @@ def test_a_damaged_index_costs_no_uid(
     assert (after.uid_validity, after.uid_next >= status.uid_next) == (status.uid_validity, True)
     assert [row.uid for row in account.rows(after.id)] == list(range(1, 21))
     assert said(other, repair=False) == []
+    assert account.create("made").id > deleted
     other.close()
 
 

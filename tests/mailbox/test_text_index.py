@@ -164,7 +164,7 @@ def test_an_unreadable_message_is_unsure_until_another_process_looks(
     build_index(account)
     file.unlink()
     file.write_bytes(data)
-    account.core.index_swept = False
+    account.core.seen.index_swept = False
     build_index(account)
     found, unsure = find(account, "needle")
     assert len(found) == 1
@@ -212,7 +212,7 @@ def test_rows_that_are_missing_are_noticed_by_the_next_process(account: Account)
     inbox = account.status("INBOX").id
     account.core.index.forget(account.core.db.epoch, [(inbox << 32) + uids[0]])
     assert find(account, "needle") == (uids[1:], uids[:1])
-    account.core.index_swept = False
+    account.core.seen.index_swept = False
     build_index(account)
     assert find(account, "needle") == (uids, [])
 
