@@ -24,13 +24,14 @@ from mailstack.srs import rewrite, short
 def entries(services: Services, mail: Mail, decision: Decision) -> list[QueueMessage]:
     """Everything a decision sends; blocking, because large messages are read from disk.
 
-    Forwards of one owner travel together, submissions all together.
+    Forwards of one owner that have one sender travel together, submissions all together.
     """
-    groups: dict[tuple[str, str, str], list[RemoteTarget]] = {}
+    groups: dict[tuple[str, str, str, bool], list[RemoteTarget]] = {}
     for remote in decision.forwards:
         # What a rule changes goes alone.
         own = remote.rule if _has_wishes(rule_of(mail, remote.via, remote.rule)) else ""
-        groups.setdefault((remote.kind, str(remote.owner or ""), own), []).append(remote)
+        is_ours = services.directory.domain(remote.address.domain) is not None
+        groups.setdefault((remote.kind, str(remote.owner or ""), own, is_ours), []).append(remote)
     stored = frozenset(store.target.account.id for store in decision.stores)
     made = [_remote(services, mail, group, n, stored) for n, group in enumerate(groups.values(), 1)]
     made += [_composed(services, mail, target, one) for target, one in decision.mails]

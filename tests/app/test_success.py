@@ -226,6 +226,23 @@ async def test_mail_for_our_own_lists_keeps_its_sender(people: World) -> None:
     assert sender == "x@far.test"
 
 
+@pytest.mark.parametrize("step", [1, -1])
+async def test_who_is_elsewhere_beside_our_lists_gets_a_sender_of_ours(
+    people: World, instance: Instance, step: int
+) -> None:
+    # SPF of x@far.test would fail where the friend's mail is, whoever is the group's first member.
+    members = ("list@lists.test", "friend@far.test", "pal@far.test")[::step]
+    instance.cli("alias", "add", "both@example.test", *members, "--posters", "all")
+    await send(people, "both@example.test", notify=frozenset())
+    found = people.queue.read("SELECT sender, address FROM message JOIN recipient ON message = id")
+    assert {str(address): str(sender)[:5] for sender, address in found} == {
+        "list@lists.test": "x@far",
+        "friend@far.test": "SRS0=",
+        "pal@far.test": "SRS0=",
+    }
+    assert people.queue.read("SELECT count(*) FROM message") == [(2,)]
+
+
 async def test_tls_only_goes_with_everything_that_leaves(people: World) -> None:
     # RFC 8689 sections 4.1, 5 and 6
     people.filter.actions = {"bob": (SendMail("", ("x@far.test",), b"Subject: away\r\n\r\n", "vacation"),)}
