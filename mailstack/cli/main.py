@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -62,12 +63,27 @@ EVERYWHERE = """Before or after any command:
   --json         print one JSON document on stdout, nothing else
 
 Exit codes: 0 done, 64 usage, 65 bad data, 66 file not found,
-67 unknown address, 69 unavailable, 75 try again later, 78 configuration."""
+67 unknown address, 69 unavailable, 74 nobody reads the output any more,
+75 try again later, 78 configuration."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of the `mailstack` script; exits with a sysexits code."""
+    _open_standard_files()
     sys.exit(run(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def _open_standard_files() -> None:
+    """Makes stdin, stdout and stderr fit to be used.
+
+    Whatever came closed is /dev/null, not the next file that is opened; a terminal that has
+    not all letters shows their numbers.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def run(arguments: list[str]) -> int:
@@ -83,6 +99,9 @@ def run(arguments: list[str]) -> int:
         # Whoever read our output has gone; Python must not complain at exit either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return os.EX_IOERR
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return _complain(f"{where}{error.strerror or error}", os.EX_UNAVAILABLE)
 
 
 def take_options(arguments: list[str]) -> tuple[list[str], context.Options]:
@@ -113,7 +132,7 @@ def take_options(arguments: list[str]) -> tuple[list[str], context.Options]:
 def _dispatch(words: list[str]) -> int:
     name = words[0] if words else ""
     if name in ("--help", "-h", "help"):
-        print(usage())  # noqa: T201
+        print(usage(), flush=True)  # noqa: T201
         return os.EX_OK
     if name == "--version":
         from mailstack import __version__
@@ -170,8 +189,6 @@ def _call(name: str, words: list[str]) -> int:
         return _complain(error.why, os.EX_NOUSER if unknown else os.EX_DATAERR)
     except TemporaryFailure as error:
         return _complain(error.why, os.EX_TEMPFAIL)
-    except BrokenPipeError:
-        raise
     except (ImportError, LookupError):
         if not context.options.python_lost:
             raise
@@ -181,9 +198,10 @@ def _call(name: str, words: list[str]) -> int:
         if odd is None:
             raise
         return _complain(f"{odd!r} is not UTF-8", os.EX_USAGE)
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{error.strerror or error}", os.EX_UNAVAILABLE)
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # typer's way; `run` has another
+            raise ended.__context__ from None
+        raise
     return result if isinstance(result, int) else os.EX_OK
 
 

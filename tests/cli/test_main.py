@@ -16,7 +16,7 @@ import pytest
 from mailstack.cli.context import CommandFailed
 from mailstack.cli.main import GROUPS, take_options
 from mailstack.model.errors import ConfigError, PermanentFailure, TemporaryFailure
-from tests.kit.instance import Instance, command, new_instance
+from tests.kit.instance import PASSWORD, Instance, command, new_instance
 from tests.kit.process import open_python
 
 ROOT = Path(__file__).parents[2]
@@ -231,3 +231,40 @@ def test_root_becomes_the_owner_of_the_state_directory() -> None:
         )
         assert done.returncode == 0, done.stderr
         assert {path.stat().st_uid for path in (state, *state.rglob("*"))} == {nobody.pw_uid}
+
+
+@pytest.mark.parametrize("words", [("--help",), ("user", "--help"), ("sieve", "extensions")], ids=" ".join)
+def test_whoever_reads_may_go_and_output_that_fails_is_said(words: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    start = [sys.executable, "-m", "mailstack", *words]
+    with os.fdopen(writing, "wb") as gone, open("/dev/full", "wb") as full:
+        for stdout, code, said in (
+            (gone, os.EX_IOERR, ""),
+            (full, os.EX_UNAVAILABLE, "mailstack: No space left on device\n"),
+        ):
+            done = subprocess.run(
+                start, stdout=stdout, stderr=subprocess.PIPE, text=True, cwd=ROOT, timeout=60, check=False
+            )
+            assert (done.returncode, done.stderr) == (code, said)
+
+
+def test_files_that_came_closed_and_letters_a_terminal_has_not_are_no_trouble(tmp_path: Path) -> None:
+    made = new_instance(tmp_path)
+    assert (
+        made.cli("user", "add", "zoe@example.test", "--name", "Zo\u00eb \u2603", "--password", PASSWORD).code
+        == 0
+    )
+    words = f"{sys.executable} -m mailstack --config {made.file}"
+    done = subprocess.run(
+        f"{words} user list >&- && {words} user show zoe@example.test <&-"
+        f" && {words} user passwd zoe@example.test --password-stdin <&-",
+        shell=True,
+        capture_output=True,
+        cwd=ROOT,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+    )
+    assert (done.returncode, done.stderr) == (os.EX_DATAERR, b"mailstack: the password is empty\n")
+    assert b"Zo\xeb \\u2603\n" in done.stdout
