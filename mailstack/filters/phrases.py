@@ -6,22 +6,22 @@ scripts than the Latin; "a + b" is a, and b within 60 characters behind it; "%" 
 of scripts without blanks are found anywhere.
 
 A word met before costs one look-up, and most say nothing; several words are searched for only
-where the two rarest of them stand: seven thousand phrases cost some 0.02 ms.
+where all of them stand: seven thousand phrases cost some 0.02 ms.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from typing import Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from mailstack.filters.words import Text, is_cjk, split
 
 T = TypeVar("T")
 #: Letters that stems are filed under; they have at least so many.
 KEY = 3
-#: Shorter words are in every text: phrases are found by others.
-LONG = 4
+#: Short words are in every text: phrases are found by their longest ones, of which so many letters count.
+LONG = 6
 #: Words known to say nothing or something: a few thousand make most of all texts.
 REMEMBERED = 16_384
 #: Characters; longer words are not remembered.
@@ -49,12 +49,14 @@ class _Apart(NamedTuple, Generic[T]):
         return False
 
 
-class _Known(NamedTuple, Generic[T]):
-    """What is known of a word: what it says, and the phrases that are found by it, by another word."""
-
-    said: tuple[tuple[str, T], ...]
-    several: tuple[tuple[str, tuple[tuple[str, T], ...]], ...]
-    apart: tuple[_Apart[T], ...]
+#: A phrase of several words: those it has beside the two it is filed under, all of it but the blank it
+#: ends in (a search is slow that looks for a blank at its end), and itself with its value.
+_Several: TypeAlias = tuple[frozenset[str], str, tuple[str, T]]
+#: What is known of a word: what it says, and the phrases that are found by it, by another word.  Plain
+#: tuples: those with names take three times as long to be taken apart.
+_Known: TypeAlias = tuple[
+    tuple[tuple[str, T], ...], tuple[tuple[str, tuple[_Several[T], ...]], ...], tuple[_Apart[T], ...]
+]
 
 
 class Phrases(Generic[T]):
@@ -73,16 +75,16 @@ class Phrases(Generic[T]):
                 several.append((keys, needle, behind, value))
             for key in keys:
                 counts[key] += 1
-        self._several: dict[str, dict[str, list[tuple[str, T]]]] = defaultdict(lambda: defaultdict(list))
+        self._several: dict[str, list[tuple[str, _Several[T]]]] = defaultdict(list)
+        self._stems_of_several: dict[str, list[tuple[str, str, _Several[T]]]] = defaultdict(list)
         self._apart: dict[str, list[_Apart[T]]] = defaultdict(list)
         for keys, needle, behind, value in several:
-            # Most are told apart by their second rarest word, without a search.
-            rarest, *others = sorted(dict.fromkeys(keys), key=lambda key: (len(key) < LONG, counts[key]))
-            second = others[0] if others else rarest
+            # Most are told apart by their rarest words, without a search.
+            rarity = sorted(dict.fromkeys(keys), key=lambda key: (-min(len(key), LONG), counts[key]))
             if behind:
-                self._apart[rarest].append(_Apart(second, needle, behind, value))
+                self._apart[rarity[0]].append(_Apart(rarity[:2][-1], needle, behind, value))
             else:
-                self._several[rarest][second].append((needle, value))
+                self._file(rarity, needle, value)
         self._silent: set[str] = set()
         self._known: dict[str, _Known[T]] = {}
 
@@ -120,14 +122,31 @@ class Phrases(Generic[T]):
             self._words[words[0]].append(value)
         return [], "", ""
 
+    def _file(self, rarity: list[str], needle: str, value: T) -> None:
+        """Files a phrase under its rarest words, or its rarest one and what its last one begins with."""
+        rarest = rarity[0]
+        begin = needle.removesuffix(" ")
+        stem = begin.rpartition(" ")[2] if begin == needle else ""
+        if len(stem) >= max(len(rarest), KEY):
+            one = frozenset(rarity[1:]), begin, (needle, value)
+            self._stems_of_several[stem[:KEY]].append((stem, rarest, one))
+        else:
+            one = frozenset(rarity[2:]), begin, (needle, value)
+            self._several[rarest].append((rarity[:2][-1], one))
+
     def _learn(self, word: str) -> _Known[T]:
         """What is known of a word, looked up once."""
         said = [*self._words.get(word, ())]
         said += [value for stem, value in self._stems.get(word[:KEY], ()) if word.startswith(stem)]
-        several = self._several.get(word, {})
-        known = _Known(
+        several: dict[str, list[_Several[T]]] = defaultdict(list)
+        for second, one in self._several.get(word, ()):
+            several[second].append(one)
+        for stem, second, one in self._stems_of_several.get(word[:KEY], ()):
+            if word.startswith(stem):
+                several[second].append(one)
+        known = (
             tuple((word, value) for value in dict.fromkeys(said)),
-            tuple((second, tuple(pairs)) for second, pairs in several.items()),
+            tuple((second, tuple(phrases)) for second, phrases in several.items()),
             tuple(self._apart.get(word, ())),
         )
         if len(word) <= MAX_WORD:
@@ -147,10 +166,10 @@ class Phrases(Generic[T]):
             said, several, apart = known.get(word) or self._learn(word)
             if said:
                 found.update(said)
-            for second, pairs in several:
+            for second, phrases in several:
                 if second in words:
-                    for pair in pairs:
-                        if pair[0] in spaced:
+                    for others, begin, pair in phrases:
+                        if others <= words and begin in spaced and pair[0] in spaced:
                             found.add(pair)
             for one in apart:
                 if one.second in words and one.stands_in(spaced):

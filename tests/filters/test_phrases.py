@@ -86,3 +86,22 @@ def test_no_text_breaks_the_lists(text: str) -> None:
 def test_words_without_their_accents_are_no_words_of_another_language(text: str) -> None:
     # Danish møde, Czech ověř, Spanish nómina, French sélection
     assert not words.LISTS.say(prepare(text))
+
+
+WORDS = st.lists(
+    st.sampled_from(["a", "an", "and", "account", "accounts", "your", "youre", "close"]), min_size=1
+)
+
+
+@given(WORDS, st.lists(st.tuples(WORDS, st.booleans()), max_size=8))
+def test_phrases_of_any_words_are_found_where_they_stand(
+    text: list[str], made: list[tuple[list[str], bool]]
+) -> None:
+    wanted = {
+        f"{' '.join(words)}{'*' * is_open}"
+        for words, is_open in made
+        if len(words) > 1 or not is_open or len(words[0]) >= phrases.KEY
+    }
+    spaced = f" {' '.join(text)} "
+    found = {one for one in wanted if f" {one} ".replace("* ", "") in spaced}
+    assert Phrases((one, one) for one in wanted).say(prepare(" ".join(text))) == found

@@ -21,7 +21,7 @@ import struct
 import sys
 from array import array
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from operator import itemgetter
@@ -38,8 +38,8 @@ STEP = 1 / 2_048
 HEAD_STEP = 1 / 16
 #: Smaller shares of a logit are not named.
 LEAST_SHARE = 0.02
-#: How much smaller than the largest share others may be; then so much smaller again.
-_FALL = 4
+#: What the largest shares of most messages reach; where too few do, so much smaller ones are taken.
+_LARGE, _FALL = 0.2, 4
 #: Heads beside that of spam: the classes of mail that is not.
 CLASS_HEADS: Final = ("promotions", "social")
 #: Logit of a class nothing is known about.
@@ -124,6 +124,11 @@ class Model:
         """The calibrated logit; rules add their weights to it."""
         return self.slope * self.raw(found) + self.intercept
 
+    @property
+    def neutral(self) -> float:
+        """The logit of a message nothing is known about."""
+        return self.slope * self.bias + self.intercept
+
     def judge(self, found: Sequence[int], top: int) -> tuple[float, list[tuple[float, int]]]:
         """The logit, and what weighs most in it: shares of it and indexes, largest first by size.
 
@@ -163,18 +168,24 @@ class _View(NamedTuple):
 
 def _largest(views: Sequence[_View], top: int) -> list[tuple[float, int]]:
     """The largest shares of the logit by size, and their indexes."""
-    sizes = [abs(scale) * largest for scale, steps, _ in views for largest in (max(steps), -min(steps))]
-    bound = max(sizes, default=0.0)
-    shares: list[tuple[float, int]] = []
-    # Most weigh next to nothing: only those not much smaller than the largest are sorted.
+    # Most weigh next to nothing: only large ones are sorted.
+    bound, shares = _LARGE, _above(views, _LARGE)
     while bound > LEAST_SHARE and len(shares) < top:
         bound = max(bound / _FALL, LEAST_SHARE)
-        shares = []
-        for scale, steps, found in views:
+        shares = _above(views, bound)
+    return [(share, n) for _, n, share in sorted(shares)[:top]]
+
+
+def _above(views: Iterable[_View], bound: float) -> list[tuple[float, int, float]]:
+    """Shares of at least that size: size (negative), index, share."""
+    shares: list[tuple[float, int, float]] = []
+    for scale, steps, found in views:
+        if scale:
             least = math.ceil(bound / abs(scale))
             view = zip(steps, found, strict=True)
-            shares += [(scale * step, n) for step, n in view if step >= least or step <= -least]
-    return sorted(shares, key=lambda share: (-abs(share[0]), share[1]))[:top]
+            large = [(scale * step, n) for step, n in view if step >= least or step <= -least]
+            shares += [(-abs(share), n, share) for share, n in large]
+    return shares
 
 
 def _looked_up(weights: Sequence[int], found: Sequence[int]) -> Sequence[int]:

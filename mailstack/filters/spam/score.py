@@ -92,7 +92,7 @@ def _learned(document: Document, model: Model | None) -> tuple[tuple[Reason, ...
     if model is None:
         return (Reason("prior", NEUTRAL_LOGIT, "there is no trained model"),), None
     seen = tokens(document)
-    neutral = model.logit(())
+    neutral = model.neutral
     logit, largest = model.judge(seen.indexes, MAX_WORDS)
     words = spoken((share, seen.of(n)[:MAX_NAMED]) for share, n in largest)
     prior = Reason("prior", round(neutral + SIGNS_LOGIT, 4), "before anything is known")
