@@ -16,7 +16,7 @@ Promises P1 to P3 hold for each recipient that is answered with 250.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mailstack.app import outgoing
@@ -26,7 +26,7 @@ from mailstack.delivery.decide import Decision, Rejection, Store
 from mailstack.model.envelope import Body, Envelope, Recipient
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.reply import Reply
-from mailstack.routing.expand import Expansion, LocalTarget, Plan
+from mailstack.routing.expand import Plan
 from mailstack.routing.route import Facts
 
 
@@ -96,8 +96,8 @@ class EachTransaction(Transaction):
 
     def _all_ends(self, recipient: Recipient) -> set[int | str]:
         """Accounts and outside targets the message comes to on the way of this recipient."""
-        plan = self._plan_of(recipient)
-        ids = self._ends_of(plan, ())
+        plan = self._leads.plan(recipient)
+        ids = self._leads.ends(plan)
         remotes = [*plan.remotes, *(remote for remote in self._mail.plan.remotes if remote.via in ids)]
         return {*ids, *(remote.address.key for remote in remotes)}
 
@@ -108,7 +108,7 @@ class EachTransaction(Transaction):
 
     def _refusals(self, decision: Decision) -> Decision:
         """Notes the recipients that take nothing; gives what is left to do."""
-        taking = {target.account.id for target in self._takers(decision)}
+        taking = {target.account.id for target in self._leads.takers(decision)}
         leaving = {remote.address.key for remote in decision.forwards}
         refusing = {r.target.account.id: r for r in decision.rejections if r.target is not None}
         of_alias = {r.recipient.number: r for r in decision.rejections if r.target is None}
@@ -118,8 +118,8 @@ class EachTransaction(Transaction):
         told: set[int] = set()
         kept: set[int] = set()
         for recipient in self._recipients:
-            plan, number = self._plan_of(recipient), recipient.number
-            ids = self._ends_of(plan, refusing.keys())
+            plan, number = self._leads.plan(recipient), recipient.number
+            ids = self._leads.ends(plan, refusing.keys())
             self._leads_to[number] = plan, ids
             takes = bool(ids & taking) or any(r.address.key in leaving for r in plan.remotes)
             takes = takes or (number in of_alias and not self._mail.is_sender_verified)
@@ -141,29 +141,6 @@ class EachTransaction(Transaction):
                 return rejection.reply
         refused = [reply for other, reply in self._mail.plan.refused if other.number == recipient.number]
         return refused[0] if refused else _nobody(recipient)
-
-    def _takers(self, decision: Decision) -> list[LocalTarget]:
-        """Accounts with which the message ends well: a copy, a rule's discard, a forward of theirs."""
-        via = {remote.via for remote in decision.forwards}
-        return [
-            *(store.target for store in decision.stores),
-            *decision.discards,
-            *(target for target in self._mail.plan.locals if target.account.id in via),
-        ]
-
-    def _plan_of(self, recipient: Recipient) -> Plan:
-        """Where this recipient alone leads."""
-        return Expansion(self._s.directory, self._facts, self._s.config.routing).add([recipient])
-
-    def _ends_of(self, plan: Plan, refusing: Collection[int]) -> set[int]:
-        """Accounts the message comes to on this way: also by what their rules send on."""
-        reached = {target.account.id for target in plan.locals}
-        while more := self._sent_on_by(reached - set(refusing)) - reached:
-            reached |= more
-        return reached
-
-    def _sent_on_by(self, ids: Collection[int]) -> set[int]:
-        return {to for source, to in self._mail.plan.edges if source in ids}
 
     def _unreachable(self) -> list[Rejection]:
         return []  # they have been told

@@ -48,7 +48,7 @@ def refused(services: Services, mail: Mail, reply: Reply, check: str, why: str =
 
 
 def done(services: Services, mail: Mail, decision: Decision) -> None:
-    """`accepted`, `queued`, `forwarded`, `filed`, `discarded`, `unreached`; wakes imap and queue."""
+    """`accepted`, and what becomes of it for each recipient; wakes imap and queue."""
     envelope = mail.envelope
     services.maillog.accepted(
         envelope.accept_id,
@@ -66,6 +66,19 @@ def done(services: Services, mail: Mail, decision: Decision) -> None:
     for target in decision.discards:
         services.maillog.discarded(envelope.accept_id, to=str(target.account.address), why="rule")
     _lost(services, mail)
+    for rejection in decision.rejections:
+        to, reply = str(rejection.recipient.address), rejection.reply
+        owner = rejection.target and str(rejection.target.account.address)
+        services.maillog.write(
+            "rejected",
+            envelope.accept_id,
+            received_by=dict.fromkeys((to, owner or to)),
+            to=to,
+            check=reply.check,
+            code=reply.code,
+            status=reply.enhanced,
+            why=reply.text,
+        )
 
 
 def _filed(services: Services, mail: Mail) -> None:

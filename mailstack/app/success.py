@@ -15,10 +15,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mailstack.app.leads import Leads
 from mailstack.delivery import dsn, wishes
 from mailstack.model.envelope import Recipient
 from mailstack.model.reply import Reply
-from mailstack.routing.expand import Expansion, RemoteTarget
+from mailstack.routing.expand import RemoteTarget
 from mailstack.routing.route import Facts, Local, route
 
 if TYPE_CHECKING:
@@ -72,10 +73,9 @@ def _ends(
     services: Services, mail: Mail, decision: Decision, facts: Facts, recipient: Recipient
 ) -> tuple[set[int], list[RemoteTarget], int]:
     """Accounts that have it, outside addresses it goes to, and the recipient's own account (0: none)."""
-    plan = Expansion(services.directory, facts, services.config.routing).add([recipient])
-    reached = {target.account.id for target in plan.locals}
-    while more := {to for source, to in mail.plan.edges if source in reached} - reached:
-        reached |= more
+    leads = Leads(services, mail, facts)
+    plan = leads.plan(recipient)
+    reached = leads.ends(plan)
     # What a rule threw away was delivered to its owner.
     taken = [*(store.target for store in decision.stores), *decision.discards]
     here = {target.account.id for target in taken} & reached

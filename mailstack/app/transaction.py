@@ -21,6 +21,7 @@ from typing import TypeVar, TypeVarTuple
 
 from mailstack.app import devices, events, loops, outgoing, sealing, submission, success, trace
 from mailstack.app.arrival import is_always_reached
+from mailstack.app.leads import Leads
 from mailstack.app.mail import Mail, Services
 from mailstack.app.owner_mail import OwnerMail
 from mailstack.app.redirect import is_author_proven
@@ -61,6 +62,7 @@ class Transaction:
         self._mail = Mail(envelope, body, account)
         self._facts = facts
         self._expansion = Expansion(services.directory, facts, services.config.routing)
+        self._leads = Leads(services, self._mail, facts)
 
     @property
     def mail(self) -> Mail:
@@ -266,10 +268,13 @@ class Transaction:
             TemporaryFailure: nobody here can keep it; nothing has been stored or queued yet.
         """
         rejections = [*decision.rejections, *self._unreachable()]
-        if not rejections:
+        also = self._also_refused(decision, rejections)
+        if not rejections and not also:
             return decision
         if await self._blocking(outgoing.can_report, self._s, self._mail):
-            return replace(decision, rejections=tuple(rejections))
+            return replace(decision, rejections=(*rejections, *also))
+        # Of a mailbox that keeps it one copy is enough, whoever leads there.
+        rejections += [rejection for rejection in also if rejection.target is None]
         stores = {store_.target.number: store_ for store_ in decision.stores}
         for rejection in rejections:
             kept = self._keep(rejection)
@@ -279,6 +284,14 @@ class Transaction:
                 kept if known is None else replace(known, note=f"{known.note}; {kept.note}".strip("; "))
             )
         return replace(decision, stores=tuple(stores.values()), rejections=())
+
+    def _also_refused(self, decision: Decision, rejections: Sequence[Rejection]) -> list[Rejection]:
+        """Refusals of recipients that join the way of one who refuses, or whose target is not sent to."""
+        leaving = {remote.address.key for remote in decision.forwards}
+        is_cut = any(not r.via and r.address.key not in leaving for r in self._mail.plan.remotes)
+        if len(self._mail.envelope.recipients) < 2 or not (rejections or is_cut):
+            return []
+        return self._leads.also_refused(decision, rejections)
 
     def _unreachable(self) -> list[Rejection]:
         """Recipients none of whose targets can be reached, such as an alias to a deleted address."""

@@ -92,6 +92,7 @@ _SENTENCES = {
     "unfiltered": "delivered without the filter",
     "filed": "filed into {mailbox} of {to} as UID {uid}{taken_for} ({sieve})",
     "discarded": "thrown away by a rule of {to}",
+    "rejected": "{to} does not take it ({code} {status}); others do, so the sender hears it in a report",
     "unreached": "somebody behind {to} does not get it",
     "sieve": "rules of {to}: {note}",
     "queued": "put into the queue for {to} as {kind}",

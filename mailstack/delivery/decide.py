@@ -59,6 +59,12 @@ class Decision:
     discards: tuple[LocalTarget, ...]
 
 
+def forward_spam(recipient: Recipient) -> Rejection:
+    """An alias without a mailbox that leads outside: it refuses in the session."""
+    text = f"{recipient.address} does not forward this: it looks like spam"
+    return Rejection(recipient, Reply(550, "7.1", text, "forward_spam"))
+
+
 def is_junk(verdict: MessageVerdict, account: AccountVerdict) -> bool:
     """Spam for this account, or failed DMARC under a policy: such mail is never sent on."""
     policy = verdict.authentication.dmarc.disposition in ("quarantine", "reject")
@@ -259,10 +265,7 @@ class _Decider:
             elif remote.kind == "forward" and self.verdict.action in _NOT_SENT_ON and not self.is_login:
                 if remote.recipient.number in stored:
                     continue  # a group whose members here have it, in their Spam
-                # An alias without a mailbox: it refuses in the session.
-                text = f"{remote.recipient.address} does not forward this: it looks like spam"
-                reply = Reply(550, "7.1", text, "forward_spam")
-                refused.append(Rejection(remote.recipient, reply))
+                refused.append(forward_spam(remote.recipient))
             else:
                 leaving.setdefault((remote.address.key, 0), remote)
         return list(leaving.values()), refused

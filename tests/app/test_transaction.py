@@ -6,6 +6,7 @@ Real directory, real queue, mailboxes in memory, and a filter that says what a t
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,33 @@ async def test_one_rejects_and_the_sender_is_verified_so_a_report_goes_out(world
     assert world.mail.held("alice") == []
     assert len(world.mail.held("bob")) == 1
     assert world.queued() == {"dsn": ("", ["x@far.test"])}
+
+
+async def test_each_recipient_that_leads_to_who_refuses_is_reported(world: World, instance: Instance) -> None:
+    # One mailbox decides once, but the sender wrote to three addresses and one of them has it.
+    world.filter.verdict = VERIFIED
+    world.filter.actions["bob"] = (RejectMail("Not wanted"),)
+    for name in ("sales", "info"):
+        instance.cli("alias", "add", f"{name}@example.test", BOB)
+    assert (await world.send(ALICE, "sales@example.test", "info@example.test")).code == 250
+    ((queue_id,),) = world.queue.read("SELECT id FROM message")
+    report = (world.services.config.paths.queue_messages / str(queue_id)).read_bytes()
+    failed = re.findall(rb"Final-Recipient: rfc822; (\S+)", report)
+    assert failed == [b"sales@example.test", b"info@example.test"]
+    rejected = [line for line in world.lines.getvalue().splitlines() if " rejected " in line]
+    assert ["to=sales@example.test" in rejected[0], "to=info@example.test" in rejected[1]] == [True, True]
+    assert all('check=rejected code=550 status=5.7.1 why="Not wanted"' in line for line in rejected)
+
+
+async def test_spam_to_a_group_and_an_alias_with_one_target_outside_is_not_lost_for_the_alias(
+    world: World, instance: Instance
+) -> None:
+    # The group's members here have it, in their Spam; who reads the alias's mail is outside.
+    instance.cli("alias", "add", "team@example.test", BOB, "friend@far.test", "--posters", "all")
+    world.filter.verdict, world.filter.klass = SPAM, "spam"
+    assert (await world.send("team@example.test", "out@example.test")).code == 250
+    assert len(world.mail.held("alice", "Spam")) == 1  # the postmaster
+    assert b"out@example.test does not forward this" in world.mail.held("alice", "Spam")[0]
 
 
 async def test_one_rejects_and_nobody_knows_the_sender_so_it_is_kept_and_marked(world: World) -> None:
