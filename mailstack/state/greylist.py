@@ -48,7 +48,8 @@ class Greylist(StateTable):
                 if row is not None and row[1] < now - (waits.keep_s if row[2] else waits.window_s):
                     row = None  # too old to count; the hourly tidying takes the others
                 first_at, seen_at, passed = row if row is not None else (now, now, 0)
-                left = 0.0 if passed else max(0.0, min(first_at, now) + waits.delay_s - now)
+                first_at = min(first_at, now)  # of a clock that has been put back since
+                left = 0.0 if passed else max(0.0, first_at + waits.delay_s - now)
                 longest = max(longest, left)
                 # A sender that is only early keeps its first time; the window counts from there.
                 connection.execute(

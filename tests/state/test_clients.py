@@ -128,6 +128,15 @@ def test_one_new_recipient_makes_all_wait(path: Path) -> None:
     table.close()
 
 
+def test_who_was_first_seen_by_a_clock_ahead_waits_once_and_not_until_that_time_has_come(path: Path) -> None:
+    table = Greylist(path)
+    key = [triplet("n", "s", "r")]
+    assert table.wait_s(key, WAITS, now=NOW + 86_000) == 300
+    assert table.wait_s(key, WAITS, now=NOW) == 300
+    assert table.wait_s(key, WAITS, now=NOW + 301) == 0
+    table.close()
+
+
 def test_a_clock_that_goes_back_makes_nobody_wait_longer_than_the_delay(path: Path) -> None:
     # F28
     table = Greylist(path)
