@@ -87,7 +87,7 @@ _SENTENCES = {
     "looked_through": "brought by the trusted relay {relay}; judged is its client {client}",
     "trap": "the spam trap {trap} was written to from {peer}",
     "lost": "{peer} went away in the middle of the message; nothing of it was kept",
-    "unheard": "{peer} had gone before it heard our answer; a message it sends again is a duplicate",
+    "unheard": "{peer} had hung up before our answer; if it did not hear it, it sends a duplicate",
     "virus": "virus scanner: {said}",
     "unfiltered": "delivered without the filter",
     "filed": "filed into {mailbox} of {to} as UID {uid}{taken_for} ({sieve})",

@@ -470,13 +470,16 @@ class SmtpConnection(SmtpIntake):
         self._is_accepting = True
         try:
             if isinstance(session, LmtpSession):
-                return session.each_ended(await acceptor.accept_each(envelope, body))
-            return session.message_ended(await acceptor.accept(envelope, body, session.account))
+                said = session.each_ended(await acceptor.accept_each(envelope, body))
+            else:
+                said = session.message_ended(await acceptor.accept(envelope, body, session.account))
         finally:
             self._is_accepting = False
             self._deadline = NEVER
-            if self._has_eof:  # RFC 1047, S15: who hears no answer sends the message again
-                self._server.shared.maillog.write("unheard", accept_id, peer=self._peer.ip)
+        if self._has_eof and any(reply.is_ok for reply in (said.reply, *said.before)):
+            # RFC 1047, S15: who hears no answer sends the message again.
+            self._server.shared.maillog.write("unheard", accept_id, peer=self._peer.ip)
+        return said
 
     def _log_end(self, reply: Reply, accept_id: str) -> None:
         envelope = self._session.envelope(accept_id, 0.0)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from mailstack.model.reply import Reply
 from mailstack.net.listener import ConnectionCaps
 from tests.kit.loops import both_loops, on_uvloop, until
 from tests.kit.smtp_acceptor import running
@@ -373,11 +374,13 @@ async def test_hundreds_of_clients_at_once_are_served_or_told(tmp_path: Path) ->
 # -- endings -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("refusal", [None, Reply(550, "7.1", "no")])
 @both_loops
-async def test_who_never_heard_the_answer_is_in_the_log(tmp_path: Path) -> None:
-    # S15: the same message will come again, as an accepted one of its own
+async def test_who_never_heard_the_answer_is_in_the_log(tmp_path: Path, refusal: Reply | None) -> None:
+    # S15: the same message will come again, as an accepted one of its own; nothing is said of a refused one
     async with running(tmp_path) as server:
         server.acceptor.gate = asyncio.Event()
+        server.acceptor.reply = refusal
         talk = await Talk.hello(server.port)
         await talk.begin()
         talk.send(b"Message-ID: <1@b.test>\r\n\r\n.\r\n")
@@ -387,7 +390,7 @@ async def test_who_never_heard_the_answer_is_in_the_log(tmp_path: Path) -> None:
         server.acceptor.gate.set()
         await until(lambda: server.listener.connections == 0)
         assert len(server.acceptor.taken) == 1
-        assert server.lines == ["unheard id=id1 peer=127.0.0.1"]
+        assert server.lines == ([] if refusal else ["unheard id=id1 peer=127.0.0.1"])
 
 
 @pytest.mark.parametrize("name", ["mx", "submissions"])
