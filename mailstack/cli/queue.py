@@ -354,9 +354,15 @@ def opened() -> Iterator[Queue]:
 
 
 def _open(context: Context) -> Queue:
+    from mailstack.delivery import recover
     from mailstack.delivery.queue import Queue
+    from mailstack.model.errors import TemporaryFailure
 
-    return Queue(context.paths, now=time.time, random_bytes=os.urandom, options=context.config.queue)
+    try:
+        return Queue(context.paths, now=time.time, random_bytes=os.urandom, options=context.config.queue)
+    except TemporaryFailure:
+        recover.check_database(context.paths)  # which says what to do
+        raise
 
 
 def _row(view: MessageView) -> dict[str, object]:

@@ -46,6 +46,8 @@ def failure(error: sqlite3.Error, doing: str, path: Path | str = "") -> Temporar
         return TemporaryFailure(f"{doing}: the disk reports an error", fatal=True)
     if "malformed" in text or "not a database" in text:
         return TemporaryFailure(f"{doing}: the database is damaged ({text})")
+    if "no such table" in text or "no such column" in text:
+        return TemporaryFailure(f"{doing}: the database is not this version's; run 'mailstack migrate'")
     return TemporaryFailure(f"{doing}: {text}")
 
 
@@ -85,6 +87,10 @@ def open_database(
     except sqlite3.Error as error:
         if connection is not None:
             connection.close()
+        if read_only and not path.exists():
+            raise TemporaryFailure(
+                f"there is no {path}; 'mailstack migrate' makes what is missing"
+            ) from error
         raise failure(error, f"opening {path.name}", path) from error
     connection.row_factory = None
     return connection

@@ -204,3 +204,21 @@ def test_what_ended_here_names_no_far_server() -> None:
     fields: dict[str, str | int | float] = {"to": "a@null.test", "host": "", "code": 556, "dsn": "D1"}
     said = words(Event(NOW, "queue", "bounced", "Q1", fields))
     assert said == "given up for a@null.test (this server said 556); report: D1"
+
+
+@pytest.mark.parametrize(
+    "words", [("show", ALICE), ("explain", "A1"), ("explain", "<m1@far.test>")], ids=" ".join
+)
+def test_a_log_that_cannot_be_read_is_said_with_what_to_do(
+    instance: Instance, words: tuple[str, str]
+) -> None:
+    path = instance.config.paths.maillog_db
+    path.with_name("maillog.db-wal").unlink(missing_ok=True)
+    path.write_bytes(b"")
+    empty = instance.cli("log", *words)
+    assert empty.code == 75 and "run 'mailstack migrate'" in empty.err
+    path.unlink()
+    missing = instance.cli("log", *words)
+    assert missing.code == 75 and f"there is no {path}; 'mailstack migrate' makes" in missing.err
+    path.write_bytes(b"not a database" * 500)
+    assert "the database is damaged" in instance.cli("log", *words).err
