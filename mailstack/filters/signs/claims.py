@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 
 from mailstack.filters import folding
 from mailstack.filters.once import once
-from mailstack.filters.signs.knowledge import Brand, Knowledge
+from mailstack.filters.signs.knowledge import REMEMBERED_HOSTS, Brand, Knowledge
 from mailstack.filters.signs.look import Found, Look
 from mailstack.filters.words import Text, prepare
 
@@ -201,19 +202,19 @@ def _own(look: Look, claims: Claims, own: list[Brand]) -> Iterator[Found]:
 
 
 def _lookalikes(look: Look, claims: Claims) -> Iterator[Found]:
-    found = lookalike(look, look.domain)
+    found = lookalike(look.knowledge, look.domain)
     if found is not None and found is not claims.kin and not look.is_free_mail:
         yield Found("lookalike_sender", f"{look.domain} for {found.name}")
     for way in look.ways[:MAX_WAYS]:
-        found = lookalike(look, way.host)
+        found = lookalike(look.knowledge, way.host)
         if found is not None and not (found is claims.kin and way.site == look.site):
             yield Found("lookalike_link", f"{way.host} for {found.name}")
             return
 
 
-def lookalike(look: Look, host: str) -> Brand | None:
+@lru_cache(REMEMBERED_HOSTS)
+def lookalike(knowledge: Knowledge, host: str) -> Brand | None:
     """The brand a host pretends to be, by letters, or by its name in a foreign domain."""
-    knowledge = look.knowledge
     if not host or knowledge.owners(host):
         return None
     for label in host.split(".")[:-1]:

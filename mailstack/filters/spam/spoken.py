@@ -8,7 +8,6 @@ What stands in quotation marks was written in the message; the rest is how it is
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 #: How a feature begins, and what is said around the rest of it.
@@ -25,7 +24,8 @@ _SAID = {
     "h:fc:": ("letters of the author's name ", ""),
     "h:": ("header ", ""),
 }
-_BEGINNING = re.compile("|".join(sorted(_SAID, key=len, reverse=True)))
+#: Characters of these beginnings, the longest first.
+_LENGTHS = sorted({len(one) for one in _SAID}, reverse=True)
 #: Of a feature as it is shown: what would end it, or begin the next one.
 _MARKS = str.maketrans({'"': "'", ";": ".", ",": "."})
 
@@ -45,8 +45,10 @@ def spoken(shares: Iterable[tuple[float, str]]) -> str:
 
 
 def _name(token: str) -> str:
-    found = _BEGINNING.match(token)
-    if found is None:
+    if token[1:2] != ":":
         return f'text "{token}"'
-    before, behind = _SAID[found[0]]
-    return f"{before}{' '.join(token[found.end() :].translate(_MARKS).split())}{behind}"
+    for length in _LENGTHS:
+        said = _SAID.get(token[:length])
+        if said is not None:
+            return f"{said[0]}{' '.join(token[length:].translate(_MARKS).split())}{said[1]}"
+    return f'text "{token}"'
