@@ -175,7 +175,7 @@ def load(path: Path | None = None) -> Loaded:
             return Loaded(Config(), None, {})
         raise _one_problem(file, "the file does not exist") from None
     except OSError as error:
-        raise _one_problem(file, f"cannot be read: {error.strerror}") from None
+        raise _one_problem(file, f"cannot be read: {error.strerror}") from error
     config, lines = parse(data, file)
     return Loaded(config, file, lines)
 

@@ -37,6 +37,8 @@ class Options:
     config: Path | None = None
     #: Why whatever is not imported yet cannot be: root became somebody who may not read it.
     python_lost: str = ""
+    #: Root typed it, and it became the owner of the state directory.
+    was_root: bool = False
 
 
 #: Set once by `main` from the command line.
@@ -112,6 +114,7 @@ def drop_root(folder: Path) -> None:
         os.setgroups([owner.st_gid])
     os.setgid(owner.st_gid)
     os.setuid(owner.st_uid)
+    options.was_root = True
     options.python_lost = privileges.why_no_python()
 
 

@@ -101,7 +101,7 @@ def run(arguments: list[str]) -> int:
         return os.EX_IOERR
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        return _complain(f"{where}{error.strerror or error}", os.EX_UNAVAILABLE)
+        return _complain(f"{where}{error.strerror or error}{_as_whom(error)}", os.EX_UNAVAILABLE)
 
 
 def take_options(arguments: list[str]) -> tuple[list[str], context.Options]:
@@ -183,12 +183,13 @@ def _call(name: str, words: list[str]) -> int:
     except typer.Abort:
         return _complain("stopped", os.EX_TEMPFAIL)
     except ConfigError as error:
-        return _complain(str(error), os.EX_CONFIG)
+        return _complain(f"{error}{_as_whom(error)}", os.EX_CONFIG)
     except PermanentFailure as error:
         unknown = error.status in ("1.1", "1.2")
         return _complain(error.why, os.EX_NOUSER if unknown else os.EX_DATAERR)
     except TemporaryFailure as error:
-        return _complain(error.why, os.EX_TEMPFAIL)
+        as_whom = _as_whom(error)
+        return _complain(error.why + as_whom, os.EX_UNAVAILABLE if as_whom else os.EX_TEMPFAIL)
     except (ImportError, LookupError):
         if not context.options.python_lost:
             raise
@@ -203,6 +204,13 @@ def _call(name: str, words: list[str]) -> int:
             raise ended.__context__ from None
         raise
     return result if isinstance(result, int) else os.EX_OK
+
+
+def _as_whom(error: BaseException | None) -> str:
+    """What to do about a permission that root would have; "" for other errors."""
+    while error is not None and not isinstance(error, PermissionError):
+        error = error.__cause__
+    return "" if error is None or os.geteuid() == 0 or context.options.was_root else "; run this as root"
 
 
 def _is_text(word: str) -> bool:

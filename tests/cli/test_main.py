@@ -132,6 +132,34 @@ def test_failures_become_sysexits_codes(
     assert "Traceback" not in found.err
 
 
+def _caused(error: Exception) -> Exception:
+    error.__cause__ = PermissionError(13, "Permission denied")
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (PermissionError(13, "Permission denied", "/some/file"), 69),
+        (_caused(TemporaryFailure("preparing: Permission denied")), 69),
+        (_caused(ConfigError("server", "cannot be read: Permission denied")), 78),
+    ],
+    ids=["os", "temporary", "configuration"],
+)
+def test_a_missing_permission_is_said_with_who_has_it(
+    error: Exception, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("mailstack.cli.context.Context.load", broken)
+    for euid, hint in ((1000, "Permission denied; run this as root\n"), (0, "Permission denied\n")):
+        monkeypatch.setattr(os, "geteuid", lambda euid=euid: euid)
+        found = command("user", "list")
+        assert found.err.endswith(hint)
+        assert found.code == code or euid == 0
+
+
 def test_group_that_is_not_installed_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     from mailstack.cli import main
 
