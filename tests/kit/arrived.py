@@ -1,7 +1,7 @@
 """Whole messages as they arrive, of our years and many languages: tests/cases/arrived.
 
-`tuning` may be read by who fits signs to what is missed; `final` only measures.  Beside them,
-`index.tsv` says of each file whether SPF and DKIM of the author's domain pass.
+`tuning` and `second` may be read by who fits signs to what is missed; `final` and `last` only
+measure.  Beside them, `index.tsv` says of each file whether SPF and DKIM of the author's domain pass.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mailstack.cli.message_file import to_wire
 from mailstack.model.verdict import Authentication, DmarcResult, SpfResult
 
 FOLDER = Path(__file__).parents[1] / "cases" / "arrived"
-SETS = ("tuning", "final")
+SETS = ("tuning", "final", "second", "last")
 
 
 class Arrived(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from mailstack.filters.signs import abroad, claims, sender, shape
@@ -21,7 +22,7 @@ LOOSE = frozenset(
     {
         *("sender_tenant", "sender_odd_tld", "sender_doubtful_tld", "sender_random_domain", "reply_to_free"),
         *("official_free_mail", "free_mail_office", "name_of_reader", "name_unseen"),
-        *("name_other_address", "name_other_domain", "lookalike_sender"),
+        *("name_other_address", "lookalike_sender"),
         *("brand_name", "brand_name_free", "brand_disguised", "brand_local"),
     }
 )
@@ -33,7 +34,7 @@ ANSWERED_ELSEWHERE = frozenset({"reply_to_free", "reply_to_other_free", "other_a
 TRUSTED = frozenset(
     {
         *("account", "password", "storage", "payment", "expired", "parcel", "refund", "document", "wallet"),
-        *("call_back", "legal", "prize", "mail_login", "office", "scan_code", "utility", "fine"),
+        *("call_back", "legal", "prize", "mail_login", "office", "scan_code", "utility", "fine", "register"),
     }
 )
 #: Wishes no company has.
@@ -41,19 +42,27 @@ STRANGE = frozenset(
     {
         *("advance_fee", "letter", "dating", "invest", "prize", "wallet", "gambling", "extortion"),
         *("errand", "loan", "easy_money", "esoteric", "relative", "rental", "payroll"),
+        *("romance", "replica", "job_fee"),
     }
 )
 #: Of these, those that wanted mail hardly speaks of, and money sent to another account.
-RARE = STRANGE - {"letter", "prize"} | {"bank_change", "promotion_offer"}
+RARE = STRANGE - {"letter", "prize"} | {"bank_change", "pay_elsewhere", "promotion_offer"}
 #: Wishes for which somebody trusted is played.
-BY_NAME = frozenset({"payroll", "errand", "relative", "rental", "bank_change", "advance_fee"})
+BY_NAME = frozenset(
+    {
+        *("payroll", "errand", "relative", "rental", "bank_change", "pay_elsewhere", "advance_fee"),
+        *("romance", "job_fee"),
+    }
+)
 #: Of the strange ones, those that no notice of a company has: its receipts thank and ask to write back.
-UNRELAYED = STRANGE - {"letter"}
+UNRELAYED = STRANGE - {"letter"} | {"mail_login", "pay_elsewhere"}
 #: Wishes of the reader's own office or mail server, and others that are where it speaks of a mailbox.
 INSIDE = frozenset({"office", "mail_login", "scan_code"})
 ABOUT_MAILBOX = INSIDE | {"storage", "password"}
 #: Wishes that say why an attached page is to be opened.
 SHOWN_IN_PAGE = frozenset({"office", "mail_login", "document", "payment", "storage", "password", "legal"})
+#: Wishes that say where money is to go.
+MONEY = frozenset({"bank_change", "pay_elsewhere", "payroll", "payment"})
 #: What speaks for a company, but not for those whose words it passes on.
 VOUCHING = frozenset({"brand_proven", "links_home"})
 #: Signs that a contradiction names.
@@ -70,6 +79,29 @@ OFFICE_SHARE = 0.7
 #: Attachments that ask for what they should not.
 TRAPS = frozenset({"attached_page", "attached_page_active", "program_attached", "program_disguised"})
 LED_OUT = ASTRAY | TRAPS | {"links_elsewhere"}
+#: Answers go to an address anybody gets, by a field or by the only button.
+ANSWERED_FREE = frozenset({"reply_to_free", "mailto_free"})
+#: Attached pages, and all that an answer to nothing should not bring.
+PAGES = frozenset({"attached_page", "attached_page_active"})
+BROUGHT = PAGES | {
+    *("attached_locked", "attached_with_password", "attached_macros", "attached_image_of_disk"),
+    *("program_attached", "program_disguised", "archive_suspicious"),
+}
+#: Characters of a text that only says "see the page".
+FEW_WORDS = 250
+#: A sum of money, and where to write to somebody who is known by a handle only.
+_PRICE = re.compile(
+    r"[$€£₹₽₩¥₫₺฿₪]\s?\d|\d\s?(?:[$€£₹₽₩¥₫₺฿₪%]|(?:usd|usdt|eur|euro|gbp|rub|руб|р|грн|лв|zl|zł|kr|ft|lei|tl|rm|"
+    r"ريال|درهم|تومان|만원|원|元|円|k)\b)",
+    re.I,
+)
+_HANDLE = re.compile(r"(?:\A|[\s:(])@[A-Za-z]\w{3,31}\b|\b(?:t|wa)\.me/|\+?\d[\d ()-]{7,16}\d")
+#: Domains under which authorities are.
+OF_STATES = frozenset({"int", "edu", "org"})
+#: Characters of a text that is longer than notices are.
+NOTICE = 1_500
+#: So plain is a wish that is more than a word or two.
+PLAIN = 0.85
 #: Links whose country and owner are looked at.
 MAX_WAYS = 20
 #: Letters that names of one company begin with in common.
@@ -131,10 +163,16 @@ def find(
             yield Found("wish_by_messenger")
         if names & ANSWERED_ELSEWHERE:
             yield Found("wish_answers_elsewhere")
+    if "sender_double" in names and wanted & MONEY:
+        yield Found("double_wants_money", look.domain)
+    if "call_back" in wanted and look.is_free_mail:
+        yield Found("called_by_nobody", look.address)
     if wanted & (TRUSTED | STRANGE):
         yield from _from_abroad(look)
     if wanted & TRUSTED:
         yield from _company(look, claimed)
+        if _is_no_state(look, claimed):
+            yield Found("wish_of_no_state", look.domain, plain)
 
 
 def _sender(look: Look, names: set[str], plain: float) -> Iterator[Found]:
@@ -143,7 +181,7 @@ def _sender(look: Look, names: set[str], plain: float) -> Iterator[Found]:
         yield Found("wish_of_nobody", _in_words(look, loose), plain)
     if names & UNRELATED:
         yield Found("wish_unrelated", look.domain, plain)
-    if look.is_free_mail:
+    if look.is_free_mail and "reply_to_elsewhere" not in names:  # answers to a group come from its portal
         yield Found("wish_free_mail", look.domain, plain)
 
 
@@ -160,6 +198,8 @@ def _place(
         yield Found("wish_leads_to_stranger", look.ways[0].host)
     if "attached_page" in names and wanted & SHOWN_IN_PAGE:
         yield Found("wish_in_page")
+    if "storage" in wanted and plain >= PLAIN and _is_no_host(look, claimed):
+        yield Found("wish_of_no_host", look.domain, plain)
     inside = ABOUT_MAILBOX if "mailroom" in look.kinds else INSIDE
     if wanted & inside:
         yield from _outsider(look, claimed, names, plain)
@@ -186,6 +226,23 @@ def _outsider(look: Look, claimed: claims.Claims, names: set[str], plain: float)
             yield Found("wish_of_outsider", look.domain, plain)
     elif not look.is_proven and names & (ASTRAY | TRAPS):
         yield Found("wish_of_insider", look.domain)
+
+
+def _is_no_state(look: Look, claimed: claims.Claims) -> bool:
+    """An authority by name, at a domain that is neither a state's nor of a country."""
+    tail = look.domain.rpartition(".")[2]
+    if len(tail) <= 2 or tail in OF_STATES or look.is_free_mail or claimed.own:
+        return False
+    if not sender.STATE.isdisjoint(look.domain.split(".")):
+        return False
+    return not look.knowledge.words_of("authority").isdisjoint(look.name_words)
+
+
+def _is_no_host(look: Look, claimed: claims.Claims) -> bool:
+    """Neither the reader's own domain nor a company known: nobody whose mailboxes the reader has."""
+    if len(look.document.text) > NOTICE or not look.recipients:
+        return False
+    return look.reader_site != look.site and not (claimed.own or claimed.kin)
 
 
 def _leads_to_stranger(look: Look, claimed: claims.Claims) -> bool:
@@ -223,7 +280,23 @@ def _from_abroad(look: Look) -> Iterator[Found]:
             return
 
 
-def paid_abroad(look: Look) -> Iterator[Found]:
+def find_always(look: Look, claimed: claims.Claims, names: set[str]) -> Iterator[Found]:
+    """Contradictions that need no wish."""
+    if claimed.foreign and names & ANSWERED_FREE and not claimed.leads_home:
+        yield Found("brand_answers_to_free", claimed.foreign[0].name)
+    if "reply_to_nothing" in names and names & BROUGHT:
+        yield Found("answer_brings_trap")
+    if names & PAGES and not look.ways and not look.document.is_reply:
+        share = 1.0 if len(look.document.text) < FEW_WORDS else 0.5
+        yield Found("attached_page_alone", "", share)
+    if look.is_free_mail and not look.document.is_reply and not MESSENGERS.isdisjoint(look.text.words):
+        text = look.document.text[:MAX_TEXT]
+        if _PRICE.search(text) is not None and (_HANDLE.search(text) is not None or shape.has_phone(look)):
+            yield Found("free_mail_trade", look.address)
+    yield from _paid_abroad(look)
+
+
+def _paid_abroad(look: Look) -> Iterator[Found]:
     """The account to be paid to is in another country than the sender and the letter."""
     country = abroad.country_of_account(look.document.text[:MAX_TEXT])
     if not country:

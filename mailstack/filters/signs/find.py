@@ -66,7 +66,7 @@ def collect(look: Look, wishes: list[tuple[Intent, Found]], author: Author) -> I
     if "brand_own_leads_elsewhere" in names and names & contradictions.ASTRAY:
         yield Found("brand_own_astray", look.ways[0].host)
     yield from _authors(author)
-    yield from contradictions.paid_abroad(look)
+    yield from contradictions.find_always(look, claimed, names)
     if wishes:
         yield from (wish for _, wish in wishes)
         yield from contradictions.find(look, claimed, names, wishes)

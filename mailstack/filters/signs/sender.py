@@ -9,6 +9,7 @@ from functools import lru_cache
 from itertools import islice
 
 from mailstack.filters import folding
+from mailstack.filters.document import says_reply
 from mailstack.filters.signs import strange
 from mailstack.filters.signs.knowledge import REMEMBERED_HOSTS
 from mailstack.filters.signs.look import MAX_TEXT, Found, Look
@@ -27,7 +28,8 @@ _NUMBER = re.compile(r"[#№:\[(]\s?[A-Z0-9-]*\d[A-Z0-9-]{4,}|\b[A-Z]{1,4}-?\d{5
 _KEYWORD = re.compile(
     r"log-?in|sign-?in|verif|secur|account|update|confirm|auth|wallet|billing|unlock|support|suspend|redeliver|"
     r"notif|alert|refund|reward|prize|portal|center|kunde|konto|compte|cuenta|conta(?!ct)|bloque|rastre|entrega|"
-    r"resgat|cadastr|paiement|livraison|colis|pacote|paket|pakket|parcel|track|servic|offer|deal|bonus|win|claim",
+    r"dosta(?:v|rc)|provj?er|potv[ar]|potrd|patvirt|apstipr|kinnit|zasielk|siunt|podrs[kh]|podrajk|plat[ai]nj|placilo|"
+    r"poplat|doplat|nadgrad|atnauj|atjaun|uuend|obavij|oznam|dogrula|kargo|teslimat|verlaeng|verwaltung|resgat|cadastr|paiement|livraison|colis|pacote|paket|pakket|parcel|track|servic|offer|deal|bonus|win|claim",
     re.I,
 )
 #: Desks and offices that companies have on their own domain.
@@ -45,7 +47,7 @@ _BOOKS = re.compile(
     re.I,
 )
 #: Labels under which only a state lets anybody have a name.
-_STATE = frozenset({"gov", "gob", "gouv", "gv", "go", "mil", "govt", "gub"})
+STATE = frozenset({"gov", "gob", "gouv", "gv", "go", "mil", "govt", "gub"})
 _PARTS = re.compile(r"[@._-]")
 #: Shorter local parts are words of their own; longer ones nobody chose.
 MIN_LOCAL, MAX_LOCAL = 4, 30
@@ -70,11 +72,15 @@ MAX_NAMED = 600
 MIN_LABEL = 5
 #: Programs write these ids for messages that came without one.
 _BY_RECEIVER = re.compile(
-    rb"@[^>]*\.(?:prod\.outlook\.com|mail\.protection\.outlook\.com|prod\.protection\.outlook\.com)|@mx\.google\.com"
-    rb"|SMTPIN_ADDED",
+    rb"@[^>]*\.(?:mail|prod)\.protection\.outlook\.com|@mx\.google\.com|SMTPIN_ADDED",
     re.I,
 )
-_REPLY = re.compile(r"\s*(?:re|fwd?|aw|wg|rv|enc|res|tr|sv|antw|i)\s*:", re.I)
+#: Sent on, and answers in languages whose programs `says_reply` does not know.
+_SENT_ON = re.compile(
+    r"\s*(?:fwd?|wg|tr|enc|i|vl|ilt|pd|doorst|转发|轉寄|пересл|σχετ|απ|πρθ|رد|إعادة توجيه|ha|vá|"
+    r"továbbítás)\s*[:：]",
+    re.I,
+)
 _ID_HOST = re.compile(rb"@([^>\s@]+)>?")
 #: Symbols in a name or subject: pictures, signs, dingbats.
 _SYMBOL = re.compile("[\u2190-\u21ff\u2300-\u27bf\u2900-\u2bff\U0001f000-\U0001faff\u25a0-\u26ff]")
@@ -127,7 +133,7 @@ def _is_same(look: Look, site: str) -> bool:
     """The author's own, or both of one state: `impots.gouv.fr` and `finances.gouv.fr`."""
     above = site.partition(".")[2]
     return site == look.site or (
-        above == look.site.partition(".")[2] and not _STATE.isdisjoint(above.split("."))
+        above == look.site.partition(".")[2] and not STATE.isdisjoint(above.split("."))
     )
 
 
@@ -143,7 +149,7 @@ def _written(name: str) -> Iterator[Found]:
 def _is_unrelated(look: Look, own: list[str]) -> bool:
     """No word of the name stands in the address, as people's and companies' own do."""
     words = [word for word in own if len(word) >= MIN_WORD and word.isascii()]
-    if not words or not _STATE.isdisjoint(look.domain.split(".")):
+    if not words or not STATE.isdisjoint(look.domain.split(".")):
         return False
     address = "".join(c for c in look.address if c.isalnum())
     if any(word[:MAX_BEGINNING] in address for word in words):
@@ -349,7 +355,8 @@ def is_answer(look: Look) -> bool:
 
 def is_called_answer(look: Look) -> bool:
     """Its subject says that it answers something, or was sent on."""
-    return _REPLY.match(look.document.subject) is not None
+    subject = look.document.subject
+    return says_reply(subject) or _SENT_ON.match(subject) is not None
 
 
 def _identity(look: Look) -> Iterator[Found]:

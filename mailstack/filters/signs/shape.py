@@ -16,11 +16,15 @@ _PHONE = re.compile(
     r"|\+?1?[\s.-]{0,2}\(\d{3}\)[\s.-]{0,2}\d{3}[\s.-]{1,2}\d{4}\b"
     r"|(?:\+|\b00)\d{1,3}[\s.()-]{0,2}\d{1,4}(?:[\s.()-]{1,2}\d{2,4}){2,4}\b|\b0\s?[89]\d{2}(?:[\s.-]\d{2,4}){2,3}\b"
 )
-#: A password given along: "Password: 1234".
+#: A password given along: "Password: abcd" at the end of a line, "the key is ab12" with a digit anywhere.
 _PASSWORD = re.compile(
-    r"\b(?:pass(?:word|wort|code|wd)?|kennwort|wachtwoord|mot de passe|code|contrase[nñ]a|clave|senha|parola|"
-    r"has[lł]o|heslo|jelsz[oó]|adgangskode|l[oö]senord|salasana|[sş]ifre|parol[aă]|пароль|密码|密碼|パスワード|암호)"
-    r"[^\n:：]{0,20}(?:[:：]\s{0,3}|\s(?:is|ist|es|est|è|é|to|je|är|er|on)\s)\S{3,16}[ \t\r]*$",
+    r"\b(?:pass(?:word|wort|code|wd)?|pwd?|kennwort|wachtwoord|mot de passe|code|contrase[nñ]a|clave|senha|"
+    r"parola|parool|has[lł]o|heslo|jelsz[oó]|adgangskode|l[oö]senord(?:et)?|passord|salasana|[sş]ifre(?:si)?|"
+    r"[sš]ifra|lozinka|geslo|parol[aăeėā]|slapta[zž]odis|kata ?(?:sandi|laluan)|m[aậ]t kh[aẩ]u|"
+    r"парол[ьяіа](?:та)?|κωδικ[οό]ς|密码|密碼|パスワード|암호|비밀번호|كلمة (?:المرور|السر)|סיסמה|"
+    r"รหัส(?:ผ่าน|เปิดไฟล์)?)"
+    r"(?:[^\n:：]{0,24}(?:[:：]\s{0,3}|\s(?:is|ist|es|est|è|é|to|je|jest|este|är|er|on)\s)\S{3,16}[ \t\r]*$"
+    r"|[^\n\d]{0,24}?[ :：][A-Za-z#@]{0,8}\d[\w#@!-]{2,14}(?=[\s.,。]|\Z))",
     re.I | re.M,
 )
 _BIG = re.compile(r"[1-9]\d{0,2}[.,' ]\d{3}[.,' ]\d{3}")

@@ -38,6 +38,8 @@ _UNEXCUSED = frozenset(
         *("brand_and_wish", "brand_disguised", "brand_name_free", "brand_forged", "brand_name", "relayed"),
         *("wants_extortion", "wants_easy_money", "wants_esoteric", "wants_gambling", "wants_advance_fee"),
         *("wants_loan", "wants_wallet", "wants_mail_login", "wish_in_page", "wish_of_outsider"),
+        *("wants_romance", "wants_replica", "wants_register", "wants_job_fee", "wants_pay_elsewhere"),
+        *("brand_answers_to_free", "wish_of_no_host", "wish_of_no_state", "free_mail_trade"),
     }
 )
 
