@@ -13,7 +13,7 @@ from mailstack.app.signing import sign_report
 from mailstack.app.whereabouts import return_path
 from mailstack.delivery import dsn
 from mailstack.delivery.decide import Decision, Store
-from mailstack.delivery.entry import HAS_COPY, QueueMessage, QueueRecipient, RecipientKind
+from mailstack.delivery.entry import HAS_COPY, HAS_COPY_REPORTED, QueueMessage, QueueRecipient, RecipientKind
 from mailstack.delivery.local import dump_retry, rebased, redirects_of
 from mailstack.model.address import Address
 from mailstack.model.verdict import Edited, FileInto, Keep, Redirect, SendMail
@@ -155,6 +155,7 @@ def _remote(
     first, envelope = group[0], mail.envelope
     rule = rule_of(mail, first.via, first.rule)
     edited = rule.edited if rule is not None else None
+    has_copy = HAS_COPY if rule is None or rule.notify is None else HAS_COPY_REPORTED
     return QueueMessage(
         queue_id=f"{envelope.accept_id}-{number}",
         accept_id=envelope.accept_id,
@@ -165,7 +166,7 @@ def _remote(
                 notify=_notify(mail, remote, rule),
                 orcpt=_orcpt(remote),
                 owner=str(remote.owner or ""),
-                detail=HAS_COPY if remote.via in stored else "",
+                detail=has_copy if remote.via in stored else "",
                 original=str(remote.recipient.address),
             )
             for remote in group

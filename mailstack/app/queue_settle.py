@@ -20,6 +20,7 @@ from mailstack.app.hourly import Hourly
 from mailstack.delivery import dsn, rows, schedule, texts, upkeep
 from mailstack.delivery.entry import (
     HAS_COPY,
+    HAS_COPY_REPORTED,
     Entry,
     EntryRecipient,
     Facts,
@@ -207,13 +208,19 @@ class Settler:
     def _report(
         self, facts: Facts, failed: list[Result], good: list[Result], content: Content | None
     ) -> _Follow:
-        told = [_reported(result, "failed", self._queue.now()) for result in failed]
+        has_mailbox = facts.kind == "forward" and self._has_mailbox(facts.owner)
+        told = [
+            _reported(result, "failed", self._queue.now())
+            for result in failed
+            # The address written to has it; only what it sends on has failed.
+            if not (has_mailbox and result.recipient.detail == HAS_COPY)
+        ]
         for result in good:
             is_final = result.recipient.kind == "local" or result.is_final
             told.append(_reported(result, "delivered" if is_final else "relayed", self._queue.now()))
         wanted = [one for one in told if dsn.is_wanted(one.action, one.notify)]
         if not wanted:
-            if failed and facts.kind == "forward" and self._has_mailbox(facts.owner):
+            if failed and has_mailbox:
                 # The sender wants to hear nothing; whoever redirects it wanted the message.
                 return self._to_owner(facts, failed, content)
             return _Follow(told="not wanted (NOTIFY)")
@@ -264,7 +271,7 @@ class Settler:
 
     def _to_owner(self, facts: Facts, failed: list[Result], content: Content | None) -> _Follow:
         """What is not sent on stays in the mailbox, where it may be already."""
-        if all(result.recipient.detail == HAS_COPY for result in failed):
+        if all(result.recipient.detail in (HAS_COPY, HAS_COPY_REPORTED) for result in failed):
             return _Follow(told=f"{facts.owner} has a copy")
         return self._copy(facts, facts.owner, failed, content)
 
@@ -385,6 +392,8 @@ class Settler:
         # Limits, section 9: only senders here, and who asks for it; else it is nobody's business yet.
         if facts.kind in ("dsn", "vacation") or not facts.sender or not facts.is_sender_verified:
             return False
+        if row.detail == HAS_COPY:
+            return False  # to its sender it is delivered
         return "DELAY" in row.notify.split() or self._home.where(facts.sender)[1] == "local"
 
     def _delayed(self, facts: Facts, row: rows.LateRow) -> dsn.Reported:

@@ -18,8 +18,9 @@ RecipientKind: TypeAlias = Literal["remote", "local"]
 
 #: Stands in the destination column for recipients of kind "local"; never a domain.
 LOCAL = "(local)"
-#: Stands in the `detail` of what is sent on from a mailbox that keeps a copy of it.
-HAS_COPY = "copy"
+#: Stands in the `detail` of what is sent on from a mailbox that keeps a copy of it: to its sender
+#: it is delivered.  The other: the rule that sends it on wants reports all the same (RFC 6009).
+HAS_COPY, HAS_COPY_REPORTED = "copy", "copy, reported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class QueueRecipient:
         orcpt: `type;address`, decoded; "" when not given.
         kind: "local": for a mailbox here, carried out by the local deliverer.
         owner: the local address whose log shows what becomes of it; "" for the message's.
-        detail: what the local deliverer needs to do again what it could not do, opaque; or HAS_COPY.
+        detail: what the local deliverer needs to do again what it could not do, opaque; or HAS_COPY...
         original: the address the sender wrote to, which reports name; "": `address`.
     """
 

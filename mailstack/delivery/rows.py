@@ -68,6 +68,7 @@ class LateRow(NamedTuple):
     reply: str
     original: str
     is_ours: int
+    detail: str
 
 
 LATE_COLUMNS = ", ".join(LateRow._fields)

@@ -10,7 +10,7 @@ import pytest
 
 from mailstack.app import queue_engine, queue_settle
 from mailstack.delivery import admin, listing
-from mailstack.delivery.entry import QueueRecipient
+from mailstack.delivery.entry import HAS_COPY, QueueRecipient
 from mailstack.delivery.options import Route
 from mailstack.delivery.queue import Queue
 from mailstack.model.outcome import Deferred, Failed
@@ -247,6 +247,32 @@ async def test_a_forward_nobody_may_be_told_of_stays_with_its_owner(
         (copy,) = kit.mail(ALICE)
         assert copy.startswith(b"X-Mailstack-Note: not delivered to b@live.test: 550 5.1.1 no\r\n")
         assert copy.endswith(MESSAGE)
+
+
+async def test_a_forward_whose_owner_has_a_copy_is_no_failure_to_its_sender(tmp_path: Path) -> None:
+    # The report would name the address written to, where the message lies; and who asked heard of success.
+    with SmtpSink(replies={"rcpt": {"b@live.test": "550 5.1.1 no"}}) as sink:
+        async with running(tmp_path, *routes(live_test=sink)) as kit:
+            facts = {"sender": "s@live.test", "kind": "forward"}
+            kit.put(QueueRecipient("b@live.test", detail=HAS_COPY), owner=ALICE, **facts)
+            await kit.until_empty()
+            assert sink.messages == []
+            assert kit.mail(ALICE) == []
+            assert kit.logged("bounced")[0].endswith(f'dsn="{ALICE} has a copy"')
+            # Its mailbox has gone meanwhile, and the copy with it.
+            kit.put(QueueRecipient("b@live.test", detail=HAS_COPY), owner="left@example.org", **facts)
+            await kit.until(lambda: len(sink.messages) == 1)
+        assert sink.messages[0].recipients == ("s@live.test",)
+
+
+async def test_nor_is_it_late_for_its_sender(tmp_path: Path) -> None:
+    life = {"give_up_after_s": 1.0, "bounce_give_up_after_s": 1.0, "delay_notice_after_s": 0.3}
+    async with running(tmp_path, dead(), **life) as kit:
+        owner = "postmaster@example.org"
+        kit.put(QueueRecipient("b@dead.test", detail=HAS_COPY), sender=ALICE, kind="forward", owner=owner)
+        await kit.until_empty()
+        assert kit.logged("deferred")
+        assert kit.mail(ALICE) == []
 
 
 async def test_who_floods_a_redirection_gets_so_many_reports_and_the_owner_keeps_the_rest(
