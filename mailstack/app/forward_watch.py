@@ -15,7 +15,7 @@ from mailstack.app import forward_letters
 from mailstack.app.owner_lists import enqueue
 from mailstack.app.owner_mail import OwnerMail
 from mailstack.delivery import texts
-from mailstack.delivery.entry import Entry, QueueMessage, Result
+from mailstack.delivery.entry import HAS_COPY, Entry, QueueMessage, Result
 from mailstack.disk.lock import alone
 from mailstack.mime.encoding import decode_words
 from mailstack.mime.header import MAX_BLOCK_OCTETS, Headers
@@ -83,7 +83,8 @@ class ForwardWatch:
                 self._tell("forward_resumed", entry, owner, target, "it took a message")
                 return self._letters.letters(owner, "forward_resumed", address=str(owner), target=str(target))
             case Failed(reply):
-                self._stays(entry, owner, target, content)
+                if not entry.facts.is_sender_verified or result.recipient.detail == HAS_COPY:
+                    self._stays(entry, owner, target, content)
                 return (
                     []
                     if forward_letters.is_about_the_message(reply.status)
@@ -117,9 +118,9 @@ class ForwardWatch:
         )
 
     def _stays(self, entry: Entry, owner: Address, target: Address, content: Content | None) -> None:
-        """Q26: the sender cannot be told, so the owner's mailbox has it: it belongs on the list."""
+        """Q26: the sender is not told, because the owner's mailbox has it: it belongs on the list."""
         account = self._home.directory.find(owner)
-        if entry.facts.is_sender_verified or not isinstance(account, Account) or not account.recovery:
+        if not isinstance(account, Account) or not account.recovery:
             return
         headers = _header(content)
         sender = decode_words(headers.first("from") or b"") or entry.facts.sender

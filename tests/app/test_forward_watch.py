@@ -49,9 +49,11 @@ class Kit:
     log: io.StringIO
     targets: ForwardTargets
 
-    def attempt(self, outcome: Outcome, *, owner: str = GONE, is_verified: bool = True) -> None:
+    def attempt(
+        self, outcome: Outcome, *, owner: str = GONE, is_verified: bool = True, detail: str = ""
+    ) -> None:
         """One message that is sent on, and what becomes of it."""
-        recipient = QueueRecipient(FRIEND, owner=owner, original=owner)
+        recipient = QueueRecipient(FRIEND, owner=owner, original=owner, detail=detail)
         self.queue.put(
             recipient,
             kind="forward",
@@ -241,6 +243,14 @@ def test_a_list_goes_to_the_recovery_address_once_a_day(kit: Kit, clock: Clock) 
     text = letter.get_content()
     assert f"Jörg <x@else.test>: an offer -- in INBOX, {FRIEND} refused it" in text
     assert "d=example.test" in str(letter["DKIM-Signature"])
+
+
+def test_what_the_mailbox_has_is_on_the_list_whoever_sent_it(kit: Kit, clock: Clock) -> None:
+    # To its sender it is delivered; who only reads what is sent on hears that this was not.
+    kit.attempt(REFUSED, is_verified=True, detail=HAS_COPY)
+    clock.advance(ForwardOptions().digest_s + 1)
+    assert kit.watch.tell_lists() == 1
+    assert not kit.queue.queue.read("SELECT 1 FROM message WHERE kind = 'dsn'")
 
 
 def test_a_long_list_names_some_and_counts_the_rest(kit: Kit, clock: Clock) -> None:
