@@ -133,12 +133,13 @@ def as_json() -> bool:
     return options.json
 
 
-def show(value: object, text: str | None = None) -> None:
+def show(value: object, text: str | None = None, *, exact: bool = False) -> None:
     """Prints the result: JSON with --json, else `text`, else `value` made readable.
 
     Args:
         value: anything msgspec can encode: dataclasses, structs, dicts, lists, paths as text.
         text: what people read instead; "" prints nothing.
+        exact: it may go to a file that means something; control characters stay as they are.
     """
     if options.json:
         import msgspec
@@ -147,6 +148,7 @@ def show(value: object, text: str | None = None) -> None:
         out = msgspec.json.format(document, indent=2).decode()
     else:
         out = render(value) if text is None else text
+        out = out if exact else safe(out)
         if not out:
             return
     sys.stdout.write(out if out.endswith("\n") else out + "\n")
@@ -189,12 +191,18 @@ def cell(value: object) -> str:
         return ", ".join(cell(item) for item in value)
     if isinstance(value, dict):
         return ", ".join(f"{key}={cell(item)}" for key, item in value.items())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))
+    return _escaped(str(value), but="")
 
 
 def safe(text: str) -> str:
-    """Lines for a terminal: control characters other than line feeds are escaped."""
-    return "\n".join(map(cell, text.split("\n")))
+    """Lines for a terminal: control characters other than line feeds and tabs are escaped."""
+    return _escaped(text, but="\n\t")
+
+
+def _escaped(text: str, *, but: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in but else c.encode("unicode_escape").decode() for c in text)
 
 
 def _plain(value: object) -> object:

@@ -40,8 +40,7 @@ def show_aside(id_: Id) -> None:
     message = folder.message(entry.id)
     header = message.partition(b"\r\n\r\n")[0][:MOST_SHOWN].decode("utf-8", "replace")
     row = _row(entry) | {"file": str(folder.path_of(entry.id))}
-    shown = "".join(c if c.isprintable() or c == "\n" else "?" for c in header.replace("\r\n", "\n"))
-    show(row | {"header": header}, f"{render(row)}\n\n{shown}")
+    show(row | {"header": header}, "{}\n\n{}".format(render(row), header.replace("\r\n", "\n")))
 
 
 @aside.command("remove")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mailstack.cli import arguments, queue_test
-from mailstack.cli.context import Context, cell, fail, group, render, safe, show, talk
+from mailstack.cli.context import Context, cell, fail, group, render, show, talk
 
 if TYPE_CHECKING:
     from mailstack.delivery.holds import Scope
@@ -68,7 +68,7 @@ def show_message(
         header = listing.header(queue, queue_id).decode("utf-8", "replace").replace("\r\n", "\n")
     row = {**_row(view), "header": header}
     facts = {key: value for key, value in row.items() if key not in ("recipients", "header")}
-    text = f"{render(facts)}\n\n{render(row['recipients'])}\n\n{safe(header.expandtabs())}"
+    text = f"{render(facts)}\n\n{render(row['recipients'])}\n\n{header}"
     show(row, text)
 
 

@@ -145,7 +145,7 @@ def sieve(
 
     with reader() as directory:
         source = script(directory.rules(account(directory, address).id), spam=spam).decode()
-    show({"source": source}, source or f"{address} has no rules that run")
+    show({"source": source}, source or f"{address} has no rules that run", exact=True)
 
 
 @app.command()

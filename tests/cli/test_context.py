@@ -61,3 +61,13 @@ def test_text_is_printed_instead_of_the_value(capsys: pytest.CaptureFixture[str]
     context.talk("to the person")
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("said\n", "to the person\n")
+
+
+def test_no_text_touches_the_terminal_unless_it_is_wanted_exactly(capsys: pytest.CaptureFixture[str]) -> None:
+    hostile = "a\tb\n\x1b[2J\x9b1m\u202eexe\rz"
+    context.show({}, hostile)
+    context.show({}, hostile, exact=True)
+    context.talk(hostile)
+    said = capsys.readouterr()
+    escaped = "a\tb\n\\x1b[2J\\x9b1m\\u202eexe\\rz\n"
+    assert (said.out, said.err) == (escaped + hostile + "\n", escaped)

@@ -35,7 +35,7 @@ def test_they_are_listed_and_shown(instance: Instance) -> None:
     assert rows[0]["why"] == "filter crashed"
     assert rows[0]["at"] == "2027-01-15T08:00:00Z"
     shown = instance.cli("filter", "aside", "show", "first")
-    assert "Subject: first ?[2J" in shown.out and "secret" not in shown.out
+    assert r"Subject: first \x1b[2J" in shown.out and "secret" not in shown.out
     found = instance.cli("filter", "aside", "show", "first", "--json").json
     assert Path(found["file"]).read_bytes().endswith(b"secret")
 
