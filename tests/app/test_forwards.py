@@ -10,7 +10,7 @@ import pytest
 
 from mailstack.app import loops
 from mailstack.app.forwards import warning
-from mailstack.delivery.entry import HAS_COPY
+from mailstack.delivery.entry import HAS_COPY, HAS_COPY_REPORTED
 from mailstack.model.address import Address
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.verdict import (
@@ -18,6 +18,7 @@ from mailstack.model.verdict import (
     DkimResult,
     DmarcResult,
     FileInto,
+    Keep,
     MessageVerdict,
     Redirect,
     SpfResult,
@@ -138,6 +139,13 @@ async def test_the_queue_knows_who_has_a_copy_already(world: World, targets: For
         OUT: "",
         "alice@example.test": HAS_COPY,
     }
+
+
+async def test_a_rule_that_asks_for_reports_has_them_although_a_copy_stays(world: World) -> None:
+    # RFC 6009 section 3
+    world.filter.actions = {"alice": (Redirect(FRIEND, notify="FAILURE"), Keep())}
+    await world.send("alice@example.test")
+    assert world.queue.read("SELECT notify, detail FROM recipient") == [("FAILURE", HAS_COPY_REPORTED)]
 
 
 # -- bounces that come later --------------------------------------------------------------
