@@ -78,12 +78,14 @@ def classify(
     sight = Sight(document)
     is_to_many = sight.is_to_many
     known = known or services.shipped()
-    social = tuple(evidence.social(sight, found, known, is_bulk=is_to_many))
-    if not is_to_many and not social:
-        return Classified("ham")  # nine of ten messages
-    why_not = _plain_exemption(sight)
-    # Networks thread their own notices; whether one answers its reader's mail is known per account.
-    if why_not and not (why_not == _REPLY and any(one.name == evidence.SERVICE for one in social)):
+    # What most lists of people need not be read for is asked first.
+    why_not = _shared_exemption(sight, found, known) if is_to_many else ""
+    social = () if why_not else tuple(evidence.social(sight, found, known, is_bulk=is_to_many))
+    if not is_to_many:
+        if not social:
+            return Classified("ham")  # nine of ten messages
+        why_not = _shared_exemption(sight, found, known)
+    if why_not:
         return Classified("ham", (Reason("personal", 0.0, why_not),))
     points: dict[str, tuple[Reason, ...]] = {}
     if social:
@@ -162,6 +164,13 @@ def _plain_exemption(sight: Sight) -> str:
     if is_discussion(document):
         return "it is a discussion list"
     return ""
+
+
+def _shared_exemption(sight: Sight, found: Authentication, known: services.Services) -> str:
+    """Of these, what holds for every reader."""
+    why = _plain_exemption(sight)
+    # Networks thread their own notices; whether one answers its reader's mail is known per account.
+    return "" if why == _REPLY and evidence.find_service(sight.document, found, known) else why
 
 
 def _is_answer(document: Document) -> bool:

@@ -24,8 +24,6 @@ _LINK = 300
 #: Letters of a name that show it in an address.
 _NAME = 4
 _MANY_IMAGES, _MANY_LINKS = 5, 10
-#: Name of the reason that a known social service sent it.
-SERVICE = "social_sender"
 #: Name of the reason that nothing in it sells or reports: then the prior has no say for a promotion.
 SILENT = "no_offer"
 
@@ -246,15 +244,22 @@ def _serves(sight: Sight) -> Iterator[Reason]:
         yield Reason("document_attached", -1.5, "a document is attached")
 
 
+def find_service(document: Document, found: Authentication, services: Services) -> str:
+    """The social service a message comes from; "" for none, and when it only says so."""
+    if found.dmarc.result == "fail" or found.spf.result == "fail":
+        return ""
+    return find(document.author_domain, services.social)
+
+
 def social(sight: Sight, found: Authentication, services: Services, *, is_bulk: bool) -> Iterator[Reason]:
     """What speaks for a social notification, and against."""
     document, header = sight.document, sight.document.header
     domain = document.author_domain
     service = find(domain, services.social)
-    if service and (found.dmarc.result == "fail" or found.spf.result == "fail"):
+    if service and not find_service(document, found, services):
         return  # somebody else sent it
     if service:
-        yield Reason(SERVICE, 3.0, f"{domain} is {service}")
+        yield Reason("social_sender", 3.0, f"{domain} is {service}")
     if not services.fields.isdisjoint(header.names):
         yield Reason("social_field", 3.0, "a social network's own field")
     is_event = words.SOCIAL_EVENT in sight.whole_subject_says

@@ -99,6 +99,8 @@ class Claims:
     @once
     def in_subject(self) -> list[Brand]:
         """Named by the subject."""
+        if not any(isinstance(one, Brand) for one in self._look.said):
+            return []  # nor by anything else
         return self._named_in(self._look.document.words.subject)
 
     @once

@@ -14,8 +14,8 @@ MAX_MORE = 4
 def find(look: Look) -> Iterator[tuple[Intent, Found]]:
     """The wishes, each with how plain it is."""
     kinds = look.kinds
-    for intent in look.knowledge.intents:
-        if not intent.begins.isdisjoint(kinds) and all(_has(kinds, need) for need in intent.needs):
+    for intent in look.knowledge.begun_by(kinds):
+        if all(_has(kinds, need) for need in intent.needs):
             more = sum(kinds.get(kind, 0) >= count for kind, count in intent.more)
             share = (2 + min(more, MAX_MORE)) / (2 + MAX_MORE)
             yield intent, Found(f"wants_{intent.name}", "", share)

@@ -97,11 +97,20 @@ class Knowledge:
         self.intents = tuple(
             _intent(name, entry, _FACTS | frozenset(phrases)) for name, entry in intents.items()
         )
+        self._begun: dict[str, set[int]] = {}
+        for number, intent in enumerate(self.intents):
+            for kind in intent.begins:
+                self._begun.setdefault(kind, set()).add(number)
         self.signs = {name: Sign(float(entry["weight"]), entry["why"]) for name, entry in weights.items()}
         #: The brands a host belongs to, or may: companies have their name in most countries.
         self.owners = functools.lru_cache(REMEMBERED_HOSTS)(self._find_owners)
         #: The name somebody registered: `shop.example.co.uk` is `example.co.uk`.
         self.registered = functools.lru_cache(REMEMBERED_HOSTS)(self._find_registered)
+
+    def begun_by(self, kinds: Iterable[str]) -> list[Intent]:
+        """The intents one of whose first kinds is among these, in their order."""
+        numbers = set().union(*(self._begun[kind] for kind in kinds if kind in self._begun))
+        return [self.intents[number] for number in sorted(numbers)]
 
     # -- brands ----------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ _DOMAIN = re.compile(
 )
 _WORD = re.compile(r"[\w.+-]+")
 _NUMBER = re.compile(r"[#№:\[(]\s?[A-Z0-9-]*\d[A-Z0-9-]{4,}|\b[A-Z]{1,4}-?\d{5,}|\b\d{6,}\b")
+_DIGIT = re.compile(r"\d")
 #: What honest companies rarely put into the name of their domain.
 _KEYWORD = re.compile(
     r"log-?in|sign-?in|verif|secur|account|update|confirm|auth|wallet|billing|unlock|support|suspend|redeliver|"
@@ -102,14 +103,14 @@ def _name(look: Look) -> Iterator[Found]:
         if look.domain:
             yield Found("name_none")
         return
-    shown = _ADDRESS.search(name)
+    shown = _ADDRESS.search(name) if "@" in name else None
     if shown is not None and look.knowledge.registered(shown[1].lower()) != look.site:
         yield Found("name_other_address", shown[0])
-    elif shown is None:
+    elif shown is None and "." in name:
         domain = _DOMAIN.search(name)
         if domain is not None and not _is_same(look, look.knowledge.registered(domain[1].lower())):
             yield Found("name_other_domain", domain[0])
-    if _SYMBOL.search(name) is not None:
+    if _has_symbol(name):
         yield Found("name_symbols", name[:60])
     official = look.knowledge.words_of("official")
     if look.is_free_mail and any(word in official for word in look.name_words) and not _is_provider(look):
@@ -137,8 +138,14 @@ def _is_same(look: Look, site: str) -> bool:
     )
 
 
+def _has_symbol(text: str) -> bool:
+    return not text.isascii() and _SYMBOL.search(text) is not None
+
+
 def _written(name: str) -> Iterator[Found]:
     """How the name is written."""
+    if name.isascii() and not name.isupper():
+        return
     letters = [c for c in name if c.isalpha()]
     if len(letters) >= 8 and all(c.isupper() for c in letters) and letters[0].lower() != letters[0]:
         yield Found("name_shouts", name[:60])
@@ -334,9 +341,9 @@ def _subject(look: Look) -> Iterator[Found]:
         if len(local) >= MIN_LOCAL and local in _WORD.findall(folded):
             yield Found("subject_local", local)
             break
-    if _SYMBOL.search(subject) is not None:
+    if _has_symbol(subject):
         yield Found("subject_symbols")
-    if _NUMBER.search(subject) is not None:
+    if _DIGIT.search(subject) is not None and _NUMBER.search(subject) is not None:
         yield Found("subject_number")
     if not subject.strip():
         yield Found("subject_none")
