@@ -57,6 +57,10 @@ class Exhausted(Exception):
         self.count = count
 
 
+class Replaced(TemporaryFailure):
+    """Another database came into the place of the one that was to be written; nothing was."""
+
+
 class AccountDatabase:
     """The database of one account home; opened when first used, closed by `close`.
 
@@ -148,7 +152,7 @@ class AccountDatabase:
             try:
                 with self._turn(), transaction(connection, doing):
                     if is_replaced(self.path, self._inode):  # while this waited for the lock
-                        raise TemporaryFailure(f"{doing}: the database was replaced at this moment")
+                        raise Replaced(f"{doing}: the database was replaced at this moment")
                     yield connection
             except TemporaryFailure as error:
                 self._reraise(error, doing)
@@ -170,14 +174,20 @@ class AccountDatabase:
                 fcntl.flock(queue, fcntl.LOCK_UN)
 
     def change(self, doing: str, work: Callable[[sqlite3.Connection], T], *, durable_commit: bool) -> T:
-        """Runs `work` in a transaction, again after reserving numbers when it ran out of them."""
+        """Runs `work` in a transaction, again after reserving numbers when it ran out of them.
+
+        And again in the database that came into the place of this one: what `work` knows of
+        the other one leads to nothing there (NONEXISTENT).
+        """
         for _ in range(_ATTEMPTS):
             try:
                 with self.write(doing, durable_commit=durable_commit) as connection:
                     return work(connection)
             except Exhausted as error:
                 self.reserve(error.folder_id, error.count)
-        raise TemporaryFailure(f"{doing}: other processes took every reserved number")
+            except Replaced:
+                continue
+        raise TemporaryFailure(f"{doing}: other processes took every reserved number, or the database")
 
     def reserve(self, folder_id: int, count: int) -> None:
         """Makes sure that `count` UIDs and a MODSEQ may be given out, durably."""

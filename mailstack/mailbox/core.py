@@ -89,7 +89,10 @@ class Core:
         prepare: Callable[[Core, sqlite3.Connection], None],
         opened: Callable[[Core, sqlite3.Connection], None],
         notices: Notices | None = None,
+        place: Path | None = None,
     ) -> None:
+        """Opens nothing yet.  `place`: where the databases lie; None: in the home."""
+        place = place or home
         self.home = home
         self.maildir = home / "Maildir"
         self.address = maildir.address_of(home)
@@ -101,10 +104,10 @@ class Core:
         self.notices = notices
         self.seen = Seen()
         self.scan_lock = threading.RLock()
-        self.cache = Cache(home)
-        self.index = TextIndex(home)
+        self.cache = Cache(place)
+        self.index = TextIndex(place)
         self.db = AccountDatabase(
-            home,
+            place,
             now=now,
             random_bytes=random_bytes,
             boot=boot,

@@ -42,6 +42,20 @@ def _inode(path: Path) -> int:
         return 0
 
 
+def forget(home: Path) -> None:
+    """Whoever puts another database in place, in order, has the old one forgotten; with the home's lock held.
+
+    Raises:
+        OSError.
+    """
+    fd = os.open(home / "in-use", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        if Presence.is_first(fd):
+            _say(fd, b"")
+    finally:
+        os.close(fd)
+
+
 class Presence:
     """One process's use of the database of one home; not for several threads at a time."""
 
@@ -67,7 +81,7 @@ class Presence:
         self.leave()
         fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            is_first = self._is_first(fd)
+            is_first = self.is_first(fd)
             words = os.pread(fd, _OCTETS, 0).split()
             in_order = not (is_first and (self._was_lost(words) or self._was_changed(words)))
             if self._has_strange_wal(words):
@@ -97,7 +111,7 @@ class Presence:
             return
         with contextlib.suppress(OSError):
             # Closed in order, by the last one: SQLite removed the -wal itself.
-            if self._is_first(fd) and not self._wal.exists():
+            if self.is_first(fd) and not self._wal.exists():
                 # Of another one in its place nothing is known but that it is another.
                 is_ours = self._inode > 0 and _inode(self._database) == self._inode
                 _say(fd, b"closed %d %d %d\n" % self._look() if is_ours else b"")
@@ -128,7 +142,8 @@ class Presence:
         return wal > 0 and b"%d" % wal == words[3] and b"%d" % inode != words[2]
 
     @staticmethod
-    def _is_first(fd: int) -> bool:
+    def is_first(fd: int) -> bool:
+        """True, and locked, when nobody else uses it."""
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -3,8 +3,8 @@
 `verify` only looks; with `repair` it brings index and files together and never removes
 a message.  A database of which only indexes are damaged keeps every UID.  `rebuild` is
 for one that is lost or damaged otherwise: the files are the truth, flags come from their
-names, what else can still be read is kept (`salvage`), and clients fetch everything anew
-(UIDVALIDITY).  All of it works while daemons run.
+names, what else can still be read is kept (`rebuilding`, `salvage`), and UIDVALIDITY is another.
+All of it works while daemons run.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ import os
 import sqlite3
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mailstack.disk import durable, migrations
-from mailstack.disk.sqlite import BUSY_TIMEOUT_S, open_database
+from mailstack.disk import durable
+from mailstack.disk.sqlite import open_database
 from mailstack.mailbox import counting, folders, homes, maildir, messages, ready, salvage, scan
 from mailstack.mailbox.core import Core, FolderRow
 from mailstack.mailbox.options import MailboxOptions
+from mailstack.mailbox.rebuilding import Rebuilt, alone, rebuild, set_aside
 from mailstack.mailbox.store import MailStore
 from mailstack.model.address import Address, AddressError
 from mailstack.model.errors import TemporaryFailure
@@ -44,22 +45,6 @@ class Finding:
     account: str
     what: str
     repaired: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Rebuilt:
-    """What a rebuild found.
-
-    Attributes:
-        set_aside: the old database; "" when there was none.
-        kept: a few words on what was taken from it.
-    """
-
-    account: str
-    folders: int
-    messages: int
-    set_aside: str
-    kept: str = ""
 
 
 def verify_all(
@@ -121,90 +106,21 @@ def _replace(check: _Check, store: MailStore, address: Address) -> bool:
     return True
 
 
-def rebuild(store: MailStore, address: Address) -> Rebuilt:
-    """Makes account.db anew from the Maildir; the old one is set aside beside it.
-
-    Daemons that have it open notice and open the new one.
-
-    Raises:
-        PermanentFailure: 1.1, there is no such mailbox.
-        TemporaryFailure: disk in trouble.
-    """
-    core = store.existing(address).core
-    core.close()
-    aside = ""
-    with _alone(core):
-        if core.db.path.exists():
-            aside = _set_aside(core)
-    old = salvage.read(Path(aside)) if aside else salvage.Old()
-    with core.disk("rebuilding the mailbox"):
-        core.cache.remove()
-        core.forget_looks()
-    with core.db.read() as connection:
-        found = connection.execute("SELECT id, dir FROM folders").fetchall()
-    for folder_id, directory in found:
-        scan.refresh(core, folder_id, force=True)
-        salvage.doom(core, folder_id, directory, old)
-    with core.db.write("rebuilding", durable_commit=True) as connection:
-        salvage.apply(core, connection, old)
-        (count,) = connection.execute("SELECT coalesce(sum(messages), 0) FROM folders").fetchone()
-    return Rebuilt(core.address, len(found), count, aside, _kept(old))
-
-
 def _mend(core: Core, problems: list[str]) -> str:
     """Puts a copy with fresh indexes in the database's place; gives the old one's name, "" if it cannot."""
     core.close()
     copy = core.home / "account.db.mended"
-    with _alone(core):
+    with alone(core):
         copy.unlink(missing_ok=True)
         if not salvage.copy_rows(core.db.path, problems, copy):
             return ""
-        aside = _set_aside(core)
+        aside = set_aside(core)
         os.rename(copy, core.db.path)
         durable.sync_folder(core.home)
     return aside
 
 
-@contextlib.contextmanager
-def _alone(core: Core) -> Iterator[None]:
-    with (
-        core.disk("rebuilding the mailbox"),
-        migrations.exclusive(core.home / "lock", wait_s=BUSY_TIMEOUT_S),
-        _held(core.db.path),
-    ):
-        yield
-
-
-def _set_aside(core: Core) -> str:
-    aside = f"{core.db.path}.damaged-{int(core.now())}"
-    for suffix in ("-wal", "-shm", ""):
-        with contextlib.suppress(FileNotFoundError):
-            os.rename(f"{core.db.path}{suffix}", f"{aside}{suffix}")
-    durable.sync_folder(core.home)
-    return aside
-
-
-def _kept(old: salvage.Old) -> str:
-    if not old.ids:
-        return "nothing else could be read"
-    what = "subscriptions, special folders, keywords and dates"
-    return f"{what} were kept" if old.is_whole else f"{what} were kept as far as they could be read"
-
-
-@contextlib.contextmanager
-def _held(path: Path) -> Iterator[None]:
-    """Holds the old database's write lock, when it still has one, so that nobody is in it."""
-    connection = None
-    with contextlib.suppress(TemporaryFailure, sqlite3.Error):
-        if path.exists():
-            connection = open_database(path, timeout_s=BUSY_TIMEOUT_S)
-            connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    finally:
-        if connection is not None:
-            with contextlib.suppress(sqlite3.Error):
-                connection.close()
+__all__ = ["Finding", "Rebuilt", "rebuild", "verify", "verify_all"]
 
 
 class _Check:

@@ -12,20 +12,35 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mailstack.mailbox import fullness, maildir, messages
-from mailstack.mailbox.core import Core
+from mailstack.mailbox.core import Core, new_mid
 from mailstack.mailbox.counting import use_since, write_meta
 from mailstack.model.mailbox import MailboxError
 from mailstack.model.roles import ROLES
 
 _MAX_STAMP = 2**40
+_MAX_UID = 2**31
 #: What integrity_check says when a row and an index differ: nobody knows which is right.
 _DISAGREEMENT = ("missing from index", "wrong # of entries in index", "non-unique entry in index")
+
+
+class Mark(NamedTuple):
+    """What is known of a message.
+
+    Attributes:
+        flags: those its file name does not have yet; None: the file name has them.
+    """
+
+    keywords: str
+    internal_at: int
+    saved_at: int
+    uid: int
+    flags: int | None
 
 
 @dataclass
@@ -35,7 +50,7 @@ class Old:
     Attributes:
         special_uses: by directory of a folder; `since`: when it got its special use, or lost it.
         ids: directories by the folder's id.
-        marks: by directory and base name: keywords, internal date, save date.
+        marks: what is known of messages, by directory and base name.
         doomed: by directory, then base name: keywords and internal date of messages that
             were expunged or moved away and whose files may still be there.
         is_whole: everything could be read.
@@ -47,7 +62,7 @@ class Old:
     ids: dict[int, str] = field(default_factory=dict)
     metadata: list[tuple[str, str, bytes]] = field(default_factory=list)
     rights: list[tuple[str, str, str]] = field(default_factory=list)
-    marks: dict[tuple[str, str], tuple[str, int, int]] = field(default_factory=dict)
+    marks: dict[tuple[str, str], Mark] = field(default_factory=dict)
     doomed: dict[str, dict[str, tuple[str, int]]] = field(default_factory=dict)
     memory: str = ""
     is_whole: bool = True
@@ -155,20 +170,22 @@ def _read(connection: sqlite3.Connection, old: Old) -> None:
 
 
 def _read_marks(connection: sqlite3.Connection, old: Old) -> None:
-    query = "SELECT folder, base, keywords, internal_at, saved_at FROM messages"
+    query = "SELECT folder, base, keywords, internal_at, saved_at, uid, flags, dirty FROM messages"
     # From both ends, so that one bad page costs only what is on it.
     for direction in ("ASC", "DESC"):
         is_whole = old.is_whole
         for row in _rows(connection, old, f"{query} ORDER BY folder {direction}, uid {direction}"):
-            folder, base, keywords, *dates = row
+            folder, base, keywords, *dates, uid, flags, dirty = row
             if (
                 folder in old.ids
                 and isinstance(base, str)
                 and isinstance(keywords, str)
                 and all(isinstance(date, int) and abs(date) < _MAX_STAMP for date in dates)
+                and isinstance(uid, int)
             ):
                 words = " ".join(messages.usable_keywords(keywords.split()))
-                old.marks[old.ids[folder], base] = (words, dates[0], dates[1])
+                own = flags if dirty == 1 and flags in range(32) else None
+                old.marks[old.ids[folder], base] = Mark(words, dates[0], dates[1], uid, own)
         if old.is_whole and is_whole:
             return
 
@@ -279,11 +296,34 @@ def _mark(core: Core, connection: sqlite3.Connection, folder_id: int, directory:
         mark = old.marks.get((directory, base))
         if mark is None:
             continue
-        words = [word for word in mark[0].split() if word.lower() != maildir.FORWARDED.lower()]
+        words = [word for word in mark.keywords.split() if word.lower() != maildir.FORWARDED.lower()]
         wanted = [*keywords.split(), *words]
         joined = " ".join(messages.know_keywords(core, connection, folder_id, wanted, drop=True))
-        updates.append((joined, mark[1], mark[2], folder_id, uid))
+        updates.append((joined, mark.internal_at, mark.saved_at, mark.flags, mark.flags, folder_id, uid))
     connection.executemany(
-        "UPDATE messages SET keywords = ?, internal_at = ?, saved_at = ? WHERE folder = ? AND uid = ?",
+        "UPDATE messages SET keywords = ?, internal_at = ?, saved_at = ?, flags = coalesce(?, flags),"
+        " dirty = max(dirty, ? IS NOT NULL) WHERE folder = ? AND uid = ?",
         updates,
+    )
+    messages.recount(connection, folder_id)
+    _keep_uids(connection, folder_id, {uid: old.marks.get((directory, base)) for uid, base, _ in rows})
+
+
+def _keep_uids(connection: sqlite3.Connection, folder_id: int, known: Mapping[int, Mark | None]) -> None:
+    """Gives messages the UIDs they had; the others come behind them, in their order."""
+    had = {uid: mark.uid for uid, mark in known.items() if mark is not None and 0 < mark.uid < _MAX_UID}
+    if len(set(had.values())) < len(had):
+        return  # the old database says anything
+    behind = max(had.values(), default=0) + 1
+    strange = [uid for uid in sorted(known) if uid not in had]
+    had.update(zip(strange, range(behind, behind + len(strange)), strict=True))
+    connection.execute("UPDATE messages SET uid = -uid WHERE folder = ?", (folder_id,))
+    connection.executemany(
+        "UPDATE messages SET uid = ?, mid = ? WHERE folder = ? AND uid = ?",
+        [(uid, new_mid(folder_id, uid), folder_id, -now) for now, uid in had.items()],
+    )
+    connection.execute("DELETE FROM expunged WHERE folder = ?", (folder_id,))
+    connection.execute(
+        "UPDATE folders SET uid_next = ?, uid_reserved = ? WHERE id = ?",
+        (behind + len(strange), behind + len(strange), folder_id),
     )

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from mailstack.mailbox import expiry, homes, recover
+from mailstack.mailbox import expiry, homes, recover, scan
+from mailstack.mailbox.core import Core
 from mailstack.mailbox.options import MailboxOptions
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.model.address import Address
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import Flags, FolderStatus, MailboxError, NewMessage
 from tests.kit.clock import Clock
 
@@ -213,3 +215,96 @@ def test_a_folder_is_not_trash_for_longer_after_a_rebuild(
     expired = expiry.expire(account, [expiry.Rule("\\Trash", 30)], now=clock(), most=100)
     assert expired == []
     assert account.status("Projects").messages == 1
+
+
+def facts(account: Account) -> tuple[object, ...]:
+    """What clients see of the folder INBOX, without its UIDVALIDITY."""
+    inbox = account.status("INBOX")
+    rows = account.rows(inbox.id)
+    return (
+        [(row.uid, row.flags, row.keywords, row.internal_at, row.saved_at) for row in rows],
+        (inbox.messages, inbox.unseen, inbox.deleted, inbox.size_octets),
+        account.folders(),
+        account.annotations("INBOX"),
+        account.access("INBOX"),
+    )
+
+
+def test_nobody_sees_half_of_a_rebuild(
+    account: Account, store: MailStore, other: MailStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Whoever keeps a copy acts on what is missing; keywords that come later without a MODSEQ never reach it.
+    marked = NewMessage(b"x: y\r\n\r\n", flags=Flags.SEEN, keywords=("mine",), internal_at=1_000)
+    account.append("INBOX", [message(1), message(2), marked])
+    account.expunge(account.status("INBOX").id, [1])
+    account.subscribe("Trash", subscribed=False)
+    account.subscribe("elsewhere", subscribed=True)
+    account.annotate("INBOX", {"/private/comment": b"mine"})
+    account.grant("INBOX", "bob@example.test", "lr")
+    store.flush()
+    before, seen = facts(account), []
+    refresh = scan.refresh
+
+    def look(core: Core, folder_id: int, *, force: bool = False) -> bool:
+        account.core.db._checked = 0
+        if core.db is not account.core.db:
+            seen.append(facts(account))
+        return refresh(core, folder_id, force=force)
+
+    monkeypatch.setattr(scan, "refresh", look)
+    recover.rebuild(other, ALICE)
+    account.core.db._checked = 0
+    assert len(seen) > 9 and all(each == before for each in seen)
+    assert facts(account) == before
+
+
+def test_what_happens_during_a_rebuild_is_in_it(
+    account: Account, store: MailStore, other: MailStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.append("INBOX", [message(number) for number in range(1, 6)])
+    inbox = account.status("INBOX")
+    refresh, todo = scan.refresh, [True]
+
+    def look(core: Core, folder_id: int, *, force: bool = False) -> bool:
+        looked = refresh(core, folder_id, force=force)
+        if core.db is not account.core.db and todo and todo.pop():
+            account.append("INBOX", [message(6)])
+            account.deliver("INBOX", message(7), base_name="1.seven")
+            account.expunge(inbox.id, [1])
+            account.change_flags(inbox.id, [2], "+", flags=Flags.FLAGGED, keywords=["mine"])
+            account.create("made since")
+            account.move(inbox.id, [3], "made since")
+            account.delete("Drafts")
+        return looked
+
+    monkeypatch.setattr(scan, "refresh", look)
+    for job in ("names", "doomed"):  # neither file names say it yet, nor files that are there
+        monkeypatch.setattr(account.core.worker, job, lambda core: None)
+    recover.rebuild(other, ALICE)
+    account.core.db._checked = 0
+    assert subjects(account) == {uid: b"Subject: %d" % uid for uid in (2, 4, 5, 6, 7)}
+    [row] = [row for row in account.rows(account.status("INBOX").id) if row.uid == 2]
+    assert (row.flags, row.keywords) == (Flags.FLAGGED, ("mine",))
+    assert list(subjects(account, "made since").values()) == [b"Subject: 3"]
+    assert "Drafts" not in [entry.name for entry in account.folders() if entry.exists]
+    assert account.status("INBOX").uid_validity > inbox.uid_validity
+    assert account.append("INBOX", [message(8)]).uids == (8,)
+    assert recover.verify(store, ALICE, repair=False) == []
+
+
+def test_two_do_not_rebuild_at_once(
+    account: Account, store: MailStore, other: MailStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.append("INBOX", [message(1)])
+
+    def look(*_: object, force: bool = False) -> bool:
+        with pytest.raises(TemporaryFailure, match="being rebuilt already"):
+            recover.rebuild(store, ALICE)
+        raise TemporaryFailure("the disk is full")
+
+    monkeypatch.setattr(scan, "refresh", look)
+    with pytest.raises(TemporaryFailure, match="the disk is full"):
+        recover.rebuild(other, ALICE)
+    monkeypatch.undo()
+    assert subjects(account) == {1: b"Subject: 1"}
+    assert recover.rebuild(other, ALICE).messages == 1
