@@ -262,7 +262,7 @@ def _misused(error: Any) -> int:
         print(message, file=sys.stderr)  # noqa: T201
         return os.EX_USAGE
     said = " ".join(message.split()).rstrip(".")
-    return _complain(f"{said}. See '{path} --help'.", os.EX_USAGE)
+    return _complain(f"{said}{'' if said.endswith('?') else '.'} See '{path} --help'.", os.EX_USAGE)
 
 
 def _complain(text: str, code: int) -> int:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from mailstack.model.address import Address
     from mailstack.net.delivery_walk import Step
-    from mailstack.net.resolver import DnsSource
+    from mailstack.net.resolver import DnsSource, Resolver
 
 _MARKS = {"good": "ok", "note": "note", "later": "later", "never": "never"}
 _LINE = "{step:<8} {mark:<6} {text}"
@@ -76,22 +76,30 @@ async def _walked(address: str, sender: str, dns: str) -> list[Step]:
 
 
 async def _steps(address: str, sender: str, dns: str) -> AsyncIterator[Step]:
-    from msgspec.structs import replace
-
-    from mailstack.net.resolver import Resolver
-
     context = Context.load()
     whom, by = arguments.address(address), arguments.address(sender) if sender else None
     _check_is_outside(context, whom)
-    resolver = Resolver(
-        replace(context.config.dns, servers=(dns,), trusted=()) if dns else context.config.dns
-    )
+    resolver = _resolver(context, dns)
     await resolver.start()
     try:
         async for step in _walk(context, resolver, whom, str(by or "")):
             yield step
     finally:
         await resolver.close()
+
+
+def _resolver(context: Context, dns: str) -> Resolver:
+    from msgspec.structs import replace
+
+    from mailstack.model.errors import ConfigError
+    from mailstack.net.resolver import Resolver
+
+    if not dns:
+        return Resolver(context.config.dns)
+    try:
+        return Resolver(replace(context.config.dns, servers=(dns,), trusted=()))
+    except ConfigError as error:
+        fail(os.EX_USAGE, f"--dns: {error.message}")
 
 
 async def _walk(context: Context, resolver: DnsSource, whom: Address, sender: str) -> AsyncIterator[Step]:

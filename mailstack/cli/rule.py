@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mailstack.cli import rule_template
+from mailstack.cli import arguments, rule_template
 from mailstack.cli.context import Context, fail, group, show, talk
 from mailstack.cli.directory_access import account, reader, writer
 
 if TYPE_CHECKING:
-    from mailstack.model.rules import Choice, Rule
+    from mailstack.model.rules import Action, Choice, Rule
 
 app = group("Rules of an address: what becomes of which mail, without writing Sieve.")
 app.add_typer(rule_template.app, name="template")
@@ -68,12 +68,12 @@ def add(
     Rules run in their order, before the owner's own Sieve script; not for spam, unless
     they are marked so.  'rule sieve ADDRESS' shows them as Sieve.
     """
-    from mailstack.model.rules import Plan, action
+    from mailstack.model.rules import Plan
 
     if template and (if_ or any_ is not None):
         fail(os.EX_USAGE, "the conditions are those of the template: leave --if, --any and --all away")
     choice = _template(address, template) if template else rule_template.choice(if_, any_=bool(any_))
-    actions = tuple(action(one) for one in do or ())
+    actions = tuple(_action(one) for one in do or ())
     takes = any(one.deed in ("move", "discard") for one in actions)
     plan = Plan(choice, actions, takes if stop is None else stop, bool(also_spam))
     with writer() as directory:
@@ -96,7 +96,6 @@ def set_rule(
     from msgspec.structs import replace
 
     from mailstack.directory.rules import RuleChange
-    from mailstack.model.rules import action
 
     with writer() as directory, directory.transaction():
         plan = directory.rules.find(address, rule).plan
@@ -107,7 +106,7 @@ def set_rule(
         if also_spam is not None:
             plan = replace(plan, also_spam=also_spam)
         if do:
-            plan = replace(plan, actions=tuple(action(one) for one in do))
+            plan = replace(plan, actions=tuple(_action(one) for one in do))
         if stop is not None:
             plan = replace(plan, stop=stop)
         changed = directory.rules.change(address, rule, RuleChange(name, plan))
@@ -197,6 +196,16 @@ def _template(address: str, name: str) -> Choice:
             if one.name == name:
                 return one.choice
     raise PermanentFailure(f"{domain} has no rule template {name!r}")
+
+
+def _action(text: str) -> Action:
+    """What it says; a folder is one that a mailbox can have."""
+    from mailstack.model.rules import action
+
+    found = action(text)
+    if found.deed in ("move", "copy"):
+        arguments.folder(found.value)
+    return found
 
 
 def _row(rule: Rule) -> dict[str, object]:

@@ -300,7 +300,9 @@ def check_action(one: Action) -> None:
         try:
             Address.parse(one.value)
         except AddressError as error:
-            raise PermanentFailure(f"{_shown(one.value)}: {error}") from error
+            raise PermanentFailure(
+                f"{_shown(one.value)} cannot be an address: {error}; write it like ann@example.org"
+            ) from error
     elif len(one.value.encode()) > MAX_FOLDER_OCTETS or not all(p.strip() for p in one.value.split("/")):
         raise PermanentFailure(f"{_shown(one.value)} is not the name of a folder")
 

@@ -78,7 +78,7 @@ def test_version_is_printed() -> None:
     [
         ((), "Usage: mailstack COMMAND"),
         (("usr",), "did you mean 'user'?"),
-        (("user", "lst"), "No such command 'lst'"),
+        (("user", "lst"), "No such command 'lst'. Did you mean 'list', 'set'? See 'mailstack user --help'."),
         (("user",), "Usage: mailstack user"),
         (("user", "add"), "Missing argument 'ADDRESS'"),
         (("user", "list", "--nope"), "No such option"),

@@ -151,6 +151,11 @@ def test_what_stands_in_the_way_is_the_exit_code(
     assert far.test(address).code == code
 
 
+def test_a_resolver_that_is_none_is_no_fault_of_the_configuration(instance: Instance) -> None:
+    refused = instance.cli("queue", "test", "b@y.test", "--dns", "nonsense")
+    assert refused.code == 64 and "--dns: 'nonsense' is not an IP address" in refused.err
+
+
 def test_what_the_domain_has_shown_before_is_told(instance: Instance, stack: ExitStack) -> None:
     far = Far(instance, stack)
     levels = TlsLevels(instance.config.paths.state_db)

@@ -50,6 +50,15 @@ def test_a_rule_is_made_listed_and_shown_as_sieve(instance: Instance) -> None:
     assert "no rules that run" in instance.cli("rule", "sieve", ALICE, "--spam").out
 
 
+@pytest.mark.parametrize("deed", ["move ../x", "copy a/.b", "move 50%"])
+def test_a_folder_no_mailbox_can_have_makes_no_rule(instance: Instance, deed: str) -> None:
+    assert instance.cli("rule", "add", ALICE, "good", "--if", "size over 1K", "--do", "move INBOX").code == 0
+    for words in (("add", ALICE, "new", "--if", "size over 1K"), ("set", ALICE, "good")):
+        refused = instance.cli("rule", *words, "--do", deed)
+        assert refused.code == 65 and "cannot be a folder" in refused.err
+    assert [rule["do"] for rule in instance.cli("rule", "list", ALICE, "--json").json] == [["move INBOX"]]
+
+
 def test_rules_are_ordered_switched_changed_and_removed(instance: Instance) -> None:
     for name in ("one", "two", "three"):
         instance.cli("rule", "add", ALICE, name, "--if", "size over 1K", "--do", "flag")
