@@ -342,12 +342,13 @@ class Connection:
         pieces = _pieces(content.chunks() if is_raw else stuffed(content.chunks()))
         try:
             while (piece := await _next_piece(pieces, content)) is not None:
+                # Not behind the last one: who takes it may be gone by then.
+                if self._wire.is_over:
+                    return
                 self._write(piece)
                 if not self._wire.has_room:
                     async with asyncio.timeout(self._options.block_timeout_s):
                         await self._wire.drain()
-                if self._wire.is_over:
-                    return
         except TimeoutError:
             self._is_deaf = True
             self._session.fail(f"{self.host} stopped taking the message")

@@ -13,6 +13,7 @@ from mailstack.delivery.options import QueueOptions
 from mailstack.delivery.remote import Host
 from mailstack.delivery.spool import Content
 from mailstack.model.reply import Reply
+from mailstack.net.client_wire import Wire
 from mailstack.net.smtp_client import Connection, OpenFailed, _pieces, connect
 from mailstack.smtp.client_events import Done, OutgoingRecipient, Transaction
 from tests.kit.certificates import write
@@ -61,6 +62,31 @@ def certificate(tmp_path: Path) -> tuple[str, str]:
 def sink() -> Iterator[SmtpSink]:
     with SmtpSink() as started:
         yield started
+
+
+@both_loops
+async def test_a_server_that_takes_it_and_leaves_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Its yes and its end may both be there before we look again: what was taken is not sent once more.
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        while (line := await reader.readline()) and line != b"DATA\r\n":
+            writer.write(b"250 ok\r\n")
+        writer.write(b"354 go on\r\n")
+        await reader.readuntil(b"\r\n.\r\n")
+        writer.write(b"250 2.0.0 taken\r\n")
+        writer.close()
+
+    async def until_over(wire: Wire) -> None:
+        while not wire.is_over:
+            await asyncio.sleep(0.001)
+
+    monkeypatch.setattr(Wire, "has_room", False)
+    monkeypatch.setattr(Wire, "drain", until_over)
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        connection = await connect(Host("sink.test", "127.0.0.1", port), helo="us.test", options=OPTIONS)
+        done = await connection.deliver(transaction(), content())
+    assert [answer.reply for answer in done.answers] == [Reply(250, "0.0", "taken")]
 
 
 @both_loops
