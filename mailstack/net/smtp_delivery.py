@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -35,6 +36,8 @@ _LACKS = ("3.4", "6.3", "6.7", "6.9", "7.10", "7.30")
 #: RFC 5321 section 4.5.3.1.10: 452 for too many recipients; old servers say 552.
 _TOO_MANY = ((452, "5.3"), (552, "5.3"))
 
+
+_log = logging.getLogger(__name__)
 
 #: A connection that is kept serves whoever would have made just the same: next hop, and how.
 Key: TypeAlias = tuple[str, Way]
@@ -115,22 +118,38 @@ class SmtpDelivery:
         await self._idle.close()
 
     async def deliver(self, entry: Entry, content: Content) -> Trial:
-        """Tries to deliver a message to the recipients of an entry; never raises for the far side."""
-        domain = entry.recipients[0].destination
+        """Tries to deliver a message to the recipients of an entry; never raises for the far side.
+
+        Nor for anything else, once a host has taken it for one of them: that must be written down.
+        """
         attempt = _Attempt(self, entry, content)
+        try:
+            await self._carry(attempt, entry)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not attempt.was_taken or task is None:
+                raise
+            task.uncancel()
+        except Exception:
+            if not attempt.was_taken:
+                raise
+            _log.exception("queue id %s is done for some, and makes us fail", entry.facts.queue_id)
+        return attempt.trial()
+
+    async def _carry(self, attempt: _Attempt, entry: Entry) -> None:
+        domain = entry.recipients[0].destination
         way = way_of(route_of(domain, self._options), self._options)
         key = next_hop(domain, self._options), way
         # RFC 8689 wants a verified server: a connection of its own is no great price.
         idle = None if entry.facts.requiretls else self._idle.take(key)
         used = idle.host if idle is not None and await attempt.use(idle, key) else None
         if attempt.is_complete:
-            return attempt.trial()
+            return
         found = await self.find(domain)
         if isinstance(found, Hosts):
             await self._try_hosts(attempt, found, key, used)
         elif used is None:
             attempt.give_all(Tried(Answer(found.reply, "check", is_ours=True)))
-        return attempt.trial()
 
     async def find(self, domain: str) -> Hosts | NoHost:
         """Who takes the mail of a domain, in the order they are tried."""
@@ -224,6 +243,11 @@ class _Attempt:
     def is_complete(self) -> bool:
         """Nobody is left to try."""
         return not self._open
+
+    @property
+    def was_taken(self) -> bool:
+        """Somebody has the message by now."""
+        return any(tried is not None and tried.answer.reply.code < 300 for tried in self._tried)
 
     def trial(self) -> Trial:
         """The result; whoever was never answered gets the last host's refusal."""

@@ -8,8 +8,11 @@ import pytest
 
 from mailstack.delivery import convert
 from mailstack.delivery.options import Route
+from mailstack.delivery.remote import Host
+from mailstack.net.smtp_client import Connection
 from mailstack.net.smtp_delivery import has_address
 from tests.kit.certificates import write
+from tests.kit.loops import until
 from tests.kit.smtp_delivery import Zone, codes, deliver, delivery, entry
 from tests.kit.smtp_sink import CLOSE, HANG, SmtpSink
 
@@ -114,6 +117,42 @@ async def test_each_recipient_is_sent_to_once() -> None:
     assert codes(trial) == [250, 250, 550]
     assert [m.recipients for m in first.messages] == [("ok@y.test",)]
     assert [m.recipients for m in second.messages] == [("later@y.test",)]
+
+
+async def test_what_one_host_took_counts_although_we_fail_on_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # P4: the message would be sent again to who has it.
+    replies = {"rcpt": {"later@y.test": "450 4.2.0 later"}}
+    with SmtpSink(replies=replies) as first, SmtpSink(host="127.0.0.2", port=first.port) as second:
+        async with delivery(**two_hosts(first, second)) as made:
+            open_, opened = made.opener.open, list[Host]()
+
+            async def fails(host: Host, *arguments: Any, **options: Any) -> Connection:
+                opened.append(host)
+                if len(opened) > 1:
+                    raise ValueError("an answer nobody expected")
+                return await open_(host, *arguments, **options)
+
+            monkeypatch.setattr(made.opener, "open", fails)
+            trial = await deliver(made, entry("ok@y.test", "later@y.test"))
+    assert codes(trial) == [250, 450]
+    assert len(opened) == 2
+
+
+async def test_what_one_host_took_counts_although_we_are_stopped_at_the_next() -> None:
+    # F37: a stop cuts off what is under way, and nothing that has come to its end.
+    replies = {"rcpt": {"later@y.test": "450 4.2.0 later"}}
+    hanging = {"greeting": [HANG]}
+    with (
+        SmtpSink(replies=replies) as first,
+        SmtpSink(host="127.0.0.2", port=first.port, replies=hanging) as second,
+    ):
+        async with delivery(**two_hosts(first, second)) as made:
+            task = asyncio.create_task(deliver(made, entry("ok@y.test", "later@y.test")))
+            await until(lambda: second.connections == 1)
+            task.cancel()
+            assert codes(await task) == [250, 450]
 
 
 async def test_a_possible_duplicate_is_not_sent_to_the_next_host() -> None:
