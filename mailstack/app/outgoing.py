@@ -104,12 +104,13 @@ def _rejected(decision: Decision) -> list[dsn.Reported]:
 
 
 def retries(services: Services, mail: Mail) -> list[QueueMessage]:
-    """One entry per local copy that failed for the moment."""
+    """One entry per mailbox some copies for which failed for the moment; what it has is not made again."""
     message = trace.without(trace.read(mail.body), mail.answer.cuts)
+    done = {store.target.account.id: len(stored) for store, stored in mail.stored}
     made = []
     for number, (store, _) in enumerate(mail.later, 1):
         account, recipient = store.target.account, store.target.recipient
-        owner = str(account.address)
+        owner, has = str(account.address), done.get(account.id, 0)
         prefix = trace.stored_prefix(
             mail, store, key=services.arrivals.key, required=services.config.filter.spam_score
         )
@@ -129,7 +130,8 @@ def retries(services: Services, mail: Mail) -> list[QueueMessage]:
                         detail=dump_retry(
                             store.target.number,
                             mail.envelope.received_at,
-                            rebased(copies(mail, store), prefix, mail.answer.cuts),
+                            rebased(copies(mail, store)[has:], prefix, mail.answer.cuts),
+                            first=has + 1,
                         ),
                     ),
                 ),

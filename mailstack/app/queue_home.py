@@ -92,7 +92,7 @@ class Home:
         )
         try:
             store = self.store.of(account)
-            copies = local.store(store, job, retry.actions)
+            copies = local.store(store, job, retry.actions, first=retry.first)
         except TemporaryFailure as error:
             if error.fatal:
                 raise

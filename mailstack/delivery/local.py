@@ -112,7 +112,12 @@ def is_discarded(verdict: AccountVerdict) -> bool:
 
 
 def store(
-    store_: AccountStore, job: Job, actions: Sequence[Keep | FileInto], made: list[Copy] | None = None
+    store_: AccountStore,
+    job: Job,
+    actions: Sequence[Keep | FileInto],
+    made: list[Copy] | None = None,
+    *,
+    first: int = 1,
 ) -> list[Copy]:
     """Stores every copy the actions ask for.
 
@@ -121,6 +126,7 @@ def store(
 
     Args:
         made: takes each copy once it is durable, also those before one that fails.
+        first: the number of the first action, which is part of its copy's name.
 
     Returns:
         One Copy per action; on return all are durable.
@@ -131,7 +137,7 @@ def store(
         PermanentFailure: the mailbox is over its quota for good.
     """
     copies = [] if made is None else made
-    for number, action in enumerate(actions, 1):
+    for number, action in enumerate(actions, first):
         flags, keywords = flags_of(action.flags)
         changed = job if action.edited is None else with_edits(job, action.edited)
         message = NewMessage(
@@ -214,13 +220,17 @@ def _deliver(
     return deliver(replace(message, binary=False))
 
 
-def dump_retry(number: int, received_at: float, actions: Sequence[Keep | FileInto]) -> str:
-    """What a later attempt needs to do exactly what this one could not; opaque text."""
+def dump_retry(number: int, received_at: float, actions: Sequence[Keep | FileInto], *, first: int = 1) -> str:
+    """What a later attempt needs to do exactly what this one could not; opaque text.
+
+    Args:
+        first: the number of the first of the actions; those before it are done.
+    """
     wanted = [
         [type(a).__name__, a.mailbox, list(a.flags), isinstance(a, FileInto) and a.create, _dump(a.edited)]
         for a in actions
     ]
-    return json.dumps({"number": number, "received_at": received_at, "actions": wanted})
+    return json.dumps({"number": number, "received_at": received_at, "actions": wanted, "first": first})
 
 
 def _dump(edited: Edited | None) -> str | None:
@@ -238,6 +248,7 @@ class Retry:
     number: int
     received_at: float
     actions: tuple[Keep | FileInto, ...]
+    first: int = 1
 
 
 def load_retry(detail: str, *, received_at: float) -> Retry:
@@ -251,4 +262,4 @@ def load_retry(detail: str, *, received_at: float) -> Retry:
         else Keep(mailbox, tuple(flags), edited=_load(*edited))
         for kind, mailbox, flags, create, *edited in read["actions"]
     )
-    return Retry(int(read["number"]), float(read["received_at"]), actions)
+    return Retry(int(read["number"]), float(read["received_at"]), actions, int(read.get("first", 1)))

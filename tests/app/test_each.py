@@ -11,6 +11,7 @@ import pytest
 
 from mailstack.app.transaction import Transaction
 from mailstack.delivery.decide import Store
+from mailstack.delivery.local import Job, load_retry, store
 from mailstack.model.address import Address
 from mailstack.model.envelope import Body, Client, Envelope, Recipient
 from mailstack.model.errors import TemporaryFailure
@@ -193,6 +194,18 @@ async def test_what_is_stored_in_part_is_not_brought_again_by_the_client(kit: Ea
     assert await kit.each("near@example.test", "full@example.test") == ["250 2.0.0", "452 4.2.2"]
     assert [kit.count("near@example.test", folder) for folder in ("Orders", "INBOX")] == [1, 0]
     assert kit.queued() == [("near@example.test", "local")]
+    # Nor by us: who deletes that copy, to make room for the other, does not find it there again.
+    near = kit.store.account(Address.parse("near@example.test"))
+    near.expunge(near.status("Orders").id, [1])
+    rows = kit.service._services.queue.read(
+        "SELECT accept_id, detail FROM message m JOIN recipient r ON r.message = m.id"
+    )
+    ((accept_id, detail),) = rows
+    retry = load_retry(str(detail), received_at=0)
+    body = Body(OCTETS, size_octets=len(OCTETS))
+    job = Job(str(accept_id), retry.number, retry.received_at, "mx", body, b"")
+    store(near, job, retry.actions, first=retry.first)
+    assert [kit.count("near@example.test", folder) for folder in ("Orders", "INBOX")] == [0, 1]
 
 
 async def test_trouble_is_told_to_everybody(kit: EachKit, monkeypatch: pytest.MonkeyPatch) -> None:
