@@ -235,7 +235,11 @@ class Settler:
         )
         if report is not None:
             return _Follow((report,), told=report.queue_id)
-        return self._to_postmaster(facts, failed, content) if failed else _Follow()
+        if not failed:
+            return _Follow()
+        # The return path leads nowhere.
+        keep = self._to_owner if has_mailbox else self._to_postmaster
+        return keep(facts, failed, content)
 
     def _is_flooded(self, facts: Facts) -> bool:
         """True for redirected mail that can stay, and whose sender elsewhere has had enough reports (Q26)."""

@@ -13,12 +13,14 @@ from mailstack.delivery import admin, listing
 from mailstack.delivery.entry import HAS_COPY, HAS_COPY_REPORTED, QueueRecipient
 from mailstack.delivery.options import Route
 from mailstack.delivery.queue import Queue
+from mailstack.model.errors import TemporaryFailure
 from mailstack.model.outcome import Deferred, Failed
 from mailstack.model.reply import Reply
 from tests.kit import certificates
 from tests.kit.ports import free_port
 from tests.kit.queue_engine import SHORT_LIFE, routes, running
 from tests.kit.queues import MESSAGE
+from tests.kit.smtp_delivery import Zone, delivery
 from tests.kit.smtp_sink import CLOSE, HANG, SmtpSink
 
 ALICE = "alice@example.org"
@@ -356,6 +358,16 @@ async def test_without_a_postmaster_an_undelivered_report_is_held(tmp_path: Path
             await kit.until(lambda: any("nobody can be given" in line for line in kit.logged("alarm")))
 
 
+async def test_a_forward_whose_return_path_does_not_exist_stays_with_its_owner(tmp_path: Path) -> None:
+    # Such as an SRS address whose secret was dropped; the owner's mail is nothing for the postmaster.
+    with SmtpSink(replies={"rcpt": "550 5.1.1 no"}) as sink:
+        async with running(tmp_path, *routes(live_test=sink)) as kit:
+            kit.put("b@live.test", sender="SRS0=old@example.org", kind="forward", owner=ALICE)
+            await kit.until_empty()
+        assert len(kit.mail(ALICE)) == 1
+        assert kit.mail("postmaster@example.org") == []
+
+
 async def test_a_return_path_that_does_not_exist_ends_with_the_postmaster(tmp_path: Path) -> None:
     with SmtpSink(replies={"rcpt": "550 5.1.1 no"}) as sink:
         async with running(tmp_path, *routes(live_test=sink)) as kit:
@@ -581,6 +593,36 @@ async def test_what_is_cut_off_by_a_stop_waits_for_the_next_start(tmp_path: Path
             await kit.until(lambda: sink.connections == 1)
         async with running(tmp_path, start=False) as kit:
             assert listing.message(kit.kit.queue, queue_id).state == "waiting"
+
+
+async def test_a_stop_does_not_wait_for_a_disk_that_takes_no_outcome(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Cut off at the second host, after the first took it for one: that is written down, if it can be.
+    def full(*_: object) -> None:
+        raise TemporaryFailure("the disk is full", status="3.1")
+
+    monkeypatch.setattr(queue_engine, "LAST_OUTCOMES_S", 0.1)
+    replies: dict[str, Any] = {"rcpt": {"later@y.test": "450 4.2.0 later"}}
+    with (
+        SmtpSink(replies=replies) as first,
+        SmtpSink(host="127.0.0.2", port=first.port, replies={"greeting": [HANG]}) as second,
+    ):
+        zone = Zone(
+            y_test={"MX": [(10, "a.y.test"), (20, "b.y.test")]},
+            a_y_test={"A": [first.host]},
+            b_y_test={"A": [second.host]},
+        )
+        async with (
+            delivery(zone=zone, port=first.port) as smtp,
+            running(tmp_path, smtp=smtp, start=False) as kit,
+        ):
+            monkeypatch.setattr(kit.engine._settler, "settle", full)
+            work = asyncio.create_task(kit.engine.run(kit.stop))
+            kit.put("ok@y.test", "later@y.test")
+            await kit.until(lambda: second.connections == 1)
+            work.cancel()
+            assert (await asyncio.wait({work}, timeout=30))[0]
 
 
 async def test_a_delay_notice_that_cannot_be_made_stops_nothing(
