@@ -34,6 +34,7 @@ from mailstack.app.supervisor import Helper, Pids, bind_all, supervise
 from mailstack.app.workers import hold_lock
 from mailstack.disk.durable import make_folder, replace_text
 from mailstack.model.errors import ConfigError, TemporaryFailure
+from mailstack.net.dns_options import parse_server
 
 HOSTNAME = "mx.example.test"
 HOST = "127.0.0.1"
@@ -104,6 +105,10 @@ NO_LIMITS: dict[str, dict[str, object]] = {
         "check_s_per_hour": 3_600.0,
     },
 }
+
+
+#: Begins the configuration of every demo.
+_MADE_BY = "# made by 'mailstack demo'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +195,7 @@ def check(options: Options) -> None:
     """Refuses what can never work.
 
     Raises:
-        ConfigError: a port that does not exist.
+        ConfigError: a port that does not exist, a folder that is no demo's; names the option.
     """
     highest = options.port_base + max(OFFSETS.values())
     if options.port_base < 1_024 or highest > 65_535:
@@ -198,6 +203,11 @@ def check(options: Options) -> None:
     host, _, port = options.outside.rpartition(":")
     if options.outside and not (host and port.isascii() and port.isdigit() and 0 < int(port) < 65_536):
         raise ConfigError("--outside", f"{options.outside!r} is not HOST:PORT")
+    if options.dns:
+        parse_server(options.dns, "--dns")
+    file = options.config_file
+    if file.exists() and not file.read_bytes().startswith(_MADE_BY.encode()):
+        raise ConfigError("--dir", f"'mailstack demo' did not make {file}: take another folder")
 
 
 def _log_file(options: Options) -> Path:
@@ -244,7 +254,7 @@ def configure(options: Options, talk: Callable[[str], None]) -> Config:
 
 
 def _mark(text: str) -> str:
-    return f"# made by 'mailstack demo' {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return f"{_MADE_BY} {hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
 
 def _settings(options: Options, files: CertificateFiles) -> dict[str, dict[str, object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from mailstack.cli import context
 
 def command(
     folder: Annotated[
-        Path, typer.Option("--dir", metavar="DIR", help="Folder of the instance; made when it is missing.")
+        str, typer.Option("--dir", metavar="DIR", help="Folder of the instance; made when it is missing.")
     ],
     port_base: Annotated[int, typer.Option(help="Added to each well-known port: 25 becomes 20025.")] = 20_000,
     dns: Annotated[
@@ -36,5 +37,7 @@ def command(
     """
     from mailstack.app import demo
 
-    options = demo.Options(folder.absolute(), port_base, dns, outside, limits)
+    if not folder:
+        context.fail(os.EX_USAGE, "--dir wants a folder")
+    options = demo.Options(Path(folder).absolute(), port_base, dns, outside, limits)
     return demo.run(options, say=lambda line: print(line, flush=True), talk=context.talk)  # noqa: T201

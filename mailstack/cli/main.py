@@ -183,7 +183,8 @@ def _call(name: str, words: list[str]) -> int:
     except typer.Abort:
         return _complain("stopped", os.EX_TEMPFAIL)
     except ConfigError as error:
-        return _complain(f"{error}{_as_whom(error)}", os.EX_CONFIG)
+        typed = error.key.startswith("--")
+        return _complain(f"{error}{_as_whom(error)}", os.EX_USAGE if typed else os.EX_CONFIG)
     except PermanentFailure as error:
         unknown = error.status in ("1.1", "1.2")
         return _complain(error.why, os.EX_NOUSER if unknown else os.EX_DATAERR)

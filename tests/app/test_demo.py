@@ -92,6 +92,25 @@ def test_ports_that_do_not_exist_are_refused(tmp_path: Path, base: int) -> None:
         app.check(app.Options(tmp_path, port_base=base))
 
 
+@pytest.mark.parametrize("dns", ["nowhere", "localhost:53", "127.0.0.1:x", "127.0.0.1:0"])
+def test_a_resolver_that_is_none_is_refused(tmp_path: Path, dns: str) -> None:
+    with pytest.raises(ConfigError, match="--dns"):
+        app.check(app.Options(tmp_path, dns=dns))
+
+
+def test_the_configuration_of_a_real_instance_is_left_alone(tmp_path: Path) -> None:
+    file = tmp_path / "mailstack.toml"
+    file.write_text('[server]\nhostname = "mx.example.org"\n')
+    with pytest.raises(ConfigError, match=f"did not make {file}"):
+        app.check(app.Options(tmp_path))
+    file.write_text("")
+    with pytest.raises(ConfigError, match="take another folder"):
+        app.check(app.Options(tmp_path))
+    file.unlink()
+    app.configure(app.Options(tmp_path), pytest.fail)
+    app.check(app.Options(tmp_path))
+
+
 def test_a_deep_folder_gets_its_sockets_elsewhere(tmp_path: Path) -> None:
     from mailstack.app.config import Config
 

@@ -83,6 +83,7 @@ def test_version_is_printed() -> None:
         (("user", "add"), "Missing argument 'ADDRESS'"),
         (("user", "list", "--nope"), "No such option"),
         (("user", "list", "a", "b"), "unexpected extra argument"),
+        (("demo", "--dir", ""), "--dir wants a folder"),
         (("user", "add", "a@b.example", "--kind", "robot"), "'robot' is not one of 'mailbox'"),
         (("user", "add", "a@b.example", "--password"), "requires an argument"),
         (("filters", "a@b.example", "--spam", "maybe"), "'maybe' is not one of 'on', 'off'"),
@@ -109,6 +110,7 @@ def test_every_command_has_a_help_text(name: str) -> None:
     ("error", "code"),
     [
         (ConfigError("server.workers", "wrong"), 78),
+        (ConfigError("--outside", "wrong"), 64),
         (PermanentFailure("no such address", status="1.1"), 67),
         (PermanentFailure("no such domain", status="1.2"), 67),
         (PermanentFailure("a bad name", status="1.3"), 65),
