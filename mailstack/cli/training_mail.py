@@ -81,8 +81,14 @@ def read_folders(folders: Sequence[Path], label: Class) -> Iterator[Read]:
 
 
 def read_written(folders: Sequence[Path]) -> Iterator[Read]:
-    """The written messages of all JSON files, each in several shapes."""
+    """The written messages of all JSON files, each in several shapes.
+
+    Raises:
+        CommandFailed: there is none in them, or they cannot be read.
+    """
     files = _json_files(folders)
+    if folders and not files:
+        fail(os.EX_USAGE, f"there is no file .json in {', '.join(map(str, folders))}")
     with progress("making", len(files)) as step:
         for file in files:
             try:

@@ -82,6 +82,8 @@ def test_a_folder_without_messages_teaches_nothing(
     (mails / "none").mkdir()
     assert main.run(["train", *command, "--spam", "none", "--ham", "ham"]) == os.EX_USAGE
     assert "there is no message in none\n" in capsys.readouterr().err
+    assert main.run(["train", *command, "--written", "ham"]) == os.EX_USAGE
+    assert "there is no file .json in ham\n" in capsys.readouterr().err
     assert not Path("m.bin").exists()
 
 
