@@ -6,6 +6,7 @@ After a mailbox came from elsewhere, those who are found there are no first-time
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 
 from mailstack.mime.addresses import specs
@@ -45,7 +46,9 @@ def collect(mailbox: AccountStore, folder_id: int) -> Iterator[str]:
 
 
 def _headers(mailbox: AccountStore, folder_id: int, uids: Sequence[int]) -> Iterator[bytes]:
-    ready = mailbox.headers(folder_id, uids)
+    ready = {}
+    with contextlib.suppress(MailboxError):  # the folder is gone meanwhile
+        ready = mailbox.headers(folder_id, uids)
     for uid in uids:
         if uid in ready:
             yield ready[uid]

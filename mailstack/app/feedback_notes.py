@@ -195,9 +195,10 @@ class _Noting(AroundStore):
         uids = uids[-self._notes.options.waiting :]
         with contextlib.suppress(MailboxError, TemporaryFailure):
             if into.name in self._ids:
-                found = self._store.details(self._ids[into.name], uids)
-                if found:
-                    return list(found.values())
+                with contextlib.suppress(MailboxError):
+                    found = self._store.details(self._ids[into.name], uids)
+                    if found:
+                        return list(found.values())
             # Not known yet, or another folder has the name now.
             self._ids[into.name] = self._store.status(into.name).id
             return list(self._store.details(self._ids[into.name], uids).values())

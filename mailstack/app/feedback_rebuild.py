@@ -130,12 +130,11 @@ def _mail(
             continue
         try:
             folder_id = mailbox.status(entry.name).id
-            columns = mailbox.columns(folder_id)
+            uids = newest(mailbox.columns(folder_id), left[place], _was_read if place == "ham" else _any)
+            rows = mailbox.details(folder_id, uids)
         except MailboxError:
             continue  # removed meanwhile
-        uids = newest(columns, left[place], _was_read if place == "ham" else _any)
         left[place] -= len(uids)
-        rows = mailbox.details(folder_id, uids)
         for row in sorted(rows.values(), key=lambda row: -row.uid):
             yield folder_id, row.uid, row.email_id, place, float(row.internal_at)
 

@@ -296,7 +296,9 @@ class Matcher:
             try:
                 opened = self._store.open(self._view.folder_id, uid)
                 self._messages[at] = _read_message(opened, header_only=self._header_only)
-            except MailboxError:
+            except MailboxError as error:
+                if error.code == "NONEXISTENT":
+                    raise  # the folder is gone: that nothing fits would not be true
                 self._messages[at] = None
         return self._messages[at]
 

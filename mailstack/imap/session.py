@@ -341,12 +341,15 @@ class Session(SteppedSession):
             done = yield from entry.run(self, Cursor(command.wire, head.at, utf8=self.has_utf8))
             if entry.relists:
                 yield from self.changed("")
+            end: HangUp | None = None
             if entry.syncs:
                 # RFC 7162 section 3.2.10.2: nothing vanishes during a UID SEARCH with numbers in it.
                 held = self._uses_numbers and head.name.startswith(b"UID ")
-                yield from self._sync_after(expunge=entry.expunge and not held)
+                end = yield from self._sync_after(expunge=entry.expunge and not held)
             if done is not None:
                 self._finish(head.tag, "OK", done.text, done.code)
+            if end is not None:
+                raise end
             self._bad = 0 if self.account is not None else self._bad
         except Bad as bad:
             self.write(status_line(head.tag, "BAD", bad.text, code=bad.code))
@@ -371,13 +374,18 @@ class Session(SteppedSession):
             self.write(status_line(b"*", "OK", "Up to date so far", code=settled))
         self.write(status_line(tag, kind, text, code=code or settled))
 
-    def _sync_after(self, *, expunge: bool) -> Steps[None]:
+    def _sync_after(self, *, expunge: bool) -> Steps[HangUp | None]:
+        """Gives why the session is over, when it is.
+
+        The command itself is done, and without its OK the client would do it again.
+        """
         try:
             yield from self.sync(expunge=expunge)
         except (MailboxError, TemporaryFailure):
-            # The command itself is done, and a NO would make the client do it again.
-            # What could not be looked up now is told after the next command.
-            pass
+            pass  # what could not be looked up now is told after the next command
+        except HangUp as end:
+            return end
+        return None
 
     def _find(self, head: Head, command: Command) -> Entry:
         entry = COMMANDS.get(head.name)

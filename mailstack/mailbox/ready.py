@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mailstack.mailbox import messages, opening
 from mailstack.mailbox.cache import NO_DATE, Head, make_head, make_texts
@@ -35,8 +35,7 @@ def texts(core: Core, folder_id: int, uids: Sequence[int], *, ready_only: bool) 
 
 def fields(core: Core, folder_id: int, uids: Sequence[int]) -> dict[int, MessageFields]:
     """What to sort and thread by; see AccountStore.fields."""
-    with core.db.read() as connection:
-        rows = list(messages.select(connection, folder_id, uids, "uid, mid, internal_at"))
+    rows = _select(core, folder_id, uids, "uid, mid, internal_at")
     cached = core.cache.fields(core.db.epoch, [mid for _, mid, _ in rows])
     missing = {uid: mid for uid, mid, _ in rows if mid not in cached}
     made = {uid: head.fields for uid, head in _heads(core, folder_id, missing).items()} if missing else {}
@@ -76,8 +75,16 @@ def sweep(core: Core) -> int:
 
 
 def _mids(core: Core, folder_id: int, uids: Sequence[int]) -> dict[int, int]:
+    return dict(_select(core, folder_id, uids, "uid, mid"))
+
+
+def _select(core: Core, folder_id: int, uids: Sequence[int], columns: str) -> list[Any]:
+    """What is there of these messages; NONEXISTENT when the folder is gone."""
     with core.db.read() as connection:
-        return dict(messages.select(connection, folder_id, uids, "uid, mid"))
+        rows = list(messages.select(connection, folder_id, uids, columns))
+        if not rows:
+            core.get(connection, folder_id)
+    return rows
 
 
 def _heads(core: Core, folder_id: int, mids: dict[int, int]) -> dict[int, Head]:

@@ -82,6 +82,8 @@ def details(core: Core, opener: Opener, folder_id: int, uids: Sequence[int]) -> 
 def _rows(core: Core, folder_id: int, uids: Sequence[int]) -> dict[int, MessageRow]:
     with core.db.read() as connection:
         found = messages.to_rows(core, messages.select(connection, folder_id, uids, messages.COLUMNS))
+        if not found:
+            core.get(connection, folder_id)
     return {row.uid: row for row in found}
 
 

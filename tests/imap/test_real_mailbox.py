@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import random
 import re
+import time
 from pathlib import Path
 
 import pytest
 
 from mailstack.mailbox import MailStore
+from mailstack.mailbox.recover import rebuild
+from mailstack.mailbox.store import Account
 from mailstack.model.mailbox import AccountStore, NewMessage
 from tests.kit import corpus, imap_value
-from tests.kit.bare_session import BareSession, message
+from tests.kit.bare_session import ACCOUNT, BareSession, message
 
 
 def files(mail: MailStore) -> list[Path]:
@@ -139,3 +143,52 @@ def test_every_message_of_the_corpus_is_listed_and_read_as_it_was(account: Accou
         out = session.command(b"FETCH %d (ENVELOPE BODYSTRUCTURE)" % number)
         value = out[out.index(b"(") : out.rindex(b"\r\nt OK")]
         imap_value.read(value.replace(b"(ENVELOPE ", b"(", 1).replace(b" BODYSTRUCTURE ", b" ", 1))
+
+
+@pytest.fixture
+def replaced(account: Account, mail: MailStore) -> BareSession:
+    """INBOX is selected, and another process has made account.db anew; the last message is \\Deleted."""
+    account.append("INBOX", [NewMessage(message(subject="one")), NewMessage(message(subject="two"))])
+    session = BareSession(account).select()
+    session.command(rb"STORE 2 +FLAGS (\Deleted)")
+    mail.flush()
+    other = MailStore(mail.root, now=time.time, random_bytes=os.urandom)
+    rebuild(other, ACCOUNT.address)
+    other.close()
+    account.core.db._checked = 0
+    return session
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        rb"STORE 1 +FLAGS (\Deleted)", rb"UID STORE 1:2 FLAGS.SILENT ()", b"EXPUNGE", b"UID EXPUNGE 1:2",
+        b"COPY 1 Trash", b"MOVE 1 Trash", b"UID MOVE 1:* Trash", b"FETCH 1 ENVELOPE", b"FETCH 1 BODY[]",
+        b"FETCH 1:2 (FLAGS BODY.PEEK[HEADER.FIELDS (SUBJECT)])", b"FETCH 1 (THREADID)", b"FETCH 1 PREVIEW",
+        b"SEARCH SUBJECT one", b"SEARCH TEXT body", b"SORT (SUBJECT) UTF-8 ALL",
+        b"THREAD REFERENCES UTF-8 ALL", b"CLOSE",
+    ],
+)  # fmt: skip
+def test_what_is_asked_of_a_folder_whose_index_was_made_anew_is_refused_and_ends_the_session(
+    replaced: BareSession, account: Account, command: bytes
+) -> None:
+    # An empty answer would be believed, and an old number may be another message's.
+    told = replaced.command(command)
+    assert b"t OK" not in told and b"* BYE The selected mailbox was" in told and replaced.closed
+    assert [int(row.flags) for row in account.rows(account.status("INBOX").id)] == [0, 8]
+    assert account.status("Trash").messages == 0
+
+
+def test_what_was_done_is_said_to_be_before_the_session_ends(replaced: BareSession, account: Account) -> None:
+    # Without its OK the client does it again.
+    told = replaced.ask(b"t APPEND Trash {3+}\r\nabc\r\n")
+    assert b"t OK [APPENDUID" in told and told.splitlines()[-1].startswith(b"* BYE")
+    assert account.status("Trash").messages == 1
+
+
+@pytest.mark.parametrize("command", [b"SELECT INBOX", b"EXAMINE INBOX"])
+def test_a_folder_whose_index_was_made_anew_can_be_selected_again(
+    replaced: BareSession, command: bytes
+) -> None:
+    told = replaced.command(command)
+    assert b"* 2 EXISTS" in told and b"t OK [READ" in told and not replaced.closed

@@ -89,6 +89,8 @@ def _fetch(session: Session, cursor: Cursor, *, uid: bool) -> Steps[Ok]:
         trouble = yield from _with_sections(session, places, simple, items)
     else:
         trouble = yield from _simple_only(session, places, simple, items)
+    if trouble == "NONEXISTENT":
+        raise MailboxError(trouble, "The mailbox is gone")
     if trouble:
         raise No(_TROUBLE.get(trouble, "Some messages cannot be read now"), code=trouble)
     return Ok("Fetch completed")
