@@ -18,6 +18,8 @@ from mailstack.filters.words import Text, prepare
 
 #: Names of brands in a text that are looked at.
 MAX_BRANDS = 6
+#: Words of authors' names, of at most 500 characters, of which it is remembered what they are taken for.
+REMEMBERED_WORDS = 1_024
 #: What a foreign domain that is proven to be the author's counts.
 PROVEN_SHARE = 0.7
 #: Links that are compared with brands.
@@ -89,9 +91,7 @@ class Claims:
             return None
         squeezed = re.sub(r"[\W_]+", "", folding.without_unseen(name)) if _GAPPED.search(name) else ""
         for word in (*self._look.name_words[:6], "".join(self._look.name_words), squeezed):
-            brand = (
-                self._knowledge.skeletons.get(folding.skeleton(word)) if len(word) >= MIN_LOOKALIKE else None
-            )
+            brand = _read_as(self._knowledge, word) if len(word) >= MIN_LOOKALIKE else None
             if brand is not None:
                 return brand
         return None
@@ -173,6 +173,12 @@ def find(look: Look, claims: Claims) -> Iterator[Found]:
         part in look.knowledge.labels for part in _SPLIT.split(local) if len(part) >= MIN_LOOKALIKE
     ):
         yield Found("brand_local", local)
+
+
+@lru_cache(REMEMBERED_WORDS)
+def _read_as(knowledge: Knowledge, word: str) -> Brand | None:
+    """The brand a word of a name is taken for."""
+    return knowledge.skeletons.get(folding.skeleton(word))
 
 
 def _borrowed_picture(look: Look, claims: Claims) -> Iterator[Found]:

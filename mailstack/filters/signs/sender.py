@@ -273,15 +273,19 @@ def _double(look: Look) -> str:
         return ""
     named = b" ".join(header.first(name)[-MAX_NAMED:] for name in (b"references", b"in-reply-to", b"cc"))
     text = f"{named.decode('latin-1')} {look.document.text[:MAX_TEXT]}"
-    seen = folding.skeleton(label)
     for match in islice(_addresses(text), MAX_ADDRESSES):
         other = look.knowledge.registered(match[1].lower())
         theirs = other.partition(".")[0]
         if theirs == label or len(theirs) < MIN_DOUBLE:
             continue
-        if folding.skeleton(theirs) == seen or _is_one_off(label, theirs):
+        if _is_like(label, theirs):
             return other
     return ""
+
+
+@lru_cache(REMEMBERED_HOSTS)
+def _is_like(one: str, other: str) -> bool:
+    return folding.skeleton(one) == folding.skeleton(other) or _is_one_off(one, other)
 
 
 def _is_one_off(one: str, other: str) -> bool:

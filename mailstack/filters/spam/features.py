@@ -27,12 +27,13 @@ VERSION = 4
 def tokens(document: Document) -> Tokens:
     """All features of a message, in a fixed order."""
     words = document.words
+    split_up = _as_it_is if document.text.isascii() else pieces
     return Tokens(
         sender_features.find(document),
         page_features.find(document),
         pieces(words.subject.sequence),
         pieces(words.name.sequence),
-        _text(pieces(words.head.sequence), map(pieces, words.more())),
+        _text(split_up(words.head.sequence), map(split_up, words.more())),
     )
 
 
@@ -41,6 +42,10 @@ def pieces(words: Sequence[str]) -> Sequence[str]:
     if not is_cjk("".join(words)):
         return words
     return [piece for word in words for piece in _pairs(word)]
+
+
+def _as_it_is(words: Sequence[str]) -> Sequence[str]:
+    return words
 
 
 def _pairs(word: str) -> Iterable[str]:

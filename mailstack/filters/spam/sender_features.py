@@ -36,8 +36,8 @@ _KINDS = str.maketrans(
 )
 _DIGITS = str.maketrans("123456789", "000000000")
 _NO_DIGITS = str.maketrans("", "", "0123456789")
-#: What is one character of an outline, however often it stands there.
-_RUNS = ("aa", "AA", "00", "  ", "--", "==")
+#: What is one character of an outline, however often it stands there: many, two, one.
+_RUNS = tuple((4 * one, 2 * one, one) for one in "aA0 -=")
 _MIXED = re.compile(r"(?:A0|0A|a0|0a|aA|Aa)+")
 _QUOTE = b'"'
 #: Of an outline, whatever it is made of.
@@ -69,9 +69,11 @@ def outline(text: str) -> str:
         kinds = "".join(
             ["A" if c.isupper() else "a" if c.isalpha() else "0" if c.isdigit() else c for c in text]
         )
-    for kind in _RUNS:
-        while kind in kinds:
-            kinds = kinds.replace(kind, kind[0])
+    for runs, run, one in _RUNS:
+        if run in kinds:
+            kinds = kinds.replace(runs, one)
+            while run in kinds:
+                kinds = kinds.replace(run, one)
     return _MIXED.sub("x", kinds)[:_MAX_OUTLINE]
 
 
