@@ -146,9 +146,13 @@ class Engine:
             while self._tasks:
                 await asyncio.wait(set(self._tasks))
         finally:
-            for task in (keeping, stopping, *self._tasks):
-                task.cancel()
-            await asyncio.gather(keeping, stopping, *self._tasks, return_exceptions=True)
+            running = (keeping, stopping, *self._tasks)
+            for timeout_s in (LAST_OUTCOMES_S, None):
+                for task in running:
+                    task.cancel()
+                # Whoever was cut off after a host had taken its message writes that down first.
+                await asyncio.wait(running, timeout=timeout_s)
+            await asyncio.gather(*running, return_exceptions=True)
             if self._settling:
                 await asyncio.wait(self._settling, timeout=LAST_OUTCOMES_S)
 
