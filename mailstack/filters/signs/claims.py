@@ -72,7 +72,7 @@ class Claims:
         if not name.strip():
             return []
         said = look.document.words.name if name == look.name else prepare(name)
-        found = self._named_in(said)
+        found = _brands(look.said_in_name) if name == look.name else self._named_in(said)
         words = said.sequence
         joined = " ".join(words)
         if joined in self._knowledge.ordinary:

@@ -100,8 +100,6 @@ _HANDLE = re.compile(r"(?:\A|[\s:(])@[A-Za-z]\w{3,31}\b|\b(?:t|wa)\.me/|\+?\d[\d
 OF_STATES = frozenset({"int", "edu", "org"})
 #: Characters of a text that is longer than notices are.
 NOTICE = 1_500
-#: So plain is a wish that is more than a word or two.
-PLAIN = 0.85
 #: Links whose country and owner are looked at.
 MAX_WAYS = 20
 #: Letters that names of one company begin with in common.
@@ -198,7 +196,8 @@ def _place(
         yield Found("wish_leads_to_stranger", look.ways[0].host)
     if "attached_page" in names and wanted & SHOWN_IN_PAGE:
         yield Found("wish_in_page")
-    if "storage" in wanted and plain >= PLAIN and _is_no_host(look, claimed):
+    mailbox = "storage" in wanted or ("password" in wanted and "mailroom" in look.kinds)
+    if mailbox and _is_no_host(look, claimed):
         yield Found("wish_of_no_host", look.domain, plain)
     inside = ABOUT_MAILBOX if "mailroom" in look.kinds else INSIDE
     if wanted & inside:

@@ -15,6 +15,9 @@ from mailstack.filters.signs.look import Found, Look, Way
 
 #: Characters of a letter in which another address to write to is looked for.
 PLEA = 1_500
+#: Characters of a text that says nothing but "look at this", and where such links lead.
+BARE = 160
+BAIT = frozenset({"site", "short", "redirect"})
 #: Links that are looked at one by one.
 MAX_WAYS = 30
 _HACKED = re.compile(
@@ -142,6 +145,9 @@ def _together(look: Look, ways: list[Way]) -> Iterator[Found]:
     count = sum(1 for url in look.document.urls[:100] if url == ways[0].url)
     if len(ways) == 1:
         yield Found("links_one", ways[0].host)
+        kind = knowledge.shared_kind(ways[0].host, ways[0].path[1:])
+        if kind in BAIT and len(look.document.text) < BARE and not look.document.is_reply:
+            yield Found("link_bare", ways[0].host)
         if count >= 3:
             yield Found("links_same", ways[0].host)
 

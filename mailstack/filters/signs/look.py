@@ -26,6 +26,9 @@ MAX_RECIPIENTS = 3
 #: Characters of a host name the DNS knows (RFC 1035 section 2.3.4); longer ones lead nowhere.
 MAX_HOST = 253
 
+#: Kinds of words that are a trade where they stand in the author's name.
+TRADES = frozenset({"esoteric", "gambling", "loan", "seo", "replica"})
+
 #: Addresses for payments in cryptocurrencies, and what is said beside them.
 _COIN = re.compile(
     r"\b(?:bc1[a-z0-9]{25,60}|[13][a-km-zA-HJ-NP-Z1-9]{25,34}|0x[0-9a-fA-F]{40}"
@@ -84,11 +87,19 @@ class Look:
         return self.knowledge.phrases.find(self.text)
 
     @once
+    def said_in_name(self) -> list[str | Brand]:
+        """The same of the author's name."""
+        return self.knowledge.phrases.find(self.document.words.name)
+
+    @once
     def kinds(self) -> dict[str, int]:
         """How many different phrases of each kind stand in it."""
         counts: dict[str, int] = {}
         for kind in self.said:
             if isinstance(kind, str):
+                counts[kind] = counts.get(kind, 0) + 1
+        for kind in self.said_in_name:
+            if kind in TRADES:
                 counts[kind] = counts.get(kind, 0) + 1
         if self.ways:
             counts["link"] = 1

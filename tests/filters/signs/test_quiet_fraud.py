@@ -138,6 +138,20 @@ def test_a_double_wants_money() -> None:
     assert "double_wants_money" not in names(true)
 
 
+def test_it_says_nothing_but_look() -> None:
+    assert "link_bare" in names(mail(text="Is this you? https://tinyurl.com/3kd8v"))
+    assert "link_bare" not in names(mail(text="Is this you? https://brook.example/3kd8v"))
+    assert "link_bare" not in names(mail(text="Is this you? https://tinyurl.com/3kd8v" + " and so on" * 20))
+
+
+def test_the_authors_name_is_a_trade() -> None:
+    text = "Your fate is written in the stars: read your horoscope."
+    few = names(mail("Ann Lee <ann@brook.example>", text="Read what the zodiac says of you."))
+    seer = names(mail("Clairvoyant Ann <ann@brook.example>", text="Read what the zodiac says of you."))
+    assert "wants_esoteric" in seer - few
+    assert "wants_esoteric" in names(mail("Ann Lee <ann@brook.example>", text=text))
+
+
 def test_nobody_charges_from_free_mail() -> None:
     text = "Your order was charged $389. To cancel call our toll free number +1 (808) 555-0147"
     assert "called_by_nobody" in names(mail("Ann Lee <ann.lee@gmail.com>", text=text))
