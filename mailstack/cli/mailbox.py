@@ -25,12 +25,9 @@ app = group("Look at, check and rebuild a mailbox.")
 @app.command(name="list")
 def list_(address: str) -> None:
     """Shows the folders of a mailbox with their counters."""
-    from mailstack.model.errors import PermanentFailure
-
     mailbox = arguments.address(address)
     with usage.store(Context.load()) as store:
-        if not store.exists(mailbox):
-            raise PermanentFailure(f"there is no mailbox of {mailbox}", status="1.1")
+        usage.expect(store, mailbox)
         account = _limited(store, mailbox)
         rows = []
         for entry in account.folders():
@@ -62,6 +59,7 @@ def verify(
 
     mailbox, context = arguments.address(address), Context.load()
     with usage.store(context) as store:
+        usage.expect(store, mailbox)
         findings = recover.verify(store, mailbox, repair=repair)
         if any(each.repaired for each in findings):
             usage.tell_all(context, store, mailbox)
@@ -80,6 +78,7 @@ def rebuild(address: str) -> None:
 
     mailbox, context = arguments.address(address), Context.load()
     with usage.store(context) as store:
+        usage.expect(store, mailbox)
         rebuilt = recover.rebuild(store, mailbox)
         usage.tell_all(context, store, mailbox)
     if rebuilt.set_aside:

@@ -18,13 +18,11 @@ def merge(
 ) -> None:
     """Moves all messages and sub-folders of one folder into another, and removes it."""
     from mailstack.mailbox.merge import merge as merge_folders
-    from mailstack.model.errors import PermanentFailure
     from mailstack.model.mailbox import MailboxError
 
     mailbox = arguments.address(address)
     with usage.store(Context.load()) as store:
-        if not store.exists(mailbox):
-            raise PermanentFailure(f"there is no mailbox of {mailbox}", status="1.1")
+        usage.expect(store, mailbox)
         try:
             done = merge_folders(store.account(mailbox), source, target)
         except MailboxError as error:

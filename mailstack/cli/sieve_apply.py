@@ -65,7 +65,7 @@ def _open(context: Context, directory: Directory, store: MailStore, address: str
     from mailstack.state.memory import Seen
 
     config, owner = context.config, account(directory, address)
-    store.existing(owner.address)
+    usage.expect(store, owner.address)
     view = StoredView(
         owner,
         directory,

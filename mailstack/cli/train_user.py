@@ -68,15 +68,16 @@ def rebuild(
     with reader(context) as directory:
         found = account(directory, address)
     book = _book(context, address)
-    with usage.store(context) as store, progress("reading", 0) as step, book.alone():
-        store.existing(found.address)
-        before = book.read()
+    with usage.store(context) as store:
+        usage.expect(store, found.address)  # before the book makes it a home
+        with progress("reading", 0) as step, book.alone():
+            before = book.read()
 
-        async def work(run: Rebuild) -> list[Lesson]:
-            made = await run.of_account(found, store)
-            return await run.keep(book, with_lists(made, before))
+            async def work(run: Rebuild) -> list[Lesson]:
+                made = await run.of_account(found, store)
+                return await run.keep(book, with_lists(made, before))
 
-        kept = _with_filter(context, work, step)
+            kept = _with_filter(context, work, step)
     counted = _counted(kept)
     had, has = _counted(before).total(), counted.total()
     _note(context, address, "rebuilt", has)

@@ -38,6 +38,24 @@ def store(context: Context) -> Iterator[MailStore]:
         opened.close()
 
 
+def expect(opened: MailStore, mailbox: Address) -> None:
+    """Goes on when there is a mailbox of this address, also when the address was removed.
+
+    Raises:
+        PermanentFailure: there is none, or none yet.
+    """
+    from mailstack.cli.directory_access import reader
+    from mailstack.model.errors import PermanentFailure
+
+    if opened.exists(mailbox):
+        return
+    with reader() as directory:
+        found = directory.find(mailbox)
+    if isinstance(found, Account):
+        raise PermanentFailure(f"{mailbox} has no mailbox yet: its first message or login makes it")
+    raise PermanentFailure(f"there is no mailbox of {mailbox}", status="1.1")
+
+
 def of(context: Context, account: Account) -> dict[str, object]:
     """The lines of `user show`; a mailbox that was never opened is not made for it."""
     from mailstack.mailbox.expiry import rules_of

@@ -129,7 +129,8 @@ def learn(
     with reader(context) as directory:
         found = account(directory, address)
     with usage.store(context) as store:
-        mailbox = store.existing(found.address)
+        usage.expect(store, found.address)
+        mailbox = store.account(found.address)
         source = sent_folder(mailbox, folder)
         if source is None:
             fail(

@@ -139,3 +139,26 @@ def test_what_is_no_time_is_refused_alike(alice: Instance, command: str) -> None
 def test_numbers_beyond_all_sense_are_refused(alice: Instance, command: str) -> None:
     code, said = run(alice, command, "9" * 23)
     assert code == 64 and "is not in the range" in said
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "mailbox list {}",
+        "mailbox verify {}",
+        "mailbox rebuild {}",
+        "mailbox merge {} Sent Other",
+        "sieve apply {} INBOX",
+        "train rebuild {}",
+        "user learn {}",
+    ],
+)
+def test_an_address_without_a_mailbox_yet_is_told_from_one_that_is_none(
+    alice: Instance, command: str
+) -> None:
+    assert run(alice, command, "alice@example.test") == (
+        65,
+        "mailstack: alice@example.test has no mailbox yet: its first message or login makes it\n",
+    )
+    code, said = run(alice, command, "nobody@example.test")
+    assert code == 67 and said.startswith("mailstack: there is no ")

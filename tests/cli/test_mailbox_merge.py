@@ -17,7 +17,7 @@ ALICE = "alice@example.test"
 def test_one_folder_of_two(tmp_path: Path) -> None:
     instance = new_instance(tmp_path)
     assert instance.cli("user", "add", ALICE).code == 0
-    assert "there is no mailbox" in instance.cli("mailbox", "merge", ALICE, "Sent Items", "Sent").err
+    assert "has no mailbox yet" in instance.cli("mailbox", "merge", ALICE, "Sent Items", "Sent").err
     store = MailStore(instance.config.paths.mail, now=time.time, random_bytes=os.urandom)
     account = store.account(Address.parse(ALICE))
     account.create("Sent Items")
