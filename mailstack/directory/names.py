@@ -25,6 +25,7 @@ FORBIDDEN = {
     "/": "slash",
     "|": "vertical bar",
     "+": "plus sign, which separates the detail of name+detail@",
+    "*": "asterisk; for all that do not exist there is 'mailstack user add --kind catchall'",
 }
 #: RFC 5321 specials that only a quoted local part could hold.
 _SPECIALS = '()<>@,;:"[]\\'

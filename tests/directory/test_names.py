@@ -21,6 +21,7 @@ from tests.kit.fuzzing import FUZZ
         ("a/b@example.org", "'/' (slash)"),
         ("a|b@example.org", "'|' (vertical bar)"),
         ("a+b@example.org", "'+' (plus sign"),
+        ("*@example.org", "--kind catchall"),
         ("a b@example.org", "a space"),
         ("a;b@example.org", "';'"),
         ('"a"@example.org', "'\"'"),
