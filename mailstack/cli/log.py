@@ -238,9 +238,19 @@ def _waiting(events: list[Event]) -> list[Event]:
 
 def _nothing(name: str) -> str:
     """What was looked for in vain, and where there may be more."""
+    if _is_ip(name):
+        return "no refusal in the log, which keeps 20 days"
     if "@" not in name or name.startswith("<"):
         return "nothing in the log; it keeps 20 days"
     return f"no refusal in the log, which keeps 20 days; 'mailstack log show {name}' tells the rest"
+
+
+def _is_ip(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def _found(reader: MailLogReader, name: str) -> list[Event]:
@@ -252,10 +262,7 @@ def _found(reader: MailLogReader, name: str) -> list[Event]:
 
 def _canonical(name: str) -> str:
     """An IP address as the log writes it; anything else as it is."""
-    try:
-        return str(ipaddress.ip_address(name.strip("[]")))
-    except ValueError:
-        return name
+    return str(ipaddress.ip_address(name.strip("[]"))) if _is_ip(name) else name
 
 
 def _settings() -> Mapping[str, object]:

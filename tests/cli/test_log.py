@@ -222,3 +222,9 @@ def test_a_log_that_cannot_be_read_is_said_with_what_to_do(
     assert missing.code == 75 and f"there is no {path}; 'mailstack migrate' makes" in missing.err
     path.write_bytes(b"not a database" * 500)
     assert "the database is damaged" in instance.cli("log", *words).err
+
+
+@pytest.mark.parametrize("client", ["192.0.2.77", "[2001:db8::7]"])
+def test_a_client_that_was_refused_nothing_may_still_be_in_the_log(instance: Instance, client: str) -> None:
+    done = instance.cli("log", "explain", client)
+    assert (done.code, done.err) == (65, f"mailstack: {client}: no refusal in the log, which keeps 20 days\n")
