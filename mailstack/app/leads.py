@@ -45,7 +45,9 @@ class Leads:
 
     def takers(self, decision: Decision) -> list[LocalTarget]:
         """Accounts with which the message ends well: a copy, a rule's discard, a forward of theirs."""
-        via = {remote.via for remote in decision.forwards}
+        # One copy leaves for an address, whoever else sends it there.
+        leaving = {remote.address.key for remote in decision.forwards}
+        via = {remote.via for remote in self._mail.plan.remotes if remote.address.key in leaving}
         return [
             *(store.target for store in decision.stores),
             *decision.discards,

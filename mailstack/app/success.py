@@ -79,8 +79,10 @@ def _ends(
     # What a rule threw away was delivered to its owner.
     taken = [*(store.target for store in decision.stores), *decision.discards]
     here = {target.account.id for target in taken} & reached
-    keys = {remote.address.key for remote in plan.remotes}
-    outside = [r for r in decision.forwards if r.address.key in keys or r.via in reached]
+    # One copy leaves for an address, whoever else sends it there.
+    remotes = [*plan.remotes, *(remote for remote in mail.plan.remotes if remote.via in reached)]
+    keys = {remote.address.key for remote in remotes}
+    outside = [remote for remote in decision.forwards if remote.address.key in keys]
     found = route(recipient.address, services.directory, facts)
     return here, outside, found.account.id if isinstance(found, Local) else 0
 

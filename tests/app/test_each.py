@@ -188,6 +188,14 @@ async def test_the_clients_address_is_not_what_spf_is_asked_about(kit: EachKit) 
     assert kit.filter.requests[0].ip == ""
 
 
+@pytest.mark.parametrize("step", [1, -1])
+async def test_whose_rule_sends_it_where_another_does_too_takes_it(kit: EachKit, step: int) -> None:
+    # One copy leaves for both; a 550 would have the client report a message that arrived.
+    kit.filter.rules["bob@example.test"] = (Redirect("friend@outside.test"),)
+    assert await kit.each(*("out@example.test", "bob@example.test")[::step]) == ["250 2.0.0"] * 2
+    assert kit.queued() == [("friend@outside.test", "remote")]
+
+
 async def test_what_is_stored_in_part_is_not_brought_again_by_the_client(kit: EachKit) -> None:
     # The first copy fills the mailbox; "come again" would store that copy a second time.
     kit.filter.rules["near@example.test"] = (FileInto("Orders", create=True), Keep())

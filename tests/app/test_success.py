@@ -192,6 +192,14 @@ async def test_a_rule_that_redirects_is_followed(people: World) -> None:
     assert queued(people)[0][1:3] == ("friend@far.test", {"SUCCESS"})
 
 
+async def test_whose_rule_sends_it_where_an_alias_does_too_is_answered(people: World) -> None:
+    # One copy leaves for both.
+    people.filter.actions = {"alice": (Redirect("friend@far.test"),)}
+    await send(people, "out@example.test", "alice@example.test", notify=frozenset(), last=SUCCESS)
+    (found,) = [one for one in queued(people) if one[1] == "friend@far.test"]
+    assert "SUCCESS" in found[2]
+
+
 async def test_what_is_thrown_away_was_delivered(people: World) -> None:
     people.filter.actions = {"alice": (FileInto("Trash"),)}
     await send(people, "alice@example.test")
