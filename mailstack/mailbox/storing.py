@@ -305,8 +305,11 @@ def copy(
 ) -> Copied:
     """Copies or moves messages, all or none; files are hard links, so nothing is written twice."""
     target = maildir.check_name(target)
-    if not exists(core, target):
-        raise folders.no_folder("TRYCREATE")
+    try:
+        # A file that has no row yet gets it first: a copy must not have the name of one.
+        folders.with_named(core, target, lambda folder: scan.refresh(core, folder.id))
+    except MailboxError:
+        raise folders.no_folder("TRYCREATE") from None
     placed: list[str] = []
 
     def work(connection: sqlite3.Connection) -> Copied:

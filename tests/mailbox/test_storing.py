@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from mailstack.delivery.local import Job, base_name
+from mailstack.mailbox import recover
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.model.address import Address
 from mailstack.model.errors import TemporaryFailure
@@ -450,3 +451,16 @@ def test_what_was_delivered_is_known_as_such_by_the_name_delivery_gives_it(accou
     job = Job("0123456789abcdefg", 1, 1.0, "mx.example.test", NewMessage(MESSAGE), b"")  # type: ignore[arg-type]
     uid = account.deliver("INBOX", NewMessage(MESSAGE), base_name=base_name(job, 1)).uid
     assert account.was_delivered(account.status("INBOX").id, uid)
+
+
+def test_a_copy_beside_a_file_without_a_row_has_a_name_of_its_own(
+    account: Account, store: MailStore, maildir: Path
+) -> None:
+    # as after account.db was put back: of two files of one name only one is shown
+    account.append("INBOX", [NewMessage(MESSAGE)])
+    store.flush()
+    [file] = (maildir / "cur").iterdir()
+    os.link(file, maildir / ".Archive" / "cur" / f"{file.name}F")
+    account.copy(account.status("INBOX").id, [1], "Archive")
+    assert account.status("Archive").messages == 2
+    assert recover.verify(store, ALICE, repair=False) == []
