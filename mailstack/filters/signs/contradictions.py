@@ -76,6 +76,8 @@ NEVER_RELAYED = frozenset({"crypto", "fund", "easymoney", "sextortion", "dating"
 RELAYED_WORDS = 2
 #: What an office counts that shares something from an address anybody gets.
 OFFICE_SHARE = 0.7
+#: What free mail counts in an answer: friends write so.
+ANSWER_SHARE = 0.5
 #: Attachments that ask for what they should not.
 TRAPS = frozenset({"attached_page", "attached_page_active", "program_attached", "program_disguised"})
 LED_OUT = ASTRAY | TRAPS | {"links_elsewhere"}
@@ -100,6 +102,8 @@ _HANDLE = re.compile(r"(?:\A|[\s:(])@[A-Za-z]\w{3,31}\b|\b(?:t|wa)\.me/|\+?\d[\d
 OF_STATES = frozenset({"int", "edu", "org"})
 #: Characters of a text that is longer than notices are.
 NOTICE = 1_500
+#: Kinds of words that press.
+URGENT = frozenset({"deadline", "threat"})
 #: Links whose country and owner are looked at.
 MAX_WAYS = 20
 #: Letters that names of one company begin with in common.
@@ -180,7 +184,7 @@ def _sender(look: Look, names: set[str], plain: float) -> Iterator[Found]:
     if names & UNRELATED:
         yield Found("wish_unrelated", look.domain, plain)
     if look.is_free_mail and "reply_to_elsewhere" not in names:  # answers to a group come from its portal
-        yield Found("wish_free_mail", look.domain, plain)
+        yield Found("wish_free_mail", look.domain, plain * ANSWER_SHARE if look.document.is_reply else plain)
 
 
 def _place(
@@ -193,11 +197,11 @@ def _place(
     if "links_elsewhere" in names:
         yield Found("wish_leads_elsewhere")
     if wanted & TRUSTED and _leads_to_stranger(look, claimed):
-        yield Found("wish_leads_to_stranger", look.ways[0].host)
+        yield Found("wish_leads_to_stranger", look.ways[0].host, plain)
     if "attached_page" in names and wanted & SHOWN_IN_PAGE:
         yield Found("wish_in_page")
     mailbox = "storage" in wanted or ("password" in wanted and "mailroom" in look.kinds)
-    if mailbox and _is_no_host(look, claimed):
+    if mailbox and not URGENT.isdisjoint(look.kinds) and _is_no_host(look, claimed):
         yield Found("wish_of_no_host", look.domain, plain)
     inside = ABOUT_MAILBOX if "mailroom" in look.kinds else INSIDE
     if wanted & inside:
