@@ -45,9 +45,10 @@ class Leads:
 
     def takers(self, decision: Decision) -> list[LocalTarget]:
         """Accounts with which the message ends well: a copy, a rule's discard, a forward of theirs."""
-        # One copy leaves for an address, whoever else sends it there.
+        # One copy leaves for an address, whoever else sends it there; who refuses sends nothing on.
         leaving = {remote.address.key for remote in decision.forwards}
         via = {remote.via for remote in self._mail.plan.remotes if remote.address.key in leaving}
+        via -= {rejection.target.account.id for rejection in decision.rejections if rejection.target}
         return [
             *(store.target for store in decision.stores),
             *decision.discards,

@@ -196,6 +196,14 @@ async def test_whose_rule_sends_it_where_another_does_too_takes_it(kit: EachKit,
     assert kit.queued() == [("friend@outside.test", "remote")]
 
 
+async def test_who_refuses_sends_nothing_on_where_another_sends_it(kit: EachKit, tmp_path: Path) -> None:
+    with Instance(tmp_path).writer() as writer:
+        writer.settings.set_redirection("no@example.test", ["friend@outside.test"])
+    said = await kit.each("no@example.test", "never@example.test", "out@example.test")
+    assert said == ["550 5.7.1", "550 5.7.1", "250 2.0.0"]
+    assert kit.queued() == [("friend@outside.test", "remote")]
+
+
 async def test_what_is_stored_in_part_is_not_brought_again_by_the_client(kit: EachKit) -> None:
     # The first copy fills the mailbox; "come again" would store that copy a second time.
     kit.filter.rules["near@example.test"] = (FileInto("Orders", create=True), Keep())
