@@ -121,7 +121,8 @@ class EachTransaction(Transaction):
             plan, number = self._leads.plan(recipient), recipient.number
             ids = self._leads.ends(plan, refusing.keys())
             self._leads_to[number] = plan, ids
-            takes = bool(ids & taking) or any(r.address.key in leaving for r in plan.remotes)
+            takes = bool(ids & taking)
+            takes = takes or any(r.address.key in leaving for r in plan.remotes if r.via not in refusing)
             takes = takes or (number in of_alias and not self._mail.is_sender_verified)
             (kept if takes else told).update(ids & refusing.keys())
             if not takes:

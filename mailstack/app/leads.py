@@ -67,7 +67,9 @@ class Leads:
                 continue
             plan = self.plan(recipient)
             ids = self.ends(plan, by_account)
-            if ids & taking or any(remote.address.key in leaving for remote in plan.remotes):
+            if ids & taking or any(
+                remote.address.key in leaving for remote in plan.remotes if remote.via not in by_account
+            ):
                 continue
             why = next((by_account[i] for i in sorted(ids) if i in by_account), None)
             if why is not None:
