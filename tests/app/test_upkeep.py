@@ -165,7 +165,8 @@ def test_a_wrong_date_makes_nothing_expire_or_go(kit: Kit) -> None:
         kit.clock.advance(-jump)
     assert kit.held("alice", "Spam") == 1
     assert kit.held("bob", "INBOX") == 1
-    assert len(list((kit.instance.config.paths.mail / "example.test/alice/expunged").glob("*/*.mailstack.*"))) == 1
+    aside = kit.instance.config.paths.mail / "example.test/alice/expunged"
+    assert len(list(aside.glob("*/*.mailstack.*"))) == 1
 
 
 def test_what_was_expunged_goes_after_its_time(kit: Kit) -> None:
