@@ -7,7 +7,8 @@
     chronological  trained on the earlier part of the corpus alone, tested on the rest
     modern, modern_final   tests/cases/modern (never trained on) against the corpus' wanted mail
     by_kind        logits of the modern messages by kind, the lowest first
-    arrived_tuning, arrived_final   tests/cases/arrived (never trained on), authenticated as it came
+    arrived_tuning, arrived_final, arrived_second, arrived_last
+                   tests/cases/arrived (never trained on), authenticated as it came
 
 `--logits FILE` writes what the model says out of fold of each training message, for tuning signs.
 """
