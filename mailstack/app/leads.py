@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
+from mailstack.app import loops
 from mailstack.delivery.decide import Decision, Rejection, forward_spam
 from mailstack.model.envelope import Recipient
 from mailstack.routing.expand import Expansion, LocalTarget, Plan
@@ -56,7 +57,7 @@ class Leads:
         ]
 
     def also_refused(self, decision: Decision, rejections: Sequence[Rejection]) -> list[Rejection]:
-        """Refusals of recipients that lead only to what refuses, and are not named in `rejections`."""
+        """Refusals of recipients nobody takes it for, and that are not named in `rejections`."""
         named = {rejection.recipient.number for rejection in rejections}
         by_account = {r.target.account.id: r for r in rejections if r.target is not None}
         taking = {target.account.id for target in self.takers(decision)}
@@ -74,6 +75,17 @@ class Leads:
             why = next((by_account[i] for i in sorted(ids) if i in by_account), None)
             if why is not None:
                 found.append(Rejection(recipient, why.reply, why.target, why.verdict))
-            elif plan.remotes:
-                found.append(forward_spam(recipient))
+            elif (cut := self._cut(recipient, plan)) is not None:
+                found.append(cut)
         return found
+
+    def _cut(self, recipient: Recipient, plan: Plan) -> Rejection | None:
+        """The refusal of an alias what it leads to does not leave for, whoever else leads there too."""
+        mail = self._mail
+        often = {held.remote.address.key for held in mail.plan.held_back}
+        owners = {remote.owner.key for remote in plan.remotes if remote.owner is not None}
+        if owners & mail.circling or any(remote.address.key in often for remote in plan.remotes):
+            return Rejection(recipient, loops.refusal(recipient.address))
+        if plan.remotes:
+            return forward_spam(recipient)
+        return None if plan.locals else Rejection(recipient, plan.refused[0][1])

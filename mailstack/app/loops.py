@@ -84,7 +84,7 @@ def without(plan: Plan, circling_: frozenset[str]) -> Plan:
     if not cut:
         return plan
     left = tuple(remote for remote in plan.remotes if remote not in cut)
-    refused = tuple((remote.recipient, _reply(remote.recipient.address)) for remote in cut)
+    refused = tuple((remote.recipient, refusal(remote.recipient.address)) for remote in cut)
     reached = plan.reached & _numbers(plan, left)
     lost = (*plan.lost, *(Lost(recipient, reply.check, reply.text) for recipient, reply in refused))
     return replace(plan, remotes=left, refused=(*plan.refused, *refused), reached=reached, lost=lost)
@@ -99,7 +99,9 @@ def cut(plan: Plan, circling_: Collection[RemoteTarget]) -> Plan:
         return plan
     left = tuple(remote for remote in plan.remotes if remote not in circling_)
     held = [
-        HeldBack(remote, _reply(remote.recipient.address), f"{remote.address} had this message several times")
+        HeldBack(
+            remote, refusal(remote.recipient.address), f"{remote.address} had this message several times"
+        )
         for remote in circling_
     ]
     of_aliases = [one for one in held if not one.remote.via]
@@ -125,11 +127,12 @@ def _numbers(plan: Plan, remotes: Iterable[RemoteTarget]) -> frozenset[int]:
 def verdicts(plan: Plan, circling_: frozenset[str]) -> dict[int, AccountVerdict]:
     """What accounts that had it before say: no, by target number."""
     return {
-        t.number: AccountVerdict(t.number, "ham", 0.0, (RejectMail(_reply(t.account.address).text),))
+        t.number: AccountVerdict(t.number, "ham", 0.0, (RejectMail(refusal(t.account.address).text),))
         for t in plan.locals
         if t.account.address.key in circling_
     }
 
 
-def _reply(address: Address) -> Reply:
+def refusal(address: Address) -> Reply:
+    """What an address says that had the message before."""
     return Reply(554, "4.6", f"{address} had this message before: it goes round in a circle", "loop")

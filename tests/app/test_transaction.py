@@ -17,6 +17,7 @@ from msgspec import structs
 from mailstack.app import submission
 from mailstack.app.mail import LARGE_AT_ONCE
 from mailstack.filters import virus
+from mailstack.model.address import Address
 from mailstack.model.errors import TemporaryFailure
 from mailstack.model.mailbox import Delivery
 from mailstack.model.verdict import (
@@ -29,6 +30,8 @@ from mailstack.model.verdict import (
     SendMail,
     VirusScan,
 )
+from mailstack.state.forward_targets import ForwardTargets
+from tests.kit.clock import START
 from tests.kit.instance import Instance
 from tests.kit.transaction_world import (
     LETTER,
@@ -121,6 +124,28 @@ async def test_spam_to_a_group_and_an_alias_with_one_target_outside_is_not_lost_
     assert (await world.send("team@example.test", "out@example.test")).code == 250
     assert len(world.mail.held("alice", "Spam")) == 1  # the postmaster
     assert b"out@example.test does not forward this" in world.mail.held("alice", "Spam")[0]
+
+
+@pytest.mark.parametrize("why", ["paused", "often"])
+async def test_an_alias_whose_target_a_group_cannot_send_to_either_is_reported(
+    world: World, instance: Instance, why: str
+) -> None:
+    # Somebody of the group has it, but nobody who reads the alias's mail.
+    instance.cli("alias", "add", "team@example.test", BOB, "friend@far.test", "--posters", "all")
+    world.filter.verdict = VERIFIED
+    sent = world.services.config.forwarding.same_message if why == "often" else 0
+    for number in range(sent):
+        assert (await world.send("team@example.test", accept_id=f"often{number}")).code == 250
+    if why == "paused":
+        for owner in ("out@example.test", "team@example.test"):
+            targets = ForwardTargets(world.services.config.paths.state_db)
+            targets.pause(Address.parse(owner), Address.parse("friend@far.test"), why="", now=START)
+            targets.close()
+    assert (await world.send("team@example.test", "out@example.test")).code == 250
+    assert len(world.mail.held("bob")) == sent + 1
+    ((queue_id,),) = world.queue.read("SELECT id FROM message WHERE kind = 'dsn'")
+    report = (world.services.config.paths.queue_messages / str(queue_id)).read_bytes()
+    assert re.findall(rb"Final-Recipient: rfc822; (\S+)", report) == [b"out@example.test"]
 
 
 async def test_one_rejects_and_nobody_knows_the_sender_so_it_is_kept_and_marked(world: World) -> None:
