@@ -56,14 +56,16 @@ class Seen:
     Attributes:
         folders: modification time (ns) of the directory that holds the folders.
         times: by folder, those of its new/ and cur/.
+        copied_to: folders that were looked at before the first copy into them.
         index_swept: the full-text index was compared with the messages.
     """
 
-    __slots__ = ("folders", "index_swept", "times")
+    __slots__ = ("copied_to", "folders", "index_swept", "times")
 
     def __init__(self) -> None:
         self.folders = 0
         self.times: dict[int, tuple[int, int]] = {}
+        self.copied_to: set[int] = set()
         self.index_swept = False
 
 

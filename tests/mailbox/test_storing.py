@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from mailstack.delivery.local import Job, base_name
-from mailstack.mailbox import recover
+from mailstack.mailbox import recover, scan
 from mailstack.mailbox.store import Account, MailStore
 from mailstack.model.address import Address
 from mailstack.model.errors import TemporaryFailure
@@ -451,6 +451,21 @@ def test_what_was_delivered_is_known_as_such_by_the_name_delivery_gives_it(accou
     job = Job("0123456789abcdefg", 1, 1.0, "mx.example.test", NewMessage(MESSAGE), b"")  # type: ignore[arg-type]
     uid = account.deliver("INBOX", NewMessage(MESSAGE), base_name=base_name(job, 1)).uid
     assert account.was_delivered(account.status("INBOX").id, uid)
+
+
+def test_what_is_moved_one_by_one_does_not_read_the_target_each_time(
+    account: Account, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account.append("INBOX", [NewMessage(MESSAGE)] * 5)
+    inbox, archive = account.status("INBOX").id, account.status("Archive").id
+    looks: list[int] = []
+    monkeypatch.setattr(scan, "refresh", lambda core, folder_id: looks.append(folder_id))
+    for uid in range(1, 6):
+        account.move(inbox, [uid], "Archive")
+    assert looks == [archive]
+    account.core.forget_looks()  # another account.db came into its place
+    account.copy(archive, [1], "Archive")
+    assert looks == [archive, archive]
 
 
 def test_a_copy_beside_a_file_without_a_row_has_a_name_of_its_own(
