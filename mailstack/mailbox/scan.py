@@ -81,6 +81,17 @@ def refresh(core: Core, folder_id: int, *, force: bool = False) -> bool:
         return _look(core, folder, force=force or not settled_names)
 
 
+def before_copies(core: Core, folder_id: int) -> None:
+    """A file that has no row yet, as in a database put back, gets it: a copy must not have its name.
+
+    Once: each copy changes the folder, and a look at a large one takes long.
+    """
+    seen = core.seen
+    if folder_id not in seen.copied_to:
+        refresh(core, folder_id)
+        seen.copied_to.add(folder_id)
+
+
 def is_settled(core: Core, folder_id: int) -> bool:
     """True when a folder's directory is as it was at the last look; see AccountStore.is_settled."""
     seen = core.seen

@@ -300,24 +300,13 @@ def _find_or_create(core: Core, name: str, *, create: bool) -> FolderRow:
     return folder
 
 
-def _look_before_copies(core: Core, folder_id: int) -> None:
-    """A file that has no row yet, as in a database put back, gets it: a copy must not have its name.
-
-    Once: each copy changes the folder, and a look at a large one takes long.
-    """
-    seen = core.seen
-    if folder_id not in seen.copied_to:
-        scan.refresh(core, folder_id)
-        seen.copied_to.add(folder_id)
-
-
 def copy(
     core: Core, limits: Limits, folder_id: int, uids: Sequence[int], target: str, *, move: bool
 ) -> Copied:
     """Copies or moves messages, all or none; files are hard links, so nothing is written twice."""
     target = maildir.check_name(target)
     try:
-        folders.with_named(core, target, lambda folder: _look_before_copies(core, folder.id))
+        folders.with_named(core, target, lambda folder: scan.before_copies(core, folder.id))
     except MailboxError:
         raise folders.no_folder("TRYCREATE") from None
     placed: list[str] = []
