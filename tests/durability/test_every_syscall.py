@@ -82,10 +82,14 @@ from mailstack.model.mailbox import NewMessage
 account = MailStore(root / "mail", now=time.time, random_bytes=os.urandom, boot="first boot").account(
     Address.parse("alice@example.test")
 )
+uids = {}
+def deliver(mark):
+    uids[mark] = account.deliver("INBOX", NewMessage(text(mark)), base_name=f"1.{mark}").uid
 for mark in ("one", "two"):
-    run(mark, lambda: account.deliver("INBOX", NewMessage(text(mark)), base_name=f"1.{mark}"))
+    run(mark, lambda: deliver(mark))
 inbox = account.status("INBOX").id
-run("moved", lambda: account.move(inbox, [1], "Archive"))
+if "one" in uids:
+    run("moved", lambda: account.move(inbox, [uids["one"]], "Archive"))
 """
 
 
