@@ -164,8 +164,8 @@ class Demo:
         return _wait_for(lambda: self.messages(address, folder), text, timeout_s)
 
     def outside(self) -> list[bytes]:
-        """What went to other domains, oldest first."""
-        found = [path for path in (self.folder / "outside").rglob("*") if path.is_file()]
+        """What went to other domains, oldest first; what is not whole yet has a dot before its name."""
+        found = [path for path in (self.folder / "outside").rglob("[!.]*") if path.is_file()]
         return [path.read_bytes() for path in sorted(found, key=lambda path: path.stat().st_mtime_ns)]
 
     def wait_for_outside(self, text: bytes, timeout_s: float = processes.WAIT_S) -> bytes:
