@@ -22,7 +22,7 @@ from mailstack.disk import durable
 from mailstack.mailbox import aside, fullness, maildir, rights, roles
 from mailstack.mailbox.core import Core, FolderRow
 from mailstack.mailbox.counting import new_object_id, next_validity
-from mailstack.model.mailbox import DEFAULT_FOLDERS, FolderEntry, FolderStatus, MailboxError
+from mailstack.model.mailbox import DEFAULT_FOLDERS, FolderEntry, FolderStatus, MailboxError, again_if_gone
 from mailstack.model.sharing import split_shared
 
 T = TypeVar("T")
@@ -158,16 +158,8 @@ def named(core: Core, name: str) -> FolderRow:
 
 
 def with_named(core: Core, name: str, work: Callable[[FolderRow], T]) -> T:
-    """Does `work` with the folder of that name, as `named` finds it.
-
-    Once more when its id is unknown by then: account.db may have been made anew meanwhile.
-    """
-    try:
-        return work(named(core, name))
-    except MailboxError as error:
-        if error.code != "NONEXISTENT":
-            raise
-    return work(named(core, name))
+    """Does `work` with the folder of that name, as `named` finds it; `again_if_gone`."""
+    return again_if_gone(lambda: work(named(core, name)))
 
 
 def no_folder(code: str = "NONEXISTENT") -> MailboxError:

@@ -9,14 +9,16 @@ Standards: RFC 3501, RFC 9051, RFC 7162 (MODSEQ), RFC 8474 (object ids), RFC 851
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntFlag
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, TypeVar
 
 from mailstack.model.maildrop import Maildrop
 from mailstack.model.quota import QuotaState
 from mailstack.model.sharing import ALL_RIGHTS, FolderDetails
+
+T = TypeVar("T")
 
 
 class Flags(IntFlag):
@@ -65,6 +67,19 @@ class MailboxError(Exception):
         super().__init__(text)
         self.code = code
         self.text = text
+
+
+def again_if_gone(work: Callable[[], T]) -> T:
+    """Does what finds a folder by its name, once more when it is gone by then.
+
+    Its id may have changed in between, when the index was made anew.
+    """
+    try:
+        return work()
+    except MailboxError as error:
+        if error.code != "NONEXISTENT":
+            raise
+    return work()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from mailstack.imap.resync import Missed, Parameters, Resync, missed, parse_para
 from mailstack.imap.rights import may_write
 from mailstack.imap.telling import write_count, write_flags, write_highest, write_keywords, write_lines
 from mailstack.imap.view import View
-from mailstack.model.mailbox import AccountStore, FolderEntry, FolderStatus, MailboxError
+from mailstack.model.mailbox import AccountStore, FolderEntry, FolderStatus, again_if_gone
 
 if TYPE_CHECKING:
     from mailstack.imap.session import Session
@@ -118,13 +118,8 @@ def _list_line(session: Session, entry: FolderEntry, asked: bytes) -> bytes:
 def _load(
     store: AccountStore, *, name: str, resync: Resync | None, read_only: bool, with_entry: bool
 ) -> _Opened:
-    load = partial(_look, store, name=name, resync=resync, read_only=read_only, with_entry=with_entry)
-    try:
-        return load()
-    except MailboxError as error:
-        if error.code != "NONEXISTENT":
-            raise
-    return load()  # its id may have changed in between, when account.db was made anew
+    look = partial(_look, store, name=name, resync=resync, read_only=read_only, with_entry=with_entry)
+    return again_if_gone(look)
 
 
 def _look(
