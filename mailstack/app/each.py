@@ -20,6 +20,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from mailstack.app import outgoing
+from mailstack.app.leads import leaves
 from mailstack.app.mail import Services
 from mailstack.app.transaction import Transaction
 from mailstack.delivery.decide import Decision, Rejection, Store
@@ -98,8 +99,7 @@ class EachTransaction(Transaction):
         """Accounts and outside targets the message comes to on the way of this recipient."""
         plan = self._leads.plan(recipient)
         ids = self._leads.ends(plan)
-        remotes = [*plan.remotes, *(remote for remote in self._mail.plan.remotes if remote.via in ids)]
-        return {*ids, *(remote.address.key for remote in remotes)}
+        return {*ids, *(remote.address.key for remote in self._leads.remotes(plan, ids))}
 
     def _content_refusal(self) -> Reply | None:
         return super()._content_refusal() if self._mail.answer.verdict.unfiltered else None
@@ -109,7 +109,7 @@ class EachTransaction(Transaction):
     def _refusals(self, decision: Decision) -> Decision:
         """Notes the recipients that take nothing; gives what is left to do."""
         taking = {target.account.id for target in self._leads.takers(decision)}
-        leaving = {remote.address.key for remote in decision.forwards}
+        leaving = decision.leaving
         refusing = {r.target.account.id: r for r in decision.rejections if r.target is not None}
         of_alias = {r.recipient.number: r for r in decision.rejections if r.target is None}
         if not self._mail.is_sender_verified:
@@ -121,8 +121,7 @@ class EachTransaction(Transaction):
             plan, number = self._leads.plan(recipient), recipient.number
             ids = self._leads.ends(plan, refusing.keys())
             self._leads_to[number] = plan, ids
-            takes = bool(ids & taking)
-            takes = takes or any(r.address.key in leaving for r in plan.remotes if r.via not in refusing)
+            takes = bool(ids & taking) or leaves(plan, leaving, refusing)
             takes = takes or (number in of_alias and not self._mail.is_sender_verified)
             (kept if takes else told).update(ids & refusing.keys())
             if not takes:

@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 from mailstack.app import loops
 from mailstack.delivery.decide import Decision, Rejection, forward_spam
 from mailstack.model.envelope import Recipient
-from mailstack.routing.expand import Expansion, LocalTarget, Plan
+from mailstack.routing.expand import Expansion, LocalTarget, Plan, RemoteTarget
 from mailstack.routing.route import Facts
 
 if TYPE_CHECKING:
     from mailstack.app.mail import Mail, Services
+
+
+def leaves(plan: Plan, leaving: Collection[str], refusing: Collection[int]) -> bool:
+    """True when a target outside gets the message for whom this plan is; not by accounts that refuse."""
+    return any(remote.address.key in leaving for remote in plan.remotes if remote.via not in refusing)
 
 
 class Leads:
@@ -44,10 +49,14 @@ class Leads:
     def _sent_on_by(self, ids: Collection[int]) -> set[int]:
         return {to for source, to in self._mail.plan.edges if source in ids}
 
+    def remotes(self, plan: Plan, ids: Collection[int]) -> list[RemoteTarget]:
+        """Outside targets on this way, also those of the accounts it comes to."""
+        return [*plan.remotes, *(remote for remote in self._mail.plan.remotes if remote.via in ids)]
+
     def takers(self, decision: Decision) -> list[LocalTarget]:
         """Accounts with which the message ends well: a copy, a rule's discard, a forward of theirs."""
-        # One copy leaves for an address, whoever else sends it there; who refuses sends nothing on.
-        leaving = {remote.address.key for remote in decision.forwards}
+        # Who refuses sends nothing on.
+        leaving = decision.leaving
         via = {remote.via for remote in self._mail.plan.remotes if remote.address.key in leaving}
         via -= {rejection.target.account.id for rejection in decision.rejections if rejection.target}
         return [
@@ -61,16 +70,14 @@ class Leads:
         named = {rejection.recipient.number for rejection in rejections}
         by_account = {r.target.account.id: r for r in rejections if r.target is not None}
         taking = {target.account.id for target in self.takers(decision)}
-        leaving = {remote.address.key for remote in decision.forwards}
+        leaving = decision.leaving
         found = []
         for recipient in self._mail.envelope.recipients:
             if recipient.number in named:
                 continue
             plan = self.plan(recipient)
             ids = self.ends(plan, by_account)
-            if ids & taking or any(
-                remote.address.key in leaving for remote in plan.remotes if remote.via not in by_account
-            ):
+            if ids & taking or leaves(plan, leaving, by_account):
                 continue
             why = next((by_account[i] for i in sorted(ids) if i in by_account), None)
             if why is not None:

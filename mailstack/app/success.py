@@ -80,8 +80,7 @@ def _ends(
     taken = [*(store.target for store in decision.stores), *decision.discards]
     here = {target.account.id for target in taken} & reached
     # One copy leaves for an address, whoever else sends it there.
-    remotes = [*plan.remotes, *(remote for remote in mail.plan.remotes if remote.via in reached)]
-    keys = {remote.address.key for remote in remotes}
+    keys = {remote.address.key for remote in leads.remotes(plan, reached)}
     outside = [remote for remote in decision.forwards if remote.address.key in keys]
     found = route(recipient.address, services.directory, facts)
     return here, outside, found.account.id if isinstance(found, Local) else 0

@@ -287,7 +287,7 @@ class Transaction:
 
     def _also_refused(self, decision: Decision, rejections: Sequence[Rejection]) -> list[Rejection]:
         """Refusals of recipients that join the way of one who refuses, or whose target is not sent to."""
-        leaving, plan = {remote.address.key for remote in decision.forwards}, self._mail.plan
+        leaving, plan = decision.leaving, self._mail.plan
         is_cut = any(not r.via and r.address.key not in leaving for r in plan.remotes)
         if len(self._mail.envelope.recipients) < 2 or not (rejections or is_cut or plan.refused):
             return []

@@ -58,6 +58,11 @@ class Decision:
     rejections: tuple[Rejection, ...]
     discards: tuple[LocalTarget, ...]
 
+    @property
+    def leaving(self) -> frozenset[str]:
+        """Keys of the outside addresses that get it: one copy leaves for each, whoever sends it there."""
+        return frozenset(remote.address.key for remote in self.forwards)
+
 
 def forward_spam(recipient: Recipient) -> Rejection:
     """An alias without a mailbox that leads outside: it refuses in the session."""
